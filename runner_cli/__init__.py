@@ -1,0 +1,1 @@
+"""The `beacon` command: starts the processes, talks to their API and checks the database."""

@@ -1,0 +1,117 @@
+"""Starting a server as a child process that cannot outlive its parent, and ending it."""
+# ruff: noqa: S603, S607 - it starts what our own modules name; nothing here comes from a request.
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from runner_core.errors import BeaconError
+
+START_SECONDS = 30.0  # recovery after a crash included
+STOP_SECONDS = 15.0
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+# Loaded here, because between fork and exec no library may be loaded: another thread could hold the loader's lock.
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+class ChildError(BeaconError):
+    """A server did not start."""
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def spawn(args: Sequence[str], *, death_signal: signal.Signals, **options: Any) -> "subprocess.Popen[bytes]":
+    """Start `args` in a session of its own; `options` are Popen's.
+
+    The own session keeps a terminal's Ctrl-C for the supervisor, which then stops its children in order.
+    On Linux the kernel sends `death_signal` when the thread that called this ends, so that even a parent killed by
+    SIGKILL leaves nothing behind (prctl(2); a change of user clears it, so it is set after that). Call this from a
+    thread that lives as long as the child should. On macOS an orphan stays until the next start finds it.
+    """
+    parent = os.getpid()
+
+    def follow_parent() -> None:
+        if _libc is not None:
+            _libc.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+            if os.getppid() != parent:  # it died before prctl: no signal will come any more
+                os._exit(1)
+
+    return subprocess.Popen(args, start_new_session=True, preexec_fn=follow_parent, **options)
+
+
+def end(process: "subprocess.Popen[bytes]", *steps: tuple[signal.Signals, float]) -> int:
+    """Send each step's signal and wait up to its seconds, until the process has ended; SIGKILL at last.
+
+    Returns the exit status as Popen does (negative: the signal that ended it)."""
+    for sign, seconds in steps:
+        if process.poll() is None:
+            process.send_signal(sign)
+        try:
+            return process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            continue
+    process.kill()
+    return process.wait()
+
+
+def start_until_ready(
+    name: str,
+    launch: Callable[[], "subprocess.Popen[bytes]"],
+    ready: Callable[["subprocess.Popen[bytes]"], bool],
+    log: Path,
+) -> "subprocess.Popen[bytes]":
+    """Launch and wait until ready; launch again when it ends early: a port was taken in between, or what a killed
+    earlier run left (its last backends, its shared memory) was not gone yet. Raises ChildError with the log's end.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    for pause in (0.3, 1.0, 0.0):
+        process = launch()
+        while process.poll() is None:
+            if ready(process):
+                return process
+            if time.monotonic() > deadline:
+                end(process)
+            time.sleep(0.02)
+        time.sleep(pause)
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
+    raise ChildError(f"{name} did not start (status {process.returncode}); the end of {log}:\n{tail}")
+
+
+def end_orphan(name: str, pid_file: Path, folder: Path) -> None:
+    """End a server that an earlier, killed run of ours left working in `folder`, and forget its pid file.
+
+    PostgreSQL forgets a stale pid file itself, unless another process of its user has that pid by now."""
+    if not pid_file.exists():
+        return
+    pid = int(pid_file.read_text().split("\n")[0] or 0)
+    deadline = time.monotonic() + STOP_SECONDS
+    while pid and _runs_in(pid, folder, name):
+        if time.monotonic() > deadline:
+            raise ChildError(f"An earlier {name} (pid {pid}) still runs in {folder} and does not end.")
+        os.kill(pid, signal.SIGINT)  # fast shutdown for PostgreSQL, the ordinary one for Valkey
+        time.sleep(0.1)
+    pid_file.unlink(missing_ok=True)
+
+
+def _runs_in(pid: int, folder: Path, name: str) -> bool:
+    """Whether `pid` is a process whose working folder is `folder`; without /proc, whether it is called `name`."""
+    try:
+        if Path("/proc/self/cwd").exists():
+            return Path(f"/proc/{pid}/cwd").resolve(strict=True) == folder.resolve()
+    except (FileNotFoundError, PermissionError, ProcessLookupError):
+        return False
+    said = subprocess.run(["ps", "-p", str(pid), "-o", "comm="], capture_output=True, text=True, check=False).stdout
+    return name in said

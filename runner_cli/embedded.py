@@ -1,0 +1,259 @@
+"""An embedded PostgreSQL and an embedded Valkey: found, started and stopped by us, on free ports of 127.0.0.1.
+
+Both keep their data below the home folder, ask for a password, and end with the process that started them.
+"""
+# ruff: noqa: S603 - it starts the servers' own programs; nothing here comes from a request.
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from runner_cli.binaries import EmbeddedError, make_folder, postgres_programs, server_user, valkey_program
+from runner_cli.child import STOP_SECONDS, end, end_orphan, free_port, spawn, start_until_ready
+
+# The servers inherit nothing else: no language for their messages, no PG* variables.
+ENVIRONMENT = {"LC_ALL": "C", "PATH": os.defpath, "TZ": "UTC"}
+
+
+class EmbeddedPostgres:
+    """PostgreSQL below `home`/postgres. `settings` are postgresql.conf's, for this run."""
+
+    def __init__(self, home: Path, settings: Mapping[str, str] | None = None) -> None:
+        self._user = server_user()
+        self._programs = postgres_programs(self._user)
+        self._folder = make_folder(home.absolute() / "postgres", self._user)
+        self._data = self._folder / "data"
+        self._password_file = self._folder / "password"
+        self._log = self._folder / "server.log"
+        self._settings = {"max_connections": "200", **(settings or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+        self.host, self.port, self.user, self.dbname = "127.0.0.1", 0, "beacon", "beacon"
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    @property
+    def password(self) -> str:
+        return self._password_file.read_text()
+
+    @property
+    def url(self) -> str:
+        """The URL of the database's owner, a superuser."""
+        return f"postgresql://{self.user}:{self.password}@{self.host}:{self.port}/{self.dbname}"
+
+    def start(self) -> str:
+        """Start and wait until it takes connections; the first start makes the cluster. Returns the owner's URL."""
+        end_orphan("postgres", self._data / "postmaster.pid", self._data)
+        if not self._data.exists():
+            self._initdb()
+        fixed_port = self.port
+
+        def launch() -> "subprocess.Popen[bytes]":
+            self.port = fixed_port or free_port()
+            settings = {
+                "listen_addresses": self.host,
+                "port": str(self.port),
+                "unix_socket_directories": "",  # the path of a socket is limited to about 100 bytes; a home's is not
+                **self._settings,
+            }
+            options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+            with self._log.open("ab") as log:
+                return spawn(
+                    [str(self._programs / "postgres"), "-D", str(self._data), *options],
+                    death_signal=signal.SIGINT,
+                    env=ENVIRONMENT,
+                    cwd=self._folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    **self._as_user,
+                )
+
+        self._process = start_until_ready("PostgreSQL", launch, self._ready, self._log)
+        made = self._folder / "database"
+        if not made.exists():
+            self._createdb()
+            made.touch()
+        return self.url
+
+    def stop(self, *, immediate: bool = False) -> None:
+        """End it. SIGINT ("fast") cuts its clients off cleanly, SIGTERM would wait for them; `immediate` is a crash."""
+        if self._process is None:
+            return
+        fast = [] if immediate else [(signal.SIGINT, STOP_SECONDS)]
+        end(self._process, *fast, (signal.SIGQUIT, STOP_SECONDS))
+        self._process = None
+
+    def restart(self, *, immediate: bool = False) -> str:
+        """Stop and start again on the same port."""
+        self.stop(immediate=immediate)
+        return self.start()
+
+    @property
+    def _as_user(self) -> dict[str, Any]:
+        return self._user.popen if self._user else {}
+
+    def _initdb(self) -> None:
+        if not self._password_file.exists():
+            self._password_file.touch(mode=0o600)
+            self._password_file.write_text(secrets.token_urlsafe(24))
+            if self._user:
+                os.chown(self._password_file, self._user.uid, self._user.gid)
+        draft = self._folder / "data.new"  # renamed when complete: an interrupted first start leaves no half cluster
+        shutil.rmtree(draft, ignore_errors=True)
+        version = self._run("postgres", "--version").split(") ")[1]
+        # The builtin provider (17 and later) sorts UTF-8 the same on every system.
+        locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if int(version.split(".")[0]) >= 17 else []
+        self._run(
+            "initdb",
+            "-D",
+            str(draft),
+            "-U",
+            self.user,
+            "-E",
+            "UTF8",
+            "--locale=C",
+            *locale,
+            "-A",
+            "scram-sha-256",
+            f"--pwfile={self._password_file}",
+            "--no-sync",
+        )
+        draft.rename(self._data)
+
+    def _createdb(self) -> None:
+        where = ["-h", self.host, "-p", str(self.port), "-U", self.user, "--maintenance-db=postgres"]
+        try:
+            self._run("createdb", *where, self.dbname, PGPASSWORD=self.password)
+        except EmbeddedError as error:
+            if "already exists" not in error.detail:
+                raise
+
+    def _run(self, program: str, *arguments: str, **env: str) -> str:
+        done = subprocess.run(
+            [str(self._programs / program), *arguments],
+            env=ENVIRONMENT | env,
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            **self._as_user,
+        )
+        if done.returncode:
+            raise EmbeddedError(f"{program} ended with status {done.returncode}:\n{done.stderr.strip()}")
+        return str(done.stdout)
+
+    def _ready(self, process: "subprocess.Popen[bytes]") -> bool:
+        """Whether this postmaster says so: line 1 of its pid file is its pid, line 8 its state (miscinit.h)."""
+        try:
+            lines = (self._data / "postmaster.pid").read_text().split("\n")
+        except FileNotFoundError:
+            return False
+        return lines[0] == str(process.pid) and lines[7:8] == ["ready   "]
+
+
+class EmbeddedValkey:
+    """Valkey below `home`/valkey, appending every write to a file there. `settings` are valkey.conf's."""
+
+    def __init__(self, home: Path, settings: Mapping[str, str] | None = None) -> None:
+        self._user = server_user()
+        self._program = valkey_program(self._user)
+        self.folder = make_folder(home.absolute() / "valkey", self._user)
+        self._log = self.folder / "server.log"
+        self._settings = dict(settings or {})
+        self._password = secrets.token_urlsafe(24)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.host, self.port = "127.0.0.1", 0
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{self._password}@{self.host}:{self.port}/0"
+
+    @property
+    def appended(self) -> Path:
+        """The folder of the append-only files: what a restart begins with. Remove it for an empty one."""
+        return self.folder / "appendonlydir"
+
+    def start(self, appended: Path | None = None) -> str:
+        """Start with the data that is there, or with a copy of `appended`, an append-only folder of another day."""
+        if appended is not None:
+            shutil.rmtree(self.appended, ignore_errors=True)
+            shutil.copytree(appended, self.appended)
+            for path in (self.appended, *self.appended.iterdir()):
+                os.chown(path, self._user.uid if self._user else -1, self._user.gid if self._user else -1)
+        pid_file = self.folder / "server.pid"
+        end_orphan("valkey", pid_file, self.folder)
+        fixed_port = self.port
+
+        def launch() -> "subprocess.Popen[bytes]":
+            self.port = fixed_port or free_port()
+            with self._log.open("ab") as log:
+                process = spawn(
+                    [str(self._program), "-"],
+                    death_signal=signal.SIGTERM,
+                    env=ENVIRONMENT,
+                    cwd=self.folder,
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    **(self._user.popen if self._user else {}),
+                )
+            pid_file.write_text(str(process.pid))
+            # The password goes by stdin, because every user of the machine can read a command line.
+            if process.stdin is not None:
+                with process.stdin as standard_input:
+                    standard_input.write(self._configuration())
+            return process
+
+        self._process = start_until_ready("Valkey", launch, self._ready, self._log)
+        return self.url
+
+    def stop(self) -> None:
+        """End it after its last write is on disk."""
+        if self._process is not None:
+            end(self._process, (signal.SIGTERM, STOP_SECONDS))
+            self._process = None
+
+    def kill(self) -> None:
+        """End it as a crash would: the last second of writes may be lost."""
+        if self._process is not None:
+            end(self._process)
+            self._process = None
+
+    def restart(self) -> str:
+        """Stop and start again on the same port with the same password."""
+        self.stop()
+        return self.start()
+
+    def _configuration(self) -> bytes:
+        settings = {
+            "bind": self.host,
+            "port": str(self.port),
+            "requirepass": self._password,
+            "dir": "./",
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "save": '""',
+            "maxmemory-policy": "noeviction",  # a queue that forgets is not a queue
+            **self._settings,
+        }
+        return "".join(f"{name} {value}\n" for name, value in settings.items()).encode()
+
+    def _ready(self, process: "subprocess.Popen[bytes]") -> bool:
+        try:
+            with redis.Redis.from_url(self.url, socket_timeout=2) as client:
+                return bool(client.ping())
+        except (redis.ConnectionError, redis.TimeoutError):  # BusyLoadingError is one: it reads its files
+            return False

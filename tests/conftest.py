@@ -1,0 +1,195 @@
+"""Real servers for the tests: one PostgreSQL and one Valkey a session, started by the product's own launcher.
+
+A database per test is a copy of a template that was migrated once, so commits and locks are real and nothing has to
+be cleaned up. Set TEST_DATABASE_URL (a superuser's) and TEST_REDIS_URL to run against servers of your own. Where a
+server can't run, the tests that need it are skipped with a line, and fail when CI is set.
+"""
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+from pytest_postgresql import factories
+from pytest_postgresql.executors import NoopExecutor
+from pytest_postgresql.janitor import DatabaseJanitor
+
+if TYPE_CHECKING:
+    from runner_cli.embedded import EmbeddedPostgres, EmbeddedValkey
+
+_numbers = itertools.count(1)
+
+
+def _url(*, host: str, port: int | str, user: str, password: str | None, dbname: str, **_: Any) -> str:
+    return f"postgresql://{user}:{password or ''}@{host}:{port}/{dbname}"
+
+
+def _missing(reason: str) -> NoReturn:
+    """Fail in CI, where everything has been installed; skip on a laptop."""
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(program): a system package's program; skipped where it is missing")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs"):
+        for program in marker.args:
+            if not shutil.which(program):
+                _missing(f"needs {program} in PATH")
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where the session's servers are; the first seven names are what pytest-postgresql asks of a server."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+    redis_url: str
+    options: str = ""
+    maintenance_dbname: str = "postgres"
+    template_dbname: None = None
+
+
+@pytest.fixture(scope="session")
+def make_home() -> Iterator[Callable[[], Path]]:
+    """Makes folders that the servers' user can reach, which pytest's tmp_path is not when root runs the tests."""
+    made: list[Path] = []
+
+    def make() -> Path:
+        made.append(Path(tempfile.mkdtemp(prefix="beacon-test-")))
+        made[-1].chmod(0o711)
+        return made[-1]
+
+    yield make
+    for folder in made:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def home(make_home: Callable[[], Path]) -> Path:
+    """A fresh home for servers and processes."""
+    return make_home()
+
+
+@pytest.fixture(scope="session")
+def servers(make_home: Callable[[], Path]) -> Iterator[Servers]:
+    """The session's PostgreSQL and Valkey."""
+    from runner_cli.binaries import EmbeddedError
+    from runner_cli.child import ChildError
+    from runner_cli.embedded import EmbeddedPostgres, EmbeddedValkey
+
+    home = make_home()
+    stop: list[Callable[[], None]] = []
+    try:
+        url = os.environ.get("TEST_DATABASE_URL")
+        if not url:
+            postgres = EmbeddedPostgres(home)
+            stop.append(postgres.stop)
+            url = postgres.start()
+        redis_url = os.environ.get("TEST_REDIS_URL")
+        if not redis_url:
+            # A numbered database for every test; an empty one costs nothing.
+            valkey = EmbeddedValkey(home, {"databases": "4096"})
+            stop.append(valkey.stop)
+            redis_url = valkey.start()
+    except (EmbeddedError, ChildError) as error:
+        _missing(error.detail)
+    at: dict[str, Any] = conninfo_to_dict(url)
+    yield Servers(at.get("host", "127.0.0.1"), int(at.get("port", 5432)), at["user"], at.get("password", ""), redis_url)
+    for stop_one in reversed(stop):
+        stop_one()
+
+
+def _migrate(**where: Any) -> None:
+    from runner_core.migrate import migrate
+
+    migrate(_url(**where))
+
+
+migrated = factories.postgresql_noproc(depends_on="servers", dbname="beacon", load=[_migrate])
+"""Session fixture: the migrated template (its `template_dbname`)."""
+
+
+@contextmanager
+def _database(server: Servers | NoopExecutor, template: str | None) -> Iterator[str]:
+    """A database made from `template`; dropped at the end, whoever is connected."""
+    # Named anew each time: what outlives its test must not wander into the next one's database.
+    where: dict[str, Any] = {
+        "host": server.host,
+        "port": server.port,
+        "user": server.user,
+        "password": server.password,
+        "dbname": f"test_{os.getpid()}_{next(_numbers)}",
+    }
+    with DatabaseJanitor(template_dbname=template, **where):
+        yield _url(**where)
+
+
+@pytest.fixture
+def database_url(migrated: NoopExecutor) -> Iterator[str]:
+    """The owner's URL of a fresh, migrated database."""
+    with _database(migrated, migrated.template_dbname) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(servers: Servers) -> Iterator[str]:
+    """The owner's URL of a fresh database without our schema."""
+    with _database(servers, None) as url:
+        yield url
+
+
+@pytest.fixture
+def conn(database_url: str) -> Iterator["psycopg.Connection[Any]"]:
+    """A connection of the owner to this test's database, in autocommit: what it reads is what others committed."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def redis_url(servers: Servers) -> str:
+    """An empty numbered database of the session's Valkey. Never FLUSHALL it or kill it: others share the server."""
+    import redis
+
+    with redis.Redis.from_url(servers.redis_url) as client:
+        databases = int(client.config_get("databases")["databases"])
+    url = f"{servers.redis_url.rsplit('/', 1)[0]}/{next(_numbers) % databases}"
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    return url
+
+
+@pytest.fixture
+def own_valkey(servers: Servers, make_home: Callable[[], Path]) -> Iterator["EmbeddedValkey"]:
+    """A running Valkey of the test's own, to flush, kill and restart."""
+    from runner_cli.embedded import EmbeddedValkey
+
+    valkey = EmbeddedValkey(make_home())
+    valkey.start()
+    yield valkey
+    valkey.stop()
+
+
+@pytest.fixture
+def own_postgres(servers: Servers, make_home: Callable[[], Path]) -> Iterator["EmbeddedPostgres"]:
+    """A running PostgreSQL of the test's own, without our schema, to restart and crash."""
+    from runner_cli.embedded import EmbeddedPostgres
+
+    postgres = EmbeddedPostgres(make_home())
+    postgres.start()
+    yield postgres
+    postgres.stop()
