@@ -1,0 +1,187 @@
+"""The database as the verbs see it: a pool, a transaction with both time limits, and the retry of a whole verb."""
+
+import contextvars
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import psycopg
+from psycopg import Connection
+from psycopg_pool import ConnectionPool, PoolTimeout
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, stop_after_delay
+from tenacity.wait import wait_random_exponential
+
+from runner_core.observer import Journal, ObservedConnection, ObservedCursor
+from runner_core.queries import run
+from runner_core.settings import Settings
+from runner_core.telemetry import DB_WRITE_RETRIES
+from runner_core.watchdog import Watchdog
+
+log = logging.getLogger("db")
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Worth another try: the connection class, a server that restarts or shuts down, and the two ways of losing a race.
+TRANSIENT = ("57P01", "57P02", "57P03", "40001", "40P01")
+MAX_ATTEMPTS = 6
+MAX_SECONDS = 20
+CONNECT_SECONDS = 10
+
+_more_tries: contextvars.ContextVar[bool] = contextvars.ContextVar("more_tries", default=False)
+
+
+class Database:
+    """One process's connections.
+
+    `size` bounds the pool (default: settings.db_pool_max). Nothing connects before `open()`, so that a server may
+    fork first.
+    """
+
+    def __init__(self, settings: Settings, kind: str, *, size: int | None = None) -> None:
+        self.settings = settings
+        self._watchdog = Watchdog()
+        self._limit_seconds = settings.db_write_timeout_ms / 1000 + 1
+        most = size or settings.db_pool_max
+        pooled = settings.db_pooler == "transaction"
+        self.pool: ConnectionPool[ObservedConnection[Any]] = ConnectionPool(
+            settings.database_url,
+            connection_class=ObservedConnection,
+            kwargs={
+                "autocommit": True,
+                "prepare_threshold": None if pooled else 0,
+                "cursor_factory": ObservedCursor,
+                "application_name": f"beacon-{kind}",
+                "connect_timeout": CONNECT_SECONDS,
+            },
+            min_size=1,
+            max_size=most,
+            max_idle=settings.db_pool_max_idle_seconds,
+            timeout=self._limit_seconds,
+            name=kind,
+            open=False,
+        )
+
+    def open(self) -> "Database":
+        """Start the pool; returns at once, connections follow."""
+        self.pool.open(wait=False)
+        return self
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.pool.close()
+
+    @contextmanager
+    def transaction(
+        self, *, pipeline: bool = True, lock_timeout_ms: int = 0, expected: tuple[str, ...] = ()
+    ) -> Iterator[Connection[Any]]:
+        """One transaction, committed when the block ends, rolled back when it raises.
+
+        In a pipeline its statements share round trips, and an error surfaces at the next fetch or at the end. The
+        SQLSTATEs in `expected` are answers, not errors: they are neither counted nor logged. After any error the
+        connection is discarded: what is left in a broken pipeline is not worth knowing.
+        """
+        journal = Journal(self.settings.db_audit)
+        with self.pool.connection() as conn:
+            conn.journal = journal
+            try:
+                with self._watchdog.guard(conn.fileno(), self._limit_seconds):
+                    if pipeline:
+                        with conn.pipeline(), conn.transaction():
+                            self._limits(conn, lock_timeout_ms)
+                            yield conn
+                    else:
+                        with conn.transaction():
+                            self._limits(conn, lock_timeout_ms)
+                            yield conn
+                journal.settle()
+            except BaseException as error:
+                if isinstance(error, psycopg.Error):
+                    journal.settle()
+                    state = sqlstate(error)
+                    error.add_note(f"sqlstate {state}")
+                    journal.failed(
+                        state, expected=state in expected, will_retry=_more_tries.get() and is_transient(error)
+                    )
+                if pipeline or conn.closed or conn.broken:
+                    conn.close()
+                raise
+            finally:
+                conn.journal = None
+
+    def _limits(self, conn: Connection[Any], lock_timeout_ms: int) -> None:
+        run(
+            conn,
+            "db.settings",
+            statement_timeout=str(self.settings.db_write_timeout_ms),
+            lock_timeout=str(lock_timeout_ms),
+        )
+
+    def retry(self, verb: Callable[[], T]) -> T:
+        """Call `verb` again while it fails for a passing reason, at most 6 times or 20 s, with full jitter.
+
+        The whole verb is repeated, never one statement: after a lost connection nobody knows whether COMMIT happened,
+        so every verb is repeatable. Raises its last error.
+        """
+        retrying = Retrying(
+            retry=retry_if_exception(is_transient),
+            stop=stop_after_attempt(MAX_ATTEMPTS) | stop_after_delay(MAX_SECONDS),
+            wait=wait_random_exponential(multiplier=0.05, max=2),
+            before_sleep=self._before_retry,
+            reraise=True,
+        )
+        for attempt in retrying:
+            with attempt:
+                more = _more_tries.set(attempt.retry_state.attempt_number < MAX_ATTEMPTS)
+                try:
+                    return verb()
+                finally:
+                    _more_tries.reset(more)
+        raise AssertionError("unreachable: the loop returns or raises")
+
+    def _before_retry(self, state: RetryCallState) -> None:
+        DB_WRITE_RETRIES.inc()
+        error = state.outcome.exception() if state.outcome else None
+        log.warning("trying again after sqlstate=%s (try %d)", sqlstate(error), state.attempt_number)
+        # After a restart every pooled connection is dead; checking them now saves a failed try for each.
+        self.pool.check()
+
+
+def retried(verb: Callable[Concatenate[Database, P], T]) -> Callable[Concatenate[Database, P], T]:
+    """Mark a verb whose whole transaction is repeated after a passing failure."""
+
+    @wraps(verb)
+    def whole(db: Database, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return db.retry(lambda: verb(db, *args, **kwargs))
+
+    return whole
+
+
+def sqlstate(error: BaseException | None) -> str:
+    """The SQLSTATE of an error, also where psycopg has none.
+
+    08006 for a connection that was open and is lost, 08001 for one that could not be made, `pool_timeout` for a pool
+    with none to give, XX000 for what has no state.
+    """
+    if isinstance(error, PoolTimeout):
+        return "pool_timeout"
+    if isinstance(error, psycopg.errors.PipelineAborted):
+        return "25P02"
+    if isinstance(error, psycopg.Error) and error.sqlstate:
+        return error.sqlstate
+    if isinstance(error, psycopg.OperationalError):
+        return (
+            "08001"
+            if isinstance(error, psycopg.errors.ConnectionTimeout) or "connection failed" in str(error)
+            else "08006"
+        )
+    if isinstance(error, psycopg.InterfaceError):  # "the connection is closed", found on first use
+        return "08006"
+    return "XX000"
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same verb may succeed a moment later."""
+    state = sqlstate(error)
+    return state in TRANSIENT or state.startswith("08")

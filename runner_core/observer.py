@@ -1,0 +1,131 @@
+"""Sees every named statement: times it, counts its errors, writes its DB_AUDIT line. Work code carries none of this.
+
+In a pipeline a result arrives after its statement was sent, and an error surfaces later still. A transaction's journal
+therefore remembers what was sent and settles each entry when its result is there; what failed is the first without one.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg import Connection, Cursor
+from psycopg.abc import Params, Query
+from psycopg.rows import Row
+
+from runner_core.queries import Statement, named
+from runner_core.telemetry import DB_WRITE_ERRORS, DB_WRITE_LATENCY
+
+audit_log = logging.getLogger("db.audit")
+log = logging.getLogger("db")
+
+# What may be shown of a statement's parameters: ids and statuses, never a value.
+SINGULAR = ("job_id", "region", "model_id", "question_id", "process_id", "kind", "status")
+PLURAL = {
+    "job_ids": "job_id",
+    "regions": "region",
+    "model_ids": "model_id",
+    "question_ids": "question_id",
+    "statuses": "status",
+    "ids": "outbox_id",
+}
+
+
+def shown(params: Mapping[str, Any]) -> str:
+    """The ids of a statement: each one by name, or their number where it is a batch."""
+    parts = [f"{name}={params[name]}" for name in SINGULAR if params.get(name) is not None]
+    for plural, singular in PLURAL.items():
+        values = params.get(plural)
+        if values is None:
+            continue
+        distinct = set(values)
+        parts.append(f"{singular}={next(iter(distinct))}" if len(distinct) == 1 else f"{singular}s={len(distinct)}")
+    return " ".join(parts)
+
+
+class Journal:
+    """The statements of one transaction, in the order sent."""
+
+    def __init__(self, audit: bool) -> None:
+        self.audit = audit
+        self.open: list[tuple[Cursor[Any], Statement, Mapping[str, Any], float]] = []
+        self.wrote = False
+
+    def sent(self, cursor: Cursor[Any], statement: Statement, params: Mapping[str, Any]) -> None:
+        """Remember a statement whose result is still to come."""
+        self.wrote = self.wrote or statement.writes
+        self.open.append((cursor, statement, params, time.perf_counter()))
+
+    def settle(self) -> None:
+        """Record every statement whose result has arrived, in order, up to the first without one."""
+        while self.open and self.open[0][0].pgresult is not None:
+            cursor, statement, params, started = self.open.pop(0)
+            if not statement.writes:
+                continue
+            elapsed_ms = (time.perf_counter() - started) * 1000
+            DB_WRITE_LATENCY.labels(statement.name).observe(elapsed_ms)
+            if self.audit:
+                audit_log.info(
+                    "DB_AUDIT %s %s rows=%d elapsed_ms=%.0f",
+                    statement.name,
+                    shown(params),
+                    max(cursor.rowcount, 0),
+                    elapsed_ms,
+                )
+
+    def failed(self, sqlstate: str, *, expected: bool, will_retry: bool) -> None:
+        """Record the error of the first statement without a result; COMMIT's own when all have one."""
+        name, ids, started = "commit", "", time.perf_counter()
+        if self.open:
+            _, statement, params, started = self.open[0]
+            name, ids = statement.name, shown(params)
+            self.wrote = self.wrote or statement.writes
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        if self.wrote and self.audit:
+            audit_log.info("DB_AUDIT %s %s rows=0 elapsed_ms=%.0f sqlstate=%s", name, ids, elapsed_ms, sqlstate)
+        if expected:
+            return
+        if self.wrote:
+            DB_WRITE_ERRORS.labels(sqlstate).inc()
+        level = logging.WARNING if will_retry else logging.ERROR
+        log.log(level, "statement failed: %s %s sqlstate=%s elapsed_ms=%.0f", name, ids, sqlstate, elapsed_ms)
+
+
+class ObservedConnection(Connection[Row]):
+    """A connection whose statements are journalled while a transaction of ours is open."""
+
+    journal: Journal | None = None
+
+
+class ObservedCursor(Cursor[Row]):
+    """Reports each named statement to its connection's journal."""
+
+    def execute(
+        self, query: Query, params: Params | None = None, *, prepare: bool | None = None, binary: bool | None = None
+    ) -> "ObservedCursor[Row]":
+        """As psycopg's, and journalled."""
+        journal = getattr(self.connection, "journal", None)
+        statement = named(query) if journal is not None and isinstance(query, bytes) else None
+        if journal is not None and statement is not None:
+            journal.sent(self, statement, params if isinstance(params, Mapping) else {})
+        super().execute(query, params, prepare=prepare, binary=binary)  # type: ignore[misc, arg-type]  # its overloads
+        if journal is not None and statement is not None:
+            journal.settle()
+        return self
+
+    def fetchone(self) -> Row | None:
+        """As psycopg's; in a pipeline this is when results arrive."""
+        row = super().fetchone()
+        self._arrived()
+        return row
+
+    def fetchall(self) -> list[Row]:
+        """As psycopg's; in a pipeline this is when results arrive."""
+        rows = super().fetchall()
+        self._arrived()
+        return rows
+
+    def _arrived(self) -> None:
+        journal = getattr(self.connection, "journal", None)
+        if journal is not None:
+            journal.settle()

@@ -1,0 +1,98 @@
+"""Every metric of the project on one page, and the logging set-up. Call sites stay plain."""
+
+import contextvars
+import json
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from prometheus_client import Counter, Gauge, Histogram
+
+# Writes to the database. The unit of the first histogram is in its name, as clients already read it.
+DB_WRITE_ERRORS = Counter("db_write_errors", "Writes that failed.", ["sqlstate"])
+DB_WRITE_RETRIES = Counter("db_write_retries", "Transactions that were tried again.")
+DB_WRITE_LATENCY = Histogram(
+    "db_write_latency_ms",
+    "Time from sending a write to its result, in milliseconds.",
+    ["op"],
+    buckets=(0.5, 1, 2, 5, 10, 20, 50, 100, 250, 500, 1000, 2500, 5000, 8000),
+)
+
+# The outbox.
+OUTBOX_PUBLISHED = Counter("outbox_published", "Outbox rows pushed to Redis and marked.")
+OUTBOX_PUBLISH_ERRORS = Counter("outbox_publish_errors", "Pushes that failed, of a row or of Redis.")
+OUTBOX_UNPUBLISHED = Gauge("outbox_unpublished_count", "Outbox rows that wait to be published.")
+OUTBOX_OLDEST = Gauge("outbox_oldest_unpublished_age_seconds", "Age of the oldest waiting outbox row.")
+OUTBOX_DEAD = Gauge("outbox_dead_rows", "Outbox rows that could not be delivered and wait for an operator.")
+
+# Jobs. Only the publisher exports the gauges; ended jobs are those of the last 24 hours.
+JOBS = Gauge("jobs", "Jobs by status; ended ones of the last 24 hours.", ["status"])
+JOBS_STUCK = Gauge("jobs_stuck", "Jobs queued for more than 10 minutes.")
+JOBS_OVERDUE = Gauge("jobs_overdue", "Running jobs past the deadline of their last region run.")
+JOBS_ENQUEUED = Counter("jobs_enqueued", "Jobs accepted.")
+JOBS_PROCESSED = Counter("jobs_processed", "Jobs that ended, by status.", ["status"])
+REGION_QUEUE_DEPTH = Gauge("region_queue_depth", "Region runs staged and not claimed.", ["region"])
+REGION_WORKERS = Gauge("region_workers", "Live worker processes.", ["region"])
+LEASES_EXPIRED = Counter("leases_expired", "Leases that ran out and were taken back.")
+REGIONS_STAGED = Counter("regions_staged", "Regions staged again by the sweeper.", ["reason"])
+
+# Region runs. Buckets fit calls of seconds to minutes.
+MINUTES = (0.1, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200)
+EXECUTION_DURATION = Histogram(
+    "runner_execution_duration_seconds", "Duration of one model in one region.", ["region", "status"], buckets=MINUTES
+)
+RUNNER_FAILURES = Counter("runner_failures", "Failures of region runs.", ["region", "error_type", "component"])
+QUEUE_LATENCY = Histogram(
+    "runner_queue_latency_seconds",
+    "Time from a job's acceptance to the first claim of a region.",
+    ["region"],
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5, 30, 60, 300, 600, 3600),
+)
+FENCED = Counter("runner_fenced", "Region runs whose lease was lost and whose result was refused.")
+RUNS_IN_FLIGHT = Gauge("runner_region_runs_in_flight", "Region runs that this process holds.")
+
+# HTTP and providers.
+HTTP_REQUESTS = Counter("http_requests", "Requests served.", ["path", "method", "status"])
+HTTP_DURATION = Histogram("http_request_duration_seconds", "Time to serve a request.", ["path", "method"])
+PROVIDER_REQUESTS = Counter("provider_requests", "Calls to providers by outcome.", ["region", "provider", "code"])
+PROVIDER_TOKENS = Counter("provider_tokens", "Tokens by direction, input or output.", ["region", "model", "direction"])
+
+# The fields that every log line of one piece of work shares: request_id, trace_id, job_id.
+context: contextvars.ContextVar[Mapping[str, str] | None] = contextvars.ContextVar("log_context", default=None)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: ts (RFC 3339, UTC), level, logger, process, message, and the work's context."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self.process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render one record."""
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
+        line: dict[str, Any] = {
+            "ts": stamp,
+            "level": record.levelname,
+            "process": self.process,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **(context.get() or {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def setup_logging(process: str, *, as_json: bool, level: int = logging.INFO) -> None:
+    """Send every log line of this process to stdout, as JSON or as text."""
+    handler = logging.StreamHandler(sys.stdout)
+    if as_json:
+        handler.setFormatter(JsonFormatter(process))
+    else:
+        handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {process} %(name)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for chatty in ("httpx2", "httpcore2", "httpcore", "psycopg.pool"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -1,0 +1,1 @@
+"""Every statement of the project, as data: migrations, named queries, invariants."""

@@ -1,0 +1,29 @@
+-- name: answers.start
+-- Before the first call of a question. A row left as started by a dead attempt tells of a call whose answer is lost.
+INSERT INTO answers AS a (job_id, region, model_id, question_id, run_no, status, provider_id, attempt, started_at)
+SELECT w.job_id, w.region, w.model_id, w.question_id, w.run_no, 'started', w.provider_id, r.attempt, clock_timestamp()
+  FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(model_ids)s::text[], %(question_ids)s::text[], %(run_nos)s::integer[],
+              %(provider_ids)s::text[], %(tokens)s::uuid[])
+       AS w (job_id, region, model_id, question_id, run_no, provider_id, token)
+  JOIN region_runs r ON r.job_id = w.job_id AND r.region = w.region AND r.lease_token = w.token
+ ORDER BY w.job_id, w.region, w.model_id, w.question_id, w.run_no
+ON CONFLICT (job_id, region, model_id, question_id, run_no) DO UPDATE
+   SET lost_calls = a.lost_calls + CASE WHEN a.attempt <> EXCLUDED.attempt THEN 1 ELSE 0 END, attempt = EXCLUDED.attempt, started_at = EXCLUDED.started_at,
+       provider_id = EXCLUDED.provider_id
+ WHERE a.status = 'started'
+RETURNING job_id, region, model_id, question_id, run_no;
+
+-- name: answers.finish
+-- What a provider answered. A usable answer was paid for and is kept while its region is open, whoever holds the
+-- lease; a failure counts only with the lease; a usable one is never overwritten.
+UPDATE answers a
+   SET status = w.status, provider_id = w.provider_id, calls = a.calls + w.calls, completed_at = w.completed_at,
+       duration_ms = w.duration_ms, output = w.output, error = w.error, errors = w.errors
+  FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(model_ids)s::text[], %(question_ids)s::text[], %(run_nos)s::integer[],
+              %(tokens)s::uuid[], %(statuses)s::text[], %(provider_ids)s::text[], %(calls)s::integer[], %(completed_ats)s::timestamptz[],
+              %(durations)s::integer[], %(outputs)s::jsonb[], %(error_details)s::jsonb[], %(earlier)s::jsonb[])
+       AS w (job_id, region, model_id, question_id, run_no, token, status, provider_id, calls, completed_at, duration_ms,
+             output, error, errors)
+  JOIN region_runs r ON r.job_id = w.job_id AND r.region = w.region AND r.finished_at IS NULL
+ WHERE a.job_id = w.job_id AND a.region = w.region AND a.model_id = w.model_id AND a.question_id = w.question_id
+   AND a.run_no = w.run_no AND a.status <> 'ok' AND (w.status = 'ok' OR r.lease_token = w.token);

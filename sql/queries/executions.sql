@@ -1,0 +1,30 @@
+-- name: executions.record
+-- C2: the result of each unit, joined to its run by the token, so that a zombie writes nothing; a unit that has its
+-- row already is an idempotent success. The runs were locked by the statement before.
+WITH recorded AS (
+  INSERT INTO executions (job_id, region, model_id, status, provider_id, attempt, started_at, completed_at, duration_ms,
+                          failed_answers, retry_count, error, output, parameters, receipt)
+  SELECT w.job_id, w.region, w.model_id, w.status, w.provider_id, r.attempt, w.started_at, w.completed_at, w.duration_ms,
+         w.failed_answers, w.retry_count, w.error, w.output, w.parameters, w.receipt
+    FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(model_ids)s::text[], %(tokens)s::uuid[], %(statuses)s::text[],
+                %(provider_ids)s::text[], %(started_ats)s::timestamptz[], %(completed_ats)s::timestamptz[], %(durations)s::integer[],
+                %(failed_answers)s::integer[], %(retry_counts)s::integer[], %(error_details)s::jsonb[], %(outputs)s::jsonb[],
+                %(parameters)s::jsonb[], %(receipts)s::jsonb[])
+         AS w (job_id, region, model_id, token, status, provider_id, started_at, completed_at, duration_ms, failed_answers,
+               retry_count, error, output, parameters, receipt)
+    JOIN region_runs r ON r.job_id = w.job_id AND r.region = w.region AND r.lease_token = w.token AND r.finished_at IS NULL
+    JOIN jobs j ON j.id = w.job_id AND j.plan -> w.region ? w.model_id
+   ORDER BY w.job_id, w.region, w.model_id
+  ON CONFLICT (job_id, region, model_id) DO NOTHING
+  RETURNING job_id, region, model_id, status
+), bumped AS (
+  UPDATE jobs j SET version = j.version + c.n, updated_at = clock_timestamp()
+    FROM (SELECT job_id, count(*) AS n FROM recorded GROUP BY job_id) c
+   WHERE j.id = c.job_id
+  RETURNING j.id, j.version - c.n AS base
+)
+INSERT INTO job_events (job_id, seq, type, region, model_id, detail)
+SELECT r.job_id, b.base + row_number() OVER (PARTITION BY r.job_id ORDER BY r.region, r.model_id), 'execution_recorded',
+       r.region, r.model_id, jsonb_build_object('status', r.status)
+  FROM recorded r JOIN bumped b ON b.id = r.job_id
+RETURNING job_id, region, model_id;

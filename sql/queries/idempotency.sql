@@ -1,0 +1,11 @@
+-- name: idempotency.find
+-- The accepted request behind a key that has not expired.
+SELECT key, request_digest, job_id FROM idempotency_keys WHERE key = %(key)s AND expires_at > clock_timestamp();
+
+-- name: idempotency.expire
+-- A key past its days may name a new request even before the retention pass has come by.
+DELETE FROM idempotency_keys WHERE key = %(key)s AND expires_at <= clock_timestamp();
+
+-- name: nonces.find
+-- The job for which a key's nonce was spent.
+SELECT job_id FROM nonces WHERE public_key = %(public_key)s AND nonce = %(nonce)s;

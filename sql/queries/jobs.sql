@@ -1,0 +1,82 @@
+-- name: jobs.submit
+-- Transaction A: the job, its key, its nonce, its first event and one outbox row per region, or none of them.
+WITH job AS (
+  INSERT INTO jobs (id, plan, questions, runs, min_regions, min_success_rate, timeout_seconds, provider_timeout_seconds,
+                    enable_analysis, queued_until, request_id, traceparent, public_key, signature_form, digest, spec, spec_raw)
+  VALUES (%(job_id)s, %(plan)s::jsonb, %(questions)s::jsonb, %(runs)s, %(min_regions)s, %(min_success_rate)s,
+          %(timeout_seconds)s, %(provider_timeout_seconds)s, %(enable_analysis)s,
+          clock_timestamp() + make_interval(secs => %(queue_timeout_seconds)s), %(request_id)s, %(traceparent)s,
+          %(public_key)s, %(signature_form)s, %(digest)s, %(spec)s::jsonb, %(spec_raw)s)
+  RETURNING id, cross_region_execution_id, created_at
+), key AS (
+  INSERT INTO idempotency_keys (key, request_digest, job_id, expires_at)
+  SELECT %(key)s, %(digest)s, id, clock_timestamp() + make_interval(days => %(key_days)s) FROM job
+), nonce AS (
+  INSERT INTO nonces (public_key, nonce, job_id)
+  SELECT %(public_key)s, %(nonce)s, id FROM job WHERE %(nonce)s::text IS NOT NULL AND %(public_key)s::text IS NOT NULL
+), event AS (
+  INSERT INTO job_events (job_id, seq, type, actor, detail)
+  SELECT id, 1, 'submitted', %(actor)s, jsonb_build_object('regions', %(regions)s::text[], 'units', %(units)s::integer,
+         'form', %(signature_form)s::text, 'request_id', %(request_id)s::text)
+    FROM job
+), staged AS (
+  INSERT INTO outbox (job_id, topic, payload)
+  SELECT job.id, 'beacon-' || lower(r.region),
+         jsonb_build_object('id', job.id, 'attempt', 0, 'request_id', %(request_id)s::text, 'enqueued_at',
+                            to_char(job.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+    FROM job CROSS JOIN unnest(%(regions)s::text[]) AS r (region)
+)
+SELECT id, cross_region_execution_id, created_at FROM job;
+
+-- name: jobs.lock
+-- Every verb that changes a job's regions, units or status begins here: jobs before all else, in id order. NO KEY
+-- UPDATE, because FOR UPDATE deadlocks with the foreign keys' KEY SHARE when two regions finish together.
+SELECT id FROM jobs WHERE id = ANY (%(job_ids)s::text[]) ORDER BY id FOR NO KEY UPDATE;
+
+-- name: jobs.close
+-- The status that the regions, the executions and the cancellation say.
+SELECT closed_job AS job_id, closed_status AS status, closed_succeeded AS succeeded, closed_planned AS planned
+  FROM close_jobs(%(job_ids)s::text[]);
+
+-- name: jobs.cancel
+-- Mark the cancellation; no row when the job has ended already or does not exist.
+WITH cancelled AS (
+  UPDATE jobs SET cancelled_at = clock_timestamp(), version = version + 1, updated_at = clock_timestamp()
+   WHERE id = %(job_id)s AND status IN ('queued', 'running')
+  RETURNING id, version, status, cancelled_at
+), noted AS (
+  INSERT INTO job_events (job_id, seq, type, actor, detail)
+  SELECT id, version, 'cancel_requested', %(actor)s, jsonb_build_object('previous_status', status) FROM cancelled
+)
+SELECT id, status AS previous_status, cancelled_at FROM cancelled;
+
+-- name: jobs.cancel_units
+-- Every unit without a result gets a cancelled row, through the function that may write results.
+SELECT cancel_units(%(job_id)s, %(reason)s::jsonb) AS cancelled;
+
+-- name: jobs.reopen_units
+-- The failed units of finished regions go; their earlier results come back, for the event that keeps them.
+SELECT unit_region AS region, unit_model AS model_id, earlier
+  FROM reopen_units(%(job_id)s, %(region)s, %(model_id)s, %(question_id)s, %(more_attempts)s);
+
+-- name: jobs.reopen
+-- A retry sets the job running again; never a cancelled one.
+WITH reopened AS (
+  UPDATE jobs SET status = 'running', completed_at = NULL, version = version + 1, updated_at = clock_timestamp(),
+         queued_until = clock_timestamp() + make_interval(secs => %(queue_timeout_seconds)s)
+   WHERE id = %(job_id)s AND status IN ('running', 'completed', 'failed')
+  RETURNING id, version
+), noted AS (
+  INSERT INTO job_events (job_id, seq, type, actor, detail)
+  SELECT id, version, 'retry_requested', %(actor)s, %(detail)s::jsonb FROM reopened
+)
+SELECT id, version FROM reopened;
+
+-- name: jobs.state
+-- What cancel and retry decide on, read under the lock.
+SELECT id, status, version, public_key, plan, questions FROM jobs WHERE id = %(job_id)s;
+
+-- name: jobs.stored
+-- What a repeated submission is compared with and answered from.
+SELECT j.id, j.status, j.digest, j.cross_region_execution_id, j.created_at, j.plan, j.min_regions, j.enable_analysis
+  FROM jobs j WHERE j.id = %(job_id)s;

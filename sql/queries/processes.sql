@@ -1,0 +1,18 @@
+-- name: db.settings
+-- The first statement of every transaction: its limits, for this transaction only (a pooler shares sessions).
+SELECT set_config('statement_timeout', %(statement_timeout)s, true), set_config('lock_timeout', %(lock_timeout)s, true);
+
+-- name: processes.beat
+-- This process is alive; also the real write of the readiness probe.
+INSERT INTO processes AS p (id, kind, region, host, pid, version, regions_sha, concurrency)
+VALUES (%(process_id)s, %(kind)s, %(region)s, %(host)s, %(pid)s, %(version)s, %(regions_sha)s, %(concurrency)s)
+ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp()
+RETURNING seen_at;
+
+-- name: processes.read
+-- The readiness probe's read-back of what it wrote.
+SELECT seen_at FROM processes WHERE id = %(process_id)s;
+
+-- name: processes.leave
+-- A process that ends in order takes its row along.
+DELETE FROM processes WHERE id = %(process_id)s;

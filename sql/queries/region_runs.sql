@@ -1,0 +1,99 @@
+-- name: region_runs.claim
+-- C1: each region that is open, planned and not held gets a fresh lease; a repeat, an unknown job and a region that
+-- somebody holds give no row. An attempt counts from here, so a job that kills its worker runs out of them.
+WITH wanted AS (
+  SELECT DISTINCT w.job_id, w.region FROM unnest(%(job_ids)s::text[], %(regions)s::text[]) AS w (job_id, region)
+), claimed AS (
+  INSERT INTO region_runs AS r (job_id, region, attempt, max_attempts, lease_token, lease_expires_at, worker, started_at, deadline)
+  SELECT w.job_id, w.region, 1, %(max_attempts)s, gen_random_uuid(),
+         clock_timestamp() + make_interval(secs => %(lease_seconds)s), %(worker)s, clock_timestamp(),
+         clock_timestamp() + make_interval(secs => j.timeout_seconds)
+    FROM wanted w JOIN jobs j ON j.id = w.job_id
+   WHERE j.status IN ('queued', 'running') AND j.cancelled_at IS NULL AND j.plan ? w.region
+   ORDER BY w.job_id, w.region
+  ON CONFLICT (job_id, region) DO UPDATE
+     SET attempt = r.attempt + 1, lease_token = EXCLUDED.lease_token, lease_expires_at = EXCLUDED.lease_expires_at,
+         worker = EXCLUDED.worker, started_at = EXCLUDED.started_at, deadline = EXCLUDED.deadline
+   WHERE r.finished_at IS NULL AND r.attempt < r.max_attempts
+     AND (r.lease_token IS NULL OR r.lease_expires_at < clock_timestamp())
+  RETURNING r.job_id, r.region, r.attempt, r.lease_token, r.started_at
+), bumped AS (
+  UPDATE jobs j SET status = 'running', version = j.version + c.n, updated_at = clock_timestamp(),
+         started_at = COALESCE(j.started_at, clock_timestamp())
+    FROM (SELECT job_id, count(*) AS n FROM claimed GROUP BY job_id) c
+   WHERE j.id = c.job_id
+  RETURNING j.id, j.version - c.n AS base
+), noted AS (
+  INSERT INTO job_events (job_id, seq, type, region, detail)
+  SELECT c.job_id, b.base + row_number() OVER (PARTITION BY c.job_id ORDER BY c.region), 'region_claimed', c.region,
+         jsonb_build_object('attempt', c.attempt, 'worker', %(worker)s::text)
+    FROM claimed c JOIN bumped b ON b.id = c.job_id
+)
+SELECT c.job_id, c.region, c.attempt, c.lease_token AS token, c.started_at, j.plan -> c.region AS models, j.questions, j.runs,
+       j.timeout_seconds, j.provider_timeout_seconds, j.request_id, j.traceparent,
+       extract(epoch FROM c.started_at - j.created_at)::double precision AS waited_seconds
+  FROM claimed c JOIN jobs j ON j.id = c.job_id;
+
+-- name: region_runs.stored
+-- What earlier attempts have already brought home: units that have ended, answers that need no second call.
+SELECT e.job_id, e.region, e.model_id, NULL AS question_id, 0 AS run_no, e.status, NULL::jsonb AS output, NULL::jsonb AS error, e.provider_id
+  FROM executions e JOIN unnest(%(job_ids)s::text[], %(regions)s::text[]) AS w (job_id, region)
+    ON e.job_id = w.job_id AND e.region = w.region
+UNION ALL
+SELECT a.job_id, a.region, a.model_id, a.question_id, a.run_no, a.status, a.output, a.error, a.provider_id
+  FROM answers a JOIN unnest(%(job_ids)s::text[], %(regions)s::text[]) AS w (job_id, region)
+    ON a.job_id = w.job_id AND a.region = w.region
+ WHERE a.status IN ('ok', 'failed');
+
+-- name: region_runs.hold
+-- The open runs that the following writes concern, in one order; mine says whether the lease is still ours.
+SELECT r.job_id, r.region, w.token, r.lease_token IS NOT DISTINCT FROM w.token AS mine
+  FROM region_runs r JOIN unnest(%(job_ids)s::text[], %(regions)s::text[], %(tokens)s::uuid[]) AS w (job_id, region, token)
+    ON r.job_id = w.job_id AND r.region = w.region
+ WHERE r.finished_at IS NULL
+ ORDER BY r.job_id, r.region
+   FOR NO KEY UPDATE OF r;
+
+-- name: region_runs.beat
+-- Extends every lease of this process that is still its own. Never waits for a lock.
+UPDATE region_runs r SET lease_expires_at = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
+  FROM (SELECT h.job_id, h.region FROM region_runs h
+          JOIN unnest(%(job_ids)s::text[], %(regions)s::text[], %(tokens)s::uuid[]) AS w (job_id, region, token)
+            ON h.job_id = w.job_id AND h.region = w.region AND h.lease_token = w.token
+         ORDER BY h.job_id, h.region
+           FOR NO KEY UPDATE OF h SKIP LOCKED) own
+ WHERE r.job_id = own.job_id AND r.region = own.region;
+
+-- name: region_runs.lost
+-- The tokens that are not live any more: cancelled, taken over, or finished by another.
+SELECT w.token
+  FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(tokens)s::uuid[]) AS w (job_id, region, token)
+ WHERE NOT EXISTS (SELECT 1 FROM region_runs r
+                    WHERE r.job_id = w.job_id AND r.region = w.region AND r.lease_token = w.token);
+
+-- name: region_runs.close
+-- Regions whose every planned unit has an execution have finished.
+SELECT closed_job AS job_id, closed_region AS region, closed_attempt AS attempt, closed_started AS started_at,
+       closed_units AS units, closed_completed AS completed
+  FROM close_regions(%(job_ids)s::text[]);
+
+-- name: region_runs.release
+-- A stopping worker hands a region back; where no call had begun, the attempt was none.
+WITH released AS (
+  UPDATE region_runs r SET lease_token = NULL, lease_expires_at = NULL,
+         attempt = r.attempt - CASE WHEN w.unbegun THEN 1 ELSE 0 END
+    FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(tokens)s::uuid[], %(unbegun)s::boolean[])
+         AS w (job_id, region, token, unbegun)
+   WHERE r.job_id = w.job_id AND r.region = w.region AND r.lease_token = w.token AND r.finished_at IS NULL
+  RETURNING r.job_id, r.region, r.attempt, w.unbegun
+), bumped AS (
+  UPDATE jobs j SET version = j.version + c.n, updated_at = clock_timestamp()
+    FROM (SELECT job_id, count(*) AS n FROM released GROUP BY job_id) c
+   WHERE j.id = c.job_id
+  RETURNING j.id, j.version - c.n AS base
+)
+INSERT INTO job_events (job_id, seq, type, region, detail)
+SELECT r.job_id, b.base + row_number() OVER (PARTITION BY r.job_id ORDER BY r.region), 'region_released', r.region,
+       jsonb_build_object('attempt', r.attempt, 'call_begun', NOT r.unbegun)
+  FROM released r JOIN bumped b ON b.id = r.job_id
+RETURNING job_id, region;

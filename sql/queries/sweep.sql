@@ -1,0 +1,107 @@
+-- name: sweep.lead
+-- One sweeper works at a time; the statements stay safe without it.
+SELECT pg_try_advisory_xact_lock(4711, 1) AS leading;
+
+-- name: sweep.expired
+-- Jobs with a lease that has run out: few rows, read from the index of live leases.
+SELECT DISTINCT job_id FROM region_runs
+ WHERE lease_token IS NOT NULL AND lease_expires_at < clock_timestamp()
+ ORDER BY job_id LIMIT %(page)s;
+
+-- name: sweep.lock
+-- The open ones among these jobs that nobody else is changing at the moment.
+SELECT id FROM jobs WHERE id = ANY (%(job_ids)s::text[]) AND status IN ('queued', 'running')
+ ORDER BY id FOR NO KEY UPDATE SKIP LOCKED;
+
+-- name: sweep.page
+-- The next open jobs in id order: a keyset, so that a crowd of healthy ones does not starve the rest.
+SELECT id FROM jobs WHERE status IN ('queued', 'running') AND id > %(after)s
+ ORDER BY id LIMIT %(page)s FOR NO KEY UPDATE SKIP LOCKED;
+
+-- name: sweep.clear
+-- Take back leases that ran out; whoever held one is fenced from here on.
+WITH cleared AS (
+  UPDATE region_runs SET lease_token = NULL, lease_expires_at = NULL, last_error = 'the lease ran out'
+   WHERE job_id = ANY (%(job_ids)s::text[]) AND lease_token IS NOT NULL AND lease_expires_at < clock_timestamp()
+  RETURNING job_id, region, attempt, max_attempts, worker
+), bumped AS (
+  UPDATE jobs j SET version = j.version + c.n, updated_at = clock_timestamp()
+    FROM (SELECT job_id, count(*) AS n FROM cleared GROUP BY job_id) c
+   WHERE j.id = c.job_id
+  RETURNING j.id, j.version - c.n AS base
+), noted AS (
+  INSERT INTO job_events (job_id, seq, type, region, detail)
+  SELECT c.job_id, b.base + row_number() OVER (PARTITION BY c.job_id ORDER BY c.region), 'lease_expired', c.region,
+         jsonb_build_object('attempt', c.attempt, 'worker', c.worker)
+    FROM cleared c JOIN bumped b ON b.id = c.job_id
+)
+SELECT job_id, region FROM cleared;
+
+-- name: sweep.doomed
+-- Open regions that can't go on, and why: no attempts left, waited too long in the queue, message undeliverable.
+SELECT o.job_id, o.region,
+       CASE WHEN r.attempt >= r.max_attempts THEN 'worker_crashed'
+            WHEN m.dead_at IS NOT NULL THEN 'undeliverable'
+            ELSE 'queue_timeout' END AS code
+  FROM jobs j
+ CROSS JOIN LATERAL (SELECT j.id AS job_id, p.region FROM jsonb_object_keys(j.plan) AS p (region)) o
+  LEFT JOIN region_runs r ON r.job_id = o.job_id AND r.region = o.region
+  LEFT JOIN LATERAL (SELECT x.dead_at FROM outbox x WHERE x.job_id = o.job_id AND x.topic = 'beacon-' || lower(o.region)
+                      ORDER BY x.id DESC LIMIT 1) m ON true
+ WHERE j.id = ANY (%(job_ids)s::text[]) AND j.status IN ('queued', 'running')
+   AND r.finished_at IS NULL AND r.lease_token IS NULL
+   AND (r.attempt >= r.max_attempts OR m.dead_at IS NOT NULL OR j.queued_until < clock_timestamp())
+ ORDER BY o.job_id, o.region;
+
+-- name: sweep.end
+-- What is doomed ends as failed, with a row for every planned unit.
+SELECT ended_job AS job_id, ended_region AS region, ended_model AS model_id, ended_status AS status
+  FROM end_units(%(job_ids)s::text[], %(regions)s::text[], 'failed', %(reasons)s::jsonb[]);
+
+-- name: sweep.silent
+-- Open regions that nobody runs and whose newest message was sent before as_of, with that message's dispatch id: alive
+-- only while Redis still holds it. Driven by what has not ended, never by what is not yet sent.
+SELECT j.id AS job_id, p.region, 'beacon-' || lower(p.region) AS topic, m.dispatch_id
+  FROM jobs j
+ CROSS JOIN LATERAL jsonb_object_keys(j.plan) AS p (region)
+  LEFT JOIN region_runs r ON r.job_id = j.id AND r.region = p.region
+  LEFT JOIN LATERAL (SELECT x.id, x.dispatch_id, x.processed_at, x.dead_at FROM outbox x
+                      WHERE x.job_id = j.id AND x.topic = 'beacon-' || lower(p.region) ORDER BY x.id DESC LIMIT 1) m ON true
+ WHERE j.id = ANY (%(job_ids)s::text[]) AND j.status IN ('queued', 'running')
+   AND r.finished_at IS NULL AND r.lease_token IS NULL AND m.dead_at IS NULL
+   AND (m.id IS NULL OR m.processed_at < %(as_of)s)
+ ORDER BY j.id, p.region;
+
+-- name: sweep.clock
+-- The database's time, the only clock that leases and ages are measured with.
+SELECT clock_timestamp() AS now;
+
+-- name: retention.outbox
+-- Sent messages of ended or forgotten days, a batch at a time.
+DELETE FROM outbox WHERE id IN (
+  SELECT o.id FROM outbox o JOIN jobs j ON j.id = o.job_id
+   WHERE o.processed_at < clock_timestamp() - make_interval(days => %(days)s)
+     AND j.status IN ('completed', 'failed', 'cancelled')
+   ORDER BY o.processed_at LIMIT %(batch)s FOR UPDATE OF o SKIP LOCKED);
+
+-- name: retention.keys
+-- Idempotency keys past their days.
+DELETE FROM idempotency_keys WHERE key IN (
+  SELECT key FROM idempotency_keys WHERE expires_at < clock_timestamp() ORDER BY expires_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED);
+
+-- name: retention.nonces
+-- Nonces as old as keys: a replay that late is stale by its own timestamp.
+DELETE FROM nonces WHERE (public_key, nonce) IN (
+  SELECT public_key, nonce FROM nonces WHERE created_at < clock_timestamp() - make_interval(days => %(days)s)
+   ORDER BY created_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED);
+
+-- name: retention.processes
+-- Processes that have not been seen for an hour.
+DELETE FROM processes WHERE seen_at < clock_timestamp() - interval '1 hour';
+
+-- name: retention.jobs
+-- Ended jobs with everything that belongs to them, and only together.
+DELETE FROM jobs WHERE id IN (
+  SELECT id FROM jobs WHERE status IN ('completed', 'failed', 'cancelled')
+     AND completed_at < clock_timestamp() - make_interval(days => %(days)s)
+   ORDER BY created_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED);
