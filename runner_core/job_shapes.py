@@ -1,0 +1,188 @@
+"""The shapes of what clients send, with the limits that can be seen field by field; the API describes itself from them.
+
+Null and absent mean the same. Fields that are not known are kept and ignored.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
+
+from runner_core.errors import SpecError
+
+MAX_QUESTIONS = 50
+MAX_MODELS = 16
+MAX_REGIONS = 8
+MAX_RUNS = 10
+MAX_QUESTION_CHARACTERS = 8000
+NANOSECONDS = 1_000_000_000
+# Below a millisecond somebody has written seconds or milliseconds; above a day no queue would wait for it.
+MIN_TIMEOUT, MAX_TIMEOUT = NANOSECONDS // 1000, 86_400 * NANOSECONDS
+
+# Empty or null counts as missing.
+_REQUIRED = frozenset(
+    {
+        "version",
+        "benchmark",
+        "benchmark.name",
+        "benchmark.container",
+        "benchmark.container.image",
+        "benchmark.input",
+        "benchmark.input.hash",
+        "constraints",
+        "constraints.regions",
+    }
+)
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def _whole(value: object) -> object:
+    """JSON has one kind of number: 3.0 is the integer 3, and so JSON Schema says too."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,255}$")]
+JobId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{0,255}$", description="empty or absent: one is made")]
+Text = Annotated[str, Field(min_length=1)]
+Label = Annotated[str, Field(max_length=255)]
+Rate = Annotated[float, Field(ge=0, le=1)]
+Timeout = Annotated[Whole, Field(ge=MIN_TIMEOUT, le=MAX_TIMEOUT, description="nanoseconds")]
+RegionNames = Annotated[list[Text], Field(max_length=MAX_REGIONS)]
+
+
+class _Received(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="allow")
+
+
+class Container(_Received):
+    """What the benchmark was built from: recorded, not run."""
+
+    image: Text
+    tag: str | None = None
+    resources: dict[str, Any] | None = None
+
+
+class BenchmarkInput(_Received):
+    """The benchmark's input; `data.prompt` is asked when the job has no questions."""
+
+    type: str | None = None
+    data: Any = None
+    hash: Text
+
+
+class Benchmark(_Received):
+    """What is measured."""
+
+    name: Text
+    version: str | None = None
+    description: str | None = None
+    container: Container
+    input: BenchmarkInput
+    scoring: Any = None
+    metadata: Any = None
+
+
+class Constraints(_Received):
+    """Where the job runs, when it counts as a success, and how long it may take."""
+
+    regions: Annotated[RegionNames, Field(min_length=1)]
+    min_regions: Annotated[Whole, Field(ge=1)] | None = None
+    min_success_rate: Rate | None = None
+    timeout: Timeout | None = None
+    provider_timeout: Timeout | None = None
+
+
+class Model(_Received):
+    """A model; with `regions` it runs only there."""
+
+    id: Id
+    name: str | None = None
+    provider: str | None = None
+    regions: RegionNames | None = None
+
+
+def _model_kind(value: object) -> str:
+    return "id" if isinstance(value, str) else "model"
+
+
+AnyModel = Annotated[Annotated[Id, Tag("id")] | Annotated[Model, Tag("model")], Discriminator(_model_kind)]
+Models = Annotated[list[AnyModel], Field(max_length=MAX_MODELS)]
+
+
+class Metadata(_Received):
+    """What the client says about the job; timestamp and nonce protect it against being sent again by others."""
+
+    models: Models | None = None
+    model: Label | None = None
+    timestamp: str | None = None
+    nonce: Label | None = None
+    created_by: Label | None = None
+
+
+class JobSpec(_Received):
+    """A signed job: the same questions to several models in several regions."""
+
+    id: JobId | None = None
+    jobspec_id: JobId | None = None
+    version: Text
+    benchmark: Benchmark
+    constraints: Constraints
+    questions: (
+        Annotated[
+            list[Annotated[str, Field(min_length=1, max_length=MAX_QUESTION_CHARACTERS)]],
+            Field(max_length=MAX_QUESTIONS),
+        ]
+        | None
+    ) = None
+    models: Models | None = None
+    metadata: Metadata | None = None
+    runs: Annotated[Whole, Field(ge=1, le=MAX_RUNS)] | None = None
+    created_at: str | None = None
+    wallet_auth: Any = None
+    signature: str | None = None
+    public_key: str | None = None
+
+
+class Wrapper(_Received):
+    """What a cross-region request says around the signed job: it may narrow what is signed and never widen it."""
+
+    target_regions: Annotated[RegionNames, Field(min_length=1)] | None = None
+    min_regions: Annotated[Whole, Field(ge=1)] | None = None
+    min_success_rate: Rate | None = None
+    enable_analysis: bool | None = None
+
+    @classmethod
+    def parse(cls, body: Mapping[str, Any]) -> "Wrapper":
+        """The wrapper's own fields of a request body. Raises SpecError."""
+        return validated(cls, {name: body[name] for name in cls.model_fields if name in body})
+
+
+class CrossRegionRequest(Wrapper):
+    """The body of a cross-region submission, for the API's description of itself."""
+
+    jobspec: JobSpec
+
+
+def validated(kind: type[M], received: Mapping[str, Any]) -> M:
+    """The model of what was received. Raises SpecError missing_field:<name> or validation_error."""
+    try:
+        return kind.model_validate(received)
+    except ValidationError as error:
+        raise _spec_error(error) from None
+
+
+def _spec_error(error: ValidationError) -> SpecError:
+    """The first ten mistakes, never with the value received; the code names the first field that is missing."""
+    missing = ""
+    texts = []
+    for mistake in error.errors(include_url=False, include_context=False):
+        path = ".".join(str(part) for part in mistake["loc"])
+        if mistake["type"] == "missing" or (path in _REQUIRED and mistake["input"] in (None, "", [])):
+            missing = missing or path.rpartition(".")[2]
+            texts.append(f"{path} is required.")
+        else:
+            texts.append(f"{path}: {mistake['msg']}.")
+    return SpecError(f"missing_field:{missing}" if missing else None, " ".join(texts[:10]))

@@ -1,0 +1,248 @@
+"""The job as submitted: checked, and worked out into the plan that everything else follows. No I/O.
+
+Nothing here runs before the signature is verified, except reading the JSON.
+"""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from runner_core.errors import SpecError
+from runner_core.job_shapes import (
+    MAX_QUESTION_CHARACTERS,
+    NANOSECONDS,
+    Constraints,
+    CrossRegionRequest,
+    JobSpec,
+    Metadata,
+    Wrapper,
+    validated,
+)
+from runner_core.regions import PROMPT_ID, Catalogue
+from runner_core.signing import canonical, signed_object
+from runner_core.strict_json import member_bytes, parse_json
+
+__all__ = [
+    "CrossRegionRequest",
+    "JobSpec",
+    "Question",
+    "Submission",
+    "Wrapper",
+    "parse_json",
+    "plan_job",
+    "split_wrapper",
+]
+
+MAX_CALLS = 2000
+DEFAULT_MIN_REGIONS = 1
+DEFAULT_MIN_SUCCESS_RATE = 0.67
+DEFAULT_TIMEOUT = 600 * NANOSECONDS
+DEFAULT_PROVIDER_TIMEOUT = 300 * NANOSECONDS
+
+N = TypeVar("N", int, float)
+
+
+@dataclass(frozen=True)
+class Question:
+    """One text to ask; `id` is the catalogue's, `prompt` for a job without questions, or derived from free text."""
+
+    id: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A valid job with everything that follows from it. `plan` is region -> models, in the order of the job.
+
+    `digest` (32 bytes) is equal for a repeat of the same request and different for everything else.
+    """
+
+    job_id: str
+    spec: dict[str, Any]
+    spec_raw: bytes
+    plan: dict[str, list[str]]
+    questions: list[Question]
+    runs: int
+    min_regions: int
+    min_success_rate: Decimal
+    timeout_seconds: float
+    provider_timeout_seconds: float
+    enable_analysis: bool | None
+    digest: bytes
+    public_key: str | None
+    signature_form: str | None
+    nonce: str | None
+    created_by: str | None
+
+    @property
+    def calls(self) -> int:
+        """How many answers the job asks for in all."""
+        return sum(map(len, self.plan.values())) * len(self.questions) * self.runs
+
+
+def split_wrapper(raw: bytes, body: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """The job in a cross-region request and its exact bytes; `body` is what parse_json made of `raw`.
+
+    Raises SpecError missing_field:jobspec or validation_error.
+    """
+    spec = body.get("jobspec")
+    if spec is None:
+        raise SpecError("missing_field:jobspec", "jobspec is required.")
+    if not isinstance(spec, dict):
+        raise SpecError(detail="jobspec must be an object.")
+    return spec, member_bytes(raw, "jobspec")
+
+
+def plan_job(
+    spec: dict[str, Any],
+    catalogue: Catalogue,
+    wrapper: Wrapper | None = None,
+    *,
+    raw: bytes | None = None,
+    signature_form: str | None = None,
+) -> Submission:
+    """Check a job and work out what it means here.
+
+    `raw` are the job's received bytes (made from `spec` when it was never bytes), `signature_form` what verify
+    returned, None for an unsigned job. Raises SpecError: validation_error, missing_field:<name>, unknown_region,
+    no_provider.
+    """
+    job = validated(JobSpec, _as_signed(spec, signature_form))
+    metadata = job.metadata or Metadata()
+    wrapper = wrapper or Wrapper()
+    signed = job.constraints
+    regions = _narrowed_regions(signed, wrapper, catalogue)
+    plan = _plan(job, metadata, regions, catalogue)
+    questions = _questions(job, catalogue)
+    min_regions = _narrowed("min_regions", signed.min_regions, wrapper.min_regions) or DEFAULT_MIN_REGIONS
+    if min_regions > len(plan):
+        raise SpecError(detail=f"min_regions is {min_regions}, but the job runs in {len(plan)} regions.")
+    rate = _narrowed("min_success_rate", signed.min_success_rate, wrapper.min_success_rate)
+    rate = DEFAULT_MIN_SUCCESS_RATE if rate is None else rate
+    submission = Submission(
+        job_id=_job_id(job),
+        spec=spec,
+        spec_raw=json.dumps(spec, ensure_ascii=False).encode() if raw is None else raw,
+        plan=plan,
+        questions=questions,
+        runs=job.runs or 1,
+        min_regions=min_regions,
+        min_success_rate=Decimal(repr(rate)),  # its decimal digits: 2 of 3 against 0.67 is not left to binary rounding
+        timeout_seconds=(signed.timeout or DEFAULT_TIMEOUT) / NANOSECONDS,
+        provider_timeout_seconds=(signed.provider_timeout or DEFAULT_PROVIDER_TIMEOUT) / NANOSECONDS,
+        enable_analysis=wrapper.enable_analysis,
+        digest=_digest(spec, plan, min_regions, rate),
+        public_key=job.public_key if signature_form else None,
+        signature_form=signature_form,
+        nonce=metadata.nonce or None,
+        created_by=metadata.created_by or None,
+    )
+    if submission.calls > MAX_CALLS:
+        raise SpecError(detail=f"The job asks for {submission.calls} calls, the limit is {MAX_CALLS}.")
+    return submission
+
+
+def _as_signed(spec: dict[str, Any], form: str | None) -> dict[str, Any]:
+    """Forms C and D don't sign null, "" and 0, so whoever adds such a field to a job must not steer it."""
+    if form is None or form[0] not in "CD":
+        return spec
+    return {name: spec[name] for name in ("id", "public_key") if name in spec} | signed_object(spec, "C")
+
+
+def _job_id(job: JobSpec) -> str:
+    if job.id and job.jobspec_id and job.id != job.jobspec_id:
+        raise SpecError(detail="id and jobspec_id differ.")
+    return job.id or job.jobspec_id or f"job-{uuid.uuid4()}"
+
+
+def _narrowed(name: str, signed: N | None, asked: N | None) -> N | None:
+    """The wrapper's value may be stricter than the signed one; it counts alone where nothing is signed."""
+    if asked is None or signed is None:
+        return signed if asked is None else asked
+    if asked < signed:
+        raise SpecError(detail=f"{name} is below the {signed} that the job was signed with.")
+    return asked
+
+
+def _narrowed_regions(signed: Constraints, wrapper: Wrapper, catalogue: Catalogue) -> list[str]:
+    regions = _canonical(signed.regions, catalogue)
+    if wrapper.target_regions is None:
+        return regions
+    targets = _canonical(wrapper.target_regions, catalogue)
+    if wider := [name for name in targets if name not in regions]:
+        raise SpecError(detail=f"target_regions has {', '.join(wider)}, which the job was not signed for.")
+    return [name for name in regions if name in targets]
+
+
+def _canonical(names: Iterable[str], catalogue: Catalogue) -> list[str]:
+    """Our names of the regions, each once."""
+    found: dict[str, None] = {}
+    for name in names:
+        region = catalogue.canonical_region(name)
+        if region is None:
+            raise SpecError(
+                "unknown_region", f"There is no region {name[:64]!r}; we have {', '.join(catalogue.regions)}."
+            )
+        found[region] = None
+    return list(found)
+
+
+def _plan(job: JobSpec, metadata: Metadata, regions: list[str], catalogue: Catalogue) -> dict[str, list[str]]:
+    """Which models run in which region. A model named twice runs once in each region that either names."""
+    plan: dict[str, list[str]] = {region: [] for region in regions}
+    for model in job.models or metadata.models or [metadata.model or catalogue.default_model]:
+        model_id, own = (model, None) if isinstance(model, str) else (model.id, model.regions)
+        places = [region for region in _canonical(own or regions, catalogue) if region in plan]
+        if not places:
+            raise SpecError(detail=f"The model {model_id} may not run in any of the job's regions.")
+        for region in places:
+            if model_id not in plan[region]:
+                plan[region].append(model_id)
+    if idle := [region for region, models in plan.items() if not models]:
+        raise SpecError(detail=f"No model of the job runs in {', '.join(idle)}.")
+    pairs = [(model_id, region) for region, models in plan.items() for model_id in models]
+    if lost := [
+        f"{model_id} in {region}" for model_id, region in pairs if not catalogue.provider_for(region, model_id)
+    ]:
+        raise SpecError("no_provider", f"No provider is configured for {', '.join(lost)}.")
+    return plan
+
+
+def _questions(job: JobSpec, catalogue: Catalogue) -> list[Question]:
+    """The texts to ask, each once."""
+    if job.questions:
+        return list({question.id: question for question in (_question(t, catalogue) for t in job.questions)}.values())
+    if job.version == "v1" and "bias" in job.benchmark.name.lower():
+        raise SpecError("missing_field:questions", "A v1 bias benchmark needs questions.")
+    data = job.benchmark.input.data
+    prompt = data.get("prompt") if isinstance(data, dict) else None
+    if prompt is None or prompt == "":
+        raise SpecError("missing_field:prompt", "A job without questions needs benchmark.input.data.prompt.")
+    if not isinstance(prompt, str) or not prompt.strip() or len(prompt) > MAX_QUESTION_CHARACTERS:
+        raise SpecError(
+            detail=f"benchmark.input.data.prompt must be 1 to {MAX_QUESTION_CHARACTERS} characters of text."
+        )
+    return [Question(PROMPT_ID, catalogue.questions.get(prompt, prompt))]
+
+
+def _question(text: str, catalogue: Catalogue) -> Question:
+    if text in catalogue.questions:
+        return Question(text, catalogue.questions[text])
+    if not text.strip():
+        raise SpecError(detail="A question is blank.")
+    # A name that the same text has in every job, so that answers can be compared across jobs.
+    return Question(f"text-{hashlib.sha256(text.encode()).hexdigest()[:16]}", text)
+
+
+def _digest(spec: dict[str, Any], plan: dict[str, list[str]], min_regions: int, rate: float) -> bytes:
+    request = {
+        "spec": {name: value for name, value in spec.items() if name not in ("signature", "public_key")},
+        "plan": plan,
+        "min_regions": min_regions,
+        "min_success_rate": rate,
+    }
+    return hashlib.sha256(canonical(request)).digest()

@@ -1,0 +1,116 @@
+"""JSON as received, read strictly: whatever two readers could understand differently is refused.
+
+A signature is checked over the canonical form of the received object (RFC 8785), so everything that canonical JSON or
+PostgreSQL's jsonb can't carry must be refused here: duplicate keys, NaN, integers that are not exact as a double
+(RFC 7493, 2.2), lone surrogates and U+0000.
+"""
+
+import json
+import math
+from typing import Any, NoReturn
+
+from runner_core.errors import Rejected
+
+MAX_DEPTH = 64
+MAX_INTEGER = 2**53 - 1
+
+
+def parse_json(raw: bytes) -> dict[str, Any]:
+    """The JSON object in `raw` (UTF-8, no byte order mark).
+
+    Raises Rejected: malformed_json, duplicate_key, or validation_error for what is JSON but not acceptable.
+    """
+    try:
+        value = _DECODER.decode(raw.decode("utf-8"))
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError: neither text may quote the body
+        where = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+        raise Rejected("malformed_json", f"The body is not valid JSON{where}.") from None
+    if not isinstance(value, dict):
+        raise Rejected("validation_error", "The body must be a JSON object.")
+    _check(value, 1)
+    return value
+
+
+def member_bytes(raw: bytes, name: str) -> bytes:
+    """The exact bytes of one member's value of the object in `raw`, which parse_json has accepted.
+
+    Raises KeyError when there is no such member.
+    """
+    text = raw.decode("utf-8")
+    at = _after_space(text, text.index("{") + 1)
+    while text[at] == '"':
+        key, at = _DECODER.raw_decode(text, at)
+        start = _after_space(text, _after_space(text, at) + 1)
+        _, end = _DECODER.raw_decode(text, start)
+        if key == name:
+            return text[start:end].encode()
+        at = _after_space(text, end)
+        if text[at] == ",":
+            at = _after_space(text, at + 1)
+    raise KeyError(name)
+
+
+def _after_space(text: str, at: int) -> int:
+    while text[at] in " \t\n\r":
+        at += 1
+    return at
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise Rejected("duplicate_key", "An object in the body has the same key twice.")
+    return found
+
+
+def _integer(literal: str) -> int:
+    # The length first: int() refuses more than 4,300 digits with a ValueError of its own.
+    if len(literal) > 17 or abs(value := int(literal)) > MAX_INTEGER:
+        raise Rejected("validation_error", "An integer in the body is beyond 2^53 - 1, where JSON readers differ.")
+    return value
+
+
+def _float(literal: str) -> float:
+    value = float(literal)
+    if math.isinf(value):
+        raise Rejected("validation_error", "A number in the body does not fit a double.")
+    return value
+
+
+def _constant(_: str) -> NoReturn:
+    raise Rejected("malformed_json", "NaN and Infinity are not JSON.")
+
+
+def _too_deep() -> Rejected:
+    return Rejected("validation_error", f"The body is nested more than {MAX_DEPTH} levels deep.")
+
+
+def _check(value: object, depth: int) -> None:
+    """Refuse too deep a nesting (the outermost object is level 1) and text that PostgreSQL or UTF-8 can't hold."""
+    if isinstance(value, str):
+        _check_text(value)
+    elif isinstance(value, dict | list):
+        if depth > MAX_DEPTH:
+            raise _too_deep()
+        if isinstance(value, dict):
+            for key, item in value.items():
+                _check_text(key)
+                _check(item, depth + 1)
+        else:
+            for item in value:
+                _check(item, depth + 1)
+
+
+def _check_text(text: str) -> None:
+    if "\x00" in text:
+        raise Rejected("validation_error", "The body has U+0000 in a string.")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise Rejected("validation_error", "The body has a lone surrogate in a string.") from None
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant)

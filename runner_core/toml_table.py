@@ -1,0 +1,77 @@
+"""Reads typed values out of a TOML table and collects everything that is wrong with it."""
+
+import re
+from typing import Any, TypeVar
+
+ID = re.compile(r"[A-Za-z0-9._:-]{1,255}", re.ASCII)
+
+_TYPES: dict[type, str] = {str: "text", int: "whole number", list: "list", dict: "table"}
+
+T = TypeVar("T")
+
+
+class Table:
+    """A table that knows its own name in the file; tables inside it share its list of mistakes."""
+
+    def __init__(self, values: dict[str, Any], name: str, mistakes: list[str] | None = None) -> None:
+        self.values = dict(values)
+        self.name = name
+        self.mistakes: list[str] = [] if mistakes is None else mistakes
+
+    def wrong(self, text: str) -> None:
+        self.mistakes.append(f"{self.name}: {text}" if self.name else text)
+
+    def get(self, key: str, kind: type[T], default: T, *, required: bool = True) -> T:
+        """Take a value out; `default` stands in for one that is missing or of another type."""
+        value = self.values.pop(key, None)
+        if value is None:
+            if required:
+                self.wrong(f"{key} is missing")
+            return default
+        if type(value) is not kind:
+            self.wrong(f"{key} must be a {_TYPES[kind]}")
+            return default
+        if required and not value:
+            self.wrong(f"{key} is empty")
+        return value
+
+    def positive(self, key: str, default: int) -> int:
+        value = self.get(key, int, default, required=False)
+        if value < 1:
+            self.wrong(f"{key} must be at least 1")
+        return value
+
+    def list_of_text(self, key: str) -> list[str]:
+        values = self.get(key, list, [], required=False)
+        if not all(isinstance(value, str) and value.strip() for value in values):
+            self.wrong(f"{key} must hold texts that are not empty")
+        return [value for value in values if isinstance(value, str)]
+
+    def texts(self, key: str, *, required: bool = False) -> dict[str, str]:
+        """A table of id = "text"."""
+        found = self.get(key, dict, {}, required=required)
+        for name, text in found.items():
+            if not ID.fullmatch(name):
+                self.wrong(f"{key}: the id {name!r} may have letters, digits and . _ : - only, at most 255")
+            if not isinstance(text, str) or not text.strip():
+                self.wrong(f"{key}.{name} must be a text that is not empty")
+        return {name: text for name, text in found.items() if isinstance(text, str)}
+
+    def tables(self, key: str) -> dict[str, "Table"]:
+        found = self.get(key, dict, {})
+        for name in [name for name, value in found.items() if not isinstance(value, dict)]:
+            self.wrong(f"{key}.{name} must be a table")
+            del found[name]
+        return {name: Table(value, f"{key}.{name}", self.mistakes) for name, value in found.items()}
+
+    def array(self, key: str) -> list["Table"]:
+        found = self.get(key, list, [])
+        if not all(isinstance(value, dict) for value in found):
+            self.wrong(f"{key} must be written as [[{key}]]")
+        tables = [value for value in found if isinstance(value, dict)]
+        return [Table(value, f"{key} {value.get('id', n)}", self.mistakes) for n, value in enumerate(tables, 1)]
+
+    def no_more(self) -> None:
+        """Everything known has been taken out: what is left is a misspelt key."""
+        for key in self.values:
+            self.wrong(f"{key} is not known here")
