@@ -1,0 +1,192 @@
+"""What is asked of a provider, what comes back, and every way in which it can fail."""
+
+import re
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Protocol
+
+from runner_core.errors import BeaconError
+
+# U+0000 and lone surrogates: PostgreSQL refuses them in text and in jsonb.
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+LONGEST_MESSAGE = 300  # characters of a provider's own words kept in an error object
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ask:
+    """One question to one model in one region: one paid call, identical on every try.
+
+    `deadline` is in seconds of time.monotonic(); it bounds all tries together.
+    """
+
+    region: str
+    model_id: str
+    upstream: str
+    prompt: str
+    deadline: float
+    question_id: str = "prompt"
+    run_no: int = 0
+    system_prompt: str = ""
+    temperature: float = 0.1
+    max_tokens: int = 500
+    seed: int | None = None
+    request_id: str = ""
+    traceparent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one try brought, as its protocol tells it. `refused` only where the provider itself said so."""
+
+    text: str
+    refused: bool = False
+    finish_reason: str | None = None
+    usage: dict[str, Any] = field(default_factory=dict)
+    simulated: bool = False
+    sanitised: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to an Ask. `calls` counts the requests that reached for the provider, `errors` its failed tries."""
+
+    response: str
+    refused: bool
+    refusal_source: str | None  # "provider" or "pattern"
+    finish_reason: str | None
+    usage: dict[str, Any]
+    simulated: bool
+    sanitised: bool
+    provider_id: str
+    calls: int
+    errors: list[dict[str, Any]]
+
+
+class CallFailed(BeaconError):
+    """The provider gave no usable answer.
+
+    `error` is the object that is stored with the execution. Only it holds the provider's own words, which may echo a
+    prompt: `detail`, and so the exception's text, is safe to log.
+    """
+
+    def __init__(self, error: dict[str, Any], detail: str, calls: int, errors: list[dict[str, Any]]) -> None:
+        super().__init__(detail)
+        self.code: str = error["code"]
+        self.error = error
+        self.calls = calls
+        self.errors = errors
+
+
+class Adapter(Protocol):
+    """One file per protocol: sends one request, raises TryFailed."""
+
+    def send(self, ask: Ask, cancelled: threading.Event | None) -> Answer: ...
+
+
+class Fault(NamedTuple):
+    """How a code is classified: `kind` is the error object's type; a transient one may be tried again."""
+
+    kind: str
+    stage: str
+    transient: bool
+    sentence: str
+
+
+TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
+PERMANENT_STATUSES = frozenset({400, 401, 403, 404, 413, 422})
+
+FAULTS: dict[str, Fault] = {
+    "cancelled": Fault("cancelled", "waiting", False, "the run was cancelled"),
+    "timeout": Fault("timeout", "waiting", False, "the deadline has passed"),
+    "provider_unavailable": Fault("unavailable", "waiting", True, "the breaker stayed open until the deadline"),
+    "connect_timeout": Fault("timeout", "connect", True, "no connection in time"),
+    "connect_failed": Fault("network", "connect", True, "no connection"),
+    "write_timeout": Fault("timeout", "request", True, "the request was not taken in time"),
+    "read_timeout": Fault("timeout", "response", True, "no complete answer in time"),
+    "connection_lost": Fault("network", "response", True, "the connection ended before the answer did"),
+    "redirect_refused": Fault("http", "response", False, "a redirect other than 303 to the same origin"),
+    "answer_too_large": Fault("answer", "response", False, "the answer is larger than the limit"),
+    "malformed_answer": Fault("answer", "answer", True, "the answer is not what the protocol says"),
+    "empty_response": Fault("answer", "answer", False, "the answer holds no text"),
+    "wrong_region": Fault("answer", "answer", False, "the answer comes from another region"),
+    "provider_error": Fault("provider", "answer", True, "the provider says that it failed"),
+    "provider_refused_request": Fault("provider", "answer", False, "the provider says that the request is wrong"),
+    "http_other": Fault("http", "response", False, "an HTTP status without a meaning here"),
+}
+for _status in sorted(TRANSIENT_STATUSES | PERMANENT_STATUSES):
+    FAULTS[f"http_{_status}"] = Fault("http", "response", _status in TRANSIENT_STATUSES, f"HTTP status {_status}")
+
+
+class TryFailed(Exception):
+    """One try failed. `words` are the provider's own (untrusted), `retry_after` its wish in seconds.
+
+    `stage` is where it happened when that is not the code's usual place: a deadline passes anywhere.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        *,
+        stage: str | None = None,
+        words: str = "",
+        http_status: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(code)
+        self.code = code
+        self.fault = FAULTS[code]
+        self.stage = stage or self.fault.stage
+        self.transient = self.fault.transient
+        self.words = words
+        self.http_status = http_status
+        self.retry_after = retry_after
+
+    @classmethod
+    def from_status(cls, status: int, words: str = "", retry_after: float | None = None) -> "TryFailed":
+        """Classify an HTTP status; an unlisted one is permanent. The code stays one of a few: it is a metric label."""
+        code = f"http_{status}" if f"http_{status}" in FAULTS else "http_other"
+        return cls(code, words=words, http_status=status, retry_after=retry_after)
+
+    def sentence(self, provider_id: str) -> str:
+        """What happened, in our own words only."""
+        status = f" (HTTP {self.http_status})" if self.http_status else ""
+        return f"Provider {provider_id}: {self.fault.sentence}{status}."
+
+    def error(self, ask: Ask, provider_id: str) -> dict[str, Any]:
+        """The error object as it is stored and shown, with the provider's own words."""
+        words = clean(self.words)[0].strip()[:LONGEST_MESSAGE]
+        return {
+            "code": self.code,
+            "type": self.fault.kind,
+            "stage": self.stage,
+            "message": f"{self.sentence(provider_id)} {words}".rstrip(),
+            "transient": self.transient,
+            "http_status": self.http_status,
+            "provider": provider_id,
+            "region": ask.region,
+            "model": ask.model_id,
+            "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        }
+
+
+def clean(text: str) -> tuple[str, bool]:
+    """Replace what PostgreSQL can't store by U+FFFD; the flag says whether there was any."""
+    cleaned, replaced = UNSTORABLE.subn("\ufffd", text)
+    return cleaned, replaced > 0
+
+
+def pause(seconds: float, deadline: float, cancelled: threading.Event | None, stage: str = "waiting") -> None:
+    """Rest for `seconds`. Raises TryFailed: `cancelled` at once when that is set, `timeout` at an earlier deadline."""
+    left = deadline - time.monotonic()
+    rest = min(seconds, left)
+    if rest > 0:
+        if cancelled is None:
+            time.sleep(rest)
+        else:
+            cancelled.wait(rest)
+    if cancelled is not None and cancelled.is_set():
+        raise TryFailed("cancelled", stage=stage)
+    if left <= 0 or left < seconds:
+        raise TryFailed("timeout", stage=stage)

@@ -1,0 +1,148 @@
+"""One question, one answer: the tries, the rests between them, and what is kept of the failures."""
+
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runner_core.errors import ConfigError
+from runner_core.regions import Catalogue, Provider
+from runner_core.settings import Settings
+from runner_core.telemetry import PROVIDER_REQUESTS, PROVIDER_TOKENS
+from runner_worker.providers.ask import Adapter, Answer, Ask, CallFailed, Reply, TryFailed, pause
+from runner_worker.providers.breaker import Gate
+from runner_worker.providers.build import Builder
+
+log = logging.getLogger(__name__)
+
+BACKOFF_CAP = 20.0  # seconds
+RETRY_AFTER_CAP = 60.0  # seconds; a provider that asks for more is asked again earlier, within the tries
+FURTHER_TRIES = {"read_timeout": 1, "malformed_answer": 1}  # these were paid for; the others go on to the last try
+ERRORS_KEPT = 10
+REFUSAL_WITHIN = 600  # characters: a refusal opens an answer; further down the same words are a quotation
+TOKENS = (("prompt_tokens", "input"), ("completion_tokens", "output"))
+REACHED = ("request", "response", "answer")  # stages in which the provider may have seen the request
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The way to one provider."""
+
+    adapter: Adapter
+    gate: Gate
+
+
+class Providers:
+    """Every configured provider. Thread-safe; one per process, so that its breakers and limits hold.
+
+    Reads the keys from the variables that the catalogue names. Raises ConfigError with every mistake.
+    The numbers of seconds are arguments for the tests' sake.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        settings: Settings,
+        env: Mapping[str, str] = os.environ,
+        *,
+        backoff_seconds: float = 0.5,
+        breaker_seconds: float = 30.0,
+        read_seconds: float = 180.0,  # of one try: above the 150 s after which Modal redirects to the result
+    ) -> None:
+        self._max_tries = settings.provider_max_tries
+        self._backoff_seconds = backoff_seconds
+        self._refusals = catalogue.refusal_patterns
+        self._builder = Builder(catalogue, env, read_seconds)
+        self._lines = {
+            provider.id: _Line(adapter, Gate(provider.id, provider.max_concurrency, open_seconds=breaker_seconds))
+            for provider in catalogue.providers
+            if (adapter := self._builder.adapter(provider))
+        }
+        if self._builder.mistakes:
+            raise ConfigError(self._builder.mistakes)
+
+    def ask(self, provider: Provider, ask: Ask, cancelled: threading.Event | None = None) -> Reply:
+        """Ask until there is an answer, a failure for good, no try left, or `ask.deadline`.
+
+        Blocks. `cancelled` ends it at once between tries, within a second during a call. Raises CallFailed.
+        """
+        line = self._lines[provider.id]
+        errors: list[dict[str, Any]] = []
+        calls, rest = 0, 0.0
+        while True:
+            try:
+                pause(rest, ask.deadline, cancelled)
+                with line.gate.admitted(ask.deadline, cancelled):
+                    answer = line.adapter.send(ask, cancelled)
+            except TryFailed as failed:
+                calls += failed.stage in REACHED
+                next_rest = self._rest(failed, errors, ask.deadline)
+                self._tell(provider, ask, failed, next_rest)
+                error = failed.error(ask, provider.id)
+                if next_rest is None:
+                    raise CallFailed(error, failed.sentence(provider.id), calls, errors[-ERRORS_KEPT:]) from None
+                errors.append(error)
+                rest = next_rest
+            else:
+                return self._reply(provider, ask, answer, calls + 1, errors)
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._builder.close()
+
+    def _rest(self, failed: TryFailed, errors: list[dict[str, Any]], deadline: float) -> float | None:
+        """Seconds until the next try, or None when there is none: exponential backoff with full jitter.
+
+        Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+        """
+        tried = len(errors) + 1
+        alike = sum(error["code"] == failed.code for error in errors)
+        if alike >= FURTHER_TRIES.get(failed.code, tried):
+            failed.transient = failed.transient and failed.code != "malformed_answer"
+            return None
+        if not failed.transient or tried >= self._max_tries:
+            return None
+        rest = random.uniform(0, min(BACKOFF_CAP, self._backoff_seconds * 2 ** (tried - 1)))  # noqa: S311 - not a secret
+        rest = max(rest, min(failed.retry_after or 0.0, RETRY_AFTER_CAP))
+        return rest if time.monotonic() + rest < deadline else None
+
+    def _reply(self, provider: Provider, ask: Ask, answer: Answer, calls: int, errors: list[dict[str, Any]]) -> Reply:
+        PROVIDER_REQUESTS.labels(provider.region, provider.id, "ok").inc()
+        for count, direction in TOKENS:
+            PROVIDER_TOKENS.labels(ask.region, ask.model_id, direction).inc(answer.usage.get(count, 0))
+        source = "provider" if answer.refused else "pattern" if self._reads_as_refusal(answer.text) else None
+        return Reply(
+            response=answer.text,
+            refused=source is not None,
+            refusal_source=source,
+            finish_reason=answer.finish_reason,
+            usage=answer.usage,
+            simulated=answer.simulated,
+            sanitised=answer.sanitised,
+            provider_id=provider.id,
+            calls=calls,
+            errors=errors[-ERRORS_KEPT:],
+        )
+
+    def _reads_as_refusal(self, text: str) -> bool:
+        opening = text[:REFUSAL_WITHIN]
+        return any(pattern.search(opening) for pattern in self._refusals)
+
+    def _tell(self, provider: Provider, ask: Ask, failed: TryFailed, rest: float | None) -> None:
+        """Count the try, and log it without the provider's words: they may echo the prompt."""
+        if failed.code == "cancelled":
+            return
+        PROVIDER_REQUESTS.labels(provider.region, provider.id, failed.code).inc()
+        log.info(
+            "provider try failed provider=%s region=%s model=%s request_id=%s code=%s %s",
+            provider.id,
+            ask.region,
+            ask.model_id,
+            ask.request_id,
+            failed.code,
+            "given_up" if rest is None else f"retry_in_ms={rest * 1000:.0f}",
+        )

@@ -1,0 +1,112 @@
+"""A provider's HTTP: one JSON object out, one back, redirects to the same origin only, nothing secret in an error."""
+
+import json
+import re
+import threading
+import time
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from runner_worker.providers.ask import Ask, TryFailed, pause
+from runner_worker.providers.connections import Connections, Headers, Response
+
+HOP_SECONDS = 1.0  # a result that is asked for again and again is asked for once a second at most
+SAFE_HEADER = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class HttpClient:
+    """The calls to one base_url. Thread-safe; share `Connections` between the clients of one origin."""
+
+    def __init__(self, base_url: str, key: str, connections: Connections, read_seconds: float) -> None:
+        self._base = base_url.rstrip("/")
+        self._connections = connections
+        self._read_seconds = read_seconds
+        self._key = key
+        self._headers: Headers = [
+            (b"Host", urlsplit(base_url).netloc.encode("ascii")),
+            (b"Accept", b"application/json"),
+            (b"Accept-Encoding", b"identity"),  # a compressed answer could unpack to any size
+            (b"User-Agent", b"beacon-runner"),
+        ]
+        if key:
+            self._headers.append((b"Authorization", b"Bearer " + key.encode("ascii")))
+
+    def post(self, path: str, document: dict[str, Any], ask: Ask, cancelled: threading.Event | None) -> dict[str, Any]:
+        """Send a JSON object and return the one that is answered with a 2xx status.
+
+        Follows 303 to the same origin (Modal's way of saying "not yet") until the deadline. Raises TryFailed.
+        """
+        body = json.dumps(document).encode("ascii")
+        headers = [*self._headers, *_trace_headers(ask)]
+        url, method = self._base + path, b"POST"
+        content: bytes | None = body
+        content_headers: Headers = [
+            (b"Content-Type", b"application/json"),
+            (b"Content-Length", str(len(body)).encode("ascii")),
+        ]
+        while True:
+            started = time.monotonic()
+            until = min(ask.deadline, started + self._read_seconds)
+            try:
+                response = self._connections.exchange(
+                    method, _target(url), [*headers, *content_headers], content, until, cancelled
+                )
+            except TryFailed as failed:
+                if failed.fault.kind == "timeout" and time.monotonic() >= ask.deadline:
+                    raise TryFailed("timeout", stage=failed.stage) from None
+                raise
+            if response.status != 303:
+                return self._document(response)
+            url, method, content, content_headers = self._same_origin(url, response.location), b"GET", None, []
+            pause(HOP_SECONDS - (time.monotonic() - started), ask.deadline, cancelled, "response")
+
+    def _same_origin(self, url: str, location: str) -> str:
+        """The redirect's absolute URL. Any other origin is refused: it would be sent the key and the answer's trust."""
+        try:
+            target = urljoin(url, location)
+            if location and origin(target) == origin(self._base):
+                return target
+        except ValueError:
+            pass
+        raise TryFailed("redirect_refused", http_status=303)
+
+    def _document(self, response: Response) -> dict[str, Any]:
+        if 300 <= response.status < 400:
+            raise TryFailed("redirect_refused", http_status=response.status)
+        try:
+            # Bytes that are no UTF-8 become lone surrogates, which clean() replaces and reports.
+            document = json.loads(response.body.decode("utf-8", "surrogateescape"), strict=False)
+        except (ValueError, RecursionError):  # not JSON, or nested by someone who means harm
+            document = None
+        if not 200 <= response.status < 300:
+            raise TryFailed.from_status(response.status, self.words(document), response.retry_after)
+        if not isinstance(document, dict):
+            raise TryFailed("malformed_answer", http_status=response.status)
+        return document
+
+    def words(self, document: Any) -> str:
+        """What a provider says went wrong, `{"error": {"message": ..}}` or `{"error": ..}`, without our key."""
+        error = document.get("error") if isinstance(document, dict) else None
+        message = error.get("message") if isinstance(error, dict) else error
+        if not isinstance(message, str):
+            return ""
+        return message.replace(self._key, "[key]") if self._key else message
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port. Raises ValueError when the URL has none of http's, or a host that is not ASCII."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not parts.netloc.isascii():
+        raise ValueError("its base_url must be an http or https URL with a host in ASCII")
+    return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _target(url: str) -> bytes:
+    parts = urlsplit(url)
+    return (parts.path or "/").encode("utf-8") + (b"?" + parts.query.encode("utf-8") if parts.query else b"")
+
+
+def _trace_headers(ask: Ask) -> Headers:
+    """Those that are safe in a header; a client chose them."""
+    chosen = ((b"X-Request-ID", ask.request_id), (b"traceparent", ask.traceparent))
+    return [(name, value.encode("ascii")) for name, value in chosen if SAFE_HEADER.fullmatch(value or "")]

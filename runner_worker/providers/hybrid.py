@@ -1,0 +1,74 @@
+"""The hybrid router's protocol: one prompt, a preferred region, HTTP 200 even for a failure."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from runner_worker.providers.ask import Answer, Ask, TryFailed, clean
+from runner_worker.providers.http import HttpClient
+from runner_worker.providers.openai import LARGEST_COUNT, token_counts
+
+# Words in the router's error_code that say that trying again is in vain. The code's own set is open.
+PERMANENT = ("invalid", "unauthorized", "forbidden", "not_found", "unsupported", "bad_request", "validation")
+
+
+class Hybrid:
+    """`preference` is the region's name in this protocol; `canonical_region` knows every spelling of it."""
+
+    def __init__(self, http: HttpClient, preference: str, canonical_region: Callable[[str], str | None]) -> None:
+        self._http = http
+        self._preference = preference
+        self._canonical_region = canonical_region
+
+    def send(self, ask: Ask, cancelled: threading.Event | None) -> Answer:
+        """Raises TryFailed."""
+        # The protocol knows no roles, so the region's system prompt goes before the question.
+        prompt = f"{ask.system_prompt}\n\n{ask.prompt}" if ask.system_prompt else ask.prompt
+        document = {
+            "model": ask.upstream,
+            "prompt": prompt,
+            "temperature": ask.temperature,
+            "max_tokens": ask.max_tokens,
+            "region_preference": self._preference,
+            "cost_priority": False,  # the cheapest region may be another one
+        }
+        return self._answer(self._http.post("/inference", document, ask, cancelled), ask.region)
+
+    def _answer(self, document: dict[str, Any], region: str) -> Answer:
+        success = document.get("success")
+        if success is False:
+            raise self._failure(document)
+        response, metadata = document.get("response"), document.get("metadata")
+        if success is not True or not isinstance(response, str | None) or not isinstance(metadata, dict | None):
+            raise TryFailed("malformed_answer", http_status=200)
+        metadata = metadata or {}
+        if not self._is_here(metadata.get("region"), region):
+            raise TryFailed("wrong_region", words=f"{str(metadata['region'])[:64]!r}", http_status=200)
+        text, sanitised = clean(response or "")
+        if not text.strip():
+            raise TryFailed("empty_response", http_status=200)
+        return Answer(text=text, usage=self._usage(document, metadata), sanitised=sanitised)
+
+    def _failure(self, document: dict[str, Any]) -> TryFailed:
+        code, words = document.get("error_code"), self._http.words(document)
+        if (type(code) is int or isinstance(code, str)) and str(code).removeprefix("HTTP_").isdecimal():
+            return TryFailed.from_status(int(str(code).removeprefix("HTTP_")[:9]), words)
+        name = code.lower() if isinstance(code, str) else ""
+        in_vain = any(word in name for word in PERMANENT)
+        return TryFailed("provider_refused_request" if in_vain else "provider_error", words=words, http_status=200)
+
+    def _is_here(self, named: Any, region: str) -> bool:
+        """An answer that names no region is taken at its word; one that names another is not this region's."""
+        if named is None:
+            return True
+        return isinstance(named, str) and (named == self._preference or self._canonical_region(named) == region)
+
+    def _usage(self, document: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
+        usage = token_counts(metadata) | token_counts(document.get("usage"))
+        for name in ("inference_time", "cost_estimate"):
+            value = document.get(name)
+            if isinstance(value, float | int) and abs(value) < LARGEST_COUNT:  # false for NaN and infinity too
+                usage[name] = float(value)
+        if isinstance(used := document.get("provider_used"), str):
+            usage["provider_used"] = clean(used)[0][:255]
+        return usage

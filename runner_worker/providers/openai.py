@@ -1,0 +1,66 @@
+"""The chat completions protocol of OpenAI, as vLLM, Ollama, llama.cpp, TGI, Modal and OpenRouter speak it.
+
+Reference: https://platform.openai.com/docs/api-reference/chat
+"""
+
+import threading
+from typing import Any
+
+from runner_worker.providers.ask import Answer, Ask, TryFailed, clean
+from runner_worker.providers.http import HttpClient
+
+COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+LARGEST_COUNT = 2**53  # JSON's safe integers; a provider may send anything
+
+
+class OpenAI:
+    def __init__(self, http: HttpClient) -> None:
+        self._http = http
+
+    def send(self, ask: Ask, cancelled: threading.Event | None) -> Answer:
+        """Raises TryFailed."""
+        messages = [{"role": "user", "content": ask.prompt}]
+        if ask.system_prompt:
+            messages.insert(0, {"role": "system", "content": ask.system_prompt})
+        document: dict[str, Any] = {
+            "model": ask.upstream,
+            "messages": messages,
+            "temperature": ask.temperature,
+            "max_tokens": ask.max_tokens,
+            "stream": False,
+        }
+        if ask.seed is not None:
+            document["seed"] = ask.seed
+        return self._answer(self._http.post("/chat/completions", document, ask, cancelled))
+
+    def _answer(self, document: dict[str, Any]) -> Answer:
+        match document:
+            case {"choices": [{"message": {**message}, **choice}, *_]}:
+                pass
+            case {"error": {"code": int(status)}}:  # OpenRouter reports a failing upstream under HTTP 200
+                raise TryFailed.from_status(status, self._http.words(document))
+            case {"error": _}:
+                raise TryFailed("provider_error", words=self._http.words(document), http_status=200)
+            case _:
+                raise TryFailed("malformed_answer", http_status=200)
+        content, refusal = message.get("content"), message.get("refusal")
+        if not isinstance(content, str | None) or not isinstance(refusal, str | None):
+            raise TryFailed("malformed_answer", http_status=200)
+        text, sanitised = clean(content if content and content.strip() else refusal or "")
+        if not text.strip():
+            raise TryFailed("empty_response", http_status=200)
+        reason = choice.get("finish_reason")
+        return Answer(
+            text=text,
+            refused=bool(refusal),
+            finish_reason=clean(reason)[0][:64] if isinstance(reason, str) else None,
+            usage=token_counts(document.get("usage")),
+            sanitised=sanitised,
+        )
+
+
+def token_counts(usage: Any) -> dict[str, Any]:
+    """The whole numbers that are ours to keep: the rest of the object is the provider's and unbounded."""
+    if not isinstance(usage, dict):
+        return {}
+    return {name: usage[name] for name in COUNTS if type(usage.get(name)) is int and 0 <= usage[name] < LARGEST_COUNT}
