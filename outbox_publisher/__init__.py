@@ -1,0 +1,1 @@
+"""Carries outbox rows to Redis, and brings back what got lost on the way."""

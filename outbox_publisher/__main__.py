@@ -1,0 +1,125 @@
+"""`python -m outbox_publisher`: publish, sweep, tell. Several may run side by side."""
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import psycopg
+from prometheus_client import start_http_server
+from psycopg_pool import PoolTimeout
+from redis.exceptions import RedisError
+
+from outbox_publisher import gauges
+from outbox_publisher.broker import Broker
+from outbox_publisher.doorbell import Doorbell
+from outbox_publisher.relay import publish_batch
+from outbox_publisher.sweep import Sweeper
+from runner_core.db import Database
+from runner_core.errors import ConfigError, NotReady
+from runner_core.presence import Presence, wait_until_ready
+from runner_core.settings import Settings
+from runner_core.telemetry import OUTBOX_PUBLISH_ERRORS, setup_logging
+
+log = logging.getLogger("publisher")
+SWEEP_SECONDS = 1.0
+GAUGE_SECONDS = 5.0
+LONGEST_PAUSE_SECONDS = 2.0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run until SIGTERM or SIGINT. Returns 1 when the database is not ready, 2 for a mistake in the configuration."""
+    argparse.ArgumentParser(
+        prog="python -m outbox_publisher", description="Pushes outbox rows to Redis and brings lost ones back."
+    ).parse_args(argv)
+    try:
+        settings = Settings.from_env(process="publisher")
+    except ConfigError as error:
+        print(error.detail, file=sys.stderr)  # noqa: T201 - there is no log yet
+        return 2
+    setup_logging("publisher", as_json=settings.log_json)
+    db = Database(settings, "publisher").open()
+    try:
+        wait_until_ready(db, settings.probe_seconds)
+    except NotReady as error:
+        log.error("not ready: %s", error.detail)
+        return 1
+    if settings.metrics_port:
+        start_http_server(settings.metrics_port, settings.metrics_host)
+    serve(db)
+    return 0
+
+
+def serve(db: Database) -> None:
+    """Publish until a signal comes; sweep and refresh the gauges beside it."""
+    stopped = threading.Event()
+    doorbell = Doorbell(db.settings)
+
+    def stop(*_: object) -> None:
+        stopped.set()
+        doorbell.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    presence = Presence(db, "publisher")
+    presence.start()
+    doorbell.start()
+    sweeper = Sweeper(db, Broker(db.settings))
+
+    def sweep() -> None:
+        if sweeper.run_once():
+            doorbell.ring()
+
+    threads = [
+        threading.Thread(target=every, args=(SWEEP_SECONDS, sweep, stopped), name="sweeper"),
+        threading.Thread(target=every, args=(GAUGE_SECONDS, lambda: gauges.refresh(db), stopped), name="gauges"),
+    ]
+    for thread in threads:
+        thread.start()
+    log.info("publishing batch=%d", db.settings.outbox_batch)
+    publish(db, doorbell, stopped)
+    for thread in threads:
+        thread.join()
+    presence.stop()
+    db.close()
+    log.info("stopped")
+
+
+def publish(db: Database, doorbell: Doorbell, stopped: threading.Event) -> None:
+    """Drain the outbox, then wait for the bell. A full batch means that there may be more."""
+    broker = Broker(db.settings)
+    pause = 0.0
+    while not stopped.is_set():
+        try:
+            claimed = publish_batch(db, broker)
+            pause = 0.0
+        except (RedisError, psycopg.Error, PoolTimeout) as error:
+            if isinstance(error, RedisError):
+                OUTBOX_PUBLISH_ERRORS.inc()
+            pause = min(max(2 * pause, 0.1), LONGEST_PAUSE_SECONDS)
+            log.warning("can't publish, the outbox keeps what is accepted: %s", error)
+            stopped.wait(pause)
+            continue
+        if claimed < db.settings.outbox_batch:
+            doorbell.wait()
+    broker.close()
+
+
+def every(seconds: float, work: Callable[[], None], stopped: threading.Event) -> None:
+    """Do `work` every so many seconds. A failure is logged and counted, and the next round comes."""
+    while not stopped.is_set():
+        began = time.monotonic()
+        try:
+            work()
+        except (psycopg.Error, PoolTimeout) as error:
+            log.warning("%s failed: %s", threading.current_thread().name, error)
+        except Exception:
+            log.exception("%s broke", threading.current_thread().name)
+        stopped.wait(max(0.0, seconds - (time.monotonic() - began)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""Transaction B: claim outbox rows, push them, mark them."""
+
+import logging
+import uuid
+
+from outbox_publisher.broker import Broker, OutboxRow
+from runner_core.db import Database, retried
+from runner_core.failpoints import failpoint
+from runner_core.store import outbox
+from runner_core.telemetry import OUTBOX_PUBLISH_ERRORS, OUTBOX_PUBLISHED
+
+log = logging.getLogger("publisher")
+
+
+@retried
+def publish_batch(db: Database, broker: Broker) -> int:
+    """Publish up to OUTBOX_BATCH waiting rows; returns how many were claimed.
+
+    A row that can't be pushed backs off alone. A Redis that can't be reached fails nobody's row: the transaction rolls
+    back and redis.exceptions.ConnectionError or TimeoutError is raised. A crash between push and commit publishes the
+    rows once more, under new dispatch ids, which the claim makes harmless.
+    """
+    settings = db.settings
+    with db.transaction() as conn:
+        rows = [
+            OutboxRow(row["id"], row["topic"], row["payload"], uuid.uuid4().hex, row["attempts"])
+            for row in outbox.claim(conn, settings.outbox_batch)
+        ]
+        if not rows:
+            return 0
+        failures = broker.push(rows)
+        failpoint("publisher.pushed")
+        pushed = [(row.id, row.dispatch_id) for row in rows if row.id not in failures]
+        if pushed:
+            outbox.mark(conn, pushed)
+        if failures:
+            buried = outbox.fail(
+                conn,
+                [(row_id, str(error)[:500]) for row_id, error in failures.items()],
+                max_attempts=settings.outbox_max_attempts,
+                dead_after_seconds=settings.outbox_dead_after_seconds,
+            )
+            for row in buried:
+                log.warning(
+                    "outbox row failed id=%d attempts=%d dead=%s", row["id"], row["attempts"], bool(row["dead_at"])
+                )
+    OUTBOX_PUBLISHED.inc(len(pushed))
+    OUTBOX_PUBLISH_ERRORS.inc(len(failures))
+    return len(rows)

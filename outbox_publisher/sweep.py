@@ -1,0 +1,182 @@
+"""Brings back what got lost: leases that ran out, messages that Redis no longer holds, regions that can't go on.
+
+Recovery has no road of its own: it writes outbox rows, and the publisher and the claim do what they always do.
+Everything here is driven by what has not ended, never by what was not yet sent.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg import Connection
+from redis.exceptions import RedisError
+
+from outbox_publisher.broker import Broker
+from outbox_publisher.retention import remove_old
+from runner_core import endings
+from runner_core.db import Database, retried
+from runner_core.queries import Row, rows
+from runner_core.store import outbox
+from runner_core.telemetry import LEASES_EXPIRED, REGIONS_STAGED
+
+log = logging.getLogger("sweeper")
+PAGE = 500
+RETENTION_SECONDS = 60
+
+REASONS = {
+    "worker_crashed": "The region's worker was lost in each of its attempts.",
+    "queue_timeout": "No worker took the region in time.",
+    "undeliverable": "The region's message could not be delivered to the queue.",
+}
+
+
+class Sweeper:
+    """Knows when which pass is due. `run_once` is what the publisher's thread calls every second."""
+
+    def __init__(self, db: Database, broker: Broker) -> None:
+        self.db = db
+        self.broker = broker
+        self.lease = timedelta(seconds=db.settings.lease_seconds)
+        self._next_check = 0.0
+        self._next_retention = time.monotonic() + RETENTION_SECONDS
+
+    def run_once(self) -> int:
+        """Take back expired leases and, when due, look for lost messages; returns how many regions moved."""
+        moved = take_back(self.db)
+        moved += self._check_messages()
+        if time.monotonic() >= self._next_retention:
+            self._next_retention = time.monotonic() + RETENTION_SECONDS
+            remove_old(self.db)
+        return moved
+
+    def _check_messages(self) -> int:
+        """Ask Redis for the messages of every open region: all of them at once when Redis may have lost some."""
+        try:
+            suspicious = self.broker.sentinel_changed()
+            if not suspicious and time.monotonic() < self._next_check:
+                return 0
+            if suspicious:
+                log.warning("Redis is new or was emptied: checking every open region")
+            # The age spares messages that a live worker may just be claiming. Age plus period stay within three leases.
+            moved = self._check_all(timedelta(0) if suspicious else 2 * self.lease)
+        except RedisError as error:
+            log.warning("Redis can't be asked for its messages: %s", error)
+            self._next_check = 0.0
+            return 0
+        self._next_check = time.monotonic() + self.lease.total_seconds()
+        return moved
+
+    def _check_all(self, age: timedelta) -> int:
+        as_of = _now(self.db) - age
+        known: dict[str, set[str]] = {}
+
+        def is_queued(topic: str, dispatch_id: str) -> bool:
+            if topic not in known:
+                known[topic] = self.broker.queued_ids(topic)
+            return dispatch_id in known[topic]
+
+        moved, after = 0, ""
+        while True:
+            last, count = check_page(self.db, after, as_of, is_queued)
+            moved += count
+            if last is None:
+                return moved
+            after = last
+
+
+@retried
+def take_back(db: Database) -> int:
+    """Clear every lease that ran out and stage or end its region; returns how many."""
+    with db.transaction() as conn:
+        if not _leading(conn):
+            return 0
+        expired = [r["job_id"] for r in rows(conn, "sweep.expired", page=PAGE)]
+        if not expired:
+            return 0
+        job_ids = [r["id"] for r in rows(conn, "sweep.lock", job_ids=expired)]
+        cleared = rows(conn, "sweep.clear", job_ids=job_ids)
+        doomed = _end_doomed(conn, job_ids)
+        lost = [(r["job_id"], r["region"], "lease_expired") for r in cleared if _key(r) not in doomed]
+        if lost:
+            outbox.stage(conn, lost)
+        ended = endings.close(conn, job_ids)
+    LEASES_EXPIRED.inc(len(cleared))
+    REGIONS_STAGED.labels("lease_expired").inc(len(lost))
+    ended.report()
+    return len(cleared)
+
+
+@retried
+def check_page(
+    db: Database, after: str, as_of: datetime, is_queued: Callable[[str, str], bool]
+) -> tuple[str | None, int]:
+    """End the doomed and stage the silent among the next open jobs after `after`.
+
+    Returns the last job id of the page (None when there are no more) and the number of regions moved.
+    Raises redis.exceptions.RedisError when the queue can't be read; then nothing has changed.
+    """
+    with db.transaction() as conn:
+        if not _leading(conn):
+            return None, 0
+        job_ids = [r["id"] for r in rows(conn, "sweep.page", after=after, page=PAGE)]
+        if not job_ids:
+            return None, 0
+        doomed = _end_doomed(conn, job_ids)
+        lost = [
+            (r["job_id"], r["region"], "message_lost")
+            for r in rows(conn, "sweep.silent", job_ids=job_ids, as_of=as_of)
+            if _key(r) not in doomed and not (r["dispatch_id"] and is_queued(r["topic"], r["dispatch_id"]))
+        ]
+        if lost:
+            outbox.stage(conn, lost)
+        ended = endings.close(conn, [job_id for job_id, _ in doomed]) if doomed else endings.Endings([], [])
+    if lost:
+        REGIONS_STAGED.labels("message_lost").inc(len(lost))
+        log.warning("staged %d regions whose message was lost", len(lost))
+    ended.report()
+    return job_ids[-1], len(lost) + len(doomed)
+
+
+def _end_doomed(conn: Connection[Any], job_ids: list[str]) -> set[tuple[str, str]]:
+    doomed = rows(conn, "sweep.doomed", job_ids=job_ids)
+    if doomed:
+        rows(
+            conn,
+            "sweep.end",
+            job_ids=[r["job_id"] for r in doomed],
+            regions=[r["region"] for r in doomed],
+            reasons=[json.dumps(_reason(r["code"])) for r in doomed],
+        )
+        for r in doomed:
+            log.warning("region ended job_id=%s region=%s code=%s", r["job_id"], r["region"], r["code"])
+    return {_key(r) for r in doomed}
+
+
+def _reason(code: str) -> dict[str, Any]:
+    return {
+        "code": code,
+        "type": "system",
+        "stage": "dispatch",
+        "message": REASONS[code],
+        "transient": False,
+        "http_status": None,
+        "provider": None,
+    }
+
+
+def _leading(conn: Connection[Any]) -> bool:
+    return bool(rows(conn, "sweep.lead")[0]["leading"])
+
+
+def _key(r: Row) -> tuple[str, str]:
+    return r["job_id"], r["region"]
+
+
+@retried
+def _now(db: Database) -> datetime:
+    with db.transaction() as conn:
+        now: datetime = rows(conn, "sweep.clock")[0]["now"]
+    return now

@@ -1,0 +1,57 @@
+"""The shared tail of record, sweep and cancel: close the regions, then the jobs, and say once what ended."""
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from psycopg import Connection
+
+from runner_core.queries import Row, run
+from runner_core.telemetry import JOBS_PROCESSED
+
+log = logging.getLogger("runner")
+
+
+@dataclass(frozen=True)
+class Endings:
+    """What one transaction ended. Report it after the commit, never before."""
+
+    regions: list[Row]
+    jobs: list[Row]
+
+    def report(self) -> None:
+        """Log and count each ended region and job."""
+        for region in self.regions:
+            log.info(
+                "region finished job_id=%s region=%s status=%s completed=%d failed=%d attempt=%d elapsed_ms=%d",
+                region["job_id"],
+                region["region"],
+                "success" if region["completed"] else "failed",
+                region["completed"],
+                region["units"] - region["completed"],
+                region["attempt"],
+                _elapsed_ms(region["started_at"]),
+            )
+        for job in self.jobs:
+            if job["status"] == "running":
+                continue
+            JOBS_PROCESSED.labels(job["status"]).inc()
+            log.info(
+                "Cross-region execution completed status=%s success_count=%d total_regions=%d job_id=%s",
+                job["status"],
+                job["succeeded"],
+                job["planned"],
+                job["job_id"],
+            )
+
+
+def close(conn: Connection[Any], job_ids: list[str]) -> Endings:
+    """Finish what has every result it planned. The caller holds the jobs' row locks."""
+    regions = run(conn, "region_runs.close", job_ids=job_ids)
+    jobs = run(conn, "jobs.close", job_ids=job_ids)
+    return Endings(regions.fetchall(), jobs.fetchall())
+
+
+def _elapsed_ms(started_at: datetime | None) -> int:
+    return int((datetime.now(UTC) - started_at).total_seconds() * 1000) if started_at else 0

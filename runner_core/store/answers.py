@@ -1,0 +1,52 @@
+"""The answers' statements, in batches: one array per column keeps one plan for every size."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from psycopg import Connection, Cursor
+
+from runner_core.queries import Row, run
+from runner_core.store.columns import columns
+
+
+class Started(NamedTuple):
+    """A call that is about to be made."""
+
+    job_id: str
+    region: str
+    model_id: str
+    question_id: str
+    run_no: int
+    provider_id: str
+    token: UUID
+
+
+class Finished(NamedTuple):
+    """What a provider answered. `output`, `error_detail` and `earlier` are JSON text; durations are milliseconds."""
+
+    job_id: str
+    region: str
+    model_id: str
+    question_id: str
+    run_no: int
+    token: UUID
+    status: str
+    provider_id: str | None
+    calls: int
+    completed_at: datetime
+    duration: int
+    output: str | None
+    error_detail: str | None
+    earlier: str
+
+
+def start(conn: Connection[Any], started: Sequence[Started]) -> Cursor[Row]:
+    """Write each before its first call; only those that came back may be called."""
+    return run(conn, "answers.start", **columns(Started, started))
+
+
+def finish(conn: Connection[Any], finished: Sequence[Finished]) -> None:
+    """Store what was answered while its region is open; a failure only while the lease is ours."""
+    run(conn, "answers.finish", **columns(Finished, finished))

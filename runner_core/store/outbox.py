@@ -1,0 +1,44 @@
+"""The outbox's statements."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import Connection
+
+from runner_core.queries import Row, rows, run
+
+
+def claim(conn: Connection[Any], batch: int) -> list[Row]:
+    """Lock the oldest waiting rows that nobody holds: id, job_id, topic, payload, attempts."""
+    return rows(conn, "outbox.claim", batch=batch)
+
+
+def mark(conn: Connection[Any], dispatched: Sequence[tuple[int, str]]) -> None:
+    """Record (row id, dispatch id) pairs as published."""
+    run(conn, "outbox.mark", ids=[d[0] for d in dispatched], dispatch_ids=[d[1] for d in dispatched])
+
+
+def fail(
+    conn: Connection[Any], failures: Sequence[tuple[int, str]], *, max_attempts: int, dead_after_seconds: int
+) -> list[Row]:
+    """Back (row id, reason) pairs off, or bury those that used their attempts up and are old enough."""
+    return rows(
+        conn,
+        "outbox.fail",
+        ids=[f[0] for f in failures],
+        errors=[f[1] for f in failures],
+        max_attempts=max_attempts,
+        dead_after_seconds=dead_after_seconds,
+    )
+
+
+def stage(conn: Connection[Any], staged: Sequence[tuple[str, str, str]]) -> None:
+    """Write a message for each (job, region, reason), with its event. The caller holds the jobs' row locks."""
+    ordered = sorted(staged)
+    run(
+        conn,
+        "outbox.stage",
+        job_ids=[s[0] for s in ordered],
+        regions=[s[1] for s in ordered],
+        reasons=[s[2] for s in ordered],
+    )

@@ -1,0 +1,62 @@
+"""The region runs' statements. `held` is always a sequence of (job id, region, lease token)."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection, Cursor
+
+from runner_core.queries import Row, rows, run
+
+Held = tuple[str, str, UUID]
+
+
+def claim(
+    conn: Connection[Any], wanted: Sequence[tuple[str, str]], *, worker: str, lease_seconds: float, max_attempts: int
+) -> list[Row]:
+    """Lease the claimable ones among (job id, region) pairs; the others give no row. Locks the jobs first."""
+    ordered = sorted(set(wanted))
+    job_ids = [w[0] for w in ordered]
+    run(conn, "jobs.lock", job_ids=sorted(set(job_ids)))
+    return rows(
+        conn,
+        "region_runs.claim",
+        job_ids=job_ids,
+        regions=[w[1] for w in ordered],
+        worker=worker,
+        lease_seconds=lease_seconds,
+        max_attempts=max_attempts,
+    )
+
+
+def stored(conn: Connection[Any], wanted: Sequence[tuple[str, str]]) -> list[Row]:
+    """What earlier attempts brought home: executions (question_id null) and finished answers."""
+    return rows(conn, "region_runs.stored", job_ids=[w[0] for w in wanted], regions=[w[1] for w in wanted])
+
+
+def hold(conn: Connection[Any], held: Sequence[Held]) -> Cursor[Row]:
+    """Lock the open runs of `held` in one order; each row says whether the lease is still ours."""
+    return run(conn, "region_runs.hold", **_columns(held))
+
+
+def beat(conn: Connection[Any], held: Sequence[Held], lease_seconds: float) -> None:
+    """Extend the leases that are still ours."""
+    run(conn, "region_runs.beat", **_columns(held), lease_seconds=lease_seconds)
+
+
+def lost(conn: Connection[Any], held: Sequence[Held]) -> list[UUID]:
+    """The tokens that are not live any more."""
+    return [row["token"] for row in rows(conn, "region_runs.lost", **_columns(held))]
+
+
+def release(conn: Connection[Any], held: Sequence[Held], unbegun: Sequence[bool]) -> list[Row]:
+    """Hand runs back; where no call had begun the attempt is not counted. The caller holds the jobs' row locks."""
+    return rows(conn, "region_runs.release", **_columns(held), unbegun=list(unbegun))
+
+
+def _columns(held: Sequence[Held]) -> dict[str, list[Any]]:
+    return {
+        "job_ids": [h[0] for h in held],
+        "regions": [h[1] for h in held],
+        "tokens": [h[2] for h in held],
+    }

@@ -1,0 +1,1 @@
+"""Runs regions: claims a lease, asks the providers, stores the answers."""

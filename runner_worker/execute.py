@@ -1,0 +1,493 @@
+"""execute_region, for many regions at once: claim (C1), call the providers (no transaction), record and finish (C2).
+
+Three kinds of threads: the caller's claims; a pool asks the providers; one thread owns the state, and writes whatever
+has happened since it last wrote, in one transaction and without waiting for more. A fourth keeps the leases and the
+deadlines. Under load batches grow by themselves; alone, a region is written at once.
+"""
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from uuid import UUID
+
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from runner_core import telemetry
+from runner_core.db import Database, is_transient, retried
+from runner_core.failpoints import failpoint
+from runner_core.keys import PrivateKey
+from runner_core.queries import Row
+from runner_core.regions import Catalogue
+from runner_core.settings import Settings
+from runner_core.store import region_runs
+from runner_worker.providers import Ask, CallFailed, Providers
+from runner_worker.record import TEMPERATURE, Batch, Scribe, Written, release
+from runner_worker.runs import Answer, Call, Done, Message, Run, Unit
+
+log = logging.getLogger("worker")
+TICK_SECONDS = 0.5  # how late a deadline may be noticed
+OUTAGE_SECONDS = 1.0
+
+__all__ = ["Message", "RegionRunner"]
+
+
+@dataclass(frozen=True)
+class Expired:
+    """The run's deadline has passed."""
+
+    run: Run
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The run's lease is gone: cancelled, taken back, or finished by another."""
+
+    run: Run
+
+
+@dataclass(frozen=True)
+class Broken:
+    """Our own code failed in a call of this run."""
+
+    run: Run
+
+
+@dataclass(frozen=True)
+class HandBack:
+    """Release runs: those that have not begun, or all that are left."""
+
+    everything: bool
+
+
+Event = Run | Answer | Expired | Lost | Broken | HandBack | None
+
+
+class RegionRunner:
+    """The region runs of one worker process.
+
+    `submit` claims and returns; `done(message, outcome)` is called from this engine's thread when a region run has
+    ended here: finished, not_claimed, fenced, released or error.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        settings: Settings,
+        catalogue: Catalogue,
+        providers: Providers,
+        worker_name: str,
+        receipt_key: PrivateKey | None = None,
+    ) -> None:
+        self.db = db
+        self.settings = settings
+        self.catalogue = catalogue
+        self.providers = providers
+        self.worker_name = worker_name
+        self.scribe = Scribe(catalogue, receipt_key)
+        self._lock = threading.Lock()
+        self._runs: dict[UUID, Run] = {}
+        self._outstanding = 0  # calls planned and not answered
+        self._inbox: SimpleQueue[Event] = SimpleQueue()
+        self._waiting: dict[str, deque[Call]] = {}
+        self._in_flight: Counter[str] = Counter()
+        self._draining = False
+        self._idle = threading.Condition(self._lock)
+        self._stopped = threading.Event()
+        self._callers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="call")
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True)
+            for name, work in (("scribe", self._write_on), ("leases", self._keep_leases))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def free(self) -> int:
+        """How many more region runs this process can take now, when each has one call."""
+        with self._lock:
+            room = min(self.settings.concurrency - self._outstanding, 4 * self.settings.concurrency - len(self._runs))
+        return 0 if self._draining else max(0, room)
+
+    def busy(self) -> int:
+        """How many region runs this process holds."""
+        with self._lock:
+            return len(self._runs)
+
+    def submit(self, messages: Sequence[Message], done: Done) -> None:
+        """Claim the regions of `messages` in one transaction and start on those that are ours.
+
+        A claim that fails for the batch is made again one by one, so that what poisons it fails alone. Raises
+        psycopg.Error or PoolTimeout when the database can't be reached; then nothing was claimed that a lease
+        would not give back.
+        """
+        by_region: dict[tuple[str, str], Message] = {}
+        refused = []
+        for message in messages:
+            if by_region.setdefault((message.job_id, message.region), message) is not message:
+                refused.append(message)
+        for run in self._claim(list(by_region), by_region, done):
+            del by_region[run.job_id, run.region]
+            with self._lock:
+                self._runs[run.token] = run
+                self._outstanding += sum(len(unit.open) for unit in run.units.values())
+                telemetry.RUNS_IN_FLIGHT.set(len(self._runs))
+            self._inbox.put(run)
+        for message in [*refused, *by_region.values()]:
+            done(message, "not_claimed")
+
+    def _claim(self, wanted: list[tuple[str, str]], messages: dict[tuple[str, str], Message], done: Done) -> list[Run]:
+        try:
+            claimed, stored = claim(self.db, wanted, self.worker_name)
+        except psycopg.Error as error:
+            if len(wanted) == 1 or is_transient(error):
+                raise
+            log.error("claiming %d regions failed, claiming one by one: %s", len(wanted), error)
+            return [run for one in wanted for run in self._claim([one], messages, done)]
+        runs = []
+        for row in claimed:
+            run = Run(row, messages[row["job_id"], row["region"]], done, self.catalogue)
+            run.resume([s for s in stored if (s["job_id"], s["region"]) == (run.job_id, run.region)])
+            if row["attempt"] == 1:
+                telemetry.QUEUE_LATENCY.labels(run.region).observe(max(0.0, row["waited_seconds"]))
+            runs.append(run)
+        failpoint("worker.claimed")
+        return runs
+
+    # -- the thread that owns the state --
+
+    def _write_on(self) -> None:
+        while True:
+            events = self._next_events()
+            batch = Batch()
+            for event in events:
+                match event:
+                    case Run():
+                        self._begin(event, batch)
+                    case Answer():
+                        self._take(event, batch)
+                    case Expired(run):
+                        self._expire(run, batch)
+                    case Lost(run):
+                        self._fence(run)
+                    case Broken(run):
+                        self._release([run], "error")
+                    case HandBack(everything):
+                        self._release([r for r in self._held() if everything or not r.begun], "released")
+                    case None:
+                        return
+            self._admit(batch)
+            if batch.runs():
+                self._settle(batch, self._write(batch))
+
+    def _next_events(self) -> list[Event]:
+        events = [self._inbox.get()]
+        try:
+            while True:
+                events.append(self._inbox.get_nowait())
+        except Empty:
+            return events
+
+    def _begin(self, run: Run, batch: Batch) -> None:
+        for call in run.calls():
+            if call.unit.provider is None:
+                call.unit.add(call.question_id, call.run_no, None, _error(call, "no_provider", NO_PROVIDER), None)
+                self._answered()
+            else:
+                self._waiting.setdefault(call.unit.provider.id, deque()).append(call)
+        for unit in run.units.values():
+            self._complete(unit, batch)
+        if not run.units:
+            batch.closing.append(run)
+
+    def _take(self, answer: Answer, batch: Batch) -> None:
+        call = answer.call
+        if call.unit.provider:
+            self._in_flight[call.unit.provider.id] -= 1
+        if not self._is_held(call.run):
+            if answer.status == "ok":  # paid for: kept while the region is open, whoever holds it now
+                batch.answers.append(answer)
+            return
+        if call.unit.take(answer):
+            self._answered()
+            batch.answers.append(answer)
+            self._complete(call.unit, batch)
+
+    def _expire(self, run: Run, batch: Batch) -> None:
+        """At the deadline answers are kept and the rest is a timeout."""
+        if not self._is_held(run):
+            return
+        run.cancelled.set()
+        for call in run.calls():
+            failure = CallFailed(_error(call, "timeout", DEADLINE), DEADLINE, 0, [])
+            call.begun = run.claimed_at
+            call.unit.take(answer := Answer.failed(call, failure))
+            self._answered()
+            batch.answers.append(answer)
+        for unit in run.units.values():
+            self._complete(unit, batch)
+
+    def _complete(self, unit: Unit, batch: Batch) -> None:
+        if not unit.open and not unit.complete:
+            unit.complete = True
+            batch.units.append(unit)
+
+    def _admit(self, batch: Batch) -> None:
+        """Start waiting calls while their provider and this process have room."""
+        total = sum(self._in_flight.values())
+        for provider_id, waiting in self._waiting.items():
+            while waiting and total < self.settings.concurrency:
+                call = waiting[0]
+                if not self._is_held(call.run) or (call.question_id, call.run_no) not in call.unit.open:
+                    waiting.popleft()
+                    continue
+                provider = call.unit.provider
+                if provider is None or self._in_flight[provider_id] >= provider.max_concurrency:
+                    break
+                if self._draining and not call.run.begun:
+                    waiting.popleft()
+                    continue
+                batch.starts.append(waiting.popleft())
+                self._in_flight[provider_id] += 1
+                total += 1
+
+    def _write(self, batch: Batch) -> Written:
+        """Write, for as long as the database is away; a batch that it refuses is written run by run."""
+        while True:
+            try:
+                return self.scribe.write(self.db, batch)
+            except (psycopg.Error, PoolTimeout) as error:
+                if not isinstance(error, PoolTimeout) and not is_transient(error):
+                    log.error("writing %d runs failed, writing one by one: %s", len(batch.runs()), error)
+                    return self._write_each(batch)
+                log.error("the database is away, %d runs wait to be written: %s", len(batch.runs()), error)
+                if self._stopped.wait(OUTAGE_SECONDS):
+                    raise
+
+    def _write_each(self, batch: Batch) -> Written:
+        written = Written.nothing()
+        for run in batch.runs():
+            part = batch.of(run)
+            try:
+                written.add(self.scribe.write(self.db, part))
+            except psycopg.Error:
+                log.exception("run can't be written job_id=%s region=%s", run.job_id, run.region)
+                telemetry.RUNNER_FAILURES.labels(run.region, "unwritable", "worker").inc()
+                for call in part.starts:
+                    self._in_flight[call.unit.provider.id if call.unit.provider else ""] -= 1
+                self._release([run], "error")
+        return written
+
+    def _settle(self, batch: Batch, written: Written) -> None:
+        """Act on what the database said."""
+        for unit in batch.units:
+            _observe(unit)
+        for call in batch.starts:
+            if _key(call) in written.started:
+                call.run.begun = True
+                self._callers.submit(self._ask, call)
+            elif call.unit.provider:
+                self._in_flight[call.unit.provider.id] -= 1
+                if call.run.token not in written.fenced and self._is_held(call.run):
+                    # Somebody who held the region before us has stored this answer meanwhile.
+                    self._release([call.run], "released")
+        finished = {(r["job_id"], r["region"]) for r in written.endings.regions}
+        for run in batch.runs():
+            if (run.job_id, run.region) in finished:
+                self._drop(run, "finished")
+            elif run.token in written.fenced:
+                self._fence(run)
+
+    # -- the threads that call --
+
+    def _ask(self, call: Call) -> None:
+        run, provider = call.run, call.unit.provider
+        telemetry.context.set({"job_id": run.job_id, "request_id": run.request_id, "trace": run.traceparent})
+        call.begun = time.monotonic()
+        try:
+            if provider is None:
+                raise LookupError("a call without a provider was started")
+            region = self.catalogue.regions[run.region]
+            ask = Ask(
+                region=run.region,
+                model_id=call.unit.model_id,
+                upstream=call.unit.upstream,
+                prompt=call.prompt,
+                deadline=min(run.deadline, call.begun + run.provider_timeout),
+                question_id=call.question_id,
+                run_no=call.run_no,
+                system_prompt=region.system_prompt,
+                temperature=TEMPERATURE,
+                max_tokens=provider.max_tokens,
+                seed=call.run_no,
+                request_id=run.request_id,
+                traceparent=run.traceparent,
+            )
+            answer = Answer.of(call, self.providers.ask(provider, ask, run.cancelled))
+        except CallFailed as failure:
+            answer = Answer.failed(call, failure)
+        except Exception:
+            log.exception("a call broke job_id=%s region=%s", run.job_id, run.region)
+            telemetry.RUNNER_FAILURES.labels(run.region, "internal_error", "worker").inc()
+            self._inbox.put(Broken(run))
+            return
+        failpoint("worker.answered")
+        self._inbox.put(answer)
+
+    # -- the thread that keeps leases and deadlines --
+
+    def _keep_leases(self) -> None:
+        tick = min(TICK_SECONDS, self.settings.heartbeat_seconds)
+        next_beat = time.monotonic() + self.settings.heartbeat_seconds
+        while not self._stopped.wait(tick):
+            now = time.monotonic()
+            runs = self._held()
+            for run in runs:
+                if run.deadline <= now and not run.cancelled.is_set():
+                    self._inbox.put(Expired(run))
+            if now >= next_beat and runs:
+                next_beat = now + self.settings.heartbeat_seconds
+                self._beat(runs)
+
+    def _beat(self, runs: list[Run]) -> None:
+        try:
+            lost = set(beat(self.db, [run.held for run in runs]))
+        except (psycopg.Error, PoolTimeout) as error:
+            log.error("heartbeat failed for %d runs: %s", len(runs), error)
+            return
+        for run in runs:
+            if run.token in lost:
+                self._inbox.put(Lost(run))
+
+    # -- endings --
+
+    def drain(self, grace_seconds: float) -> None:
+        """Stop: hand back at once what has not begun, let the rest finish within the grace, release what is left."""
+        self._draining = True
+        self._inbox.put(HandBack(everything=False))
+        with self._idle:
+            self._idle.wait_for(lambda: not self._runs, grace_seconds)
+        self._inbox.put(HandBack(everything=True))
+        with self._idle:
+            self._idle.wait_for(lambda: not self._runs, 5)
+        self.close()
+
+    def close(self) -> None:
+        """End the threads; leases that are still held run out."""
+        self._stopped.set()
+        self._inbox.put(None)
+        for run in self._held():
+            run.cancelled.set()
+        self._callers.shutdown(wait=False, cancel_futures=True)
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(5)
+
+    def _release(self, runs: list[Run], outcome: str) -> None:
+        runs = [run for run in runs if self._is_held(run)]
+        if not runs:
+            return
+        try:
+            release(self.db, runs)
+        except (psycopg.Error, PoolTimeout) as error:
+            log.error("could not hand %d runs back, their leases will run out: %s", len(runs), error)
+        for run in runs:
+            self._drop(run, outcome)
+
+    def _fence(self, run: Run) -> None:
+        if self._is_held(run):
+            telemetry.FENCED.inc()
+            log.warning("lease lost job_id=%s region=%s attempt=%d", run.job_id, run.region, run.attempt)
+            self._drop(run, "fenced")
+
+    def _drop(self, run: Run, outcome: str) -> None:
+        run.cancelled.set()
+        with self._idle:
+            if self._runs.pop(run.token, None) is None:
+                return
+            self._outstanding -= sum(len(unit.open) for unit in run.units.values())
+            telemetry.RUNS_IN_FLIGHT.set(len(self._runs))
+            self._idle.notify_all()
+        run.done(run.message, outcome)
+
+    def _answered(self) -> None:
+        with self._lock:
+            self._outstanding -= 1
+
+    def _held(self) -> list[Run]:
+        with self._lock:
+            return list(self._runs.values())
+
+    def _is_held(self, run: Run) -> bool:
+        return run.token in self._runs
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Run a thread's work; if it ever breaks, let go of everything rather than sit on leases."""
+        try:
+            work()
+        except Exception:
+            log.exception("a thread of the worker broke")
+            telemetry.RUNNER_FAILURES.labels("", "internal_error", "worker").inc()
+            self._stopped.set()
+            for run in self._held():
+                self._drop(run, "error")
+
+
+@retried
+def claim(db: Database, wanted: list[tuple[str, str]], worker: str) -> tuple[list[Row], list[Row]]:
+    """Transaction C1: lease what is claimable; returns the claimed runs and what earlier attempts stored for them."""
+    settings = db.settings
+    with db.transaction() as conn:
+        claimed = region_runs.claim(
+            conn,
+            wanted,
+            worker=worker,
+            lease_seconds=settings.lease_seconds,
+            max_attempts=settings.region_max_attempts,
+        )
+        again = [(row["job_id"], row["region"]) for row in claimed if row["attempt"] > 1]
+        return claimed, region_runs.stored(conn, again) if again else []
+
+
+@retried
+def beat(db: Database, held: list[region_runs.Held]) -> list[UUID]:
+    """Extend the leases; returns the tokens that are lost."""
+    ordered = sorted(held)
+    with db.transaction() as conn:
+        region_runs.beat(conn, ordered, db.settings.lease_seconds)
+        return region_runs.lost(conn, ordered)
+
+
+DEADLINE = "The region's deadline has passed."
+NO_PROVIDER = "No provider is configured for this model in this region."
+
+
+def _error(call: Call, code: str, message: str) -> dict[str, object]:
+    return {
+        "code": code,
+        "type": "timeout" if code == "timeout" else "configuration",
+        "stage": "waiting",
+        "message": message,
+        "transient": code == "timeout",
+        "http_status": None,
+        "provider": call.unit.provider.id if call.unit.provider else None,
+        "region": call.run.region,
+        "model": call.unit.model_id,
+        "timestamp": call.run.at(time.monotonic()).isoformat(),
+    }
+
+
+def _key(call: Call) -> tuple[str, str, str, str, int]:
+    return call.run.job_id, call.run.region, call.unit.model_id, call.question_id, call.run_no
+
+
+def _observe(unit: Unit) -> None:
+    status = "completed" if unit.outputs else "failed"
+    seconds = max(unit.ended_at, unit.run.claimed_at) - unit.run.claimed_at
+    telemetry.EXECUTION_DURATION.labels(unit.run.region, status).observe(seconds)
+    if not unit.outputs:
+        telemetry.RUNNER_FAILURES.labels(unit.run.region, unit.errors[-1]["code"], "provider").inc()

@@ -1,0 +1,221 @@
+"""C2 and the writes around it: one transaction for whatever has happened since the last one.
+
+Locks in one order: the jobs that may end, then the runs, then everything else. An answer that is not the last of its
+unit takes no job lock, so regions of one job do not wait for each other.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from pydantic_core import to_json
+
+from runner_core import endings
+from runner_core.db import Database, retried
+from runner_core.failpoints import failpoint
+from runner_core.keys import PrivateKey
+from runner_core.queries import run
+from runner_core.receipts import output_sha256, sign_receipt
+from runner_core.regions import Catalogue
+from runner_core.store import answers, executions, outbox, region_runs
+from runner_core.store.answers import Finished, Started
+from runner_core.store.executions import Ended
+from runner_worker.runs import Answer, Call, Run, Unit
+
+TEMPERATURE = 0.1
+MAX_TOKENS = 500
+
+
+@dataclass
+class Batch:
+    """What is to be written: calls about to be made, answers that came, units that are complete."""
+
+    starts: list[Call] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    units: list[Unit] = field(default_factory=list)
+    closing: list[Run] = field(default_factory=list)  # runs in which nothing is left to do
+
+    def runs(self) -> list[Run]:
+        """The runs concerned, each once."""
+        every = [c.run for c in self.starts] + [a.call.run for a in self.answers] + [u.run for u in self.units]
+        return list(dict.fromkeys(every + self.closing))
+
+    def of(self, run: Run) -> "Batch":
+        """The part of this batch that concerns one run."""
+        return Batch(
+            [c for c in self.starts if c.run is run],
+            [a for a in self.answers if a.call.run is run],
+            [u for u in self.units if u.run is run],
+            [r for r in self.closing if r is run],
+        )
+
+
+@dataclass
+class Written:
+    """What the database said: tokens that are not ours any more, calls that may be made, what has ended."""
+
+    fenced: set[UUID]
+    started: set[tuple[str, str, str, str, int]]
+    endings: endings.Endings
+
+    @classmethod
+    def nothing(cls) -> "Written":
+        """What an empty batch says."""
+        return cls(set(), set(), endings.Endings([], []))
+
+    def add(self, other: "Written") -> None:
+        """Take in what another transaction said."""
+        self.fenced |= other.fenced
+        self.started |= other.started
+        self.endings.regions.extend(other.endings.regions)
+        self.endings.jobs.extend(other.endings.jobs)
+
+
+class Scribe:
+    """Builds the rows and writes them."""
+
+    def __init__(self, catalogue: Catalogue, receipt_key: PrivateKey | None) -> None:
+        self.catalogue = catalogue
+        self.receipt_key = receipt_key
+
+    def write(self, db: Database, batch: Batch) -> Written:
+        """Write a batch in one transaction, repeated as a whole after a passing failure."""
+        started = sorted(_started(call) for call in batch.starts)
+        finished = sorted((_finished(answer) for answer in batch.answers), key=lambda f: f[:5])
+        ended = sorted((self.ended(unit) for unit in batch.units), key=lambda e: e[:3])
+        ending = sorted({e.job_id for e in ended} | {run.job_id for run in batch.closing})
+        return _write(db, sorted({run.held for run in batch.runs()}), started, finished, ended, ending)
+
+    def ended(self, unit: Unit) -> Ended:
+        """The execution of a complete unit: completed when one answer is usable, else failed with its last error."""
+        held = unit.run
+        status = "completed" if unit.outputs else "failed"
+        now = max(held.claimed_at, unit.ended_at)
+        started_at, completed_at = held.at(held.claimed_at), held.at(now)
+        duration_ms = int((now - held.claimed_at) * 1000)
+        outputs = sorted(unit.outputs, key=lambda o: (o["question_id"], o["run_no"]))
+        output = {
+            "answers": outputs,
+            "refused": sum(o["refused"] for o in outputs),
+            "simulated": any(o["simulated"] for o in outputs),
+        }
+        if len(outputs) == 1:
+            output["response"] = outputs[0]["response"]
+        region = self.catalogue.regions.get(held.region)
+        parameters = {
+            "temperature": TEMPERATURE,
+            "max_tokens": unit.provider.max_tokens if unit.provider else MAX_TOKENS,
+            "system_prompt": region.system_prompt if region else "",
+            "upstream_model": unit.upstream,
+            "regions_sha256": self.catalogue.sha256,
+        }
+        facts: dict[str, Any] = {
+            "job_id": held.job_id,
+            "region": held.region,
+            "model_id": unit.model_id,
+            "status": status,
+            "provider_id": ",".join(sorted(unit.providers)) or None,
+            "attempt": held.attempt,
+            "started_at": started_at.isoformat(),
+            "completed_at": completed_at.isoformat(),
+            "duration_ms": duration_ms,
+            "failed_answers": len(unit.errors),
+        }
+        receipt = None
+        if self.receipt_key:
+            receipt = sign_receipt({**facts, "output_sha256": output_sha256(output)}, self.receipt_key)
+        return Ended(
+            job_id=held.job_id,
+            region=held.region,
+            model_id=unit.model_id,
+            token=held.token,
+            status=status,
+            provider_id=facts["provider_id"],
+            started_at=started_at,
+            completed_at=completed_at,
+            duration=duration_ms,
+            failed_answers=len(unit.errors),
+            retry_count=held.attempt - 1 + unit.tries,
+            error_detail=None if unit.outputs else _json(unit.errors[-1]),
+            output=_json(output),
+            parameter=_json(parameters),
+            receipt=_json(receipt) if receipt else None,
+        )
+
+
+@retried
+def _write(
+    db: Database,
+    held: list[region_runs.Held],
+    started: list[Started],
+    finished: list[Finished],
+    ended: list[Ended],
+    job_ids: list[str],
+) -> Written:
+    """Transaction C2. Everything is sent at once; the results are read when the last statement is on its way."""
+    with db.transaction() as conn:
+        if job_ids:
+            run(conn, "jobs.lock", job_ids=job_ids)
+        holding = region_runs.hold(conn, held)
+        allowed = answers.start(conn, started) if started else None
+        if finished:
+            answers.finish(conn, finished)
+        ending = endings.Endings([], [])
+        if ended:
+            executions.record(conn, ended)
+            failpoint("worker.recorded")
+        if job_ids:
+            ending = endings.close(conn, job_ids)
+        ours = {row["token"] for row in holding.fetchall() if row["mine"]}
+        calls = {
+            (r["job_id"], r["region"], r["model_id"], r["question_id"], r["run_no"])
+            for r in (allowed.fetchall() if allowed else [])
+        }
+    failpoint("worker.committed")
+    ending.report()
+    return Written({token for _, _, token in held} - ours, calls, ending)
+
+
+@retried
+def release(db: Database, runs: list[Run]) -> None:
+    """Hand runs back and stage their regions at once: nobody waits for a lease to run out. Wakes the publishers."""
+    ordered = sorted(runs, key=lambda r: r.held)
+    with db.transaction() as conn:
+        run(conn, "jobs.lock", job_ids=sorted({r.job_id for r in runs}))
+        released = region_runs.release(conn, [r.held for r in ordered], [not r.begun for r in ordered])
+        if released:
+            outbox.stage(conn, [(r["job_id"], r["region"], "released") for r in released])
+    with db.transaction() as conn:
+        run(conn, "outbox.notify")
+
+
+def _started(call: Call) -> Started:
+    unit = call.unit
+    provider_id = unit.provider.id if unit.provider else ""
+    return Started(
+        call.run.job_id, call.run.region, unit.model_id, call.question_id, call.run_no, provider_id, call.run.token
+    )
+
+
+def _finished(answer: Answer) -> Finished:
+    call = answer.call
+    return Finished(
+        job_id=call.run.job_id,
+        region=call.run.region,
+        model_id=call.unit.model_id,
+        question_id=call.question_id,
+        run_no=call.run_no,
+        token=call.run.token,
+        status=answer.status,
+        provider_id=answer.provider_id,
+        calls=answer.calls,
+        completed_at=call.run.at(answer.ended),
+        duration=int((answer.ended - call.begun) * 1000),
+        output=_json(answer.output) if answer.output is not None else None,
+        error_detail=_json(answer.error) if answer.error is not None else None,
+        earlier=_json(answer.earlier) if answer.earlier else "[]",
+    )
+
+
+def _json(value: Any) -> str:
+    return to_json(value).decode()

@@ -1,0 +1,178 @@
+"""A region run as its worker holds it: the units it planned, the calls to make, the answers that came."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from runner_core.queries import Row
+from runner_core.regions import Catalogue, Provider
+from runner_core.store.region_runs import Held
+from runner_worker.providers import CallFailed, Reply
+
+Done = Callable[["Message", str], None]
+
+
+@dataclass(frozen=True)
+class Message:
+    """One dispatch of one region of one job."""
+
+    job_id: str
+    region: str
+    request_id: str
+    dispatch_id: str
+
+
+@dataclass(eq=False, slots=True)
+class Call:
+    """One question of one unit: one paid call, with its tries."""
+
+    run: "Run"
+    unit: "Unit"
+    question_id: str
+    prompt: str
+    run_no: int
+    begun: float = 0.0  # time.monotonic() seconds
+
+
+@dataclass(slots=True)
+class Answer:
+    """How a call ended. `output` for a usable answer, `error` for a failure."""
+
+    call: Call
+    status: str  # ok | failed
+    provider_id: str | None
+    calls: int
+    ended: float
+    output: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    earlier: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, call: Call, reply: Reply) -> "Answer":
+        """A provider's answer; a refusal is a usable one."""
+        output: dict[str, Any] = {
+            "response": reply.response,
+            "refused": reply.refused,
+            "refusal_source": reply.refusal_source,
+            "finish_reason": reply.finish_reason,
+            "usage": reply.usage,
+            "simulated": reply.simulated,
+        }
+        if reply.sanitised:
+            output["sanitised"] = True
+        return cls(call, "ok", reply.provider_id, reply.calls, time.monotonic(), output, None, reply.errors)
+
+    @classmethod
+    def failed(cls, call: Call, failure: CallFailed) -> "Answer":
+        """A call that failed for good."""
+        provider_id = failure.error.get("provider")
+        return cls(
+            call, "failed", provider_id, failure.calls, time.monotonic(), None, failure.error, list(failure.errors)
+        )
+
+
+@dataclass(eq=False, slots=True)
+class Unit:
+    """One model in one region: what becomes one execution."""
+
+    run: "Run"
+    model_id: str
+    provider: Provider | None
+    upstream: str
+    open: set[tuple[str, int]]  # (question, run) pairs without an answer
+    outputs: list[dict[str, Any]] = field(default_factory=list)
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    providers: set[str] = field(default_factory=set)
+    tries: int = 0
+    ended_at: float = 0.0  # time.monotonic() seconds of the last answer
+    complete: bool = False
+
+    def take(self, answer: Answer) -> bool:
+        """Add an answer; True when it was still missing."""
+        key = (answer.call.question_id, answer.call.run_no)
+        if key not in self.open:
+            return False
+        self.tries += len(answer.earlier)
+        self.ended_at = max(self.ended_at, answer.ended)
+        self.add(*key, answer.output, answer.error, answer.provider_id)
+        return True
+
+    def add(
+        self,
+        question_id: str,
+        run_no: int,
+        output: dict[str, Any] | None,
+        error: dict[str, Any] | None,
+        provider_id: str | None,
+    ) -> None:
+        """Add what one question brought, now or in an earlier attempt."""
+        self.open.discard((question_id, run_no))
+        if output is not None:
+            self.outputs.append({"question_id": question_id, "run_no": run_no, **output})
+        elif error is not None:
+            self.errors.append(error)
+        if provider_id:
+            self.providers.add(provider_id)
+
+
+class Run:
+    """One claimed region run. Times of this process are monotonic and become the database's by the claim's."""
+
+    def __init__(self, claimed: Row, message: Message, done: Done, catalogue: Catalogue) -> None:
+        self.job_id: str = claimed["job_id"]
+        self.region: str = claimed["region"]
+        self.token: UUID = claimed["token"]
+        self.attempt: int = claimed["attempt"]
+        self.request_id: str = claimed["request_id"]
+        self.traceparent: str = claimed["traceparent"]
+        self.provider_timeout: float = claimed["provider_timeout_seconds"]
+        self.message = message
+        self.done = done
+        self.cancelled = threading.Event()
+        self.begun = False
+        self.claimed_at = time.monotonic()
+        self.deadline = self.claimed_at + claimed["timeout_seconds"]
+        self._started_at: datetime = claimed["started_at"]
+        asked = {
+            (question["id"], run_no): question["text"]
+            for question in claimed["questions"]
+            for run_no in range(1, claimed["runs"] + 1)
+        }
+        self._prompts = asked
+        self.units = {}
+        for model_id in claimed["models"]:
+            provider, upstream = catalogue.provider_for(self.region, model_id) or (None, "")
+            self.units[model_id] = Unit(self, model_id, provider, upstream, set(asked))
+
+    @property
+    def held(self) -> Held:
+        """What names this run and proves that it is ours."""
+        return self.job_id, self.region, self.token
+
+    def at(self, moment: float) -> datetime:
+        """The database's time at a moment of time.monotonic(): the worker's own clock may be wrong."""
+        return self._started_at + timedelta(seconds=moment - self.claimed_at)
+
+    def resume(self, stored: Sequence[Row]) -> None:
+        """Take over what earlier attempts stored, so that no answered question is asked again."""
+        for row in stored:
+            unit = self.units.get(row["model_id"])
+            if unit is None:
+                continue
+            if row["question_id"] is None:
+                del self.units[row["model_id"]]
+            else:
+                unit.add(row["question_id"], row["run_no"], row["output"], row["error"], row["provider_id"])
+
+    def calls(self) -> list[Call]:
+        """The calls that are still to be made, in the order of the plan."""
+        return [
+            Call(self, unit, question_id, prompt, run_no)
+            for unit in self.units.values()
+            for (question_id, run_no), prompt in self._prompts.items()
+            if (question_id, run_no) in unit.open
+        ]
