@@ -170,10 +170,10 @@ class TestShape:
         [
             "id", "jobspec_id", "benchmark__version", "benchmark__description", "benchmark__scoring",
             "benchmark__metadata", "benchmark__container__tag", "benchmark__container__resources",
-            "benchmark__input__type", "constraints__min_regions", "constraints__min_success_rate", "constraints__timeout",
-            "constraints__provider_timeout", "questions", "models", "metadata", "metadata__models", "metadata__model",
-            "metadata__timestamp", "metadata__nonce", "metadata__created_by", "runs", "created_at", "wallet_auth",
-            "signature", "public_key",
+            "benchmark__input__type", "constraints__min_regions", "constraints__min_success_rate",
+            "constraints__timeout", "constraints__provider_timeout", "questions", "models", "metadata",
+            "metadata__models", "metadata__model", "metadata__timestamp", "metadata__nonce", "metadata__created_by",
+            "runs", "created_at", "wallet_auth", "signature", "public_key",
         ],
     )  # fmt: skip
     def test_null_is_absent(self, path: str) -> None:
