@@ -1,0 +1,101 @@
+"""`python -m runner_worker --region US`: the worker of one region, as the Procfile starts it."""
+
+import argparse
+import logging
+import os
+import sys
+from dataclasses import replace
+
+from prometheus_client import start_http_server
+
+from runner_core.db import Database
+from runner_core.errors import ConfigError, NotReady
+from runner_core.keys import PrivateKey
+from runner_core.presence import Presence, wait_until_ready
+from runner_core.regions import Catalogue, load_catalogue
+from runner_core.settings import Settings
+from runner_core.telemetry import setup_logging
+from runner_worker.execute import RegionRunner
+from runner_worker.providers import Providers
+from runner_worker.tasks import topic_of
+from runner_worker.worker import RegionWorker, connect, worker_name
+
+logger = logging.getLogger("worker")
+
+# Of the time until the supervisor's SIGKILL: what is left is for releasing the leases and saying goodbye.
+RELEASE_SECONDS = 3.0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve until a signal. 0 after a warm shutdown, 1 when the database is not ready or a second signal hurries,
+    2 for a usage or configuration error."""
+    parser = argparse.ArgumentParser("python -m runner_worker", description="Runs the jobs of one region.")
+    parser.add_argument("--region", required=True, help="a region of REGIONS_FILE: US, EU, ...")
+    parser.add_argument("--concurrency", type=_positive, metavar="N", help="threads for provider calls [CONCURRENCY]")
+    parser.add_argument("--claim-batch", type=_positive, metavar="N", help="most regions per claim [CLAIM_BATCH]")
+    arguments = parser.parse_args(argv)
+    try:
+        settings = Settings.from_env(process="worker")
+        settings = replace(
+            settings,
+            concurrency=arguments.concurrency or settings.concurrency,
+            claim_batch=arguments.claim_batch or settings.claim_batch,
+        )
+        catalogue = load_catalogue(settings.regions_file, allow_sandbox=settings.allow_sandbox)
+        region = catalogue.canonical_region(arguments.region)
+        if region is None:
+            parser.error(f"--region {arguments.region!r} is not one of {', '.join(catalogue.regions)}")
+        catalogue = _only(region, catalogue)
+        providers = Providers(catalogue, settings)
+        receipt_key = PrivateKey.load(settings.receipt_key_file) if settings.receipt_key_file else None
+    except ConfigError as error:
+        sys.stderr.write(f"{error.detail}\n")
+        return 2
+    setup_logging("worker", as_json=settings.log_json)
+    if settings.metrics_port:
+        start_http_server(settings.metrics_port, addr=settings.metrics_host)
+    db = Database(settings, "worker").open()
+    try:
+        wait_until_ready(db, settings.probe_seconds)
+    except NotReady as error:
+        sys.stderr.write(f"{error.detail}\n")
+        return 1
+    name = worker_name(region)
+    runner = RegionRunner(db, settings, catalogue, providers, name, receipt_key)
+    worker = RegionWorker(
+        [topic_of(region)],
+        name,
+        runner,
+        connect(settings.redis_url, settings.redis_timeout_seconds),
+        region=region,
+        claim_batch=settings.claim_batch,
+        grace_seconds=max(settings.stop_grace_seconds - RELEASE_SECONDS, settings.stop_grace_seconds / 2),
+    )
+    presence = Presence(db, "worker", region, settings.concurrency, catalogue.sha256)
+    presence.start()
+    logger.info("worker started region=%s name=%s concurrency=%d", region, name, settings.concurrency)
+    if not worker.work():
+        logging.shutdown()
+        os._exit(1)  # calls are still in the air, and the interpreter would wait for their threads
+    runner.close()
+    presence.stop()
+    providers.close()
+    db.close()
+    logger.info("worker stopped region=%s name=%s", region, name)
+    return 0
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _only(region: str, catalogue: Catalogue) -> Catalogue:
+    """The catalogue without other regions' providers: neither their keys are needed here nor can they be asked."""
+    return replace(catalogue, providers=[provider for provider in catalogue.providers if provider.region == region])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

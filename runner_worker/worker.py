@@ -1,0 +1,251 @@
+"""RegionWorker: an RQ worker that has many region runs at once in one process, and takes and settles them in batches.
+
+One round is BLMPOP (up to N ids), the hashes of those ids in one round trip, one claim in PostgreSQL, one UNLINK. RQ
+takes its jobs through an intermediate list instead, at several commands per job, so that a killed worker's job can be
+found again. Here nothing in Redis is needed for that: a message that was popped and not claimed has neither a place
+in the queue nor a lease, which is exactly what the sweeper looks for. What a kill in those milliseconds leaves in
+Redis is at most a batch of hashes of a few hundred bytes.
+"""
+
+import logging
+import os
+import random
+import secrets
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Any, cast
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from rq import Worker
+from rq.command import parse_payload
+from rq.serializers import JSONSerializer
+from rq.utils import now
+
+from runner_worker.execute import Message
+from runner_worker.job import ForeignCall, RegionJob, envelope_of
+from runner_worker.standing import Standing
+
+if TYPE_CHECKING:
+    from runner_worker.execute import RegionRunner
+
+logger = logging.getLogger(__name__)
+
+BLOCK_SECONDS = 0.5  # the longest that a signal waits to be seen
+LONGEST_PAUSE_SECONDS = 2.0
+SECOND_SIGNAL_SECONDS = 1.0  # a terminal and a supervisor may both send the first one: RQ's own rule
+
+
+class RegionWorker(Worker):
+    """Serves the one queue of one region with `runner`, until a signal. Not a forking worker in spite of its base."""
+
+    def __init__(
+        self,
+        queues: list[str],
+        name: str,
+        runner: "RegionRunner",
+        connection: Redis,
+        *,
+        region: str,
+        claim_batch: int,
+        grace_seconds: float,
+    ) -> None:
+        if len(queues) != 1:
+            raise ValueError(f"a RegionWorker serves exactly one queue, not {len(queues)}")
+        super().__init__(
+            queues, name, connection=connection, job_class=RegionJob, serializer=JSONSerializer, prepare_for_work=False
+        )
+        self.hostname, self.pid = socket.gethostname(), os.getpid()
+        self.log = logger
+        self.runner = runner
+        self.region = region
+        self.claim_batch = claim_batch
+        self.grace_seconds = grace_seconds
+        self.standing = Standing(self)
+        self._taken: list[bytes] = []  # popped and not settled
+        self._freed = threading.Event()
+        self._pause = 0.0
+        self._stop_at: float | None = None
+        self._cold = False
+
+    def work(self, *_: Any, **__: Any) -> bool:
+        """Take and run messages until the first SIGTERM or SIGINT, then let running calls end within the grace.
+
+        Returns False when a second signal ended that early; the caller must then leave the process at once.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.request_stop)
+        self.birth_date = now()
+        while self._stop_at is None:
+            try:
+                self._round()
+                if self._pause:
+                    logger.info("taking messages again queue=%s", self.queue_names()[0])
+                self._pause = 0.0
+            except Exception as error:  # noqa: BLE001  Redis or PostgreSQL is away, or a claim has a bug: keep running
+                self._outage(error)
+        logger.info("warm shutdown requested busy=%d grace_s=%g", self.runner.busy(), self.grace_seconds)
+        self._tolerate(self._hand_back)
+        self._drain()
+        self._tolerate(self._farewell)
+        return not self._cold
+
+    def _round(self) -> None:
+        """Take what fits, claim it, settle it; or wait a moment for a message or for room."""
+        if self.standing.tell() and self.pubsub_thread is None:
+            self.subscribe()  # type: ignore[no-untyped-call]  # here and below: RQ is typed in part
+        self._hand_back()
+        self._freed.clear()
+        room = min(self.runner.free(), self.claim_batch)
+        if room <= 0:
+            self._freed.wait(BLOCK_SECONDS)
+            return
+        popped = self.connection.blmpop(BLOCK_SECONDS, 1, self.queues[0].key, direction="LEFT", count=room)
+        if popped is None:
+            return
+        self._taken = cast(list[bytes], popped[1])
+        messages = self._read(self._taken)
+        if self._stop_at is not None:
+            return
+        if messages:
+            ids = [message.dispatch_id for message in messages]
+            self.standing.started(ids)
+            try:
+                self.runner.submit(messages, self._done)
+            except BaseException:
+                self.standing.withdrawn(ids)
+                raise
+        # After the claim, so that messages can be handed back until then. Handed back after it they end at the claim.
+        self.connection.unlink(*map(_job_key, self._taken))
+        self._taken = []
+
+    def _read(self, ids: list[bytes]) -> list[Message]:
+        """Read the hashes of `ids` in one round trip; drop and log what is missing or not ours."""
+        pipe = self.connection.pipeline(transaction=False)
+        for id_ in ids:
+            pipe.hget(_job_key(id_), "data")
+        messages = []
+        for id_, data in zip(ids, pipe.execute(raise_on_error=False), strict=True):
+            name = id_.decode(errors="backslashreplace")
+            if data is None:
+                logger.warning("message dropped, its hash is gone; the sweeper stages it again dispatch_id=%.64s", name)
+                continue
+            try:
+                envelope = envelope_of(data)
+            except ForeignCall as error:
+                logger.error("message refused dispatch_id=%.64s error=%s", name, error)
+                self.standing.refused()
+                continue
+            messages.append(Message(envelope["id"], self.region, envelope["request_id"], name))
+        return messages
+
+    def _done(self, message: Message, outcome: str) -> None:
+        """Count an ended region run; called from the engine's threads."""
+        self.standing.ended(message.dispatch_id, failed=outcome == "error")
+        self._freed.set()
+
+    def _hand_back(self) -> None:
+        """Put ids that were popped and not settled back at the head of their queue."""
+        if self._taken:
+            self.connection.lpush(self.queues[0].key, *reversed(self._taken))
+            self._taken = []
+
+    def _outage(self, error: Exception) -> None:
+        """Log the first of a row of failures, wait longer after each, and register anew when it is over."""
+        if not self._pause:
+            logger.error(
+                "can't take messages, running calls go on queue=%s error=%s",
+                self.queue_names()[0],
+                error,
+                exc_info=None if isinstance(error, RedisError) else error,
+            )
+        self._pause = min(max(self._pause * 2, 0.1), LONGEST_PAUSE_SECONDS)
+        self.standing.forgotten()
+        until = time.monotonic() + self._pause * random.uniform(0.5, 1)  # noqa: S311  spreads workers, hides nothing
+        while self._stop_at is None and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, 0.25))
+
+    def _drain(self) -> None:
+        """Drain the engine beside this thread, so that a second signal is seen."""
+        failed: list[BaseException] = []
+
+        def drain() -> None:
+            try:
+                self.runner.drain(self.grace_seconds)
+            except BaseException as error:  # noqa: BLE001  raised again below, by the thread that can log it
+                failed.append(error)
+
+        draining = threading.Thread(target=drain, name="drain", daemon=True)
+        draining.start()
+        while draining.is_alive() and not self._cold:
+            draining.join(0.1)
+        if self._cold:
+            logger.warning("cold shutdown busy=%d", self.runner.busy())
+        for error in failed:
+            logger.error("drain failed", exc_info=error)
+
+    def _farewell(self) -> None:
+        self.standing.tell(last=True)
+        self.register_death()  # type: ignore[no-untyped-call]
+        self.unsubscribe()  # type: ignore[no-untyped-call]
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Note a signal. Neither raises, locks nor logs: it runs between any two instructions of the main thread."""
+        if self._stop_at is None:
+            self._stop_at = time.monotonic()
+        elif time.monotonic() - self._stop_at >= SECOND_SIGNAL_SECONDS:
+            self._cold = True
+
+    def handle_payload(self, message: dict[str, Any]) -> None:
+        """Obey RQ's `shutdown` command and nothing else that is published to this worker."""
+        try:
+            command = parse_payload(message)["command"]
+        except (ValueError, TypeError, KeyError, AttributeError):
+            command = None
+        if command == "shutdown":
+            super().handle_payload(message)  # type: ignore[no-untyped-call]
+        else:
+            logger.warning("command ignored command=%.32r", command)
+
+    def _pubsub_exception_handler(self, exc: Exception, pubsub: Any, pubsub_thread: Any) -> None:
+        """Keep listening for commands through an outage, which the main thread logs."""
+        time.sleep(LONGEST_PAUSE_SECONDS)
+
+    def _set_connection(self, connection: Redis) -> Redis:
+        """Keep the caller's bounded timeouts: RQ would raise them to minutes."""
+        return connection
+
+    def _tolerate(self, last_word: Callable[[], object]) -> None:
+        """Say a last word to a Redis that may be gone."""
+        try:
+            last_word()
+        except RedisError as error:
+            logger.warning("left without a word to Redis step=%s error=%s", last_word.__name__, error)
+
+
+def worker_name(region: str) -> str:
+    """A name that no other worker has had: `us-<host>-<pid>-<random>`."""
+    return f"{region.lower()}-{socket.gethostname().replace(':', '-')}-{os.getpid()}-{secrets.token_hex(2)}"
+
+
+def connect(redis_url: str, timeout_seconds: float) -> Redis:
+    """A worker's connection: every answer is due within `timeout_seconds` beyond what the command itself blocks.
+
+    No retries inside redis-py: the worker has its own, which see signals.
+    """
+    return Redis.from_url(
+        redis_url,
+        socket_timeout=BLOCK_SECONDS + timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def _job_key(id_: bytes) -> bytes:
+    return RegionJob.redis_job_namespace_prefix.encode() + id_
