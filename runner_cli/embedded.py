@@ -40,6 +40,11 @@ class EmbeddedPostgres:
     def pid(self) -> int | None:
         return self._process.pid if self._process and self._process.poll() is None else None
 
+    def wait(self) -> None:
+        """Wait until it has ended, by whatever."""
+        if self._process is not None:
+            self._process.wait()
+
     @property
     def password(self) -> str:
         return self._password_file.read_text()
@@ -176,6 +181,11 @@ class EmbeddedValkey:
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process and self._process.poll() is None else None
+
+    def wait(self) -> None:
+        """Wait until it has ended, by whatever."""
+        if self._process is not None:
+            self._process.wait()
 
     @property
     def url(self) -> str:

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -24,6 +24,7 @@ from pytest_postgresql.janitor import DatabaseJanitor
 
 if TYPE_CHECKING:
     from runner_cli.embedded import EmbeddedPostgres, EmbeddedValkey
+    from runner_cli.local import Local
 
 _numbers = itertools.count(1)
 
@@ -193,3 +194,35 @@ def own_postgres(servers: Servers, make_home: Callable[[], Path]) -> Iterator["E
     postgres.start()
     yield postgres
     postgres.stop()
+
+
+SANDBOX_REGIONS = Path(__file__).parent.parent / "regions/sandbox.toml"
+
+
+@pytest.fixture
+def stack(home: Path, database_url: str, redis_url: str) -> Iterator[Callable[..., "Local"]]:
+    """Starts the Procfile's real processes, each under its own login, with simulated providers, on free ports.
+
+    stack(worker_us=2, env={"LEASE_SECONDS": "3"}) -> Local; counts by Procfile name, everything stopped after the test.
+    What a process writes is in the test's captured output. Kills on purpose do not make this stack give up.
+    """
+    from runner_cli.local import login_urls, running_stack, set_passwords
+
+    with ExitStack() as stop:
+
+        def start(env: dict[str, str] | None = None, **counts: int) -> "Local":
+            base = {name: value for name, value in os.environ.items() if not name.startswith("DATABASE_URL")}
+            set_passwords(home, database_url)
+            base |= {
+                "BEACON_TEST": "1",
+                "DATABASE_URL": database_url,
+                "REDIS_URL": redis_url,
+                "REGIONS_FILE": str(SANDBOX_REGIONS),
+                "ALLOW_SANDBOX": "1",
+                "STOP_GRACE_SECONDS": "5",
+                **login_urls(home, database_url),
+                **(env or {}),
+            }
+            return stop.enter_context(running_stack(home, base, counts, max_ends=1_000_000))
+
+        yield start

@@ -1,0 +1,163 @@
+"""A whole stack on this machine, in parts that compose: servers, logins, processes. `up`, `demo` and tests use it.
+
+with running_stack(home, env) as local:
+    ...  # local.api_url answers; at the end everything is stopped, the databases last
+"""
+
+import contextlib
+import os
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import psycopg
+
+from runner_cli.child import free_port
+from runner_cli.embedded import EmbeddedPostgres, EmbeddedValkey
+from runner_cli.home import make_home, make_keys, secret
+from runner_cli.processes import PROCFILE, StackError
+from runner_cli.stack import MAX_ENDS, OnLine, Stack
+
+READY_SECONDS = 90.0
+LOGINS = {"API": "beacon_api", "PUBLISHER": "beacon_publisher", "WORKER": "beacon_worker"}
+
+
+@dataclass
+class Servers:
+    """The two servers' URLs (the database owner's), and those of the servers that we run ourselves."""
+
+    database_url: str
+    redis_url: str
+    embedded: list[EmbeddedPostgres | EmbeddedValkey] = field(default_factory=list)
+
+    def revive(self) -> None:
+        """Start again a server of ours that has ended; its port and data are the same."""
+        for server in self.embedded:
+            if server.pid is None:
+                server.start()
+
+
+@contextlib.contextmanager
+def servers(home: Path, env: Mapping[str, str]) -> Iterator[Servers]:
+    """PostgreSQL and Valkey: those of DATABASE_URL and REDIS_URL where set, else embedded ones with data in `home`."""
+    with contextlib.ExitStack() as stop:
+        found = Servers(env.get("DATABASE_URL", ""), env.get("REDIS_URL", ""))
+        if not found.database_url:
+            postgres = EmbeddedPostgres(home)
+            stop.callback(postgres.stop)
+            found.database_url = postgres.start()
+            found.embedded.append(postgres)
+        if not found.redis_url:
+            valkey = EmbeddedValkey(home)
+            stop.callback(valkey.stop)
+            found.redis_url = valkey.start()
+            found.embedded.append(valkey)
+        yield found
+
+
+def login_urls(home: Path, database_url: str) -> dict[str, str]:
+    """DATABASE_URL_API, _PUBLISHER and _WORKER: each process' own login, with the password that the home keeps."""
+    parts = urlsplit(database_url)
+    address = parts.netloc.rpartition("@")[2]
+    return {
+        f"DATABASE_URL_{process}": urlunsplit(
+            parts._replace(netloc=f"{role}:{quote(secret(home, f'{role}.password'))}@{address}")
+        )
+        for process, role in LOGINS.items()
+    }
+
+
+def set_passwords(home: Path, database_url: str) -> None:
+    """Give the three logins of the migrated database the home's passwords; the server gets SCRAM verifiers only."""
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        for role in LOGINS.values():
+            conn.pgconn.change_password(role.encode(), secret(home, f"{role}.password").encode())
+
+
+@dataclass(frozen=True)
+class Local:
+    """A running stack: where it is, and what a client of it needs."""
+
+    home: Path
+    api_url: str
+    servers: Servers
+    stack: Stack
+    env: Mapping[str, str]
+
+    @property
+    def signing_key(self) -> Path:
+        """A private key that the API trusts (unless TRUSTED_KEYS_FILE was given)."""
+        return self.home / "signing.pem"
+
+    @property
+    def admin_token(self) -> str:
+        return self.env["ADMIN_TOKENS"].split(",")[0].partition(":")[2]
+
+    @property
+    def database_url(self) -> str:
+        """The owner's."""
+        return self.servers.database_url
+
+
+@contextlib.contextmanager
+def running_stack(
+    home: Path,
+    env: Mapping[str, str],
+    counts: Mapping[str, int] | None = None,
+    *,
+    on_line: OnLine | None = None,
+    procfile: Path = PROCFILE,
+    max_ends: int = MAX_ENDS,
+) -> Iterator[Local]:
+    """The Procfile's processes with all they need, ready to take jobs; stopped at the end, the databases last.
+
+    `env` is the whole environment. What it does not say is made: servers and logins (embedded), keys, a free PORT and
+    free METRICS_PORTs. It must say REGIONS_FILE. Raises StackError when the stack can't be made ready.
+    """
+    make_home(home)
+    with servers(home, env) as found, contextlib.ExitStack() as stop:
+        env = {**env, **make_keys(home, env), "DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url}
+        env.setdefault("PORT", str(free_port()))
+        _check_port(int(env["PORT"]))
+        ours = any(isinstance(server, EmbeddedPostgres) for server in found.embedded)
+        logins = login_urls(home, found.database_url) if ours else {}
+        stack = Stack({**env, **logins}, home, counts, on_line=on_line, procfile=procfile, max_ends=max_ends)
+        stack.release()
+        if ours:  # an operator's own database has its logins from the operator
+            set_passwords(home, found.database_url)
+        stop.callback(stack.stop)
+        stack.start()
+        local = Local(home, f"http://127.0.0.1:{env['PORT']}", found, stack, env)
+        wait_until_ready(local.api_url, stack)
+        yield local
+
+
+def wait_until_ready(api_url: str, stack: Stack) -> None:
+    """Return when /health/ready says 200. Raises StackError when the stack ends first, or after 90 seconds."""
+    deadline = time.monotonic() + READY_SECONDS
+    while stack.wait(0.05) is None:
+        with contextlib.suppress(urllib.error.URLError, OSError):
+            # The port is ours and on loopback: no proxy of the environment has a say in it.
+            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            with opener.open(f"{api_url}/health/ready", timeout=10) as answer:
+                if answer.status == 200:
+                    return
+        if time.monotonic() > deadline:
+            raise StackError(f"The API at {api_url} was not ready within {READY_SECONDS:.0f} s.")
+    raise StackError(stack.failure or "The stack was stopped before it was ready.")
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server will
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise StackError(
+                f"Port {port} can't be used ({os.strerror(error.errno or 0)}): set PORT to another."
+            ) from None
