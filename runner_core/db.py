@@ -23,8 +23,9 @@ log = logging.getLogger("db")
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Worth another try: the connection class, a server that restarts or shuts down, and the two ways of losing a race.
-TRANSIENT = ("57P01", "57P02", "57P03", "40001", "40P01")
+# Worth another try: the connection class, a server that restarts or shuts down, the two ways of losing a race, and a
+# transaction that was ended because this process had been stopped in the middle of it.
+TRANSIENT = ("57P01", "57P02", "57P03", "40001", "40P01", "25P03")
 MAX_ATTEMPTS = 6
 MAX_SECONDS = 20
 CONNECT_SECONDS = 10
@@ -116,6 +117,7 @@ class Database:
             "db.settings",
             statement_timeout=str(self.settings.db_write_timeout_ms),
             lock_timeout=str(lock_timeout_ms),
+            idle_timeout=str(int(self._limit_seconds * 1000)),
         )
 
     def retry(self, verb: Callable[[], T]) -> T:

@@ -33,6 +33,7 @@ from runner_worker.runs import Answer, Call, Done, Message, Run, Unit
 log = logging.getLogger("worker")
 TICK_SECONDS = 0.5  # how late a deadline may be noticed
 OUTAGE_SECONDS = 1.0
+MAX_WAITS = 5  # statement timeouts in a row before a batch is taken apart
 
 __all__ = ["Message", "RegionRunner"]
 
@@ -256,12 +257,15 @@ class RegionRunner:
                 total += 1
 
     def _write(self, batch: Batch) -> Written:
-        """Write, for as long as the database is away; a batch that it refuses is written run by run."""
+        """Write, for as long as the database is away or busy; a batch that it refuses is written run by run."""
+        waits = 0
         while True:
             try:
                 return self.scribe.write(self.db, batch)
             except (psycopg.Error, PoolTimeout) as error:
-                if not isinstance(error, PoolTimeout) and not is_transient(error):
+                waits += isinstance(error, psycopg.errors.QueryCanceled)  # somebody holds a row longer than our limit
+                busy = isinstance(error, PoolTimeout) or is_transient(error) or 0 < waits < MAX_WAITS
+                if not busy:
                     log.error("writing %d runs failed, writing one by one: %s", len(batch.runs()), error)
                     return self._write_each(batch)
                 log.error("the database is away, %d runs wait to be written: %s", len(batch.runs()), error)

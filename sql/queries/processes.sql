@@ -1,6 +1,8 @@
 -- name: db.settings
--- The first statement of every transaction: its limits, for this transaction only (a pooler shares sessions).
-SELECT set_config('statement_timeout', %(statement_timeout)s, true), set_config('lock_timeout', %(lock_timeout)s, true);
+-- The first statement of every transaction: its limits, for this transaction only (a pooler shares sessions). The last
+-- one ends the transaction of a process that was stopped in the middle of it, with the locks that others wait for.
+SELECT set_config('statement_timeout', %(statement_timeout)s, true), set_config('lock_timeout', %(lock_timeout)s, true),
+       set_config('idle_in_transaction_session_timeout', %(idle_timeout)s, true);
 
 -- name: processes.beat
 -- This process is alive; also the real write of the readiness probe.
