@@ -1,12 +1,11 @@
-"""How a process shows that it lives, and how it finds out that its database is ready."""
+"""How a process shows that it lives, and how it makes sure, before its first work, that it can."""
 
 import logging
 import os
-import secrets
 import socket
 import threading
 import time
-from collections.abc import Mapping
+import uuid
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -15,15 +14,21 @@ from runner_core import __version__
 from runner_core.db import Database, retried, sqlstate
 from runner_core.errors import NotReady
 from runner_core.migrate import latest
-from runner_core.queries import rows, run
+from runner_core.queries import row, rows, run
 
 log = logging.getLogger("presence")
 BEAT_SECONDS = 5.0
-PROBE_PAUSE_SECONDS = 0.5
+AGAIN_SECONDS = 0.5
+# No such table, no such right, no such schema: told in a sentence, not as failures of ours.
+UNPREPARED = ("42P01", "42501", "3F000")
 
 
 class Presence:
-    """This process's row in `processes`, written every 5 s from a thread of its own."""
+    """This process's row in `processes`, kept fresh by a daemon thread.
+
+    `kind` is api, publisher, worker or cli; `region` and `concurrency` are a worker's; `regions_sha` is the SHA-256 of
+    the regions file in use, so that processes with different ones can be seen.
+    """
 
     def __init__(
         self,
@@ -34,104 +39,89 @@ class Presence:
         regions_sha: str | None = None,
     ) -> None:
         self.db = db
-        self.row = {
-            "process_id": f"{kind}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}",
-            "kind": kind,
-            "region": region,
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "version": __version__,
-            "regions_sha": regions_sha,
-            "concurrency": concurrency,
-        }
+        # The pid alone would do on one machine; in containers it is 1 in each of them, again after a restart too.
+        self.id = f"{kind}-{socket.gethostname()[:64]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._row = {"kind": kind, "region": region, "concurrency": concurrency, "regions_sha": regions_sha}
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._beat_on, name="presence", daemon=True)
-
-    @property
-    def process_id(self) -> str:
-        """The row's key: unique for every start."""
-        return str(self.row["process_id"])
+        self._thread = threading.Thread(target=self._keep, name="presence", daemon=True)
 
     def start(self) -> None:
-        """Begin to beat."""
+        """Appear, and stay until `stop`."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop beating and take the row along, as far as the database allows."""
+        """Take the row along. A database that is away keeps nobody from stopping: the row is removed by its age."""
         self._stopped.set()
-        self._thread.join(BEAT_SECONDS)
+        self._thread.join(timeout=2)  # it may be trying again; nobody waits for that
         try:
-            leave(self.db, self.process_id)
+            with self.db.transaction() as conn:
+                run(conn, "processes.leave", process_id=self.id)
         except (psycopg.Error, PoolTimeout) as error:
-            log.warning("left without a word to the database: %s", error)
+            log.warning("could not sign off sqlstate=%s", sqlstate(error))
 
-    def _beat_on(self) -> None:
-        while True:
+    def _keep(self) -> None:
+        while not self._stopped.is_set():
+            began = time.monotonic()
             try:
-                beat(self.db, self.row)
+                _beat(self.db, self.id, self._row)
             except (psycopg.Error, PoolTimeout) as error:
-                log.warning("could not tell the database that this process lives: %s", error)
-            if self._stopped.wait(BEAT_SECONDS):
-                return
-
-
-@retried
-def beat(db: Database, row: Mapping[str, object]) -> None:
-    """Write that this process is alive."""
-    with db.transaction() as conn:
-        run(conn, "processes.beat", **row)
-
-
-@retried
-def leave(db: Database, process_id: str) -> None:
-    """Remove a process's row."""
-    with db.transaction() as conn:
-        run(conn, "processes.leave", process_id=process_id)
+                log.warning("heartbeat failed sqlstate=%s", sqlstate(error))
+            self._stopped.wait(BEAT_SECONDS - (time.monotonic() - began))
 
 
 def probe(db: Database) -> None:
-    """Ping, write, read back, and compare the migration version.
+    """Read the schema's version, commit a real write, read it back in another transaction, and remove it.
 
-    The write is real and is rolled back by nobody: a database that takes reads only is not ready.
-    Raises NotReady with one sentence that says what to do.
+    Raises NotReady with one sentence.
     """
-    row = {
-        "process_id": f"probe-{socket.gethostname()}-{secrets.token_hex(8)}",
-        "kind": "cli",
-        "region": None,
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "version": __version__,
-        "regions_sha": None,
-        "concurrency": None,
-    }
+    process_id = f"probe-{uuid.uuid4().hex}"
     try:
-        with db.transaction(pipeline=False) as conn:
-            applied = [r["version"] for r in rows(conn, "migrations.applied")]
-        if applied[-1:] != [latest()]:
-            have = applied[-1] if applied else 0
-            raise NotReady(f"the schema has version {have}, this release needs {latest()}: run `beacon migrate`")
-        with db.transaction(pipeline=False) as conn:
-            written = rows(conn, "processes.beat", **row)[0]["seen_at"]
-        with db.transaction(pipeline=False) as conn:
-            read = rows(conn, "processes.read", process_id=row["process_id"])
-            run(conn, "processes.leave", process_id=row["process_id"])
-    except psycopg.errors.UndefinedTable:
-        raise NotReady("the database is empty: run `beacon migrate`") from None
-    except (psycopg.Error, PoolTimeout) as error:
-        raise NotReady(f"the database does not answer (sqlstate {sqlstate(error)}): check DATABASE_URL") from error
-    if not read or read[0]["seen_at"] < written:
-        raise NotReady("the database lost a row that it had committed")
+        with db.transaction(expected=UNPREPARED) as conn:
+            versions = [r["version"] for r in rows(conn, "migrations.applied")]
+        if versions[-1:] != [latest()]:
+            found = f"at migration {versions[-1]}" if versions else "empty"
+            raise NotReady(f"the database's schema is {found}, this release needs {latest()}: run `beacon migrate`")
+        with db.transaction(expected=UNPREPARED) as conn:
+            row(conn, "processes.beat", **_values(process_id, {"kind": "cli"}))
+        with db.transaction() as conn:
+            written = row(conn, "processes.read", process_id=process_id)
+            run(conn, "processes.leave", process_id=process_id)
+        if written is None:
+            raise NotReady("the database did not give back what was written to it")
+    except PoolTimeout:
+        raise NotReady("no connection to the database could be had in time") from None
+    except psycopg.Error as error:
+        state = sqlstate(error)
+        if state in ("42P01", "3F000"):
+            raise NotReady("the database has no schema of ours: run `beacon migrate`") from None
+        raise NotReady(f"the database refused the probe (SQLSTATE {state})") from None
 
 
 def wait_until_ready(db: Database, seconds: float) -> None:
-    """Probe until the database is ready. Raises NotReady with the last reason when it is not after `seconds`."""
+    """Probe until it succeeds, for at most `seconds`. Raises the last NotReady."""
     deadline = time.monotonic() + seconds
     while True:
         try:
             return probe(db)
-        except NotReady as reason:
-            if time.monotonic() >= deadline:
+        except NotReady as error:
+            if time.monotonic() + AGAIN_SECONDS > deadline:
                 raise
-            log.warning("waiting: %s", reason.detail)
-            time.sleep(min(PROBE_PAUSE_SECONDS, max(0.0, deadline - time.monotonic())))
+            log.warning("not ready yet: %s", error.detail)
+            time.sleep(AGAIN_SECONDS)
+
+
+@retried
+def _beat(db: Database, process_id: str, process: dict[str, str | int | None]) -> None:
+    with db.transaction() as conn:
+        run(conn, "processes.beat", **_values(process_id, process))
+
+
+def _values(process_id: str, process: dict[str, str | int | None]) -> dict[str, str | int | None]:
+    unknown: dict[str, str | int | None] = {"region": None, "concurrency": None, "regions_sha": None}
+    own: dict[str, str | int | None] = {
+        "process_id": process_id,
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "version": __version__,
+    }
+    return unknown | process | own
