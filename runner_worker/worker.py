@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -28,12 +28,9 @@ from rq.command import parse_payload
 from rq.serializers import JSONSerializer
 from rq.utils import now
 
-from runner_worker.execute import Message
+from runner_worker.execute import Message, RegionRunner
 from runner_worker.job import ForeignCall, RegionJob, envelope_of
 from runner_worker.standing import Standing
-
-if TYPE_CHECKING:
-    from runner_worker.execute import RegionRunner
 
 logger = logging.getLogger(__name__)
 
@@ -43,13 +40,17 @@ SECOND_SIGNAL_SECONDS = 1.0  # a terminal and a supervisor may both send the fir
 
 
 class RegionWorker(Worker):
-    """Serves the one queue of one region with `runner`, until a signal. Not a forking worker in spite of its base."""
+    """Serves the one queue of one region with `runner`, until a signal.
+
+    Not a forking worker in spite of its base, which gives it its place among RQ's tools. RQ's `suspend`, scheduler
+    and maintenance are not for it: attempts, retries and results are PostgreSQL's.
+    """
 
     def __init__(
         self,
         queues: list[str],
         name: str,
-        runner: "RegionRunner",
+        runner: RegionRunner,
         connection: Redis,
         *,
         region: str,
@@ -173,13 +174,12 @@ class RegionWorker(Worker):
 
     def _drain(self) -> None:
         """Drain the engine beside this thread, so that a second signal is seen."""
-        failed: list[BaseException] = []
 
         def drain() -> None:
             try:
                 self.runner.drain(self.grace_seconds)
-            except BaseException as error:  # noqa: BLE001  raised again below, by the thread that can log it
-                failed.append(error)
+            except Exception:
+                logger.exception("drain failed")
 
         draining = threading.Thread(target=drain, name="drain", daemon=True)
         draining.start()
@@ -187,8 +187,6 @@ class RegionWorker(Worker):
             draining.join(0.1)
         if self._cold:
             logger.warning("cold shutdown busy=%d", self.runner.busy())
-        for error in failed:
-            logger.error("drain failed", exc_info=error)
 
     def _farewell(self) -> None:
         self.standing.tell(last=True)

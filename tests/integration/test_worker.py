@@ -301,6 +301,45 @@ def test_a_region_run_costs_few_redis_commands(start: Callable[..., Stage], own_
     assert used(*(f"job-{number}" for number in range(500))) <= 3 * 500
 
 
+def test_a_signal_that_comes_while_it_takes_puts_the_messages_back_in_order(redis_url: str) -> None:
+    class Signalled:
+        def free(self) -> int:
+            worker.request_stop(signal.SIGTERM, None)
+            return 2
+
+        def busy(self) -> int:
+            return 0
+
+        def submit(self, *_: object) -> None:
+            pytest.fail("claimed after the signal")
+
+        def drain(self, grace_seconds: float) -> None:
+            assert grace_seconds == 1
+
+    client = connect(redis_url, 1.0)
+    worker = RegionWorker(
+        [TOPIC],
+        worker_name("US"),
+        Signalled(),
+        client,
+        region="US",
+        claim_batch=9,
+        grace_seconds=1,  # type: ignore[arg-type]
+    )
+    envelope = {"id": "job", "enqueued_at": "now", "attempt": 0, "request_id": ""}
+    rows = [OutboxRow(number, TOPIC, envelope, f"id-{number}", 0) for number in range(3)]
+    Broker(Settings.from_env({"REDIS_URL": redis_url})).push(rows)
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    try:
+        assert worker.work()
+    finally:
+        for number, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
+            signal.signal(number, handler)
+    assert client.lrange(QUEUE, 0, -1) == [b"id-0", b"id-1", b"id-2"]
+    assert len(client.keys("rq:job:*")) == 3
+    assert Worker.count(connection=client) == 0
+
+
 def test_it_refuses_two_queues(redis_url: str) -> None:
     client = connect(redis_url, 1.0)
     for queues in ([], ["beacon-us", "beacon-eu"]):

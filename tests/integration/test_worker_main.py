@@ -1,0 +1,180 @@
+"""The worker as the Procfile starts it, and RQ's own worker on the same queue, with the real engine and database."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from outbox_publisher.broker import Broker
+from outbox_publisher.relay import publish_batch
+from runner_cli.child import free_port
+from runner_core.db import Database
+from runner_core.queries import rows
+from runner_core.settings import Settings
+
+REGIONS = Path(__file__).parents[2] / "regions" / "sandbox.toml"
+PATIENCE_SECONDS = 30.0
+
+
+@pytest.fixture
+def env(database_url: str, redis_url: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "REGIONS_FILE": str(REGIONS),
+        "ALLOW_SANDBOX": "1",
+        "BEACON_TEST": "1",
+        "PROBE_SECONDS": "0",
+    }
+
+
+@pytest.fixture
+def publish(env: dict[str, str]) -> Iterator[Callable[..., None]]:
+    """Stores a job as the API does and publishes it as the publisher does."""
+    settings = Settings.from_env(env)
+    db, broker = Database(settings, "test").open(), Broker(settings)
+
+    def store(job_id: str, regions: list[str], models: list[str]) -> None:
+        spec = {"id": job_id}
+        with db.transaction() as conn:
+            rows(
+                conn,
+                "jobs.submit",
+                job_id=job_id,
+                plan=json.dumps(dict.fromkeys(regions, models)),
+                questions=json.dumps([{"id": "math_basic", "text": "What is 2+2?"}]),
+                runs=1,
+                min_regions=1,
+                min_success_rate=1,
+                timeout_seconds=60,
+                provider_timeout_seconds=30,
+                enable_analysis=None,
+                queue_timeout_seconds=3600,
+                request_id="req-1",
+                traceparent="",
+                public_key=None,
+                signature_form=None,
+                digest=job_id.encode(),
+                spec=json.dumps(spec),
+                spec_raw=json.dumps(spec).encode(),
+                key=f"job:{job_id}",
+                key_days=7,
+                nonce=None,
+                actor="test",
+                regions=regions,
+                units=len(regions) * len(models),
+            )
+        while publish_batch(db, broker):
+            pass
+
+    yield store
+    broker.close()
+    db.close()
+
+
+@pytest.fixture
+def start(env: dict[str, str]) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    processes = []
+
+    def make(*command: str, **more: str) -> "subprocess.Popen[str]":
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-m", *command],
+                env={**env, **more},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+        return processes[-1]
+
+    yield make
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def until_status(conn: "psycopg.Connection[Any]", status: str, process: "subprocess.Popen[str]", jobs: int = 1) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while conn.execute("SELECT count(*) FROM jobs WHERE status = %s", [status]).fetchone() != (jobs,):
+        assert time.monotonic() < deadline, conn.execute("SELECT * FROM region_runs").fetchall()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.02)
+            pytest.fail(process.communicate()[0][-4000:])
+
+
+def test_a_worker_runs_its_region_and_leaves_on_a_signal(
+    publish: Callable[..., None],
+    start: Callable[..., "subprocess.Popen[str]"],
+    conn: "psycopg.Connection[Any]",
+) -> None:
+    port = free_port()
+    us = start("runner_worker", "--region", "us-east", METRICS_PORT=str(port))
+    eu = start("runner_worker", "--region", "EU", "--concurrency", "2", "--claim-batch", "1")
+    for number in range(20):
+        publish(f"job-{number}", ["US", "EU"], ["smollm2-135m", "sandbox-refuser"])
+    until_status(conn, "completed", us, jobs=20)
+    workers = conn.execute("SELECT region, concurrency FROM processes WHERE kind = 'worker' ORDER BY 1").fetchall()
+    assert workers == [("EU", 2), ("US", 64)]
+    assert conn.execute("SELECT count(*), count(DISTINCT receipt) FROM executions").fetchone() == (80, 0)
+    counted = 'runner_execution_duration_seconds_count{region="US",status="completed"} 40.0'
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while counted not in urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode():
+        assert time.monotonic() < deadline  # they are counted just after the commit that ended the jobs
+    for process in (us, eu):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_SECONDS) == 0, process.communicate()[0]
+    assert conn.execute("SELECT count(*) FROM processes WHERE kind = 'worker'").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("kind", ["rq.worker.Worker", "rq.worker.SimpleWorker"])
+def test_rqs_own_worker_serves_the_same_queue(
+    kind: str,
+    env: dict[str, str],
+    publish: Callable[..., None],
+    start: Callable[..., "subprocess.Popen[str]"],
+    conn: "psycopg.Connection[Any]",
+) -> None:
+    publish("job-1", ["US"], ["smollm2-135m"])
+    publish("job-2", ["US"], ["smollm2-135m"])
+    options = ("--url", env["REDIS_URL"], "--serializer", "json", "--job-class", "runner_worker.job.RegionJob")
+    stock = start("rq.cli", "worker", *options, "--worker-class", kind, "beacon-us")
+    until_status(conn, "completed", stock, jobs=2)
+    stock.send_signal(signal.SIGTERM)
+    assert stock.wait(PATIENCE_SECONDS) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "more", "code", "says"),
+    [
+        (["--region", "MARS"], {}, 2, "--region 'MARS' is not one of US, EU, ASIA"),
+        ([], {}, 2, "--region"),
+        (["--region", "US", "--concurrency", "0"], {}, 2, "must be 1 or more"),
+        (["--region", "US"], {"REDIS_URL": ""}, 2, "REDIS_URL is not set"),
+        (["--region", "US"], {"REGIONS_FILE": "/nowhere.toml"}, 2, "/nowhere.toml can't be read"),
+        (["--region", "US"], {"RECEIPT_KEY_FILE": "/nowhere.pem"}, 2, "/nowhere.pem can't be read"),
+        (["--region", "US"], {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}, 1, "database"),
+    ],
+)
+def test_a_start_that_cannot_work_says_why(
+    arguments: list[str],
+    more: dict[str, str],
+    code: int,
+    says: str,
+    start: Callable[..., "subprocess.Popen[str]"],
+) -> None:
+    process = start("runner_worker", *arguments, **more)
+    output = process.communicate(timeout=PATIENCE_SECONDS)[0]
+    assert (process.returncode, says in output) == (code, True), output
+    assert "Traceback" not in output
