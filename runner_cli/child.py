@@ -19,7 +19,7 @@ STOP_SECONDS = 15.0
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 # Loaded here, because between fork and exec no library may be loaded: another thread could hold the loader's lock.
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+_prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 class ChildError(BeaconError):
@@ -44,8 +44,8 @@ def spawn(args: Sequence[str], *, death_signal: signal.Signals, **options: Any) 
     parent = os.getpid()
 
     def follow_parent() -> None:
-        if _libc is not None:
-            _libc.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+        if _prctl is not None:
+            _prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
             if os.getppid() != parent:  # it died before prctl: no signal will come any more
                 os._exit(1)
 

@@ -265,5 +265,5 @@ class EmbeddedValkey:
         try:
             with redis.Redis.from_url(self.url, socket_timeout=2) as client:
                 return bool(client.ping())
-        except (redis.ConnectionError, redis.TimeoutError):  # BusyLoadingError is one: it reads its files
+        except redis.RedisError:  # not listening yet, reading its files, or another program took the port
             return False
