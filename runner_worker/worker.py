@@ -63,7 +63,6 @@ class RegionWorker(Worker):
             queues, name, connection=connection, job_class=RegionJob, serializer=JSONSerializer, prepare_for_work=False
         )
         self.hostname, self.pid = socket.gethostname(), os.getpid()
-        self.log = logger
         self.runner = runner
         self.region = region
         self.claim_batch = claim_batch
@@ -191,6 +190,8 @@ class RegionWorker(Worker):
     def _farewell(self) -> None:
         self.standing.tell(last=True)
         self.register_death()  # type: ignore[no-untyped-call]
+        if self.pubsub_thread:
+            self.pubsub_thread.stop()  # before RQ wakes it, or it may sleep on and cost a second
         self.unsubscribe()  # type: ignore[no-untyped-call]
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
