@@ -55,8 +55,10 @@ def claimed(home: Path) -> Iterator[Callable[[Mapping[str, Any]], None]]:
             _write_private(record, json.dumps({"pid": os.getpid(), **facts}, indent=1))
 
         write({})
-        yield write
-        record.unlink(missing_ok=True)
+        try:
+            yield write
+        finally:
+            record.unlink(missing_ok=True)
 
 
 def running(home: Path) -> dict[str, Any]:

@@ -1,0 +1,106 @@
+"""`beacon up` itself, with the Procfile's real processes: started, asked twice, stopped, killed."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from runner_cli.child import free_port
+from runner_cli.home import running
+from runner_cli.processes import PROCFILE
+
+UP = [sys.executable, "-m", "runner_cli", "up"]
+
+
+@pytest.fixture
+def env(home: Path, servers: object) -> dict[str, str]:
+    """The environment of an `up` with a home, a port and simulated regions of its own."""
+    kept = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
+    return kept | {
+        "BEACON_HOME": str(home),
+        "PORT": str(free_port()),
+        "METRICS_PORT": "0",
+        "REGIONS_FILE": str(PROCFILE.parent / "regions/sandbox.toml"),
+        "ALLOW_SANDBOX": "1",
+    }
+
+
+@contextmanager
+def up(env: dict[str, str], *args: str) -> Iterator["subprocess.Popen[str]"]:
+    """A running `beacon up` that has said that it is up; killed at the end if it still runs."""
+    command = subprocess.Popen(
+        [*UP, *args], env=env, cwd=PROCFILE.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    assert command.stderr is not None
+    said = []
+    for line in command.stderr:
+        said.append(line)
+        if "Beacon Runner is up" in line:
+            break
+    else:
+        pytest.fail("".join(said))
+    try:
+        yield command
+    finally:
+        command.kill()
+        command.communicate()
+
+
+def descendants(pid: int) -> list[int]:
+    """Every process below `pid`, through its children's children."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += [int(child), *descendants(int(child))]
+    return found
+
+
+def wait_for_all(handles: list[int]) -> None:
+    for handle in handles:
+        ended, _, _ = select.select([handle], [], [], 30)
+        os.close(handle)
+        assert ended
+
+
+def test_up_runs_until_ctrl_c_and_keeps_its_data(env: dict[str, str], home: Path) -> None:
+    with up(env, "--count", "worker_us=2") as first:
+        with urllib.request.urlopen(f"http://127.0.0.1:{env['PORT']}/health/ready", timeout=10) as answer:
+            assert answer.status == 200
+        assert running(home)["pid"] == first.pid
+        with psycopg.connect(running(home)["database_url"], autocommit=True) as conn:
+            conn.execute("CREATE TABLE kept AS SELECT 1 AS n")
+        assert sorted(path.stem for path in (home / "log").glob("worker_us*")) == ["worker_us.1", "worker_us.2"]
+
+        second = subprocess.run(UP, env=env, cwd=PROCFILE.parent, capture_output=True, text=True, check=False)
+        assert second.returncode == 1
+        assert f"pid {first.pid}, API http://127.0.0.1:{env['PORT']}" in second.stderr
+        assert len(second.stderr.strip().splitlines()) == 1
+
+        handles = [os.pidfd_open(pid) for pid in descendants(first.pid)]
+        assert len(handles) > 7
+        first.send_signal(signal.SIGINT)
+        assert first.wait(30) == 0
+        wait_for_all(handles)
+    assert running(home) == {}
+    with up(env) as again:
+        with psycopg.connect(running(home)["database_url"]) as conn:
+            assert conn.execute("SELECT n FROM kept").fetchone() == (1,)
+        again.send_signal(signal.SIGTERM)
+        assert again.wait(30) == 0
+
+
+def test_a_killed_up_leaves_nothing_running(env: dict[str, str], home: Path) -> None:
+    with up(env) as command:
+        handles = [os.pidfd_open(pid) for pid in descendants(command.pid)]
+        command.kill()
+        wait_for_all(handles)
+    with up(env) as again:
+        assert running(home)["pid"] == again.pid
