@@ -9,3 +9,8 @@ DELETE FROM idempotency_keys WHERE key = %(key)s AND expires_at <= clock_timesta
 -- name: nonces.find
 -- The job for which a key's nonce was spent.
 SELECT job_id FROM nonces WHERE public_key = %(public_key)s AND nonce = %(nonce)s;
+
+-- name: nonces.spend
+-- A signed action's nonce, with what it does; no row when it was used before.
+INSERT INTO nonces (public_key, nonce, job_id) VALUES (%(public_key)s, %(nonce)s, %(job_id)s)
+ON CONFLICT (public_key, nonce) DO NOTHING RETURNING nonce;

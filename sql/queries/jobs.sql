@@ -46,7 +46,9 @@ WITH cancelled AS (
   RETURNING id, version, status, cancelled_at
 ), noted AS (
   INSERT INTO job_events (job_id, seq, type, actor, detail)
-  SELECT id, version, 'cancel_requested', %(actor)s, jsonb_build_object('previous_status', status) FROM cancelled
+  SELECT id, version, 'cancel_requested', %(actor)s,
+         jsonb_build_object('previous_status', status, 'action_id', %(action_id)s::text)
+    FROM cancelled
 )
 SELECT id, status AS previous_status, cancelled_at FROM cancelled;
 
@@ -80,3 +82,8 @@ SELECT id, status, version, public_key, plan, questions FROM jobs WHERE id = %(j
 -- What a repeated submission is compared with and answered from.
 SELECT j.id, j.status, j.digest, j.cross_region_execution_id, j.created_at, j.plan, j.min_regions, j.enable_analysis
   FROM jobs j WHERE j.id = %(job_id)s;
+
+-- name: jobs.action
+-- Whether a cancellation or a retry has happened already: after a connection lost in COMMIT the verb comes again.
+SELECT type, detail, at FROM job_events
+ WHERE job_id = %(job_id)s AND type IN ('cancel_requested', 'retry_requested') AND detail ->> 'action_id' = %(action_id)s;

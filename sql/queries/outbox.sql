@@ -65,3 +65,9 @@ SELECT pg_notify('beacon_outbox', '');
 -- name: outbox.listen
 -- One listener a process; a pooler in transaction mode can't carry it, and then polling does.
 LISTEN beacon_outbox;
+
+-- name: outbox.settle
+-- Undeliverable messages whose regions were sent again, or need not be sent: nobody has to look at them any more.
+UPDATE outbox SET processed_at = clock_timestamp()
+ WHERE job_id = %(job_id)s AND dead_at IS NOT NULL AND processed_at IS NULL
+   AND topic = ANY (SELECT 'beacon-' || lower(r.region) FROM unnest(%(regions)s::text[]) AS r (region));

@@ -1,0 +1,38 @@
+"""Builds the application."""
+
+from flask import Blueprint, Flask
+
+from runner_api import health, metrics, problems, requests
+from runner_api.auth import check_reader
+from runner_api.notifier import Notifier
+from runner_api.routes import actions, admin, executions, jobs, submissions
+from runner_api.routes import catalogue as catalogue_routes
+from runner_api.services import Services
+from runner_core.db import Database
+from runner_core.regions import Catalogue
+from runner_core.settings import Settings
+from runner_core.trust import TrustList
+
+
+def create_app(
+    settings: Settings,
+    db: Database,
+    catalogue: Catalogue,
+    trust: TrustList | None,
+    notifier: Notifier | None = None,
+) -> Flask:
+    """The application on an open database. `trust` None: every key may submit.
+
+    No thread starts before it is needed.
+    """
+    app = Flask("runner_api", static_folder=None)
+    Services(settings, db, catalogue, trust, notifier or Notifier(db)).install(app)
+    requests.install(app)
+    problems.install(app)
+    api = Blueprint("api", __name__, url_prefix="/api/v1")
+    api.before_request(check_reader)
+    for resource in (submissions, jobs, actions, executions, catalogue_routes):
+        api.register_blueprint(resource.blueprint)
+    for part in (api, health.blueprint, metrics.blueprint, admin.blueprint):
+        app.register_blueprint(part)
+    return app

@@ -1,0 +1,47 @@
+"""Request bodies: bounded, JSON, read as bytes, because signatures and digests are of what was received."""
+
+from typing import Any
+
+from flask import request
+
+from runner_core.errors import Rejected
+from runner_core.strict_json import parse_json
+
+LIMIT = 1 << 20  # bytes
+
+
+def read_json(*, optional: bool = False) -> tuple[bytes, dict[str, Any]]:
+    """The body's bytes and the object in it; an absent `optional` one is (b"", {}).
+
+    Raises Rejected: body_too_large, unsupported_media_type, malformed_json, duplicate_key, validation_error.
+    """
+    raw = _read()
+    if optional and not raw:
+        return b"", {}
+    if not _is_json():
+        raise Rejected("unsupported_media_type", "Send JSON, with Content-Type: application/json.")
+    if not raw:
+        raise Rejected("malformed_json", "The body is empty.")
+    return raw, parse_json(raw)
+
+
+def _read() -> bytes:
+    # A length that says too much is believed; a chunked body has none, and Flask's own limit would cut it silently.
+    if (request.content_length or 0) <= LIMIT:
+        parts, size = [], 0
+        while size <= LIMIT and (part := request.stream.read(LIMIT + 1 - size)):
+            parts.append(part)
+            size += len(part)
+        if size <= LIMIT:
+            return b"".join(parts)
+    raise Rejected("body_too_large", f"The body is larger than {LIMIT} bytes.")
+
+
+def _is_json() -> bool:
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        return False
+    kind = request.mimetype
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    return (kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))) and (
+        charset in ("utf-8", "utf8")
+    )

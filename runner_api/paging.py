@@ -1,0 +1,50 @@
+"""Query parameters of lists: bounded numbers, and a cursor that names a place and not a page."""
+
+import base64
+import binascii
+import re
+
+from flask import request
+
+from runner_api.wire import timestamp
+from runner_core.errors import SpecError
+from runner_core.queries import Row
+
+LONGEST_PAGE = 200
+FIRST = ("infinity", "")
+_CURSOR = re.compile(r"(\d{4}-\d\d-\d\dT[\d:.]{8,15}Z) ([A-Za-z0-9._:-]{1,255})", re.ASCII)
+
+
+def number(name: str, default: int, low: int, high: int) -> int:
+    """The query parameter `name`. Raises SpecError outside low..high."""
+    text = request.args.get(name)
+    if text is None:
+        return default
+    if not re.fullmatch(r"[0-9]{1,18}", text) or not low <= int(text) <= high:
+        raise SpecError(detail=f"{name} must be a number from {low} to {high}.")
+    return int(text)
+
+
+def page() -> int:
+    """How many rows the client wants: 50 unless it says so."""
+    return number("limit", 50, 1, LONGEST_PAGE)
+
+
+def cursor() -> tuple[str, str]:
+    """The (created_at, id) after which the client wants to read on. Raises SpecError for a cursor that is not ours."""
+    text = request.args.get("cursor")
+    if not text:
+        return FIRST
+    try:
+        place = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+    except (binascii.Error, ValueError):
+        place = ""
+    match = _CURSOR.fullmatch(place)
+    if not match:
+        raise SpecError(detail="cursor must be the next_cursor of an earlier answer.")
+    return match[1], match[2]
+
+
+def next_cursor(row: Row) -> str:
+    """Names the place after `row`."""
+    return base64.urlsafe_b64encode(f"{timestamp(row['created_at'])} {row['id']}".encode()).decode().rstrip("=")

@@ -1,0 +1,126 @@
+"""Every error as application/problem+json (RFC 9457), with its status looked up by its code.
+
+`error` repeats the detail for clients that are older than the format; `error_code` is what programs read.
+"""
+
+import logging
+import traceback
+from http import HTTPStatus
+from urllib.parse import quote
+
+import psycopg
+from flask import Flask, Response, request
+from psycopg_pool import PoolTimeout
+from werkzeug.exceptions import HTTPException
+
+from runner_api.wire import dumps
+from runner_core.db import is_transient, sqlstate
+from runner_core.errors import BeaconError, Rejected
+
+log = logging.getLogger("api")
+
+# By the part of the code before a colon.
+STATUSES = {
+    "malformed_json": 400,
+    "duplicate_key": 400,
+    "missing_field": 400,
+    "invalid_encoding": 400,
+    "timestamp_invalid": 400,
+    "signature_mismatch": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "trust_violation": 403,
+    "not_found": 404,
+    "conflict": 409,
+    "job_conflict": 409,
+    "replay_detected": 409,
+    "request_in_flight": 409,
+    "body_too_large": 413,
+    "unsupported_media_type": 415,
+    "validation_error": 422,
+    "idempotency_key_reuse": 422,
+    "unknown_region": 422,
+    "no_provider": 422,
+    "admin_disabled": 503,
+    "database_unavailable": 503,
+    "not_ready": 503,
+    "pool_timeout": 503,
+}
+HEADERS = {
+    "unauthorized": {"WWW-Authenticate": "Bearer"},
+    "request_in_flight": {"Retry-After": "1"},
+    "database_unavailable": {"Retry-After": "2"},
+    "not_ready": {"Retry-After": "2"},
+    "pool_timeout": {"Retry-After": "1"},
+}
+# Beside the passing ones: a statement or a lock over its time limit, a server that is out of something or a standby,
+# a schema that is not there yet. The request was not at fault, and a later one may succeed.
+BUSY = ("57014", "55P03", "25006", "42P01")
+
+
+def problem(status: int, code: str, detail: str) -> Response:
+    """A problem response. `code` is stable; `detail` is a sentence that quotes nothing of a job's content."""
+    body = {
+        "type": "about:blank",  # the code says which problem it is; the type has nothing to add to the status
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": quote(request.path),
+        "error": detail,
+        "error_code": code,
+    }
+    headers = HEADERS.get(code.partition(":")[0])
+    return Response(dumps(body), status, headers, content_type="application/problem+json")
+
+
+def install(app: Flask) -> None:
+    """Answer every error of `app` this way."""
+    app.register_error_handler(BeaconError, _beacon)
+    app.register_error_handler(psycopg.Error, _database)
+    app.register_error_handler(PoolTimeout, _database)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _beacon(error: BeaconError) -> Response:
+    status = STATUSES.get(error.code.partition(":")[0])
+    if status is None:
+        if not isinstance(error, Rejected):
+            return _unexpected(error)
+        status = 422
+    return problem(status, error.code, error.detail)
+
+
+def _database(error: Exception) -> Response:
+    state = sqlstate(error)
+    if isinstance(error, PoolTimeout):
+        return problem(503, "pool_timeout", "Every database connection is in use. Try again shortly.")
+    if is_transient(error) or state in BUSY or state.startswith("53"):
+        log.error("database unavailable sqlstate=%s", state)
+        return problem(503, "database_unavailable", "The database can't be reached at the moment. Try again shortly.")
+    return _unexpected(error)
+
+
+def _http(error: HTTPException) -> Response:
+    status = error.code or 500
+    if status < 400:  # a redirect is no problem
+        return Response(error.get_response().get_data(), status, error.get_headers())
+    code = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large", 415: "unsupported_media_type"}
+    detail = {
+        404: "There is nothing at this address.",
+        405: f"{request.method} is not possible at this address."[:200],
+    }
+    phrase = HTTPStatus(status).phrase
+    answer = problem(status, code.get(status, phrase.lower().replace(" ", "_")), detail.get(status, f"{phrase}."))
+    for name, value in error.get_headers():
+        if name not in ("Content-Type", "Content-Length"):  # Allow, WWW-Authenticate
+            answer.headers[name] = value
+    return answer
+
+
+def _unexpected(error: Exception) -> Response:
+    # The frames without the message and without psycopg's detail: either could quote a prompt, a key or a password.
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    state = f" sqlstate={sqlstate(error)}" if isinstance(error, psycopg.Error) else ""
+    log.error("unexpected %s%s at %s\n%s", type(error).__name__, state, request.url_rule, frames)
+    return problem(500, "internal_error", "Something went wrong here. It was logged under this request's id.")

@@ -1,0 +1,81 @@
+"""What every request gets: an id, an access line, its metrics, the headers of cross-origin clients."""
+
+import logging
+import re
+import time
+import uuid
+from urllib.parse import quote
+
+from flask import Flask, Response, g, request
+
+from runner_api.services import services
+from runner_core.telemetry import HTTP_DURATION, HTTP_REQUESTS, context
+
+log = logging.getLogger("api.access")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+# A client may send any word as its method; each would be a time series of its own.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_ALLOWED = "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, X-Request-ID, traceparent"
+_EXPOSED = "ETag, Idempotency-Replayed, Location, Retry-After, X-Request-ID"
+
+
+def install(app: Flask) -> None:
+    """Begin and end every request of `app` this way."""
+    app.before_request(_begin)
+    app.after_request(_end)
+
+
+def request_id() -> str:
+    """This request's id: the client's X-Request-ID, else one of ours."""
+    return str(g.request_id)
+
+
+def traceparent() -> str:
+    """The client's trace context (W3C Trace Context, version 00), empty when it sent none or a malformed one."""
+    text = request.headers.get("traceparent", "").strip()
+    return text if _TRACEPARENT.fullmatch(text) else ""
+
+
+def _begin() -> Response | None:
+    g.began = time.perf_counter()
+    sent = request.headers.get("X-Request-ID", "")
+    g.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+    context.set({"request_id": g.request_id})
+    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        return Response(status=204)
+    return None
+
+
+def _end(response: Response) -> Response:
+    response.headers["X-Request-ID"] = g.request_id
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    # What a cache keeps it must ask about again: a job changes.
+    response.headers.setdefault("Cache-Control", "no-cache")
+    _cross_origin(response)
+    seconds = time.perf_counter() - g.began
+    path = request.url_rule.rule if request.url_rule else "unmatched"
+    method = request.method if request.method in _METHODS else "other"
+    HTTP_REQUESTS.labels(path, method, str(response.status_code)).inc()
+    HTTP_DURATION.labels(path, method).observe(seconds)
+    log.info(
+        "%s %s %d %.1fms request_id=%s", method, quote(request.path), response.status_code, seconds * 1000, g.request_id
+    )
+    return response
+
+
+def _cross_origin(response: Response) -> None:
+    allowed = services().settings.cors_origins
+    if not allowed:
+        return
+    response.vary.add("Origin")
+    origin = request.headers.get("Origin", "")
+    if not origin or (origin not in allowed and "*" not in allowed):
+        return
+    response.headers["Access-Control-Allow-Origin"] = origin
+    response.headers["Access-Control-Expose-Headers"] = _EXPOSED
+    if request.method == "OPTIONS":
+        response.headers["Access-Control-Allow-Methods"] = "GET, HEAD, POST"
+        response.headers["Access-Control-Allow-Headers"] = _ALLOWED
+        response.headers["Access-Control-Max-Age"] = "600"

@@ -1,0 +1,93 @@
+"""For operators, by token: what waits, what is stuck, what was given up, and sending it again."""
+
+import uuid
+
+from flask import Blueprint, Response
+
+from runner_api.auth import admin
+from runner_api.paging import number, page
+from runner_api.republish import republish_job, republish_row
+from runner_api.services import services
+from runner_api.wire import reply
+from runner_core.store import reads
+
+blueprint = Blueprint("admin", __name__, url_prefix="/admin")
+
+
+@blueprint.before_request
+def _only_administrators() -> None:
+    admin()
+
+
+@blueprint.get("/outbox")
+def outbox() -> Response:
+    """Messages that wait to be published."""
+    with services().db.transaction() as conn:
+        counts, waiting = reads.outbox_counts(conn), reads.outbox(conn, page())
+    return reply({**counts, "rows": waiting})
+
+
+@blueprint.get("/queues")
+def queues() -> Response:
+    """Each region's waiting and running runs, and its workers."""
+    service = services()
+    with service.db.transaction() as conn:
+        open_runs = {row["region"]: row for row in reads.queues(conn)}
+        workers = {row["region"]: row["alive"] for row in reads.alive(conn) if row["kind"] == "worker"}
+    idle = {"depth": 0, "running": 0, "oldest_seconds": None}
+    names = dict.fromkeys([*service.catalogue.regions, *open_runs, *workers])
+    return reply(
+        {
+            "queues": [
+                {
+                    "region": name,
+                    "queue": f"beacon-{name.lower()}",
+                    **idle,
+                    **open_runs.get(name, {}),
+                    "workers": workers.get(name, 0),
+                }
+                for name in names
+            ]
+        }
+    )
+
+
+@blueprint.get("/stuck")
+def stuck() -> Response:
+    """Jobs that wait too long or run past their deadline."""
+    service = services()
+    with service.db.transaction() as conn:
+        found = reads.stuck(conn, 3 * service.settings.lease_seconds, page())
+    return reply({"jobs": found})
+
+
+@blueprint.get("/processes")
+def processes() -> Response:
+    """Every process seen in the last hour."""
+    with services().db.transaction() as conn:
+        return reply({"processes": reads.processes(conn)})
+
+
+@blueprint.get("/dead")
+def dead() -> Response:
+    """Messages that could not be delivered."""
+    with services().db.transaction() as conn:
+        return reply({"rows": reads.dead(conn, number("limit", 50, 1, 1000))})
+
+
+@blueprint.post("/outbox/<int:row_id>/republish")
+def republish_message(row_id: int) -> Response:
+    """Send one message again; a region that ended with it is reopened as a retry."""
+    service = services()
+    job_id, regions = republish_row(service.db, row_id, admin(), uuid.uuid4().hex)
+    service.notifier.ring()
+    return reply({"ok": True, "job_id": job_id, "regions": regions}, 202)
+
+
+@blueprint.post("/jobs/<job_id>/republish")
+def republish(job_id: str) -> Response:
+    """Send every region of a job that nobody runs again."""
+    service = services()
+    regions = republish_job(service.db, job_id, admin(), uuid.uuid4().hex)
+    service.notifier.ring()
+    return reply({"ok": True, "job_id": job_id, "regions": regions}, 202)

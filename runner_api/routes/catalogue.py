@@ -1,0 +1,48 @@
+"""What the regions file offers."""
+
+from flask import Blueprint, Response
+
+from runner_api.services import services
+from runner_api.wire import reply
+
+blueprint = Blueprint("catalogue", __name__)
+
+
+@blueprint.get("/questions")
+def questions() -> Response:
+    """The questions that jobs may ask by name."""
+    texts = services().catalogue.questions
+    return reply({"questions": [{"id": name, "text": text} for name, text in texts.items()]})
+
+
+@blueprint.get("/models")
+def models() -> Response:
+    """Every model with the regions that can answer it."""
+    catalogue = services().catalogue
+    return reply(
+        {
+            "models": [
+                {"id": name, "regions": regions, "default": name == catalogue.default_model}
+                for name, regions in catalogue.models.items()
+            ]
+        }
+    )
+
+
+@blueprint.get("/regions")
+def regions() -> Response:
+    """Every region with its other names and its models."""
+    catalogue = services().catalogue
+    return reply(
+        {
+            "regions": [
+                {
+                    "name": region.name,
+                    "display": region.display,
+                    "aliases": list(region.aliases),
+                    "models": [name for name, places in catalogue.models.items() if region.name in places],
+                }
+                for region in catalogue.regions.values()
+            ]
+        }
+    )

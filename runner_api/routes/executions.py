@@ -1,0 +1,101 @@
+"""Executions, their receipts, and the cross-region view."""
+
+import re
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, Response
+
+from runner_api.paging import number, page
+from runner_api.rows import answer, result
+from runner_api.services import services
+from runner_api.wire import reply
+from runner_core.errors import NotFound
+from runner_core.queries import Row
+from runner_core.store import reads
+
+blueprint = Blueprint("executions", __name__)
+FARTHEST = 1_000_000  # an offset is counted off row by row
+
+
+@blueprint.get("/executions")
+def list_executions() -> Response:
+    """A page of every job's executions, newest first."""
+    limit, offset = page(), number("offset", 0, 0, FARTHEST)
+    with services().db.transaction() as conn:
+        found = reads.executions(conn, limit, offset)
+    return reply({"executions": [result(row) for row in found], "limit": limit, "offset": offset})
+
+
+@blueprint.get("/executions/<result_id>/details")
+def get_details(result_id: str) -> Response:
+    """One execution with everything: its calls and their tries, its parameters, its receipt."""
+    with services().db.transaction() as conn:
+        found = _find(reads.execution(conn, _number(result_id)))
+        answers = reads.answers(conn, found["job_id"], found["region"], found["model_id"])
+    return reply(
+        {
+            **result(found),
+            "job_status": found["job_status"],
+            "cross_region_execution_id": found["cross_region_execution_id"],
+            "attempt": found["attempt"],
+            "failed_answers": found["failed_answers"],
+            "parameters": found["parameters"],
+            "answers": [answer(row) for row in answers],
+            "receipt": found["receipt"],
+        }
+    )
+
+
+@blueprint.get("/executions/<result_id>/receipt")
+def get_receipt(result_id: str) -> Response:
+    """The signed receipt of an execution."""
+    with services().db.transaction() as conn:
+        found = _find(reads.execution(conn, _number(result_id)))
+    if found["receipt"] is None:
+        raise NotFound(detail="This execution has no receipt.")
+    return reply(found["receipt"])
+
+
+@blueprint.get("/executions/<name>/cross-region")
+def get_cross_region(name: str) -> Response:
+    """A job across its regions; `name` is the cross-region uuid or the job's id."""
+    with services().db.transaction() as conn:
+        found = reads.cross_region(conn, _uuid(name), name)
+        if found is None:
+            raise NotFound(detail="There is no such cross-region execution.")
+        job_id = found["jobspec_id"]
+        regions = reads.region_results(conn, job_id)
+        numbers = reads.summary(conn, job_id)
+    return reply(
+        {
+            "cross_region_execution": found,
+            "region_results": regions,
+            "summary": {"text": _text(found, numbers), **numbers},
+        }
+    )
+
+
+def _text(job: Row, numbers: dict[str, Any]) -> str:
+    done = f"{job['success_count']} of {job['total_regions']} regions succeeded"
+    answers = f"{numbers['answers']} answers, {numbers['refused_answers']} of them refusals"
+    return f"{job['status']}: {done}; {answers}."
+
+
+def _find(found: Row | None) -> Row:
+    if found is None:
+        raise NotFound(detail="There is no such execution.")
+    return found
+
+
+def _number(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise NotFound(detail="There is no such execution.")
+    return int(text)
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,173 @@
+"""gunicorn around the application: what must hold before it starts, what every worker opens after the fork."""
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # it ships no types
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+
+from runner_api.app import create_app
+from runner_api.notifier import Notifier
+from runner_core.db import Database
+from runner_core.errors import ConfigError, NotReady
+from runner_core.presence import Presence, wait_until_ready
+from runner_core.regions import Catalogue, load_catalogue
+from runner_core.settings import Settings
+from runner_core.telemetry import setup_logging
+from runner_core.trust import TrustList
+
+log = logging.getLogger("api")
+DEFAULT_PORT = 8090
+# A thread that waits for an event stream or a changed job costs its stack; the pool of connections stays small.
+DEFAULT_WORKERS, DEFAULT_THREADS = 2, 128
+KEEPALIVE_SECONDS = 65  # longer than the proxies' usual 60, so that they and not we close an idle connection
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Everything the server needs, read and checked."""
+
+    settings: Settings
+    catalogue: Catalogue
+    trust: TrustList | None
+    bind: str
+    workers: int
+    threads: int
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> "Configuration":
+        """Read everything. Raises ConfigError with every mistake of all of it."""
+        mistakes: list[str] = []
+        settings = catalogue = trust = None
+        try:
+            settings = Settings.from_env(env, process="api")
+        except ConfigError as error:
+            mistakes += error.mistakes
+        try:
+            catalogue = _catalogue(env)
+        except ConfigError as error:
+            mistakes += error.mistakes
+        if settings and settings.trust_enforce:
+            try:
+                trust = _trust(settings)
+            except ConfigError as error:
+                mistakes += error.mistakes
+        port = _number(env, "PORT", DEFAULT_PORT, 65535, mistakes)
+        workers = _number(env, "WEB_CONCURRENCY", DEFAULT_WORKERS, 256, mistakes)
+        threads = _number(env, "WEB_THREADS", DEFAULT_THREADS, 4096, mistakes)
+        if mistakes or not settings or not catalogue:
+            raise ConfigError(mistakes)
+        return cls(settings, catalogue, trust, env.get("BIND") or f"127.0.0.1:{port}", workers, threads)
+
+
+def serve() -> int:
+    """Serve until a signal; gunicorn leaves by SystemExit. 1 when the database is not ready, 2 for a mistake."""
+    try:
+        configuration = Configuration.from_env()
+    except ConfigError as error:
+        sys.stderr.write(f"{error.detail}\n")
+        return 2
+    settings = configuration.settings
+    setup_logging("api", as_json=settings.log_json)
+    _warn(settings)
+    db = Database(settings, "api", size=1).open()
+    try:
+        wait_until_ready(db, settings.probe_seconds)
+    except NotReady as error:
+        sys.stderr.write(f"The API can't start: {error.detail}.\n")
+        return 1
+    finally:
+        db.close()  # before the fork: a connection can't be shared
+    Server(configuration).run()
+    return 0
+
+
+class Server(BaseApplication):  # type: ignore[misc]  # it ships no types
+    """gunicorn, configured by us alone: no file and no command line of its own."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.configuration = configuration
+        self.opened: list[Any] = []
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Called by gunicorn before it starts."""
+        configuration = self.configuration
+        options = {
+            "bind": configuration.bind,
+            "workers": configuration.workers,
+            "worker_class": "gthread",
+            "threads": configuration.threads,
+            "keepalive": KEEPALIVE_SECONDS,
+            "graceful_timeout": max(1, int(configuration.settings.stop_grace_seconds)),
+            "timeout": 60,
+            "control_socket_disable": True,
+            "logger_class": ServerLog,
+            "worker_exit": lambda _server, _worker: self.close(),
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """Called by gunicorn in each worker, after the fork: here connections and threads may begin."""
+        settings, catalogue = self.configuration.settings, self.configuration.catalogue
+        db = Database(settings, "api").open()
+        notifier = Notifier(db)
+        presence = Presence(db, "api", concurrency=self.configuration.threads, regions_sha=catalogue.sha256)
+        presence.start()
+        self.opened = [notifier, presence, db]
+        return create_app(settings, db, catalogue, self.configuration.trust, notifier)
+
+    def close(self) -> None:
+        """Called by gunicorn at a worker's end."""
+        for part in self.opened:
+            part.close() if isinstance(part, Database) else part.stop()
+
+
+class ServerLog(Logger):  # type: ignore[misc]
+    """gunicorn's own lines go where all of this process's lines go; each request is logged by the application."""
+
+    def setup(self, cfg: Any) -> None:
+        """Called by gunicorn; its handler goes, ours remains."""
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+
+
+def _catalogue(env: Mapping[str, str]) -> Catalogue:
+    path = env.get("REGIONS_FILE", "").strip()
+    if not path:
+        raise ConfigError(["REGIONS_FILE is not set: the file with the regions, their providers and the questions"])
+    allowed = env.get("ALLOW_SANDBOX", "").strip().lower() in ("1", "true", "yes", "on")
+    return load_catalogue(path, allow_sandbox=allowed, env=env)
+
+
+def _trust(settings: Settings) -> TrustList:
+    if not settings.trusted_keys_file:
+        raise ConfigError(["TRUSTED_KEYS_FILE is not set: the keys that may submit jobs (or TRUST_ENFORCE=0)"])
+    return TrustList.load(settings.trusted_keys_file)
+
+
+def _number(env: Mapping[str, str], name: str, default: int, most: int, mistakes: list[str]) -> int:
+    text = env.get(name, "").strip()
+    if not text:
+        return default
+    if re.fullmatch(r"[0-9]{1,6}", text) and 1 <= int(text) <= most:
+        return int(text)
+    mistakes.append(f"{name}={text!r} is not a number from 1 to {most}")
+    return default
+
+
+def _warn(settings: Settings) -> None:
+    if not settings.trust_enforce:
+        log.warning("TRUST_ENFORCE=0: every key may submit jobs")
+    if not settings.freshness_enforce:
+        log.warning("FRESHNESS_ENFORCE=0: a job of any age is accepted")
+    if settings.allow_unsigned:
+        log.warning("ALLOW_UNSIGNED=1: anybody may submit jobs")

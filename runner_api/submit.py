@@ -1,0 +1,141 @@
+"""Transaction A: a job, its key, its nonce, its first event and its messages, all of them or none.
+
+Three things can come of it. The job is new: it is inserted. The same request was accepted before: its answer is given
+again. Something in the request names another job's id, key or nonce: it is refused, and nothing is kept.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.errors import LockNotAvailable, UniqueViolation
+
+from runner_core.db import Database, retried
+from runner_core.errors import Rejected
+from runner_core.jobspec import Submission
+from runner_core.queries import Row
+from runner_core.store import jobs
+from runner_core.telemetry import JOBS_ENQUEUED
+
+# How long a second request waits for the first with the same id or key before it is told to come again.
+WAIT_MS = 2000
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Who sent the request. `key` is the stored form of the Idempotency-Key header."""
+
+    actor: str
+    key: str | None
+    request_id: str
+    traceparent: str
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """An accepted job, `replayed` when an earlier request was it."""
+
+    job_id: str
+    cross_region_execution_id: UUID
+    status: str
+    created_at: datetime
+    regions: int
+    min_regions: int
+    enable_analysis: bool | None
+    replayed: bool
+
+
+def submit_job(db: Database, job: Submission, sender: Sender) -> Accepted:
+    """Accept a valid job once.
+
+    Raises Rejected: job_conflict, replay_detected, idempotency_key_reuse, request_in_flight.
+    """
+    key = sender.key or f"job:{job.job_id}"
+    for _ in range(2):
+        try:
+            inserted = _insert(db, job, key, sender)
+        except UniqueViolation:
+            earlier, refusal = _look_up(db, job, sender.key)
+            if earlier:
+                return earlier
+            if refusal:
+                raise refusal from None
+            # Neither is there: what stood in the way has been removed, or is a key past its days.
+            _expire(db, key)
+        except LockNotAvailable:
+            break
+        else:
+            JOBS_ENQUEUED.inc()
+            return Accepted(
+                job.job_id,
+                inserted["cross_region_execution_id"],
+                "queued",
+                inserted["created_at"],
+                len(job.plan),
+                job.min_regions,
+                job.enable_analysis,
+                replayed=False,
+            )
+    raise Rejected("request_in_flight", "The same request is being accepted at this moment.")
+
+
+def find_repeat(db: Database, job: Submission, key: str | None) -> Accepted | None:
+    """The accepted job that this request repeats, None when it is no repeat. Nothing is spent by asking."""
+    return _look_up(db, job, key)[0]
+
+
+@retried
+def _insert(db: Database, job: Submission, key: str, sender: Sender) -> Row:
+    with db.transaction(pipeline=False, expected=("23505", "55P03"), lock_timeout_ms=WAIT_MS) as conn:
+        return jobs.submit(
+            conn,
+            job,
+            key=key,
+            actor=sender.actor,
+            request_id=sender.request_id,
+            traceparent=sender.traceparent,
+            queue_timeout_seconds=db.settings.queue_timeout_seconds,
+        )
+
+
+@retried
+def _look_up(db: Database, job: Submission, key: str | None) -> tuple[Accepted | None, Rejected | None]:
+    """What was accepted under this key, this id or this nonce. Only the digest decides whether it is the same."""
+    with db.transaction(pipeline=False) as conn:
+        if key and (known := jobs.accepted_key(conn, key)):
+            if known["request_digest"] == job.digest:
+                return _accepted(conn, known["job_id"]), None
+            return None, Rejected("idempotency_key_reuse", "This Idempotency-Key was used for another request.")
+        if stored := jobs.stored(conn, job.job_id):
+            if stored["digest"] == job.digest:
+                return _answer(stored), None
+            return None, Rejected("job_conflict", "A job with this id and other content was accepted before.")
+        if job.public_key and job.nonce and (owner := jobs.nonce_owner(conn, job.public_key, job.nonce)):
+            return None, Rejected("replay_detected", f"This key's nonce was used for the job {owner}.")
+    return None, None
+
+
+@retried
+def _expire(db: Database, key: str) -> None:
+    with db.transaction() as conn:
+        jobs.expire_key(conn, key)
+
+
+def _accepted(conn: Connection[Any], job_id: str) -> Accepted | None:
+    stored = jobs.stored(conn, job_id)
+    return _answer(stored) if stored else None
+
+
+def _answer(stored: Row) -> Accepted:
+    return Accepted(
+        stored["id"],
+        stored["cross_region_execution_id"],
+        stored["status"],
+        stored["created_at"],
+        len(stored["plan"]),
+        stored["min_regions"],
+        stored["enable_analysis"],
+        replayed=True,
+    )

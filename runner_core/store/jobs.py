@@ -1,0 +1,148 @@
+"""The jobs' statements: submission, cancellation, retry, and what a repeated request is compared with."""
+
+from typing import Any
+
+from psycopg import Connection
+from pydantic_core import to_json
+
+from runner_core.jobspec import Submission
+from runner_core.queries import Row, row, rows, run
+
+# As long as the nonces: a client that repeats itself later than that gets a conflict and no second job.
+KEY_DAYS = 7
+
+
+def submit(
+    conn: Connection[Any],
+    job: Submission,
+    *,
+    key: str,
+    actor: str,
+    request_id: str,
+    traceparent: str,
+    queue_timeout_seconds: int,
+) -> Row:
+    """Insert the job with its key, nonce, first event and messages; returns id, cross_region_execution_id, created_at.
+
+    Raises psycopg's UniqueViolation when any of them exists (then nothing was kept) and LockNotAvailable when a
+    transaction that holds one of them takes too long.
+    """
+    return rows(
+        conn,
+        "jobs.submit",
+        job_id=job.job_id,
+        plan=_json(job.plan),
+        questions=_json(job.questions),
+        runs=job.runs,
+        min_regions=job.min_regions,
+        min_success_rate=job.min_success_rate,
+        timeout_seconds=job.timeout_seconds,
+        provider_timeout_seconds=job.provider_timeout_seconds,
+        enable_analysis=job.enable_analysis,
+        queue_timeout_seconds=queue_timeout_seconds,
+        request_id=request_id,
+        traceparent=traceparent,
+        public_key=job.public_key,
+        signature_form=job.signature_form,
+        digest=job.digest,
+        spec=_json(job.spec),
+        spec_raw=job.spec_raw,
+        key=key,
+        key_days=KEY_DAYS,
+        nonce=job.nonce,
+        actor=actor,
+        regions=list(job.plan),
+        units=sum(map(len, job.plan.values())),
+    )[0]
+
+
+def stored(conn: Connection[Any], job_id: str) -> Row | None:
+    """What an accepted job answers a repeat with: its digest, ids, status, plan, min_regions, enable_analysis."""
+    return row(conn, "jobs.stored", job_id=job_id)
+
+
+def accepted_key(conn: Connection[Any], key: str) -> Row | None:
+    """The request behind a key that has not expired: key, request_digest, job_id."""
+    return row(conn, "idempotency.find", key=key)
+
+
+def expire_key(conn: Connection[Any], key: str) -> None:
+    """Forget the key if it is past its days."""
+    run(conn, "idempotency.expire", key=key)
+
+
+def nonce_owner(conn: Connection[Any], public_key: str, nonce: str) -> str | None:
+    """The job for which a nonce was spent."""
+    found = row(conn, "nonces.find", public_key=public_key, nonce=nonce)
+    return found["job_id"] if found else None
+
+
+def spend_nonce(conn: Connection[Any], public_key: str, nonce: str, job_id: str) -> bool:
+    """Use a nonce; False when it was used before."""
+    return row(conn, "nonces.spend", public_key=public_key, nonce=nonce, job_id=job_id) is not None
+
+
+def lock(conn: Connection[Any], job_id: str) -> Row | None:
+    """Lock one job and read what cancel and retry decide on; None for an unknown one."""
+    run(conn, "jobs.lock", job_ids=[job_id])
+    return row(conn, "jobs.state", job_id=job_id)
+
+
+def action(conn: Connection[Any], job_id: str, action_id: str) -> Row | None:
+    """The event of an action that has happened already: its type, detail and time."""
+    return row(conn, "jobs.action", job_id=job_id, action_id=action_id)
+
+
+def cancel(conn: Connection[Any], job_id: str, *, actor: str, action_id: str) -> Row | None:
+    """Mark the cancellation: previous_status, cancelled_at; None when the job has ended. The caller holds its lock."""
+    return row(conn, "jobs.cancel", job_id=job_id, actor=actor, action_id=action_id)
+
+
+def cancel_units(conn: Connection[Any], job_id: str, reason: dict[str, Any]) -> int:
+    """Give every unit without a result a cancelled one; returns how many."""
+    found = row(conn, "jobs.cancel_units", job_id=job_id, reason=_json(reason))
+    return int(found["cancelled"]) if found else 0
+
+
+def close(conn: Connection[Any], job_id: str) -> list[Row]:
+    """Write the status that the job must have now; returns the job if that was a change."""
+    return rows(conn, "jobs.close", job_ids=[job_id])
+
+
+def reopen_units(
+    conn: Connection[Any],
+    job_id: str,
+    *,
+    region: str | None,
+    model_id: str | None,
+    question_id: str | None,
+    more_attempts: int,
+) -> list[Row]:
+    """Remove the failed units of finished regions; returns region, model_id and each earlier result."""
+    return rows(
+        conn,
+        "jobs.reopen_units",
+        job_id=job_id,
+        region=region,
+        model_id=model_id,
+        question_id=question_id,
+        more_attempts=more_attempts,
+    )
+
+
+def reopen(
+    conn: Connection[Any], job_id: str, *, actor: str, detail: dict[str, Any], queue_timeout_seconds: int
+) -> None:
+    """Set the job running again; `detail` goes into the event."""
+    run(
+        conn,
+        "jobs.reopen",
+        job_id=job_id,
+        actor=actor,
+        detail=_json(detail),
+        queue_timeout_seconds=queue_timeout_seconds,
+    )
+
+
+def _json(value: Any) -> str:
+    return to_json(value).decode()

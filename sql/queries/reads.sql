@@ -1,0 +1,189 @@
+-- name: reads.job
+-- One job with its cross-region view and its progress. Units and calls are counted from the plan, so that what has not
+-- begun is counted too.
+SELECT j.id, j.status, j.version, j.spec_raw, j.plan, j.enable_analysis, j.created_at, j.updated_at, j.started_at,
+       j.completed_at, j.cross_region_execution_id, x.total_regions, x.success_count, x.failure_count,
+       x.min_regions_required, x.min_success_rate::double precision AS min_success_rate, x.status AS cross_status,
+       x.duration_ms, u.total, u.completed, u.failed, u.cancelled, u.running,
+       u.total * jsonb_array_length(j.questions) * j.runs AS calls,
+       (SELECT count(*) FROM answers a WHERE a.job_id = j.id AND a.status IN ('ok', 'failed')) AS calls_done
+  FROM jobs j
+  JOIN cross_region_executions x ON x.jobspec_id = j.id
+ CROSS JOIN LATERAL (
+       SELECT count(*) AS total, count(*) FILTER (WHERE e.status = 'completed') AS completed,
+              count(*) FILTER (WHERE e.status = 'failed') AS failed,
+              count(*) FILTER (WHERE e.status = 'cancelled') AS cancelled,
+              count(*) FILTER (WHERE e.id IS NULL AND r.lease_token IS NOT NULL) AS running
+         FROM jsonb_each(j.plan) AS p (region, models)
+        CROSS JOIN LATERAL jsonb_array_elements_text(p.models) AS m (model_id)
+         LEFT JOIN region_runs r ON r.job_id = j.id AND r.region = p.region
+         LEFT JOIN executions e ON e.job_id = j.id AND e.region = p.region AND e.model_id = m.model_id) u
+ WHERE j.id = %(job_id)s;
+
+-- name: reads.jobs
+-- A page of jobs before a (created_at, id), newest first.
+SELECT j.id, j.status, j.created_at, j.updated_at, j.plan FROM jobs j
+ WHERE (j.created_at, j.id) < (%(before)s::timestamptz, %(before_id)s)
+ ORDER BY j.created_at DESC, j.id DESC LIMIT %(page)s;
+
+-- name: reads.jobs_by_status
+-- The same for one status; a statement of its own, so that each reads its own index in order.
+SELECT j.id, j.status, j.created_at, j.updated_at, j.plan FROM jobs j
+ WHERE j.status = %(status)s AND (j.created_at, j.id) < (%(before)s::timestamptz, %(before_id)s)
+ ORDER BY j.created_at DESC, j.id DESC LIMIT %(page)s;
+
+-- name: reads.rows
+-- Every planned call of a job with what became of it. A call without an answer shows what ended its unit; until then it
+-- is derived from its region's run and has no id. A unit may have completed without this one call: that call failed.
+SELECT CASE WHEN a.status IN ('ok', 'failed') THEN a.id ELSE e.id END AS id, e.id AS execution_id, j.id AS job_id, p.region,
+       m.model_id, q.question ->> 'id' AS question_id, n.run_no,
+       CASE WHEN a.status = 'ok' THEN 'completed' WHEN a.status = 'failed' THEN 'failed'
+            WHEN e.status = 'completed' THEN CASE WHEN e.error IS NULL THEN 'completed' ELSE 'failed' END
+            WHEN e.id IS NOT NULL THEN e.status
+            WHEN r.lease_token IS NOT NULL THEN 'running' ELSE 'pending' END AS status,
+       COALESCE(a.provider_id, e.provider_id) AS provider_id,
+       COALESCE(a.started_at, e.started_at, CASE WHEN r.lease_token IS NOT NULL THEN r.started_at END) AS started_at,
+       COALESCE(a.completed_at, e.completed_at) AS completed_at,
+       COALESCE(CASE WHEN a.status IN ('ok', 'failed') THEN a.completed_at END, e.created_at, j.created_at) AS created_at,
+       COALESCE(a.duration_ms, e.duration_ms) AS duration_ms, a.output,
+       CASE WHEN a.status = 'ok' THEN NULL ELSE COALESCE(a.error, e.error) END AS error_detail,
+       COALESCE(e.receipt IS NOT NULL, false) AS has_receipt,
+       greatest(COALESCE(e.attempt, r.attempt, 0) - 1, 0) + COALESCE(jsonb_array_length(a.errors), 0) AS retry_count,
+       j.runs
+  FROM jobs j
+ CROSS JOIN LATERAL jsonb_each(j.plan) AS p (region, models)
+ CROSS JOIN LATERAL jsonb_array_elements_text(p.models) WITH ORDINALITY AS m (model_id, model_no)
+ CROSS JOIN LATERAL jsonb_array_elements(j.questions) WITH ORDINALITY AS q (question, question_no)
+ CROSS JOIN LATERAL generate_series(1, j.runs) AS n (run_no)
+  LEFT JOIN region_runs r ON r.job_id = j.id AND r.region = p.region
+  LEFT JOIN executions e ON e.job_id = j.id AND e.region = p.region AND e.model_id = m.model_id
+  LEFT JOIN answers a ON a.job_id = j.id AND a.region = p.region AND a.model_id = m.model_id
+                     AND a.question_id = q.question ->> 'id' AND a.run_no = n.run_no
+ WHERE j.id = %(job_id)s
+ ORDER BY created_at DESC, id DESC NULLS LAST, p.region, m.model_no, q.question_no, n.run_no;
+
+-- name: reads.executions
+-- A page of executions of every job, newest first.
+SELECT e.id, e.id AS execution_id, e.job_id, e.region, e.model_id, e.status, e.provider_id, e.started_at, e.completed_at,
+       e.created_at, e.duration_ms, e.output, e.error AS error_detail, e.receipt IS NOT NULL AS has_receipt, e.retry_count
+  FROM executions e
+ ORDER BY e.created_at DESC, e.id DESC LIMIT %(page)s OFFSET %(skip)s;
+
+-- name: reads.execution
+-- The execution that an id names: its own, or that of one of its answers.
+SELECT e.id, e.id AS execution_id, e.job_id, e.region, e.model_id, e.status, e.provider_id, e.started_at, e.completed_at,
+       e.created_at, e.duration_ms, e.output, e.error AS error_detail, e.receipt IS NOT NULL AS has_receipt, e.retry_count,
+       e.attempt, e.failed_answers, e.parameters, e.receipt, j.cross_region_execution_id, j.status AS job_status
+  FROM executions e JOIN jobs j ON j.id = e.job_id
+ WHERE e.id = COALESCE((SELECT u.id FROM answers a
+                          JOIN executions u ON u.job_id = a.job_id AND u.region = a.region AND u.model_id = a.model_id
+                         WHERE a.id = %(result_id)s), %(result_id)s);
+
+-- name: reads.answer
+-- The answer that an id names, while its unit is still running and has no execution.
+SELECT a.id, NULL::bigint AS execution_id, a.job_id, a.region, a.model_id, 'running' AS status, a.provider_id, a.started_at,
+       NULL::timestamptz AS completed_at, a.created_at, NULL::integer AS duration_ms, NULL::jsonb AS output,
+       NULL::jsonb AS error_detail, false AS has_receipt, greatest(a.attempt - 1, 0) AS retry_count, a.attempt,
+       0 AS failed_answers, NULL::jsonb AS parameters, NULL::jsonb AS receipt, j.cross_region_execution_id,
+       j.status AS job_status
+  FROM answers a JOIN jobs j ON j.id = a.job_id
+ WHERE a.id = %(result_id)s;
+
+-- name: reads.answers
+-- Every call of one unit, with its tries.
+SELECT a.id, a.question_id, a.run_no, a.status, a.provider_id, a.attempt, a.calls, a.lost_calls, a.started_at, a.completed_at,
+       a.duration_ms, a.output, a.error AS error_detail, a.errors
+  FROM answers a
+ WHERE a.job_id = %(job_id)s AND a.region = %(region)s AND a.model_id = %(model_id)s
+ ORDER BY a.question_id, a.run_no;
+
+-- name: reads.cross_region
+-- The cross-region view of the job that a uuid or a job id names; the uuid first, should a job be called like one.
+SELECT x.id, x.jobspec_id, x.total_regions, x.success_count, x.failure_count, x.min_regions_required,
+       x.min_success_rate::double precision AS min_success_rate, x.status, x.started_at, x.completed_at, x.duration_ms,
+       j.enable_analysis, j.version
+  FROM jobs j JOIN cross_region_executions x ON x.jobspec_id = j.id
+ WHERE j.cross_region_execution_id = %(cross_region_id)s::uuid OR j.id = %(job_id)s
+ ORDER BY j.cross_region_execution_id = %(cross_region_id)s::uuid DESC NULLS LAST LIMIT 1;
+
+-- name: reads.region_results
+-- One row for each planned region.
+SELECT region, status, provider_id, started_at, completed_at, duration_ms, execution_output, error_message, scoring, metadata
+  FROM region_results WHERE jobspec_id = %(job_id)s ORDER BY region;
+
+-- name: reads.summary
+-- What a job's results come to, in numbers.
+SELECT (SELECT count(*) FROM executions e WHERE e.job_id = %(job_id)s AND e.status = 'completed') AS completed_units,
+       (SELECT count(*) FROM executions e WHERE e.job_id = %(job_id)s AND e.status = 'failed') AS failed_units,
+       count(*) FILTER (WHERE (a.output ->> 'refused')::boolean) AS refused_answers, count(*) AS answers
+  FROM answers a WHERE a.job_id = %(job_id)s AND a.status = 'ok';
+
+-- name: reads.events
+-- A job's timeline after a seq.
+SELECT seq, type, region, model_id, actor, detail, at FROM job_events
+ WHERE job_id = %(job_id)s AND seq > %(after)s ORDER BY seq LIMIT %(page)s;
+
+-- name: reads.version
+-- What a stream or a waiting reader looks at; no row for an unknown job.
+SELECT id, status, version FROM jobs WHERE id = %(job_id)s;
+
+-- name: reads.processes
+-- Every process that has been seen lately, and how long ago.
+SELECT id, kind, region, host, pid, version, regions_sha, concurrency, started_at, seen_at,
+       extract(epoch FROM clock_timestamp() - seen_at)::double precision AS seconds_since
+  FROM processes ORDER BY kind, region NULLS FIRST, started_at;
+
+-- name: reads.alive
+-- Live processes by kind and region; a process beats every 5 seconds.
+SELECT kind, region, count(*) AS alive FROM processes
+ WHERE seen_at > clock_timestamp() - interval '20 seconds' AND kind <> 'cli' GROUP BY kind, region ORDER BY kind, region;
+
+-- name: reads.queues
+-- Regions of open jobs: runs that wait for a worker, since when the oldest does, and runs that a worker holds.
+SELECT p.region, count(*) FILTER (WHERE r.lease_token IS NULL) AS depth,
+       count(*) FILTER (WHERE r.lease_token IS NOT NULL) AS running,
+       max(extract(epoch FROM clock_timestamp() - j.created_at)::double precision)
+         FILTER (WHERE r.lease_token IS NULL) AS oldest_seconds
+  FROM jobs j CROSS JOIN LATERAL jsonb_object_keys(j.plan) AS p (region)
+  LEFT JOIN region_runs r ON r.job_id = j.id AND r.region = p.region
+ WHERE j.status IN ('queued', 'running') AND r.finished_at IS NULL
+ GROUP BY p.region ORDER BY p.region;
+
+-- name: reads.outbox
+-- The oldest messages that wait to be published.
+SELECT id, job_id, topic, created_at, available_at, attempts, last_error FROM outbox
+ WHERE processed_at IS NULL AND dead_at IS NULL ORDER BY id LIMIT %(page)s;
+
+-- name: reads.outbox_counts
+-- How many wait, how many are dead, how long the oldest has waited.
+SELECT count(*) FILTER (WHERE dead_at IS NULL) AS waiting, count(*) FILTER (WHERE dead_at IS NOT NULL) AS dead,
+       COALESCE(extract(epoch FROM clock_timestamp() - min(created_at) FILTER (WHERE dead_at IS NULL)), 0)::double precision
+         AS oldest_seconds
+  FROM outbox WHERE processed_at IS NULL;
+
+-- name: reads.dead
+-- Messages that could not be delivered and that nobody has dealt with.
+SELECT id, job_id, topic, created_at, dead_at, attempts, last_error FROM outbox
+ WHERE dead_at IS NOT NULL AND processed_at IS NULL ORDER BY id LIMIT %(page)s;
+
+-- name: reads.stuck
+-- Jobs that have been queued for over ten minutes, and running ones past the last deadline of their regions.
+SELECT j.id, j.status, j.created_at, j.started_at, j.queued_until, d.deadline,
+       CASE WHEN j.status = 'queued' THEN 'queued' ELSE 'overdue' END AS reason
+  FROM jobs j
+  LEFT JOIN LATERAL (SELECT max(r.deadline) AS deadline FROM region_runs r WHERE r.job_id = j.id) d ON true
+ WHERE j.status IN ('queued', 'running')
+   AND (j.status = 'queued' AND j.created_at < clock_timestamp() - interval '10 minutes'
+        OR j.status = 'running' AND d.deadline < clock_timestamp() - make_interval(secs => %(grace_seconds)s))
+ ORDER BY j.created_at LIMIT %(page)s;
+
+-- name: reads.open_regions
+-- The planned regions of a job that have not ended, and whether a worker holds each.
+SELECT p.region, r.lease_token IS NOT NULL AS leased
+  FROM jobs j CROSS JOIN LATERAL jsonb_object_keys(j.plan) AS p (region)
+  LEFT JOIN region_runs r ON r.job_id = j.id AND r.region = p.region
+ WHERE j.id = %(job_id)s AND r.finished_at IS NULL ORDER BY p.region;
+
+-- name: reads.outbox_row
+-- One message, whatever became of it.
+SELECT id, job_id, topic, processed_at, dead_at FROM outbox WHERE id = %(outbox_id)s;
