@@ -1,0 +1,26 @@
+"""The database for the commands that look into it themselves."""
+
+import argparse
+import os
+
+from runner_cli.exits import UsageError
+from runner_cli.home import default_home, running
+from runner_core.settings import require_tls
+
+
+def add_database(parser: argparse.ArgumentParser) -> None:
+    """--database, whose default is DATABASE_URL, else the database of the stack that runs here."""
+    parser.add_argument("--database", metavar="URL", help="the owner's URL [DATABASE_URL, else that of `beacon up`]")
+
+
+def find_database_url(args: argparse.Namespace) -> str:
+    """The URL, with TLS required where it is not local; empty when nothing names one."""
+    found = args.database or os.environ.get("DATABASE_URL") or running(default_home()).get("database_url") or ""
+    return require_tls(str(found))
+
+
+def database_url(args: argparse.Namespace) -> str:
+    """Like find_database_url. Raises UsageError when nothing names a database."""
+    if found := find_database_url(args):
+        return found
+    raise UsageError("DATABASE_URL is not set: postgresql://user:password@host:5432/name, or start `beacon up`")

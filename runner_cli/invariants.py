@@ -1,0 +1,108 @@
+"""The invariants I1 to I7, each one query of sql/verify that shares nothing with the code that writes."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+
+from runner_core.errors import BeaconError
+from runner_core.jobspec import parse_json
+from runner_core.receipts import output_sha256
+from runner_core.settings import Settings
+from runner_core.signing import verify, verify_jcs
+
+INVARIANTS = ("I1", "I2", "I3", "I4", "I5", "I6", "I7")
+EXAMPLES_KEPT = 5
+CONNECT_SECONDS = 10
+
+
+@dataclass
+class Verdict:
+    """How often an invariant is broken, with the first examples as (job id, sentence)."""
+
+    name: str
+    title: str
+    broken: int = 0
+    examples: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, job_id: str, sentence: str) -> None:
+        self.broken += 1
+        if len(self.examples) < EXAMPLES_KEPT:
+            self.examples.append((job_id, sentence))
+
+
+def check(url: str, settings: Settings, queued: list[str] | None = None, *, signatures: bool = False) -> list[Verdict]:
+    """Run every query in one snapshot of the database, so that all speak of the same moment.
+
+    `queued` are the dispatch ids that Redis holds, None when nobody could look. `signatures` also checks the stored
+    jobs' signatures and the receipts. Raises psycopg.Error.
+    """
+    params = {
+        "lease_seconds": settings.lease_seconds,
+        "max_attempts": settings.region_max_attempts,
+        "retention_days": settings.job_retention_days,
+        "queued": queued,
+    }
+    with psycopg.connect(
+        url, row_factory=dict_row, connect_timeout=CONNECT_SECONDS, application_name="beacon-verify"
+    ) as conn:
+        conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        conn.read_only = True
+        found = [_judged(name, _rows(conn, name, params)) for name in INVARIANTS]
+        if signatures:
+            found.append(_judged("signatures", map(_signature, _rows(conn, "signatures"))))
+            found.append(_judged("receipts", map(_receipt, _rows(conn, "receipts"))))
+    return found
+
+
+def _judged(name: str, rows: Iterable[Mapping[str, Any]]) -> Verdict:
+    title = _text(name).splitlines()[0].removeprefix("-- ").removeprefix(f"{name}: ")
+    verdict = Verdict(name, title)
+    for row in rows:
+        if row["broken"]:
+            verdict.add(row["job_id"], row["broken"])
+    return verdict
+
+
+def _rows(conn: psycopg.Connection[DictRow], name: str, params: Mapping[str, Any] | None = None) -> Iterator[DictRow]:
+    """One row at a time: a broken database may have very many."""
+    with conn.cursor() as cursor:
+        yield from cursor.stream(_text(name).encode(), params)
+
+
+def _text(name: str) -> str:
+    return resources.files("sql").joinpath(f"verify/{name}.sql").read_text("utf-8")
+
+
+def _signature(row: Mapping[str, Any]) -> dict[str, str]:
+    """Check one stored job as it was checked when it came."""
+    broken = ""
+    try:
+        spec = parse_json(bytes(row["spec_raw"]))
+        form = verify(spec)
+        if spec["public_key"] != row["public_key"]:
+            broken = "its bytes are signed by another key than the one that was accepted"
+        elif form != row["signature_form"]:
+            broken = f"its signature has form {form}, it was accepted as {row['signature_form']}"
+    except BeaconError as error:
+        broken = f"its stored bytes do not verify: {error.detail}"
+    return {"job_id": row["job_id"], "broken": broken}
+
+
+def _receipt(row: Mapping[str, Any]) -> dict[str, str]:
+    """Check that a receipt is signed and speaks of this row and this output."""
+    receipt, unit = row["receipt"], f"{row['region']} {row['model_id']}"
+    broken = ""
+    try:
+        verify_jcs(receipt)
+        facts = ("job_id", "region", "model_id", "status", "attempt")
+        if wrong := [name for name in facts if receipt.get(name) != row[name]]:
+            broken = f"the receipt of {unit} says otherwise about {', '.join(wrong)}"
+        elif receipt.get("output_sha256") != output_sha256(row["output"]):
+            broken = f"the output of {unit} is not the one of its receipt"
+    except (BeaconError, ValueError) as error:
+        broken = f"the receipt of {unit} does not verify: {error}"
+    return {"job_id": row["job_id"], "broken": broken}

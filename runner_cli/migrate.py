@@ -1,0 +1,41 @@
+"""`beacon migrate`: the schema of this release, applied once."""
+
+import argparse
+import logging
+
+import psycopg
+
+from runner_cli.client import add_json
+from runner_cli.database import add_database, database_url
+from runner_cli.exits import CommandError, Exit
+from runner_cli.terminal import say, say_json
+from runner_core import migrate as schema
+
+EXAMPLES = """\
+Safe to run twice and by two deployments at once: they take turns, and an applied migration is never run again.
+
+examples:
+  DATABASE_URL=postgresql://owner:secret@db.example.org/beacon beacon migrate
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_database(parser)
+    add_json(parser)
+
+
+def migrate(args: argparse.Namespace) -> int:
+    """Raises CommandError when the database does not answer, MigrationError when it can't be migrated."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        applied = schema.migrate(database_url(args))
+    except psycopg.OperationalError as error:
+        raise CommandError(f"the database does not answer: {str(error).strip().splitlines()[-1]}") from None
+    except psycopg.Error as error:
+        raise CommandError(f"the database refuses: {error.diag.message_primary or error}") from None
+    version = schema.latest()
+    if args.json:
+        say_json({"applied": applied, "version": version})
+    else:
+        say(f"{applied} migrations applied; the schema is at version {version}.")
+    return Exit.OK

@@ -1,0 +1,76 @@
+"""`beacon show`: one job, its rows and its regions."""
+
+import argparse
+
+from runner_cli import client
+from runner_cli.client import Api
+from runner_cli.exits import Exit
+from runner_cli.grid import grid
+from runner_cli.snapshot import Snapshot, look
+from runner_cli.terminal import clean, console, say, say_json, seconds
+
+EXAMPLES = """\
+examples:
+  beacon show job-1
+  beacon show job-1 --answers             # with every answer's text
+  beacon show job-1 --events              # what happened, in order
+  beacon show job-1 --json | jq .cross_region
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("job", help="the job's id")
+    parser.add_argument("--answers", action="store_true", help="print the answers too")
+    parser.add_argument("--events", action="store_true", help="print the timeline too")
+    client.add_arguments(parser)
+
+
+def show(args: argparse.Namespace) -> int:
+    """Raises Unreachable, Refused (not_found)."""
+    api = Api.of(args)
+    found = look(api, args.job)
+    events = api.job(args.job, "/events")["events"] if args.events else []
+    if args.json:
+        say_json(found.job | ({"events": events} if args.events else {}))
+        return Exit.OK
+    console().print(grid(found))
+    say("", *times(found), *regions(found))
+    if args.answers:
+        say("", *answers(found))
+    if args.events:
+        say("", *(clean(event_line(event)) for event in events))
+    return Exit.OK
+
+
+def times(found: Snapshot) -> list[str]:
+    names = ("created_at", "started_at", "completed_at")
+    return [f"{name[:-3]:<9} {str(found.job[name])[:19]}" for name in names if found.job.get(name)]
+
+
+def regions(found: Snapshot) -> list[str]:
+    """How many regions succeeded, how many had to."""
+    across = found.job.get("cross_region") or {}
+    across = across.get("cross_region_execution") or across
+    if not across:
+        return []
+    return [
+        f"regions   {across.get('success_count')} of {across.get('total_regions')} succeeded, "
+        f"{across.get('min_regions_required')} required, rate {across.get('min_success_rate')}: {across.get('status')}",
+        f"took      {seconds(across.get('duration_ms'))}" if across.get("duration_ms") is not None else "",
+    ]
+
+
+def answers(found: Snapshot) -> list[str]:
+    lines = []
+    for row in found.rows:
+        text = (row.get("output") or {}).get("response") or row.get("error") or f"({row['status']})"
+        asked = f" {row['question_id']}" if row.get("question_id") else ""
+        lines += [clean(f"--- {row['region']} {row['model_id']}{asked}"), clean(text), ""]
+    return lines
+
+
+def event_line(event: dict[str, object]) -> str:
+    """`12  2026-11-24 07:30:01.123  region_claimed  US  {...}`."""
+    at = str(event.get("at") or event.get("created_at"))[:23].replace("T", " ")
+    where = " ".join(str(event[name]) for name in ("region", "model_id") if event.get(name))
+    return f"{event.get('seq'):>4}  {at}  {event.get('type'):<18} {where:<20} {event.get('detail') or ''}".rstrip()

@@ -1,0 +1,117 @@
+"""One look at a job, and the looks that follow until it has ended."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from runner_cli.client import Api, job_path
+from runner_cli.exits import CommandError, Exit
+
+ENDED = ("completed", "failed", "cancelled")
+FIRST_REGIONS = ("US", "EU", "ASIA")
+LONG_POLL_SECONDS = 20
+PAUSE_SECONDS = 0.4  # between two looks at an API that does not wait
+
+
+class TimedOut(CommandError):
+    """The job has not ended in time; it goes on."""
+
+    exit = Exit.TIMED_OUT
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A job as GET /jobs/{id} gave it, and its rows: one per (region, model, question, run)."""
+
+    job: dict[str, Any]
+    rows: list[dict[str, Any]]
+
+    @property
+    def id(self) -> str:
+        return str(self.job["id"])
+
+    @property
+    def status(self) -> str:
+        return str(self.job["status"])
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+    @property
+    def verdict(self) -> str:
+        """The job's own status, or `partial` where that is how it completed."""
+        across = (self.job.get("cross_region") or {}).get("status")
+        return "partial" if self.status == "completed" and across == "partial" else self.status
+
+    @property
+    def regions(self) -> list[str]:
+        """The planned regions: ours in their usual order, then others."""
+        found = {str(row["region"]) for row in self.rows}
+        return [name for name in FIRST_REGIONS if name in found] + sorted(found - set(FIRST_REGIONS))
+
+    @property
+    def models(self) -> list[str]:
+        """The planned models, in the order of the job where it names them."""
+        return _ordered({str(row["model_id"]) for row in self.rows}, self._spec_models())
+
+    @property
+    def questions(self) -> list[str]:
+        """The questions' ids, in the order of the job where it names them; [""] for a job without any."""
+        asked = [str(question) for question in self.job.get("job", {}).get("questions") or []]
+        return _ordered({str(row.get("question_id") or "") for row in self.rows}, asked)
+
+    def cells(self, model: str, question: str) -> dict[str, list[dict[str, Any]]]:
+        """The rows of one question of one model, by region, each region's in the order of its runs."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for row in sorted(self.rows, key=lambda row: row.get("run_no") or 1):
+            if row["model_id"] == model and (row.get("question_id") or "") == question:
+                found.setdefault(row["region"], []).append(row)
+        return found
+
+    def _spec_models(self) -> list[str]:
+        spec = self.job.get("job", {})
+        named = spec.get("models") or (spec.get("metadata") or {}).get("models") or []
+        return [str(model.get("id") if isinstance(model, dict) else model) for model in named]
+
+
+def _ordered(found: set[str], wanted: list[str]) -> list[str]:
+    first = [name for name in dict.fromkeys(wanted) if name in found]
+    return first + sorted(found - set(first))
+
+
+def look(api: Api, job_id: str) -> Snapshot:
+    """The job at this moment. Raises Unreachable, Refused."""
+    return _snapshot(api.job(job_id, include="executions"))
+
+
+def follow(api: Api, job_id: str, *, every: float | None = None, timeout: float | None = None) -> Iterator[Snapshot]:
+    """Yield the job now and whenever it has changed, until it has ended.
+
+    With `every` (seconds) it is also looked at that often in between, for what changes nothing of the job itself: an
+    answer of an unfinished model. Raises TimedOut after `timeout` seconds, Unreachable, Refused.
+    """
+    path, etag, deadline = job_path(job_id), "", None if timeout is None else time.monotonic() + timeout
+    while True:
+        began = time.monotonic()
+        left = LONG_POLL_SECONDS if deadline is None else max(0.0, min(LONG_POLL_SECONDS, deadline - began))
+        query = (
+            {"include": "executions"} if not etag else {"include": "executions", "wait": int(min(left, every or left))}
+        )
+        reply = api.ask("GET", path, query=query, headers={"If-None-Match": etag} if etag else None)
+        if reply.status == 304 and every is not None:
+            reply = api.ask("GET", path, query={"include": "executions"})
+        if reply.status != 304:
+            etag = reply.etag
+            snapshot = _snapshot(reply.body)
+            yield snapshot
+            if snapshot.has_ended:
+                return
+        if deadline is not None and time.monotonic() >= deadline:
+            raise TimedOut(f"job {job_id} has not ended within {timeout:.0f} s; it goes on")
+        time.sleep(max(0.0, PAUSE_SECONDS - (time.monotonic() - began)))
+
+
+def _snapshot(document: dict[str, Any]) -> Snapshot:
+    return Snapshot(document, document.get("executions") or [])

@@ -1,0 +1,66 @@
+"""`beacon submit`: send a job, once, however often the network fails in between."""
+
+import argparse
+import hashlib
+import json
+from typing import Any
+
+from runner_cli import client
+from runner_cli.client import Api
+from runner_cli.exits import Exit
+from runner_cli.sign import add_file, add_key, completed, read_job, signing_key
+from runner_cli.terminal import remark, say, say_json
+from runner_cli.watch import add_waiting, wait_for
+from runner_core.signing import is_signed, sign
+
+EXAMPLES = """\
+A job that is signed is sent byte for byte; one that is not is signed first (see `beacon sign`). When the API does not
+answer it is asked again for --patience seconds: the same request twice is one job.
+
+examples:
+  beacon submit job.json
+  beacon submit job.json --wait               # shows progress; exits 3 when the job fails
+  generate-job | beacon submit --wait --timeout 15m --json
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_file(parser)
+    add_key(parser)
+    parser.add_argument("--unsigned", action="store_true", help="send it as it is (an API with ALLOW_UNSIGNED=1)")
+    parser.add_argument("--idempotency-key", metavar="KEY", help="name this request [made from the job's bytes]")
+    parser.add_argument("--wait", action="store_true", help="follow the job until it ends")
+    add_waiting(parser)
+    client.add_arguments(parser)
+
+
+def submit(args: argparse.Namespace) -> int:
+    """Raises UsageError, Unreachable, Refused; its exit code is the job's fate with --wait."""
+    spec, raw = read_job(args.file)
+    api = Api.of(args, patience=args.patience)
+    if not args.unsigned and (args.key or not is_signed(spec)):
+        spec = sign(completed(spec), signing_key(args.key, api.target))
+        raw = encoded(spec)
+    accepted, replayed = send(api, raw, args.idempotency_key)
+    job_id = str(accepted["job_id"])
+    if args.wait:
+        if not args.json:
+            remark(f"job {job_id} {'was accepted before' if replayed else 'accepted'}")
+        return wait_for(api, job_id, args)
+    if args.json:
+        say_json(accepted)
+    else:
+        say(job_id)
+        remark(("accepted before" if replayed else "accepted") + f"; follow it with `beacon watch {job_id}`")
+    return Exit.OK
+
+
+def send(api: Api, raw: bytes, key: str | None = None) -> tuple[dict[str, Any], bool]:
+    """Submit the bytes of a job; returns the answer and whether it was a replay. Raises Unreachable, Refused."""
+    key = key or hashlib.sha256(raw).hexdigest()
+    reply = api.ask("POST", "/api/v1/jobs", body=raw, headers={"Idempotency-Key": key})
+    return reply.body, bool(reply.body.get("idempotent"))
+
+
+def encoded(spec: dict[str, Any]) -> bytes:
+    return json.dumps(spec, ensure_ascii=False).encode()

@@ -1,0 +1,87 @@
+"""`beacon verify`: the invariants, asked of the database."""
+
+import argparse
+import os
+from collections.abc import Mapping
+
+import psycopg
+
+from runner_cli import invariants
+from runner_cli.client import add_json
+from runner_cli.database import add_database, database_url
+from runner_cli.exits import CommandError, Exit
+from runner_cli.home import default_home, running
+from runner_cli.invariants import Verdict
+from runner_cli.terminal import clean, remark, say, say_json
+from runner_core.settings import Settings
+
+EXAMPLES = """\
+Each invariant is one query in sql/verify; the rows that it returns are what broke it. It reads one snapshot, so it may
+run beside a busy stack. LEASE_SECONDS, REGION_MAX_ATTEMPTS and JOB_RETENTION_DAYS must be those of the stack. With
+REDIS_URL it knows which messages wait in a queue; without, a message that waits for over three leases counts as lost.
+
+examples:
+  beacon verify
+  beacon verify --signatures         # checks every stored job's signature and every receipt again
+  beacon verify --json | jq '.[] | select(.broken > 0)'
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_database(parser)
+    parser.add_argument("--signatures", action="store_true", help="check stored signatures and receipts too")
+    add_json(parser)
+
+
+def verify(args: argparse.Namespace) -> int:
+    """1 when an invariant is broken. Raises CommandError when the database can't be asked."""
+    url = database_url(args)
+    local = running(default_home())
+    env = dict(os.environ)
+    if url == local.get("database_url"):
+        env.setdefault("REDIS_URL", str(local.get("redis_url") or ""))
+    verdicts = check(url, env, signatures=args.signatures)
+    if args.json:
+        say_json([vars(verdict) for verdict in verdicts])
+    else:
+        say(*summary(verdicts))
+    return Exit.FAILED if any(verdict.broken for verdict in verdicts) else Exit.OK
+
+
+def check(url: str, env: Mapping[str, str], *, signatures: bool = False) -> list[Verdict]:
+    """Every verdict, with the settings and the Redis of `env`. Raises CommandError, ConfigError."""
+    settings = Settings.from_env(env)
+    queued = waiting(settings)
+    try:
+        return invariants.check(url, settings, queued, signatures=signatures)
+    except psycopg.errors.UndefinedTable:
+        raise CommandError("the database has no schema yet: run `beacon migrate`") from None
+    except psycopg.Error as error:
+        reason = error.diag.message_primary or str(error).strip().splitlines()[-1]
+        raise CommandError(f"the database can't be asked: {reason}") from None
+
+
+def waiting(settings: Settings) -> list[str] | None:
+    """The messages in Redis. Read before the database is: what leaves a queue later is seen claimed there."""
+    if not settings.redis_url:
+        return None
+    import redis
+
+    from runner_cli.queued import queued_ids
+
+    try:
+        return queued_ids(settings.redis_url, settings.redis_timeout_seconds)
+    except redis.RedisError as error:
+        remark(f"Redis can't be asked which messages wait ({error}): I2 takes all that were sent for lost.")
+        return None
+
+
+def summary(verdicts: list[Verdict]) -> list[str]:
+    """A line for each invariant, and its examples."""
+    lines = []
+    for verdict in verdicts:
+        lines.append(f"{verdict.name:<10} {f'{verdict.broken} broken' if verdict.broken else 'ok':<10} {verdict.title}")
+        lines += [clean(f"           {job_id}: {sentence}") for job_id, sentence in verdict.examples]
+        if verdict.broken > len(verdict.examples):
+            lines.append(f"           and {verdict.broken - len(verdict.examples)} more")
+    return lines
