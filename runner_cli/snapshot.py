@@ -89,8 +89,9 @@ def look(api: Api, job_id: str) -> Snapshot:
 def follow(api: Api, job_id: str, *, every: float | None = None, timeout: float | None = None) -> Iterator[Snapshot]:
     """Yield the job now and whenever it has changed, until it has ended.
 
-    With `every` (seconds) it is also looked at that often in between, for what changes nothing of the job itself: an
-    answer of an unfinished model. Raises TimedOut after `timeout` seconds, Unreachable, Refused.
+    The API is asked to wait for a change, at most `every` seconds at a time: an answer of an unfinished model is no
+    change of the job, and whoever draws it wants to know. Raises TimedOut after `timeout` seconds, Unreachable,
+    Refused.
     """
     path, etag, deadline = job_path(job_id), "", None if timeout is None else time.monotonic() + timeout
     while True:
@@ -100,8 +101,6 @@ def follow(api: Api, job_id: str, *, every: float | None = None, timeout: float 
             {"include": "executions"} if not etag else {"include": "executions", "wait": int(min(left, every or left))}
         )
         reply = api.ask("GET", path, query=query, headers={"If-None-Match": etag} if etag else None)
-        if reply.status == 304 and every is not None:
-            reply = api.ask("GET", path, query={"include": "executions"})
         if reply.status != 304:
             etag = reply.etag
             snapshot = _snapshot(reply.body)

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_file(parser)
     add_key(parser)
     parser.add_argument("--unsigned", action="store_true", help="send it as it is (an API with ALLOW_UNSIGNED=1)")
-    parser.add_argument("--idempotency-key", metavar="KEY", help="name this request [made from the job's bytes]")
+    parser.add_argument("--idempotency-key", metavar="KEY", help="name this request [the job's id does]")
     parser.add_argument("--wait", action="store_true", help="follow the job until it ends")
     add_waiting(parser)
     client.add_arguments(parser)
@@ -41,7 +41,9 @@ def submit(args: argparse.Namespace) -> int:
     if not args.unsigned and (args.key or not is_signed(spec)):
         spec = sign(completed(spec), signing_key(args.key, api.target))
         raw = encoded(spec)
-    accepted, replayed = send(api, raw, args.idempotency_key)
+    named = spec.get("id") or spec.get("jobspec_id")
+    key = args.idempotency_key or (None if named else hashlib.sha256(raw).hexdigest())
+    accepted, replayed = send(api, raw, key)
     job_id = str(accepted["job_id"])
     if args.wait:
         if not args.json:
@@ -56,9 +58,10 @@ def submit(args: argparse.Namespace) -> int:
 
 
 def send(api: Api, raw: bytes, key: str | None = None) -> tuple[dict[str, Any], bool]:
-    """Submit the bytes of a job; returns the answer and whether it was a replay. Raises Unreachable, Refused."""
-    key = key or hashlib.sha256(raw).hexdigest()
-    reply = api.ask("POST", "/api/v1/jobs", body=raw, headers={"Idempotency-Key": key})
+    """Submit the bytes of a job; returns the answer and whether it was a replay. Raises Unreachable, Refused.
+
+    Without a key the job's id makes the request repeatable."""
+    reply = api.ask("POST", "/api/v1/jobs", body=raw, headers={"Idempotency-Key": key} if key else None)
     return reply.body, bool(reply.body.get("idempotent"))
 
 

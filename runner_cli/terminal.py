@@ -43,9 +43,11 @@ def console() -> "Console":
 
 
 def seconds(milliseconds: float | None) -> str:
-    """A duration for people: `0.4 s`, `12 s`, `3 min 05 s`."""
+    """A duration for people: `40 ms`, `1.2 s`, `12 s`, `3 min 05 s`."""
     if milliseconds is None:
         return ""
+    if milliseconds < 100:
+        return f"{milliseconds:.0f} ms"
     whole = milliseconds / 1000
     if whole < 10:
         return f"{whole:.1f} s"

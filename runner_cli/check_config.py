@@ -1,0 +1,115 @@
+"""Doctor's look at the configuration: settings, keys, regions and, when asked, the providers themselves."""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx2
+
+from runner_cli.findings import Finding, error, ok, warning
+from runner_core.errors import ConfigError, Rejected
+from runner_core.keys import PrivateKey
+from runner_core.regions import Catalogue, Provider, load_catalogue
+from runner_core.settings import Settings
+from runner_core.trust import TrustList
+
+PROBE_SECONDS = 10.0
+
+
+def check_keys(settings: Settings) -> Iterator[Finding]:
+    """Who may submit, who may administer, and whether receipts are signed."""
+    yield _trust(settings)
+    if not settings.freshness_enforce:
+        yield warning("freshness", "FRESHNESS_ENFORCE=0: old signed jobs are accepted; set it to 1")
+    if settings.allow_unsigned:
+        yield warning("unsigned", "ALLOW_UNSIGNED=1: anybody may submit; it is for development only")
+    if settings.admin_tokens:
+        yield ok("admin", f"{len(settings.admin_tokens)} administrators")
+    else:
+        yield warning("admin", "ADMIN_TOKENS is not set: /admin is closed, and only a job's own key can cancel it")
+    if not settings.receipt_key_file:
+        yield warning("receipts", "RECEIPT_KEY_FILE is not set: no receipts; `beacon keygen receipt.pem` makes a key")
+        return
+    try:
+        yield ok("receipts", f"signed by key {PrivateKey.load(settings.receipt_key_file).kid}")
+    except ConfigError as mistake:
+        yield error("receipts", mistake.detail)
+
+
+def _trust(settings: Settings) -> Finding:
+    if not settings.trust_enforce:
+        return warning("trusted keys", "TRUST_ENFORCE=0: every key may submit; set it to 1 and TRUSTED_KEYS_FILE")
+    if not settings.trusted_keys_file:
+        return error("trusted keys", "TRUSTED_KEYS_FILE is not set, so the API does not start: `beacon keygen --trust`")
+    try:
+        trusted = TrustList.load(settings.trusted_keys_file)
+    except ConfigError as mistake:
+        return error("trusted keys", mistake.detail)
+    keys, valid = json.loads(Path(settings.trusted_keys_file).read_bytes()), 0
+    for key in keys:
+        try:
+            trusted.check(key["public_key"], datetime.now(UTC))
+            valid += 1
+        except Rejected:
+            continue
+    if not valid:
+        return error(
+            "trusted keys", f"none of {len(keys)} keys is valid now: nobody can submit; `beacon keygen --trust`"
+        )
+    return ok("trusted keys", f"{valid} of {len(keys)} are valid now")
+
+
+def check_regions(settings: Settings, env: Mapping[str, str], *, probe: bool) -> Iterator[Finding]:
+    """The regions file, the providers' keys, and with `probe` a request to each provider that costs nothing."""
+    if not settings.regions_file:
+        yield error("regions", "REGIONS_FILE is not set: copy regions/example.toml and name your providers")
+        return
+    try:
+        catalogue = load_catalogue(settings.regions_file, allow_sandbox=settings.allow_sandbox, env=env)
+    except ConfigError as mistakes:
+        yield from (error("regions", mistake) for mistake in mistakes.mistakes)
+        return
+    yield ok("regions", f"{', '.join(catalogue.regions)} with {len(catalogue.providers)} providers")
+    yield from _providers(catalogue, env, probe)
+
+
+def _providers(catalogue: Catalogue, env: Mapping[str, str], probe: bool) -> Iterator[Finding]:
+    for provider in catalogue.providers:
+        subject = f"provider {provider.id}"
+        if provider.kind == "sandbox":
+            yield warning(subject, "it makes its answers up: not for production")
+        elif provider.api_key_env and not env.get(provider.api_key_env):
+            yield error(subject, f"its key is not here: set {provider.api_key_env} for the workers")
+        elif probe:
+            yield probed(provider, env)
+
+
+def probed(provider: Provider, env: Mapping[str, str]) -> Finding:
+    """Ask for the list of models (openai), or for anything at all (hybrid), which nobody charges for."""
+    subject = f"provider {provider.id}"
+    url = f"{provider.base_url}/models" if provider.kind == "openai" else provider.base_url
+    key = env.get(provider.api_key_env, "") if provider.api_key_env else ""
+    try:
+        answer = httpx2.get(url, headers={"Authorization": f"Bearer {key}"} if key else None, timeout=PROBE_SECONDS)
+    except httpx2.HTTPError as failure:
+        return error(subject, f"it can't be reached ({type(failure).__name__}): check base_url, or that it runs")
+    if answer.status_code in (401, 403):
+        return error(
+            subject, f"it refuses the key ({answer.status_code}): check {provider.api_key_env or 'api_key_env'}"
+        )
+    if answer.status_code >= 500:
+        return warning(subject, f"it answers {answer.status_code}: it may be starting; ask again later")
+    missing = _missing_models(provider, answer)
+    if missing:
+        return warning(subject, f"it answers, but does not list {', '.join(missing)}: check the names in `models`")
+    return ok(subject, f"it answers ({answer.status_code}) in {answer.elapsed.total_seconds() * 1000:.0f} ms")
+
+
+def _missing_models(provider: Provider, answer: httpx2.Response) -> list[str]:
+    """The upstream names that a list of models does not have; none where there is no such list."""
+    try:
+        listed = {str(model["id"]) for model in answer.json()["data"]}
+    except (ValueError, KeyError, TypeError):
+        return []
+    return sorted(set(provider.models.values()) - listed) if provider.kind == "openai" else []

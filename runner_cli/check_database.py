@@ -1,0 +1,137 @@
+"""Doctor's look at PostgreSQL."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+
+from runner_cli.binaries import OLDEST_POSTGRES
+from runner_cli.findings import Finding, error, ok, warning
+from runner_core.migrate import latest
+from runner_core.queries import row, rows
+from runner_core.settings import Settings
+
+CONNECT_SECONDS = 10
+# The API's is one per server process: gunicorn's two and its master.
+POOLS = {"api": 3, "publisher": 1, "worker": 1}
+LISTENERS = 1
+SKEW_WARNING_SECONDS, SKEW_ERROR_SECONDS = 2.0, 60.0
+CROWDED = 0.8
+
+
+def check_database(settings: Settings, url: str) -> Iterator[Finding]:
+    """Everything about the database of `url`."""
+    if not url:
+        yield error("postgres", "DATABASE_URL is not set: postgresql://user:password@host:5432/name")
+        return
+    began = time.monotonic()
+    try:
+        with psycopg.connect(
+            url, autocommit=True, connect_timeout=CONNECT_SECONDS, application_name="beacon-doctor"
+        ) as conn:
+            took = (time.monotonic() - began) * 1000
+            yield from _server(conn, took)
+            yield from _schema(conn)
+            yield from _durability(conn)
+            yield _clock(conn)
+            yield from _connections(conn, settings)
+            yield from _backlog(conn)
+    except psycopg.Error as failure:
+        reason = failure.diag.message_primary or str(failure).strip().splitlines()[-1]
+        yield error("postgres", f"it does not answer ({reason}): check DATABASE_URL and that the server runs")
+
+
+def _server(conn: psycopg.Connection[Any], took: float) -> Iterator[Finding]:
+    version = conn.info.server_version // 10_000
+    if version < OLDEST_POSTGRES:
+        yield error("postgres", f"version {version} is too old: {OLDEST_POSTGRES} or later is needed")
+    else:
+        yield ok("postgres", f"version {version}, connected in {took:.0f} ms")
+
+
+def _schema(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
+    try:
+        applied = [found["version"] for found in rows(conn, "migrations.applied")]
+    except psycopg.errors.UndefinedTable:
+        applied = []
+    if applied[-1:] == [latest()]:
+        yield ok("migrations", f"the schema has version {latest()}")
+    else:
+        have = applied[-1] if applied else 0
+        yield error("migrations", f"the schema has version {have}, this release needs {latest()}: run `beacon migrate`")
+
+
+def _durability(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
+    """What makes a COMMIT survive a crash of the machine."""
+    names = ["fsync", "full_page_writes", "synchronous_commit", "autovacuum"]
+    found = {r["name"]: r["setting"] for r in rows(conn, "doctor.settings", names=names)}
+    for name in ("fsync", "full_page_writes", "synchronous_commit"):
+        if found.get(name) == "off":
+            yield error(name, f"{name}=off: a crash may lose jobs that were acknowledged; set it to on")
+        else:
+            yield ok(name, str(found.get(name)))
+    if found.get("autovacuum") == "off":
+        yield warning("autovacuum", "autovacuum=off: the outbox and the runs will bloat; set it to on")
+
+
+def _clock(conn: psycopg.Connection[Any]) -> Finding:
+    """Leases use the database's clock; a job's freshness is judged by the API's."""
+    before = datetime.now(UTC)
+    found = row(conn, "sweep.clock")
+    after = datetime.now(UTC)
+    if found is None:
+        return error("clock", "the database does not tell its time")
+    skew = abs((found["now"] - (before + (after - before) / 2)).total_seconds())
+    if skew > SKEW_ERROR_SECONDS:
+        return error("clock", f"this machine and the database differ by {skew:.0f} s: signed jobs look stale; use NTP")
+    if skew > SKEW_WARNING_SECONDS:
+        return warning("clock", f"this machine and the database differ by {skew:.1f} s: use NTP")
+    return ok("clock", f"this machine and the database agree within {max(skew, 0.001):.3f} s")
+
+
+def _connections(conn: psycopg.Connection[Any], settings: Settings) -> Iterator[Finding]:
+    """Every live process may fill its pool: does max_connections have room for all of them?"""
+    try:
+        alive = {r["kind"]: r["processes"] for r in rows(conn, "doctor.alive")}
+    except psycopg.errors.UndefinedTable:
+        return
+    found = {
+        r["name"]: int(r["setting"])
+        for r in rows(conn, "doctor.settings", names=["max_connections", "superuser_reserved_connections"])
+    }
+    room = found["max_connections"] - found["superuser_reserved_connections"]
+    needed = sum(alive.get(kind, 0) * (pools * settings.db_pool_max + LISTENERS) for kind, pools in POOLS.items())
+    told = ", ".join(f"{alive[kind]} {kind}" for kind in POOLS if alive.get(kind)) or "no live processes"
+    text = f"{told} with pools of {settings.db_pool_max} may open {needed} of {room} connections"
+    if needed > room:
+        yield error("connections", f"{text}: raise max_connections, lower DB_POOL_MAX, or put a pooler in between")
+    elif needed > room * CROWDED:
+        yield warning("connections", f"{text}: not much is left; raise max_connections or lower DB_POOL_MAX")
+    else:
+        yield ok("connections", text)
+
+
+def _backlog(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
+    """What waits longer than it should."""
+    try:
+        waiting, late = row(conn, "metrics.outbox"), row(conn, "metrics.late", grace_seconds=0.0)
+    except psycopg.errors.UndefinedTable:
+        return
+    if waiting and waiting["dead"]:
+        yield warning(
+            "outbox", f"{waiting['dead']} messages were given up: look at /admin/dead, and republish or cancel"
+        )
+    elif waiting and waiting["oldest"] > 60:
+        yield warning(
+            "outbox",
+            f"{waiting['waiting']} messages wait, the oldest for {waiting['oldest']:.0f} s: does a publisher run?",
+        )
+    elif waiting:
+        yield ok("outbox", f"{waiting['waiting']} messages wait")
+    if late and (late["stuck"] or late["overdue"]):
+        yield warning(
+            "jobs",
+            f"{late['stuck']} queued for over 10 minutes, {late['overdue']} past their deadline: `beacon explain JOB`",
+        )

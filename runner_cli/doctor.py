@@ -1,0 +1,106 @@
+"""`beacon doctor`: what is wrong with a deployment's settings, and the way out."""
+
+import argparse
+import os
+from collections.abc import Iterator, Mapping
+
+from runner_cli import client
+from runner_cli.check_config import check_keys, check_regions
+from runner_cli.check_database import check_database
+from runner_cli.check_redis import check_redis
+from runner_cli.client import Api, Unreachable
+from runner_cli.database import add_database, find_database_url
+from runner_cli.exits import CommandError, Exit
+from runner_cli.findings import COLOURS, Finding, error, ok, warning
+from runner_cli.home import default_home, running
+from runner_cli.terminal import clean, console, say_json
+from runner_core.errors import ConfigError
+from runner_core.settings import Settings
+
+EXAMPLES = """\
+Run it with the environment of the stack; beside `beacon up` it needs none. It changes nothing.
+
+examples:
+  beacon doctor
+  beacon doctor --probe              # also asks each provider for its list of models
+  beacon doctor --json | jq '.[] | select(.level == "error")'
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_database(parser)
+    parser.add_argument("--probe", action="store_true", help="send a request to each provider (one that costs nothing)")
+    client.add_arguments(parser)
+
+
+def doctor(args: argparse.Namespace) -> int:
+    """1 when something is an error."""
+    findings = list(examine(args, environment()))
+    if args.json:
+        say_json([vars(found) for found in findings])
+    else:
+        show(findings)
+    return Exit.FAILED if any(found.level == "error" for found in findings) else Exit.OK
+
+
+def environment() -> dict[str, str]:
+    """This environment, completed from the stack that runs here where it says nothing."""
+    env = dict(os.environ)
+    home = default_home()
+    facts = running(home)
+    if facts and not env.get("DATABASE_URL"):
+        kept = {
+            "DATABASE_URL": facts.get("database_url"),
+            "REDIS_URL": facts.get("redis_url"),
+            "TRUSTED_KEYS_FILE": home / "trusted-keys.json",
+            "RECEIPT_KEY_FILE": home / "receipt.pem",
+        }
+        for name, value in kept.items():
+            if value:
+                env.setdefault(name, str(value))
+        if (token := home / "admin-token").exists():
+            env.setdefault("ADMIN_TOKENS", f"local:{token.read_text().strip()}")
+    return env
+
+
+def examine(args: argparse.Namespace, env: Mapping[str, str]) -> Iterator[Finding]:
+    """Every finding, the servers first."""
+    try:
+        settings = Settings.from_env(env)
+    except ConfigError as mistakes:
+        yield from (error("settings", mistake) for mistake in mistakes.mistakes)
+        return
+    yield from check_database(settings, find_database_url(args))
+    yield from check_redis(settings)
+    yield from check_keys(settings)
+    # `beacon up` picks its regions itself unless it is told.
+    if settings.regions_file or env.get("DATABASE_URL") != running(default_home()).get("database_url"):
+        yield from check_regions(settings, env, probe=args.probe)
+    yield from check_api(args)
+
+
+def check_api(args: argparse.Namespace) -> Iterator[Finding]:
+    """Whether the API answers and every kind of process lives."""
+    try:
+        health = Api.of(args).get("/health")
+    except Unreachable as reason:
+        yield warning("api", reason.detail)
+        return
+    except CommandError as reason:
+        yield error("api", reason.detail)
+        return
+    yield ok("api", f"version {health['version']}, {health['status']}")
+    for part in health["services"]:
+        if part["status"] != "healthy":
+            yield error(part["name"], f"it is {part['status']}: start it; the Procfile has the command")
+
+
+def show(findings: list[Finding]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    for found in findings:
+        table.add_row(Text(found.level, COLOURS[found.level]), Text(clean(found.subject)), Text(clean(found.text)))
+    console().print(table)
+    console().print(", ".join(f"{sum(f.level == level for f in findings)} {level}" for level in COLOURS))

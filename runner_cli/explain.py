@@ -1,0 +1,37 @@
+"""`beacon explain`: why a job is not done, in one paragraph."""
+
+import argparse
+from datetime import UTC, datetime
+
+from runner_cli import client
+from runner_cli.client import Api
+from runner_cli.exits import Exit
+from runner_cli.snapshot import look
+from runner_cli.story import Story
+from runner_cli.terminal import clean, say, say_json
+
+EXAMPLES = """\
+It reads the job, its events and which processes live, all through the API.
+
+examples:
+  beacon explain job-1
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("job", help="the job's id")
+    client.add_arguments(parser)
+
+
+def explain(args: argparse.Namespace) -> int:
+    """Raises Unreachable, Refused (not_found)."""
+    api = Api.of(args)
+    found = look(api, args.job)
+    events = api.job(args.job, "/events", limit=10_000)["events"]
+    alive = {part["name"]: int(part.get("processes") or 0) for part in api.get("/health")["services"]}
+    text = Story(found, events, alive, datetime.now(UTC)).paragraph()
+    if args.json:
+        say_json({"job_id": found.id, "status": found.verdict, "explanation": text})
+    else:
+        say(clean(text))
+    return Exit.OK
