@@ -53,7 +53,10 @@ def migrate(url: str) -> int:
 
 
 def _apply_missing(conn: psycopg.Connection[Any]) -> int:
-    applied = {row["version"]: row["checksum"] for row in rows(conn, "migrations.applied")}
+    try:
+        applied = {row["version"]: row["checksum"] for row in rows(conn, "migrations.applied")}
+    except psycopg.errors.UndefinedColumn:
+        raise MigrationError("the table schema_migrations here is another tool's: use a database of its own") from None
     known = {m.version: m for m in migrations()}
     if unknown := sorted(set(applied) - set(known)):
         raise MigrationError(f"the database has migration {unknown[-1]}, which this release does not know: upgrade it")

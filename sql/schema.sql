@@ -1,0 +1,1221 @@
+-- Generated from sql/migrations by `python -m tests.schema`; change those, not this.
+--
+-- PostgreSQL database dump
+--
+
+\restrict beacon
+
+
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET transaction_timeout = 0;
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET xmloption = content;
+SET client_min_messages = warning;
+SET row_security = off;
+
+--
+-- Name: cancel_units(text, jsonb); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.cancel_units(job text, reason jsonb) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE ended integer;
+BEGIN
+  SELECT count(e.ended_model) INTO ended
+    FROM (SELECT array_agg(o.job_id) AS ids, array_agg(o.region) AS regions, array_agg(reason) AS reasons
+            FROM region_outcomes o WHERE o.job_id = job AND o.finished_at IS NULL) u
+   CROSS JOIN LATERAL end_units(u.ids, u.regions, 'cancelled', u.reasons) e;
+  PERFORM close_regions(ARRAY[job]);
+  RETURN ended;
+END $$;
+
+
+--
+-- Name: close_jobs(text[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.close_jobs(job_ids text[]) RETURNS TABLE(closed_job text, closed_status text, closed_succeeded bigint, closed_planned bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+  RETURN QUERY
+  WITH due AS (
+    SELECT v.job_id, v.status, v.succeeded, v.planned
+      FROM jobs j JOIN job_verdicts v ON v.job_id = j.id
+     WHERE j.id = ANY (job_ids) AND j.status IN ('queued', 'running') AND v.status <> j.status
+  ), ended AS (
+    UPDATE jobs j SET status = d.status, version = j.version + 1, updated_at = clock_timestamp(),
+           started_at = COALESCE(j.started_at, CASE WHEN d.status = 'running' THEN clock_timestamp() END),
+           completed_at = CASE WHEN d.status IN ('completed', 'failed', 'cancelled') THEN clock_timestamp() END
+      FROM due d WHERE j.id = d.job_id
+    RETURNING j.id, j.version, d.status, d.succeeded, d.planned
+  ), noted AS (
+    INSERT INTO job_events (job_id, seq, type, detail)
+    SELECT id, version, 'job_' || status,
+           jsonb_build_object('succeeded', succeeded, 'regions', planned)
+      FROM ended
+  )
+  SELECT id, status, succeeded, planned FROM ended;
+END $$;
+
+
+--
+-- Name: close_regions(text[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.close_regions(job_ids text[]) RETURNS TABLE(closed_job text, closed_region text, closed_attempt integer, closed_started timestamp with time zone, closed_units bigint, closed_completed bigint)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+  RETURN QUERY
+  WITH closed AS (
+    UPDATE region_runs r SET finished_at = clock_timestamp(), lease_token = NULL, lease_expires_at = NULL
+      FROM jobs j
+     WHERE r.job_id = ANY (job_ids) AND j.id = r.job_id AND r.finished_at IS NULL
+       AND NOT EXISTS (SELECT 1 FROM jsonb_array_elements_text(j.plan -> r.region) AS m (model_id)
+                        WHERE NOT EXISTS (SELECT 1 FROM executions e WHERE e.job_id = r.job_id
+                                             AND e.region = r.region AND e.model_id = m.model_id))
+    RETURNING r.job_id, r.region, r.attempt, r.started_at
+  ), counted AS (
+    SELECT c.job_id, c.region, c.attempt, c.started_at, count(*) AS units,
+           count(*) FILTER (WHERE e.status = 'completed') AS completed
+      FROM closed c JOIN executions e ON e.job_id = c.job_id AND e.region = c.region
+     GROUP BY c.job_id, c.region, c.attempt, c.started_at
+  ), bumped AS (
+    UPDATE jobs j SET version = j.version + c.n, updated_at = clock_timestamp()
+      FROM (SELECT job_id, count(*) AS n FROM counted GROUP BY job_id) c
+     WHERE j.id = c.job_id
+    RETURNING j.id, j.version - c.n AS base
+  ), noted AS (
+    INSERT INTO job_events (job_id, seq, type, region, detail)
+    SELECT c.job_id, b.base + row_number() OVER (PARTITION BY c.job_id ORDER BY c.region), 'region_finished',
+           c.region, jsonb_build_object('attempt', c.attempt, 'completed', c.completed, 'units', c.units)
+      FROM counted c JOIN bumped b ON b.id = c.job_id
+  )
+  SELECT job_id, region, attempt, started_at, units, completed FROM counted;
+END $$;
+
+
+--
+-- Name: end_units(text[], text[], text, jsonb[]); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.end_units(job_ids text[], region_names text[], final_status text, reasons jsonb[]) RETURNS TABLE(ended_job text, ended_region text, ended_model text, ended_status text)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+  INSERT INTO region_runs AS r (job_id, region, attempt, max_attempts, last_error)
+  SELECT w.job_id, w.region, 0, 0, w.reason ->> 'message'
+    FROM unnest(job_ids, region_names, reasons) AS w (job_id, region, reason)
+    JOIN jobs j ON j.id = w.job_id AND j.plan ? w.region
+   ORDER BY 1, 2
+  ON CONFLICT (job_id, region) DO UPDATE SET last_error = EXCLUDED.last_error WHERE r.finished_at IS NULL;
+
+  RETURN QUERY
+  WITH missing AS (
+    SELECT w.job_id, w.region, m.model_id, w.reason, r.attempt, r.started_at,
+           count(*) FILTER (WHERE a.status = 'ok') AS usable,
+           count(*) FILTER (WHERE a.status = 'failed') AS failed,
+           string_agg(DISTINCT a.provider_id, ',') AS provider_id,
+           jsonb_array_length(j.questions) * j.runs AS planned_calls
+      FROM unnest(job_ids, region_names, reasons) AS w (job_id, region, reason)
+      JOIN jobs j ON j.id = w.job_id
+      JOIN region_runs r ON r.job_id = w.job_id AND r.region = w.region AND r.finished_at IS NULL
+     CROSS JOIN LATERAL jsonb_array_elements_text(j.plan -> w.region) AS m (model_id)
+      LEFT JOIN answers a ON a.job_id = w.job_id AND a.region = w.region AND a.model_id = m.model_id
+     WHERE NOT EXISTS (SELECT 1 FROM executions e
+                        WHERE e.job_id = w.job_id AND e.region = w.region AND e.model_id = m.model_id)
+     GROUP BY w.job_id, w.region, m.model_id, w.reason, r.attempt, r.started_at, j.questions, j.runs
+  ), written AS (
+    INSERT INTO executions (job_id, region, model_id, status, provider_id, attempt, started_at, completed_at,
+                            duration_ms, failed_answers, retry_count, error)
+    SELECT job_id, region, model_id,
+           CASE WHEN final_status = 'failed' AND usable > 0 THEN 'completed' ELSE final_status END,
+           provider_id, attempt, started_at, clock_timestamp(),
+           (extract(epoch FROM clock_timestamp() - started_at) * 1000)::integer,
+           planned_calls - usable, greatest(attempt - 1, 0),
+           reason || jsonb_build_object('region', region, 'model', model_id)
+      FROM missing
+    ON CONFLICT (job_id, region, model_id) DO NOTHING
+    RETURNING executions.job_id, executions.region, executions.model_id, executions.status, executions.error
+  ), bumped AS (
+    UPDATE jobs j SET version = j.version + c.n, updated_at = clock_timestamp()
+      FROM (SELECT job_id, count(*) AS n FROM written GROUP BY job_id) c
+     WHERE j.id = c.job_id
+    RETURNING j.id, j.version - c.n AS base
+  ), noted AS (
+    INSERT INTO job_events (job_id, seq, type, region, model_id, detail)
+    SELECT w.job_id, b.base + row_number() OVER (PARTITION BY w.job_id ORDER BY w.region, w.model_id),
+           'execution_recorded', w.region, w.model_id,
+           jsonb_build_object('status', w.status, 'code', w.error ->> 'code')
+      FROM written w JOIN bumped b ON b.id = w.job_id
+  )
+  SELECT job_id, region, model_id, status FROM written;
+END $$;
+
+
+--
+-- Name: reopen_units(text, text, text, text, integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.reopen_units(job text, only_region text, only_model text, only_question text, more_attempts integer) RETURNS TABLE(unit_region text, unit_model text, earlier jsonb)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+  RETURN QUERY
+  WITH chosen AS (
+    SELECT e.id, e.region, e.model_id
+      FROM executions e JOIN region_runs r ON r.job_id = e.job_id AND r.region = e.region
+     WHERE e.job_id = job AND e.status = 'failed' AND r.finished_at IS NOT NULL
+       AND (only_region IS NULL OR e.region = only_region)
+       AND (only_model IS NULL OR e.model_id = only_model)
+       AND (only_question IS NULL OR NOT EXISTS (
+             SELECT 1 FROM answers a WHERE a.job_id = e.job_id AND a.region = e.region AND a.model_id = e.model_id
+                AND a.question_id = only_question AND a.status = 'ok'))
+  ), forgotten AS (
+    DELETE FROM answers a USING chosen c
+     WHERE a.job_id = job AND a.region = c.region AND a.model_id = c.model_id AND a.status = 'failed'
+       AND (only_question IS NULL OR a.question_id = only_question)
+  ), reopened AS (
+    UPDATE region_runs r SET finished_at = NULL, last_error = NULL, max_attempts = r.attempt + more_attempts
+     WHERE r.job_id = job AND r.region IN (SELECT c.region FROM chosen c)
+  )
+  DELETE FROM executions e USING chosen c WHERE e.id = c.id
+  RETURNING c.region, c.model_id,
+            jsonb_build_object('execution_id', e.id, 'status', e.status, 'attempt', e.attempt, 'error', e.error,
+                               'completed_at', e.completed_at);
+END $$;
+
+
+--
+-- Name: result_ids; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+CREATE SEQUENCE public.result_ids
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: answers; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.answers (
+    id bigint DEFAULT nextval('public.result_ids'::regclass) NOT NULL,
+    job_id text NOT NULL,
+    region text NOT NULL,
+    model_id text NOT NULL,
+    question_id text NOT NULL,
+    run_no integer NOT NULL,
+    status text NOT NULL,
+    provider_id text,
+    attempt integer NOT NULL,
+    calls integer DEFAULT 0 NOT NULL,
+    lost_calls integer DEFAULT 0 NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    completed_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    duration_ms integer,
+    output jsonb,
+    error jsonb,
+    errors jsonb DEFAULT '[]'::jsonb NOT NULL,
+    CONSTRAINT answers_check CHECK (((status = 'ok'::text) = (output IS NOT NULL))),
+    CONSTRAINT answers_check1 CHECK (((status = 'failed'::text) = (error IS NOT NULL))),
+    CONSTRAINT answers_status_check CHECK ((status = ANY (ARRAY['started'::text, 'ok'::text, 'failed'::text])))
+)
+WITH (fillfactor='80');
+
+
+--
+-- Name: executions; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.executions (
+    id bigint DEFAULT nextval('public.result_ids'::regclass) NOT NULL,
+    job_id text NOT NULL,
+    region text NOT NULL,
+    model_id text NOT NULL,
+    status text NOT NULL,
+    provider_id text,
+    attempt integer DEFAULT 0 NOT NULL,
+    started_at timestamp with time zone,
+    completed_at timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    duration_ms integer,
+    failed_answers integer DEFAULT 0 NOT NULL,
+    retry_count integer DEFAULT 0 NOT NULL,
+    error jsonb,
+    output jsonb,
+    parameters jsonb,
+    receipt jsonb,
+    CONSTRAINT executions_check CHECK (((status <> 'failed'::text) OR (error IS NOT NULL))),
+    CONSTRAINT executions_status_check CHECK ((status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])))
+);
+
+
+--
+-- Name: jobs; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.jobs (
+    id text NOT NULL,
+    cross_region_execution_id uuid DEFAULT gen_random_uuid() NOT NULL,
+    status text DEFAULT 'queued'::text NOT NULL,
+    version integer DEFAULT 1 NOT NULL,
+    plan jsonb NOT NULL,
+    questions jsonb NOT NULL,
+    runs integer DEFAULT 1 NOT NULL,
+    min_regions integer NOT NULL,
+    min_success_rate numeric NOT NULL,
+    timeout_seconds double precision NOT NULL,
+    provider_timeout_seconds double precision NOT NULL,
+    enable_analysis boolean,
+    queued_until timestamp with time zone NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    started_at timestamp with time zone,
+    completed_at timestamp with time zone,
+    cancelled_at timestamp with time zone,
+    request_id text DEFAULT ''::text NOT NULL,
+    traceparent text DEFAULT ''::text NOT NULL,
+    public_key text,
+    signature_form text,
+    digest bytea NOT NULL,
+    spec jsonb NOT NULL,
+    spec_raw bytea NOT NULL,
+    CONSTRAINT jobs_check CHECK (((status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])) = (completed_at IS NOT NULL))),
+    CONSTRAINT jobs_check1 CHECK ((((status = 'cancelled'::text) = (cancelled_at IS NOT NULL)) OR (status = ANY (ARRAY['queued'::text, 'running'::text])))),
+    CONSTRAINT jobs_id_check CHECK ((id ~ '^[A-Za-z0-9._:-]{1,255}$'::text)),
+    CONSTRAINT jobs_min_regions_check CHECK ((min_regions >= 1)),
+    CONSTRAINT jobs_min_success_rate_check CHECK (((min_success_rate >= (0)::numeric) AND (min_success_rate <= (1)::numeric))),
+    CONSTRAINT jobs_plan_check CHECK (((jsonb_typeof(plan) = 'object'::text) AND (plan <> '{}'::jsonb))),
+    CONSTRAINT jobs_provider_timeout_seconds_check CHECK ((provider_timeout_seconds > (0)::double precision)),
+    CONSTRAINT jobs_questions_check CHECK ((jsonb_typeof(questions) = 'array'::text)),
+    CONSTRAINT jobs_runs_check CHECK (((runs >= 1) AND (runs <= 10))),
+    CONSTRAINT jobs_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text]))),
+    CONSTRAINT jobs_timeout_seconds_check CHECK ((timeout_seconds > (0)::double precision))
+)
+WITH (fillfactor='70', toast_tuple_target='256');
+
+
+--
+-- Name: region_runs; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.region_runs (
+    job_id text NOT NULL,
+    region text NOT NULL,
+    attempt integer NOT NULL,
+    max_attempts integer NOT NULL,
+    lease_token uuid,
+    lease_expires_at timestamp with time zone,
+    worker text,
+    started_at timestamp with time zone,
+    deadline timestamp with time zone,
+    finished_at timestamp with time zone,
+    last_error text,
+    CONSTRAINT region_runs_check CHECK (((attempt >= 0) AND (attempt <= max_attempts))),
+    CONSTRAINT region_runs_check1 CHECK (((lease_token IS NULL) = (lease_expires_at IS NULL))),
+    CONSTRAINT region_runs_check2 CHECK (((finished_at IS NULL) OR (lease_token IS NULL)))
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0.02');
+
+
+--
+-- Name: region_outcomes; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.region_outcomes AS
+ SELECT j.id AS job_id,
+    p.region,
+    r.attempt,
+    r.worker,
+    r.started_at,
+    r.deadline,
+    r.finished_at,
+    r.last_error,
+        CASE
+            WHEN ((r.finished_at IS NOT NULL) AND (e.completed > 0)) THEN 'success'::text
+            WHEN ((r.finished_at IS NOT NULL) AND (e.cancelled = e.recorded)) THEN 'cancelled'::text
+            WHEN ((r.finished_at IS NOT NULL) AND (e.timeouts = e.recorded)) THEN 'timeout'::text
+            WHEN (r.finished_at IS NOT NULL) THEN 'failed'::text
+            WHEN (r.lease_token IS NOT NULL) THEN 'running'::text
+            ELSE 'pending'::text
+        END AS status
+   FROM (((public.jobs j
+     CROSS JOIN LATERAL jsonb_object_keys(j.plan) p(region))
+     LEFT JOIN public.region_runs r ON (((r.job_id = j.id) AND (r.region = p.region))))
+     LEFT JOIN LATERAL ( SELECT count(*) AS recorded,
+            count(*) FILTER (WHERE (x.status = 'completed'::text)) AS completed,
+            count(*) FILTER (WHERE (x.status = 'cancelled'::text)) AS cancelled,
+            count(*) FILTER (WHERE ((x.error ->> 'code'::text) = ANY (ARRAY['timeout'::text, 'queue_timeout'::text]))) AS timeouts
+           FROM public.executions x
+          WHERE ((x.job_id = j.id) AND (x.region = p.region))) e ON ((r.finished_at IS NOT NULL)));
+
+
+--
+-- Name: job_verdicts; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.job_verdicts AS
+ SELECT j.id AS job_id,
+    t.planned,
+    t.succeeded,
+    t.finished,
+        CASE
+            WHEN (j.cancelled_at IS NOT NULL) THEN 'cancelled'::text
+            WHEN (t.finished < t.planned) THEN
+            CASE
+                WHEN (t.touched > 0) THEN 'running'::text
+                ELSE 'queued'::text
+            END
+            WHEN (t.succeeded >= j.min_regions) THEN 'completed'::text
+            ELSE 'failed'::text
+        END AS status
+   FROM (public.jobs j
+     CROSS JOIN LATERAL ( SELECT count(*) AS planned,
+            count(o.attempt) AS touched,
+            count(o.finished_at) AS finished,
+            count(*) FILTER (WHERE (o.status = 'success'::text)) AS succeeded
+           FROM public.region_outcomes o
+          WHERE (o.job_id = j.id)) t);
+
+
+--
+-- Name: cross_region_executions; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.cross_region_executions AS
+ SELECT j.cross_region_execution_id AS id,
+    j.id AS jobspec_id,
+    (v.planned)::integer AS total_regions,
+    (v.succeeded)::integer AS success_count,
+    ((v.finished - v.succeeded))::integer AS failure_count,
+    j.min_regions AS min_regions_required,
+    j.min_success_rate,
+        CASE
+            WHEN (j.status = ANY (ARRAY['queued'::text, 'running'::text])) THEN 'running'::text
+            WHEN ((j.status = 'completed'::text) AND ((v.succeeded)::numeric < (j.min_success_rate * (v.planned)::numeric))) THEN 'partial'::text
+            ELSE j.status
+        END AS status,
+    COALESCE(j.started_at, j.created_at) AS started_at,
+    j.completed_at,
+    ((EXTRACT(epoch FROM (j.completed_at - COALESCE(j.started_at, j.created_at))) * (1000)::numeric))::bigint AS duration_ms,
+    j.created_at
+   FROM (public.jobs j
+     JOIN public.job_verdicts v ON ((v.job_id = j.id)));
+
+
+--
+-- Name: idempotency_keys; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.idempotency_keys (
+    key text NOT NULL,
+    request_digest bytea NOT NULL,
+    job_id text NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
+
+--
+-- Name: job_events; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.job_events (
+    job_id text NOT NULL,
+    seq integer NOT NULL,
+    type text NOT NULL,
+    region text,
+    model_id text,
+    actor text DEFAULT 'system'::text NOT NULL,
+    detail jsonb DEFAULT '{}'::jsonb NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT job_events_type_check CHECK ((type = ANY (ARRAY['submitted'::text, 'region_claimed'::text, 'region_released'::text, 'lease_expired'::text, 'region_staged'::text, 'execution_recorded'::text, 'region_finished'::text, 'cancel_requested'::text, 'retry_requested'::text, 'job_running'::text, 'job_completed'::text, 'job_failed'::text, 'job_cancelled'::text])))
+);
+
+
+--
+-- Name: nonces; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.nonces (
+    public_key text NOT NULL,
+    nonce text NOT NULL,
+    job_id text NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+
+--
+-- Name: outbox; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.outbox (
+    id bigint NOT NULL,
+    job_id text NOT NULL,
+    topic text NOT NULL,
+    payload jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    available_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    processed_at timestamp with time zone,
+    dispatch_id text,
+    attempts integer DEFAULT 0 NOT NULL,
+    last_error text,
+    dead_at timestamp with time zone
+)
+WITH (fillfactor='80', autovacuum_vacuum_scale_factor='0.02', autovacuum_vacuum_insert_scale_factor='0.05');
+
+
+--
+-- Name: outbox_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+CREATE SEQUENCE public.outbox_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+
+--
+-- Name: outbox_id_seq; Type: SEQUENCE OWNED BY; Schema: public; Owner: -
+--
+
+ALTER SEQUENCE public.outbox_id_seq OWNED BY public.outbox.id;
+
+
+--
+-- Name: processes; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.processes (
+    id text NOT NULL,
+    kind text NOT NULL,
+    region text,
+    host text NOT NULL,
+    pid integer NOT NULL,
+    version text NOT NULL,
+    regions_sha text,
+    concurrency integer,
+    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT processes_kind_check CHECK ((kind = ANY (ARRAY['api'::text, 'publisher'::text, 'worker'::text, 'cli'::text])))
+)
+WITH (fillfactor='50');
+
+
+--
+-- Name: region_results; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.region_results AS
+ SELECT j.cross_region_execution_id,
+    j.id AS jobspec_id,
+    o.region,
+    o.status,
+    u.provider_id,
+    o.started_at,
+    o.finished_at AS completed_at,
+    ((EXTRACT(epoch FROM (o.finished_at - o.started_at)) * (1000)::numeric))::bigint AS duration_ms,
+    u.execution_output,
+        CASE
+            WHEN (o.status = ANY (ARRAY['failed'::text, 'timeout'::text, 'cancelled'::text])) THEN COALESCE(u.error_message, o.last_error)
+            ELSE NULL::text
+        END AS error_message,
+    NULL::jsonb AS scoring,
+    jsonb_build_object('attempts', COALESCE(o.attempt, 0), 'models', (j.plan -> o.region)) AS metadata
+   FROM ((public.jobs j
+     JOIN public.region_outcomes o ON ((o.job_id = j.id)))
+     LEFT JOIN LATERAL ( SELECT string_agg(DISTINCT e.provider_id, ','::text) AS provider_id,
+            min((e.error ->> 'message'::text)) AS error_message,
+                CASE
+                    WHEN (count(*) = 0) THEN NULL::jsonb
+                    WHEN (jsonb_array_length((j.plan -> o.region)) = 1) THEN (jsonb_agg(COALESCE(e.receipt, e.output)) -> 0)
+                    ELSE jsonb_build_object('models', jsonb_object_agg(e.model_id, COALESCE(e.receipt, e.output)))
+                END AS execution_output
+           FROM public.executions e
+          WHERE ((e.job_id = j.id) AND (e.region = o.region))) u ON (true));
+
+
+--
+-- Name: schema_migrations; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.schema_migrations (
+    version integer NOT NULL,
+    name text NOT NULL,
+    checksum text NOT NULL,
+    applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+
+--
+-- Name: outbox id; Type: DEFAULT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.outbox ALTER COLUMN id SET DEFAULT nextval('public.outbox_id_seq'::regclass);
+
+
+--
+-- Name: answers answers_id_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.answers
+    ADD CONSTRAINT answers_id_key UNIQUE (id);
+
+
+--
+-- Name: answers answers_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.answers
+    ADD CONSTRAINT answers_pkey PRIMARY KEY (job_id, region, model_id, question_id, run_no);
+
+
+--
+-- Name: executions executions_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.executions
+    ADD CONSTRAINT executions_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: job_events job_events_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.job_events
+    ADD CONSTRAINT job_events_pkey PRIMARY KEY (job_id, seq);
+
+
+--
+-- Name: jobs jobs_cross_region_execution_id_key; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.jobs
+    ADD CONSTRAINT jobs_cross_region_execution_id_key UNIQUE (cross_region_execution_id);
+
+
+--
+-- Name: jobs jobs_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.jobs
+    ADD CONSTRAINT jobs_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: nonces nonces_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.nonces
+    ADD CONSTRAINT nonces_pkey PRIMARY KEY (public_key, nonce);
+
+
+--
+-- Name: outbox outbox_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.outbox
+    ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: processes processes_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.processes
+    ADD CONSTRAINT processes_pkey PRIMARY KEY (id);
+
+
+--
+-- Name: region_runs region_runs_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.region_runs
+    ADD CONSTRAINT region_runs_pkey PRIMARY KEY (job_id, region);
+
+
+--
+-- Name: schema_migrations schema_migrations_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+
+
+--
+-- Name: executions_created_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX executions_created_idx ON public.executions USING btree (created_at DESC, id DESC);
+
+
+--
+-- Name: executions_job_region_model_uidx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX executions_job_region_model_uidx ON public.executions USING btree (job_id, region, model_id);
+
+
+--
+-- Name: idempotency_keys_expiry_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX idempotency_keys_expiry_idx ON public.idempotency_keys USING btree (expires_at);
+
+
+--
+-- Name: idempotency_keys_job_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX idempotency_keys_job_idx ON public.idempotency_keys USING btree (job_id);
+
+
+--
+-- Name: idempotency_keys_key_uidx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE UNIQUE INDEX idempotency_keys_key_uidx ON public.idempotency_keys USING btree (key);
+
+
+--
+-- Name: jobs_created_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX jobs_created_idx ON public.jobs USING btree (created_at DESC, id DESC);
+
+
+--
+-- Name: jobs_open_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX jobs_open_idx ON public.jobs USING btree (id) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
+
+
+--
+-- Name: jobs_status_created_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX jobs_status_created_idx ON public.jobs USING btree (status, created_at DESC, id DESC);
+
+
+--
+-- Name: nonces_created_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX nonces_created_idx ON public.nonces USING btree (created_at);
+
+
+--
+-- Name: outbox_dead_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX outbox_dead_idx ON public.outbox USING btree (id) WHERE ((dead_at IS NOT NULL) AND (processed_at IS NULL));
+
+
+--
+-- Name: outbox_newest_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX outbox_newest_idx ON public.outbox USING btree (job_id, topic, id DESC);
+
+
+--
+-- Name: outbox_processed_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX outbox_processed_idx ON public.outbox USING btree (processed_at) WHERE (processed_at IS NOT NULL);
+
+
+--
+-- Name: outbox_unprocessed_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX outbox_unprocessed_idx ON public.outbox USING btree (id) WHERE ((processed_at IS NULL) AND (dead_at IS NULL));
+
+
+--
+-- Name: region_runs_leased_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX region_runs_leased_idx ON public.region_runs USING btree (job_id, region) WHERE (lease_token IS NOT NULL);
+
+
+--
+-- Name: answers answers_job_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.answers
+    ADD CONSTRAINT answers_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id) ON DELETE CASCADE;
+
+
+--
+-- Name: executions executions_job_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.executions
+    ADD CONSTRAINT executions_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id) ON DELETE CASCADE;
+
+
+--
+-- Name: idempotency_keys idempotency_keys_job_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id) ON DELETE CASCADE;
+
+
+--
+-- Name: job_events job_events_job_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.job_events
+    ADD CONSTRAINT job_events_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id) ON DELETE CASCADE;
+
+
+--
+-- Name: outbox outbox_job_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.outbox
+    ADD CONSTRAINT outbox_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id) ON DELETE CASCADE;
+
+
+--
+-- Name: region_runs region_runs_job_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.region_runs
+    ADD CONSTRAINT region_runs_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id) ON DELETE CASCADE;
+
+
+--
+-- Name: SCHEMA public; Type: ACL; Schema: -; Owner: -
+--
+
+GRANT USAGE ON SCHEMA public TO beacon_api;
+GRANT USAGE ON SCHEMA public TO beacon_publisher;
+GRANT USAGE ON SCHEMA public TO beacon_worker;
+
+
+--
+-- Name: FUNCTION cancel_units(job text, reason jsonb); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.cancel_units(job text, reason jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.cancel_units(job text, reason jsonb) TO beacon_api;
+
+
+--
+-- Name: FUNCTION close_jobs(job_ids text[]); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.close_jobs(job_ids text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.close_jobs(job_ids text[]) TO beacon_api;
+GRANT ALL ON FUNCTION public.close_jobs(job_ids text[]) TO beacon_publisher;
+GRANT ALL ON FUNCTION public.close_jobs(job_ids text[]) TO beacon_worker;
+
+
+--
+-- Name: FUNCTION close_regions(job_ids text[]); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.close_regions(job_ids text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.close_regions(job_ids text[]) TO beacon_publisher;
+GRANT ALL ON FUNCTION public.close_regions(job_ids text[]) TO beacon_worker;
+
+
+--
+-- Name: FUNCTION end_units(job_ids text[], region_names text[], final_status text, reasons jsonb[]); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.end_units(job_ids text[], region_names text[], final_status text, reasons jsonb[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.end_units(job_ids text[], region_names text[], final_status text, reasons jsonb[]) TO beacon_publisher;
+
+
+--
+-- Name: FUNCTION reopen_units(job text, only_region text, only_model text, only_question text, more_attempts integer); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.reopen_units(job text, only_region text, only_model text, only_question text, more_attempts integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.reopen_units(job text, only_region text, only_model text, only_question text, more_attempts integer) TO beacon_api;
+
+
+--
+-- Name: SEQUENCE result_ids; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT USAGE ON SEQUENCE public.result_ids TO beacon_worker;
+
+
+--
+-- Name: TABLE answers; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.answers TO beacon_api;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.answers TO beacon_worker;
+
+
+--
+-- Name: TABLE executions; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.executions TO beacon_api;
+GRANT SELECT,INSERT ON TABLE public.executions TO beacon_worker;
+
+
+--
+-- Name: COLUMN executions.id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(id) ON TABLE public.executions TO beacon_publisher;
+
+
+--
+-- Name: COLUMN executions.job_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(job_id) ON TABLE public.executions TO beacon_publisher;
+
+
+--
+-- Name: COLUMN executions.region; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(region) ON TABLE public.executions TO beacon_publisher;
+
+
+--
+-- Name: COLUMN executions.model_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(model_id) ON TABLE public.executions TO beacon_publisher;
+
+
+--
+-- Name: COLUMN executions.status; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(status) ON TABLE public.executions TO beacon_publisher;
+
+
+--
+-- Name: COLUMN executions.created_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(created_at) ON TABLE public.executions TO beacon_publisher;
+
+
+--
+-- Name: TABLE jobs; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT ON TABLE public.jobs TO beacon_api;
+GRANT DELETE ON TABLE public.jobs TO beacon_publisher;
+GRANT SELECT ON TABLE public.jobs TO beacon_worker;
+
+
+--
+-- Name: COLUMN jobs.id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(id) ON TABLE public.jobs TO beacon_publisher;
+
+
+--
+-- Name: COLUMN jobs.status; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(status) ON TABLE public.jobs TO beacon_api;
+GRANT SELECT(status) ON TABLE public.jobs TO beacon_publisher;
+GRANT UPDATE(status) ON TABLE public.jobs TO beacon_worker;
+
+
+--
+-- Name: COLUMN jobs.version; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(version) ON TABLE public.jobs TO beacon_api;
+GRANT SELECT(version),UPDATE(version) ON TABLE public.jobs TO beacon_publisher;
+GRANT UPDATE(version) ON TABLE public.jobs TO beacon_worker;
+
+
+--
+-- Name: COLUMN jobs.plan; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(plan) ON TABLE public.jobs TO beacon_publisher;
+
+
+--
+-- Name: COLUMN jobs.timeout_seconds; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(timeout_seconds) ON TABLE public.jobs TO beacon_publisher;
+
+
+--
+-- Name: COLUMN jobs.queued_until; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(queued_until) ON TABLE public.jobs TO beacon_api;
+GRANT SELECT(queued_until) ON TABLE public.jobs TO beacon_publisher;
+
+
+--
+-- Name: COLUMN jobs.created_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(created_at) ON TABLE public.jobs TO beacon_publisher;
+
+
+--
+-- Name: COLUMN jobs.updated_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(updated_at) ON TABLE public.jobs TO beacon_api;
+GRANT SELECT(updated_at),UPDATE(updated_at) ON TABLE public.jobs TO beacon_publisher;
+GRANT UPDATE(updated_at) ON TABLE public.jobs TO beacon_worker;
+
+
+--
+-- Name: COLUMN jobs.started_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(started_at) ON TABLE public.jobs TO beacon_publisher;
+GRANT UPDATE(started_at) ON TABLE public.jobs TO beacon_worker;
+
+
+--
+-- Name: COLUMN jobs.completed_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(completed_at) ON TABLE public.jobs TO beacon_api;
+GRANT SELECT(completed_at) ON TABLE public.jobs TO beacon_publisher;
+
+
+--
+-- Name: COLUMN jobs.cancelled_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(cancelled_at) ON TABLE public.jobs TO beacon_api;
+GRANT SELECT(cancelled_at) ON TABLE public.jobs TO beacon_publisher;
+
+
+--
+-- Name: COLUMN jobs.request_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(request_id) ON TABLE public.jobs TO beacon_publisher;
+
+
+--
+-- Name: TABLE region_runs; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.region_runs TO beacon_api;
+GRANT SELECT ON TABLE public.region_runs TO beacon_publisher;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.region_runs TO beacon_worker;
+
+
+--
+-- Name: COLUMN region_runs.lease_token; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(lease_token) ON TABLE public.region_runs TO beacon_publisher;
+
+
+--
+-- Name: COLUMN region_runs.lease_expires_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(lease_expires_at) ON TABLE public.region_runs TO beacon_publisher;
+
+
+--
+-- Name: COLUMN region_runs.last_error; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(last_error) ON TABLE public.region_runs TO beacon_publisher;
+
+
+--
+-- Name: TABLE region_outcomes; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.region_outcomes TO beacon_api;
+GRANT SELECT ON TABLE public.region_outcomes TO beacon_publisher;
+
+
+--
+-- Name: TABLE job_verdicts; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.job_verdicts TO beacon_api;
+GRANT SELECT ON TABLE public.job_verdicts TO beacon_publisher;
+
+
+--
+-- Name: TABLE cross_region_executions; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.cross_region_executions TO beacon_api;
+
+
+--
+-- Name: TABLE idempotency_keys; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE ON TABLE public.idempotency_keys TO beacon_api;
+GRANT SELECT,DELETE ON TABLE public.idempotency_keys TO beacon_publisher;
+
+
+--
+-- Name: TABLE job_events; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT ON TABLE public.job_events TO beacon_api;
+GRANT SELECT,INSERT ON TABLE public.job_events TO beacon_publisher;
+GRANT SELECT,INSERT ON TABLE public.job_events TO beacon_worker;
+
+
+--
+-- Name: TABLE nonces; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT ON TABLE public.nonces TO beacon_api;
+GRANT SELECT,DELETE ON TABLE public.nonces TO beacon_publisher;
+
+
+--
+-- Name: TABLE outbox; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.outbox TO beacon_api;
+GRANT SELECT,DELETE,UPDATE ON TABLE public.outbox TO beacon_publisher;
+
+
+--
+-- Name: COLUMN outbox.job_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT INSERT(job_id) ON TABLE public.outbox TO beacon_api;
+GRANT INSERT(job_id) ON TABLE public.outbox TO beacon_publisher;
+GRANT INSERT(job_id) ON TABLE public.outbox TO beacon_worker;
+
+
+--
+-- Name: COLUMN outbox.topic; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT INSERT(topic) ON TABLE public.outbox TO beacon_api;
+GRANT INSERT(topic) ON TABLE public.outbox TO beacon_publisher;
+GRANT INSERT(topic) ON TABLE public.outbox TO beacon_worker;
+
+
+--
+-- Name: COLUMN outbox.payload; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT INSERT(payload) ON TABLE public.outbox TO beacon_api;
+GRANT INSERT(payload) ON TABLE public.outbox TO beacon_publisher;
+GRANT INSERT(payload) ON TABLE public.outbox TO beacon_worker;
+
+
+--
+-- Name: COLUMN outbox.available_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(available_at) ON TABLE public.outbox TO beacon_api;
+
+
+--
+-- Name: COLUMN outbox.processed_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(processed_at) ON TABLE public.outbox TO beacon_api;
+
+
+--
+-- Name: COLUMN outbox.attempts; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(attempts) ON TABLE public.outbox TO beacon_api;
+
+
+--
+-- Name: COLUMN outbox.last_error; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(last_error) ON TABLE public.outbox TO beacon_api;
+
+
+--
+-- Name: COLUMN outbox.dead_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(dead_at) ON TABLE public.outbox TO beacon_api;
+
+
+--
+-- Name: SEQUENCE outbox_id_seq; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT USAGE ON SEQUENCE public.outbox_id_seq TO beacon_api;
+GRANT USAGE ON SEQUENCE public.outbox_id_seq TO beacon_publisher;
+GRANT USAGE ON SEQUENCE public.outbox_id_seq TO beacon_worker;
+
+
+--
+-- Name: TABLE processes; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.processes TO beacon_api;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.processes TO beacon_publisher;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.processes TO beacon_worker;
+
+
+--
+-- Name: TABLE region_results; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.region_results TO beacon_api;
+
+
+--
+-- Name: TABLE schema_migrations; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.schema_migrations TO beacon_api;
+GRANT SELECT ON TABLE public.schema_migrations TO beacon_publisher;
+GRANT SELECT ON TABLE public.schema_migrations TO beacon_worker;
+
+
+--
+-- PostgreSQL database dump complete
+--
+
+\unrestrict beacon
+
