@@ -1,6 +1,7 @@
 """Builds the application."""
 
 from flask import Blueprint, Flask
+from werkzeug.routing import BaseConverter
 
 from runner_api import health, metrics, problems, requests
 from runner_api.auth import check_reader
@@ -12,6 +13,12 @@ from runner_core.db import Database
 from runner_core.regions import Catalogue
 from runner_core.settings import Settings
 from runner_core.trust import TrustList
+
+
+class Name(BaseConverter):
+    """What ids look like; nothing else has to be looked for in the database (a U+0000 could not even be)."""
+
+    regex = r"[A-Za-z0-9._:-]{1,255}"
 
 
 def create_app(
@@ -26,6 +33,7 @@ def create_app(
     No thread starts before it is needed.
     """
     app = Flask("runner_api", static_folder=None)
+    app.url_map.converters["default"] = Name
     Services(settings, db, catalogue, trust, notifier or Notifier(db)).install(app)
     requests.install(app)
     problems.install(app)

@@ -1,0 +1,22 @@
+"""Fixtures of the tests that speak to the API."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.integration.api_client import Api, serving
+
+
+@pytest.fixture
+def make_api(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Api]]:
+    """Builds an API on this test's database with the given environment added."""
+    with ExitStack() as stack:
+        yield lambda **env: stack.enter_context(serving(database_url, tmp_path, **env))
+
+
+@pytest.fixture
+def api(make_api: Callable[..., Api]) -> Api:
+    """The API as it is configured in production: keys are trusted by list, jobs must be fresh."""
+    return make_api()
