@@ -4,15 +4,15 @@ from runner_core.db import Database, retried
 from runner_core.queries import run
 
 BATCH = 5000
+NONCE_DAYS = 7  # as long as a key, whatever is set for messages: a nonce that goes first lets its job be replayed
 
 
 def remove_old(db: Database) -> int:
     """Delete old sent messages, keys, nonces and silent processes; jobs only with JOB_RETENTION_DAYS. Returns rows."""
     settings = db.settings
-    days = settings.outbox_retention_days
-    removed = _drain(db, "retention.outbox", days=days)
+    removed = _drain(db, "retention.outbox", days=settings.outbox_retention_days)
     removed += _drain(db, "retention.keys")
-    removed += _drain(db, "retention.nonces", days=days)
+    removed += _drain(db, "retention.nonces", days=NONCE_DAYS)
     removed += _batch(db, "retention.processes")
     if settings.job_retention_days is not None:
         removed += _drain(db, "retention.jobs", days=settings.job_retention_days)

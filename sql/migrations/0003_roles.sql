@@ -41,6 +41,9 @@ GRANT SELECT ON region_runs, region_outcomes, job_verdicts TO beacon_publisher;
 GRANT UPDATE (lease_token, lease_expires_at, last_error) ON region_runs TO beacon_publisher;
 GRANT SELECT (id, job_id, region, model_id, status, created_at) ON executions TO beacon_publisher;
 GRANT SELECT, DELETE ON idempotency_keys, nonces TO beacon_publisher;
+-- Two sweepers skip each other's rows, and to lock a row one must be allowed to update something of it.
+GRANT UPDATE (expires_at) ON idempotency_keys TO beacon_publisher;
+GRANT UPDATE (created_at) ON nonces TO beacon_publisher;
 GRANT EXECUTE ON FUNCTION end_units(text[], text[], text, jsonb[]) TO beacon_publisher;
 GRANT EXECUTE ON FUNCTION close_regions(text[]) TO beacon_publisher;
 
@@ -50,4 +53,5 @@ GRANT UPDATE (status, version, started_at, updated_at) ON jobs TO beacon_worker;
 GRANT INSERT, UPDATE ON region_runs, answers TO beacon_worker;
 GRANT INSERT ON executions TO beacon_worker;
 GRANT USAGE ON SEQUENCE result_ids TO beacon_worker;
+GRANT SELECT (job_id, topic) ON outbox TO beacon_worker;  -- what staging returns
 GRANT EXECUTE ON FUNCTION close_regions(text[]) TO beacon_worker;

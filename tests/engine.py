@@ -1,0 +1,55 @@
+"""The worker's real engine in the test's own process, with outcomes that can be waited for."""
+
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from runner_core.db import Database
+from runner_core.regions import Catalogue
+from runner_worker.execute import Message, RegionRunner
+from runner_worker.providers import Providers
+
+
+class Engine:
+    """One worker process's engine; several may share a database, each with connections of its own."""
+
+    def __init__(self, db: Database, catalogue: Catalogue, name: str = "worker-1") -> None:
+        self.providers = Providers(catalogue, db.settings)
+        self.runner = RegionRunner(db, db.settings, catalogue, self.providers, name)
+        self.outcomes: list[tuple[str, str, str]] = []
+        self._changed = threading.Condition()
+
+    def take(self, *regions: tuple[str, str]) -> None:
+        """Claim these (job id, region) pairs, as if their messages had come."""
+        self.runner.submit([Message(job_id, region, "r-1", uuid.uuid4().hex) for job_id, region in regions], self._done)
+
+    def wait(self, count: int, seconds: float = 30.0) -> list[tuple[str, str, str]]:
+        """Wait until `count` messages have had their outcome: (job id, region, outcome), in the order of the ends."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self.outcomes) >= count, seconds):
+                raise AssertionError(f"{len(self.outcomes)} outcomes of {count}: {self.outcomes}")
+            return list(self.outcomes)
+
+    def run(self, *regions: tuple[str, str]) -> list[str]:
+        """Take, wait, and return these regions' outcomes."""
+        before = len(self.outcomes)
+        self.take(*regions)
+        ended = {(job_id, region): outcome for job_id, region, outcome in self.wait(before + len(regions))[before:]}
+        return [ended[region] for region in regions]
+
+    def _done(self, message: Message, outcome: str) -> None:
+        with self._changed:
+            self.outcomes.append((message.job_id, message.region, outcome))
+            self._changed.notify_all()
+
+
+@contextmanager
+def running(db: Database, catalogue: Catalogue, name: str = "worker-1") -> Iterator[Engine]:
+    """An engine, closed at the end: what it holds then is left to its lease, as after a crash."""
+    engine = Engine(db, catalogue, name)
+    try:
+        yield engine
+    finally:
+        engine.runner.close()
+        engine.providers.close()
