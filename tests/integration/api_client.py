@@ -229,7 +229,7 @@ def unsigned(**changes: Any) -> dict[str, Any]:
         "constraints": {"regions": ["US", "EU"], "min_regions": 1},
         "models": ["m1"],
         "questions": ["q1", "q2"],
-        "metadata": {"timestamp": stamp(), "nonce": number, "created_by": "tests"},
+        "metadata": {"timestamp": stamp(), "nonce": uuid.uuid4().hex, "created_by": "tests"},
     }
     return {name: value for name, value in (spec | changes).items() if value is not None}
 
