@@ -42,7 +42,8 @@ def _begin() -> Response | None:
     g.began = time.perf_counter()
     sent = request.headers.get("X-Request-ID", "")
     g.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
-    context.set({"request_id": g.request_id})
+    parent = traceparent()
+    context.set({"request_id": g.request_id, **({"trace_id": parent[3:35]} if parent else {})})
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         return Response(status=204)
     return None

@@ -1,6 +1,7 @@
 """Reading: each endpoint says what the tables say, in the contract's words."""
 
 import json
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
@@ -222,6 +223,10 @@ def test_jobs_are_listed_newest_first_and_paged_by_place(api: Api) -> None:
     [
         *("limit=0", "limit=201", "limit=x", "limit=-1", "limit=", "limit=1e2", f"limit={'9' * 40}"),
         *("status=done", "cursor=x", f"cursor={'A' * 99}"),
+        *(
+            f"cursor={b64encode(place).decode()}"
+            for place in (b"2026-99-99T00:00:00Z a", b"0001-01-01T00:00:00+23:00 a")
+        ),
     ],
 )
 def test_a_list_asked_for_wrongly(api: Api, query: str) -> None:
