@@ -14,8 +14,7 @@ from runner_core.queries import row, rows
 from runner_core.settings import Settings
 
 CONNECT_SECONDS = 10
-# The API's is one per server process: gunicorn's two and its master.
-POOLS = {"api": 3, "publisher": 1, "worker": 1}
+KINDS = ("api", "publisher", "worker")
 LISTENERS = 1
 SKEW_WARNING_SECONDS, SKEW_ERROR_SECONDS = 2.0, 60.0
 CROWDED = 0.8
@@ -102,8 +101,8 @@ def _connections(conn: psycopg.Connection[Any], settings: Settings) -> Iterator[
         for r in rows(conn, "doctor.settings", names=["max_connections", "superuser_reserved_connections"])
     }
     room = found["max_connections"] - found["superuser_reserved_connections"]
-    needed = sum(alive.get(kind, 0) * (pools * settings.db_pool_max + LISTENERS) for kind, pools in POOLS.items())
-    told = ", ".join(f"{alive[kind]} {kind}" for kind in POOLS if alive.get(kind)) or "no live processes"
+    needed = sum(alive.get(kind, 0) for kind in KINDS) * (settings.db_pool_max + LISTENERS)
+    told = ", ".join(f"{alive[kind]} {kind}" for kind in KINDS if alive.get(kind)) or "no live processes"
     text = f"{told} with pools of {settings.db_pool_max} may open {needed} of {room} connections"
     if needed > room:
         yield error("connections", f"{text}: raise max_connections, lower DB_POOL_MAX, or put a pooler in between")

@@ -45,8 +45,9 @@ def show(found: list[dict[str, Any]]) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("id", "status", "created", "regions", "models"):
-        table.add_column(name, overflow="fold")
+    for name in ("id", "status", "created", "regions"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("models", overflow="fold")
     for job in found:
         table.add_row(
             Text(clean(job["id"])),
@@ -55,4 +56,4 @@ def show(found: list[dict[str, Any]]) -> None:
             " ".join(job["regions"]),
             Text(clean(", ".join(map(str, job["models"])))),
         )
-    console().print(table)
+    console(piped_width=200).print(table)

@@ -1,6 +1,7 @@
 """`beacon show`: one job, its rows and its regions."""
 
 import argparse
+import json
 
 from runner_cli import client
 from runner_cli.client import Api
@@ -73,4 +74,4 @@ def event_line(event: dict[str, object]) -> str:
     """`12  2026-11-24 07:30:01.123  region_claimed  US  {...}`."""
     at = str(event.get("at") or event.get("created_at"))[:23].replace("T", " ")
     where = " ".join(str(event[name]) for name in ("region", "model_id") if event.get(name))
-    return f"{event.get('seq'):>4}  {at}  {event.get('type'):<18} {where:<20} {event.get('detail') or ''}".rstrip()
+    return f"{event.get('seq'):>4}  {at}  {event.get('type'):<18} {where:<20} {json.dumps(event.get('detail'))}"

@@ -35,11 +35,11 @@ def say_json(value: Any) -> None:
     say(json.dumps(value, indent=2 if sys.stdout.isatty() else None, default=str))
 
 
-def console() -> "Console":
-    """A rich console on stdout; 100 columns when nobody looks. NO_COLOR is obeyed."""
+def console(piped_width: int = 100) -> "Console":
+    """A rich console on stdout, `piped_width` columns wide when nobody looks. NO_COLOR is obeyed."""
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 100)
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else piped_width)
 
 
 def seconds(milliseconds: float | None) -> str:

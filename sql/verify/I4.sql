@@ -32,6 +32,8 @@ SELECT r.job_id, r.region || ' ' || r.model_id
   JOIN job_events s ON s.job_id = r.job_id AND s.seq = 1
   LEFT JOIN executions e ON e.job_id = r.job_id AND e.region = r.region AND e.model_id = r.model_id
  WHERE r.later_seq IS NULL
+   -- Twins are I3's.
+   AND 1 >= (SELECT count(*) FROM executions x WHERE x.job_id = r.job_id AND x.region = r.region AND x.model_id = r.model_id)
    AND (e.id IS NULL OR e.status <> r.status OR (e.xmin <> r.written AND s.xmin <> r.written))
    AND NOT EXISTS (SELECT FROM retried t WHERE t.job_id = r.job_id AND t.region = r.region AND t.model_id = r.model_id
                       AND t.seq > r.seq);
