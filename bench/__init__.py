@@ -1,0 +1,1 @@
+"""Measurements: what happens under faults (chaos), how fast it is."""

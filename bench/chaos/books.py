@@ -1,0 +1,192 @@
+"""Counts, after the storm, what was promised against what was done.
+
+What was accepted is the client's own list, what was asked is the provider's own log; what became of it is what the
+API answers. Only the timeline, the times of recovery and `beacon verify` are read from the database.
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.chaos.client import Submission, request
+from bench.chaos.plant import Plant
+from runner_cli.home import CHECKOUT
+
+TERMINAL = ("completed", "failed", "cancelled")
+Cell = tuple[str, str, str]  # region, model, question
+
+
+@dataclass
+class Books:
+    """The totals. `lost`, `duplicated` and `wrong` name what was found, with the Unix time it belongs to."""
+
+    accepted: int = 0
+    terminal: int = 0
+    region_runs: int = 0
+    answers: int = 0
+    calls: int = 0
+    unanswered_clients: int = 0  # submissions that never got an answer
+    lost: list[tuple[float, str]] = field(default_factory=list)
+    duplicated: list[tuple[float, str]] = field(default_factory=list)
+    wrong: list[tuple[float, str]] = field(default_factory=list)
+    repeated: list[float] = field(default_factory=list)  # one Unix time a repeated call
+    statuses: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)  # error codes of failed questions
+    verified: bool = False
+
+    @property
+    def clean(self) -> bool:
+        """Whether every promise was kept."""
+        return self.verified and not (self.lost or self.duplicated or self.wrong)
+
+
+def count(plant: Plant, submissions: Sequence[Submission]) -> Books:
+    """Count everything. The plant runs, healed and at rest."""
+    books = Books()
+    accepted = [s for s in submissions if s.accepted is not None]
+    books.accepted = len(accepted)
+    books.unanswered_clients = sum(s.accepted is None and not s.refusal for s in submissions)
+    books.wrong += [(s.began, f"{s.key}: refused, {s.refusal}") for s in submissions if s.refusal]
+    calls = _calls(plant.calls)
+    books.calls = sum(len(times) for times in calls.values())
+    # Straight to the API: the proxy before it is the storm's.
+    with ThreadPoolExecutor(8) as readers:
+        found = readers.map(lambda s: (s, *_read(plant.local.api_url, s)), accepted)
+        for submission, job, events in found:
+            _check(books, submission, job, events, calls)
+    for label, jobs in _jobs_by_label(plant).items():
+        if jobs > 1:
+            books.duplicated.append((0.0, f"{label}: {jobs} jobs of one submission"))
+    books.verified = verify(plant)
+    return books
+
+
+def _read(api_url: str, submission: Submission) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    path = f"{api_url}/api/v1/jobs/{next(iter(submission.ids))}"
+    status, job = request("GET", f"{path}?include=executions")
+    if status != 200:
+        return None, []
+    _, events = request("GET", f"{path}/events")
+    return job, events.get("events", [])
+
+
+def _check(
+    books: Books,
+    submission: Submission,
+    job: dict[str, Any] | None,
+    events: list[dict[str, Any]],
+    calls: dict[str, dict[Cell, list[float]]],
+) -> None:
+    """One accepted job: is it there, has it ended, is each answer there once, the right one, and was it asked once."""
+    at, name = submission.accepted or 0.0, submission.key
+    if len(submission.ids) > 1:
+        books.duplicated.append((at, f"{name}: accepted as {len(submission.ids)} jobs"))
+    if job is None:
+        books.lost.append((at, f"{name}: accepted and unknown"))
+        return
+    if job["status"] not in TERMINAL:
+        books.lost.append((at, f"{name}: {job['status']}"))
+        return
+    books.terminal += 1
+    books.statuses[job["cross_region"]["status"]] += 1
+    books.region_runs += len(submission.regions)
+    rows = [row for row in job["executions"] if row["status"] in TERMINAL]
+    books.failures.update((row["error_detail"] or {}).get("code", "?") for row in rows if row["status"] != "completed")
+    units = Counter((row["region"], row["model_id"]) for row in rows)
+    for region, model, _ in submission.cells:
+        missing = len(submission.questions) - units[region, model]
+        if missing > 0:
+            books.lost.append((at, f"{name}: {missing} rows missing in {region} {model}"))
+        elif missing < 0:
+            books.duplicated.append((at, f"{name}: {-missing} rows too many in {region} {model}"))
+    answers = Counter((r["region"], r["model_id"], r["output"]["response"]) for r in rows if r["status"] == "completed")
+    books.answers += answers.total()
+    expected = {(r, m, answer_text(r, m, q)): (r, m, q) for r, m, q in submission.cells}
+    for row, times in answers.items():
+        if row not in expected:
+            books.wrong.append((at, f"{name}: an answer that nobody gave in {row[0]} {row[1]}"))
+            continue
+        if times > 1:
+            books.duplicated.append((at, f"{name}: an answer stored {times} times"))
+        asked = sorted(calls.get(name, {}).get(expected[row], []))
+        if not asked:
+            books.wrong.append((at, f"{name}: answered and never asked"))
+        books.repeated += asked[1:]
+    books.wrong += [(at, f"{name}: {complaint}") for complaint in (*_status(job, rows), *_timeline(job, events))]
+
+
+def _status(job: dict[str, Any], rows: list[dict[str, Any]]) -> Iterator[str]:
+    """The job's status, worked out from its rows by the rule that the contract states."""
+    cross = job["cross_region"]
+    succeeded = {row["region"] for row in rows if row["status"] == "completed"}
+    if len(succeeded) != cross["success_count"]:
+        yield f"success_count {cross['success_count']}, but {len(succeeded)} regions have an answer"
+    if len(succeeded) < cross["min_regions_required"]:
+        status = "failed"
+    elif len(succeeded) / cross["total_regions"] < cross["min_success_rate"]:
+        status = "partial"
+    else:
+        status = "completed"
+    if cross["status"] != status:
+        yield f"cross-region status {cross['status']}, its rows say {status}"
+    if job["status"] != ("completed" if status == "partial" else status):
+        yield f"status {job['status']}, its rows say {status}"
+
+
+def _timeline(job: dict[str, Any], events: list[dict[str, Any]]) -> Iterator[str]:
+    """The events: numbered without a gap, from submission to the end, each region and unit ended once."""
+    if [event["seq"] for event in events] != list(range(1, job["version"] + 1)):
+        yield f"{len(events)} events for version {job['version']}"
+        return
+    kinds = Counter(event["type"] for event in events)
+    regions = job["cross_region"]["total_regions"]
+    if events[0]["type"] != "submitted" or events[-1]["type"] != f"job_{job['status']}":
+        yield f"a timeline from {events[0]['type']} to {events[-1]['type']}"
+    if kinds["region_finished"] != regions or kinds["execution_recorded"] != job["progress"]["total"]:
+        yield f"{kinds['region_finished']} regions and {kinds['execution_recorded']} units ended in the timeline"
+
+
+def _calls(log: Path) -> dict[str, dict[Cell, list[float]]]:
+    """The times of the calls that the provider answered well, by job and cell. A prompt begins with its job's name."""
+    found: dict[str, dict[Cell, list[float]]] = defaultdict(lambda: defaultdict(list))
+    with log.open() as lines:
+        for line in lines:
+            call = json.loads(line)
+            if call["fault"] == "none":
+                prompt = call["body"]["messages"][-1]["content"]
+                cell = (call["path"].split("/")[1], call["body"]["model"], prompt)
+                found[prompt.split()[0]][cell].append(call["time"])
+    return found
+
+
+def answer_text(region: str, model: str, question: str) -> str:
+    """What the provider says to a question: it follows from the request alone."""
+    seed = f"/{region}/v1/chat/completions|{model}|{question}"
+    return f"answer {hashlib.sha256(seed.encode()).hexdigest()[:12]}"
+
+
+def _jobs_by_label(plant: Plant) -> Counter[str]:
+    rows = plant.ask("SELECT spec #>> '{metadata,created_by}' AS label, count(*) AS jobs FROM jobs GROUP BY 1")
+    return Counter({row["label"]: row["jobs"] for row in rows})
+
+
+def verify(plant: Plant) -> bool:
+    """Whether `beacon verify` finds every invariant kept; its words go to stderr."""
+    done = subprocess.run(
+        [sys.executable, "-m", "runner_cli", "verify"],
+        env={**plant.local.env, "DATABASE_URL": plant.postgres.url},
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    sys.stderr.write(done.stdout)
+    return done.returncode == 0

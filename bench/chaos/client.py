@@ -1,0 +1,170 @@
+"""Submits signed jobs at a steady rate, as a careful client does, and keeps its own list of what was accepted."""
+
+import http.client
+import itertools
+import json
+import random
+import threading
+import time
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from runner_core.keys import PrivateKey
+from runner_core.signing import sign
+
+REGIONS = ("US", "EU", "ASIA")
+MODELS = ("m1", "m2")
+TRY_SECONDS = 10.0  # the longest one request may take
+PATIENCE_SECONDS = 120.0  # how long one submission is tried again under its key
+NANOSECONDS = 1_000_000_000
+
+# The stack is on this machine: no proxy of the environment has a say.
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass
+class Submission:
+    """One job as the client knows it. Times are Unix seconds."""
+
+    number: int
+    regions: list[str]
+    models: list[str]
+    questions: list[str]
+    raw: bytes
+    began: float = field(default_factory=time.time)
+    accepted: float | None = None
+    tries: int = 0
+    ids: set[str] = field(default_factory=set)  # every job id that an answer named
+    refusal: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its Idempotency-Key, and the name by which its job is known in every book."""
+        return f"chaos-{self.number:06d}"
+
+    @property
+    def cells(self) -> list[tuple[str, str, str]]:
+        """Every (region, model, question) that it asks for."""
+        return list(itertools.product(self.regions, self.models, self.questions))
+
+
+class Client:
+    """`submissions` is its ledger. Jobs follow from `seed` alone; every second one leaves its id to the API."""
+
+    def __init__(self, url: str, key: PrivateKey, seed: int, timeout_seconds: float) -> None:
+        self.url = url
+        self.submissions: list[Submission] = []
+        self._key = key
+        self._random = random.Random(f"jobs {seed}")
+        self._timeout_seconds = timeout_seconds
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._abandoned = threading.Event()
+        self._senders = ThreadPoolExecutor(64, thread_name_prefix="client")
+        self._thread: threading.Thread | None = None
+
+    def start(self, jobs_per_second: float) -> None:
+        """Begin to submit, beside the caller."""
+
+        def work() -> None:
+            due = time.monotonic()
+            while not self._stopped.wait(max(0.0, due - time.monotonic())):
+                due += 1 / jobs_per_second
+                self.submit(1)
+
+        self._thread = threading.Thread(target=work, name="client", daemon=True)
+        self._thread.start()
+
+    def submit(self, count: int) -> None:
+        """Send `count` jobs at once; returns when they are on their way."""
+        for _ in range(count):
+            with self._lock:
+                submission = self._make(len(self.submissions) + 1)
+                self.submissions.append(submission)
+            self._senders.submit(self._send, submission)
+
+    def finish(self) -> None:
+        """Submit nothing new and wait until every submission has its answer, or its client has lost patience."""
+        self._stopped.set()
+        if self._thread:
+            self._thread.join()
+        self._senders.shutdown(wait=True)
+
+    def abandon(self) -> None:
+        """Leave at once."""
+        self._stopped.set()
+        self._abandoned.set()
+        self._senders.shutdown(wait=False, cancel_futures=True)
+
+    def accepted(self) -> list[Submission]:
+        """Those that got a 202, or the 200 of a repeat."""
+        return [submission for submission in self.submissions if submission.accepted is not None]
+
+    def _make(self, number: int) -> Submission:
+        regions = self._random.sample(REGIONS, self._random.choice((1, 2, 3, 3)))
+        models = list(MODELS[: self._random.choice((1, 2))])
+        name = f"chaos-{number:06d}"
+        questions = [f"{name} question {n}?" for n in range(1, self._random.choice((1, 2)) + 1)]
+        spec: dict[str, Any] = {
+            "version": "v1",
+            "benchmark": {
+                "name": "chaos",
+                "container": {"image": "none"},
+                "input": {"hash": "sha256:placeholder"},
+            },
+            "constraints": {
+                "regions": regions,
+                "timeout": int(self._timeout_seconds * NANOSECONDS),
+                "provider_timeout": int(self._timeout_seconds / 2 * NANOSECONDS),
+            },
+            "questions": questions,
+            "models": models,
+            "metadata": {"timestamp": datetime.now(UTC).isoformat(), "nonce": name, "created_by": name},
+        }
+        if number % 2:
+            spec["id"] = name
+        return Submission(number, regions, models, questions, json.dumps(sign(spec, self._key)).encode())
+
+    def _send(self, submission: Submission) -> None:
+        pause = random.Random(submission.number)
+        while not self._abandoned.is_set():
+            submission.tries += 1
+            headers = {
+                "Content-Type": "application/json",
+                "Idempotency-Key": submission.key,
+                "X-Request-ID": submission.key,
+            }
+            status, answer = request("POST", f"{self.url}/api/v1/jobs", submission.raw, headers)
+            if status in (200, 202):
+                submission.ids.add(answer["job_id"])
+                submission.accepted = time.time()
+                return
+            busy = status == 0 or status >= 500 or answer.get("error_code") == "request_in_flight"
+            if not busy:
+                submission.refusal = f"{status} {answer.get('error_code')}"
+                return
+            if time.time() > submission.began + PATIENCE_SECONDS:
+                return
+            time.sleep(pause.uniform(0.1, 1.0))
+
+
+def request(
+    method: str, url: str, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> tuple[int, dict[str, Any]]:
+    """One HTTP request: its status and document; status 0 when no whole answer came."""
+    question = urllib.request.Request(url, data=body, headers=headers or {}, method=method)  # noqa: S310 - loopback
+    try:
+        with _opener.open(question, timeout=TRY_SECONDS) as reply:
+            return reply.status, json.load(reply)
+    except urllib.error.HTTPError as error:
+        with error:
+            try:
+                return error.code, json.load(error)
+            except (ValueError, OSError, http.client.HTTPException):
+                return error.code, {}
+    except (OSError, ValueError, http.client.HTTPException):
+        return 0, {}

@@ -1,0 +1,227 @@
+"""Every fault, each a function that causes it and returns what takes it back (None where nothing has to be).
+
+A fault that needs work to be in the way waits for it: a worker is frozen while one looks whether it holds a lease, and
+killed only if it does.
+"""
+
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bench.chaos.client import Client
+from bench.chaos.plant import Plant, set_rules, slow_answers
+
+PATIENCE_SECONDS = 20.0
+BURST = 12  # jobs that are under way when an API or a publisher is killed
+
+Lift = Callable[[], object]
+
+
+class NothingInFlight(Exception):
+    """A kill found no work in its way; it proves nothing."""
+
+
+@dataclass
+class Scene:
+    """What a fault may touch. `dice` follow from the seed; `struck` is the Unix time of the last blow."""
+
+    plant: Plant
+    client: Client
+    dice: random.Random
+    struck: float = 0.0
+
+    def strike(self) -> None:
+        """Note that it happens now: what a fault had to wait for does not count."""
+        self.struck = time.time()
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`seconds` is how long it lasts until it is lifted; `from_end` whether recovery counts from then."""
+
+    name: str
+    told: str
+    cause: Callable[[Scene], Lift | None]
+    seconds: float = 0.0
+    from_end: bool = False
+
+
+def all_faults(lease_seconds: float) -> list[Fault]:
+    """Every fault that a run must cause, and `none`, which shows what the same measurement gives without one."""
+    proxied = [
+        Fault(f"{name}_{kind}", f"{title}: {told}", partial(_proxy, name=name, kind=kind), seconds, from_end=True)
+        for name, title in (("postgres", "PostgreSQL"), ("redis", "Redis"), ("provider", "provider"))
+        for kind, told, seconds in (
+            ("delayed", "every packet 0.2 s late, for 4 s", 4.0),
+            ("cut", "connections reset in the middle of a message", 2.0),
+            ("swallowed", "requests arrive, answers are lost, for 2 s", 2.0),
+            ("refused", "connections refused for 4 s", 4.0),
+            ("black_holed", "nothing passes for 8 s", 8.0),  # longer than every client's own time limit
+        )
+    ]
+    return [
+        Fault("none", "nothing happens (what the same measurement gives)", Scene.strike),
+        Fault("api_killed", "API: SIGKILL of a gunicorn worker or of the whole server", _kill_api),
+        Fault("api_swallowed", "API: its answers to clients are lost, for 2 s", _proxy_api, 2.0, from_end=True),
+        Fault("publisher_killed", "publisher: SIGKILL of one or of both", _kill_publisher),
+        Fault("worker_killed", "worker: SIGKILL during calls", _kill_worker),
+        Fault("worker_paused", "worker: SIGSTOP past its lease, then SIGCONT", _pause_worker, lease_seconds + 2),
+        Fault("worker_stopped", "worker: SIGTERM during calls, as a deploy does", _stop_worker),
+        Fault("redis_flushed", "Redis: FLUSHALL", _flush),
+        Fault("redis_emptied", "Redis: killed, started again empty", partial(_restart_redis, empty=True)),
+        Fault("redis_outdated", "Redis: killed, started again from an older AOF", partial(_restart_redis, empty=False)),
+        Fault("postgres_crashed", "PostgreSQL: immediate shutdown, started again", _crash_postgres),
+        Fault("postgres_terminated", "PostgreSQL: pg_terminate_backend of every connection", _terminate),
+        *proxied,
+        Fault(
+            "provider_failing", "provider: 503, 429, half a body, resets, for 4 s", _fail_provider, 4.0, from_end=True
+        ),
+    ]
+
+
+def _kill_api(scene: Scene) -> None:
+    """SIGKILL one of the server's workers, or the master with all of them, while requests are under way."""
+    server = scene.plant.pids("api")["api.1"]
+    workers = [int(pid) for pid in Path(f"/proc/{server}/task/{server}/children").read_text().split()]
+    scene.client.submit(BURST)
+    _in_flight(scene)
+    time.sleep(scene.dice.uniform(0.0, 0.03))
+    scene.strike()
+    if workers and scene.dice.random() < 0.5:
+        os.kill(scene.dice.choice(workers), signal.SIGKILL)
+    else:
+        for pid in (server, *workers):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _kill_publisher(scene: Scene) -> None:
+    publishers = list(scene.plant.pids("publisher").values())
+    scene.client.submit(BURST)
+    _in_flight(scene)
+    time.sleep(scene.dice.uniform(0.0, 0.03))
+    scene.strike()
+    for pid in scene.dice.sample(publishers, scene.dice.choice((1, len(publishers)))):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _kill_worker(scene: Scene) -> None:
+    _frozen_holder(scene, signal.SIGKILL)
+
+
+def _stop_worker(scene: Scene) -> None:
+    pid = _frozen_holder(scene, signal.SIGTERM)
+    os.kill(pid, signal.SIGCONT)
+
+
+def _pause_worker(scene: Scene) -> Lift:
+    pid = _frozen_holder(scene, signal.SIGSTOP)
+    return lambda: os.kill(pid, signal.SIGCONT)
+
+
+def _frozen_holder(scene: Scene, then: signal.Signals) -> int:
+    """Stop a worker that holds a lease, and signal it. Raises NothingInFlight when there is none for 20 s."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        pids = list(scene.plant.pids("worker").values())
+        held = scene.plant.leases()
+        holders = [pid for pid in pids if held.get(pid)]
+        if not holders:
+            time.sleep(0.02)
+            continue
+        pid = scene.dice.choice(holders)
+        scene.strike()
+        os.kill(pid, signal.SIGSTOP)
+        if scene.plant.leases().get(pid):
+            os.kill(pid, then)
+            return pid
+        os.kill(pid, signal.SIGCONT)
+    raise NothingInFlight("no worker held a lease")
+
+
+def _in_flight(scene: Scene) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not scene.plant.open_regions():
+        if time.monotonic() > deadline:
+            raise NothingInFlight("no region was open")
+        time.sleep(0.01)
+
+
+def _flush(scene: Scene) -> None:
+    scene.client.submit(BURST)
+    _in_flight(scene)
+    scene.strike()
+    scene.plant.flush()
+
+
+def _restart_redis(scene: Scene, *, empty: bool) -> None:
+    """Kill it; give it nothing, or what it had a moment ago, to start with."""
+    valkey, old = scene.plant.valkey, scene.plant.home / "old-aof"
+    if not empty:
+        shutil.rmtree(old, ignore_errors=True)
+        shutil.copytree(valkey.appended, old)
+        time.sleep(scene.dice.uniform(0.5, 2.0))
+    scene.client.submit(BURST)
+    _in_flight(scene)
+    scene.strike()
+    valkey.kill()
+    if empty:
+        shutil.rmtree(valkey.appended)
+    valkey.start(None if empty else old)
+
+
+def _crash_postgres(scene: Scene) -> None:
+    _in_flight(scene)
+    scene.strike()
+    scene.plant.postgres.restart(immediate=True)
+
+
+def _terminate(scene: Scene) -> None:
+    _in_flight(scene)
+    scene.strike()
+    scene.plant.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'beacon\\_%'")
+
+
+def _proxy(scene: Scene, *, name: str, kind: str) -> Lift:
+    proxy = scene.plant.proxies[name]
+    scene.strike()
+    match kind:
+        case "delayed":
+            proxy.delay(0.2)
+        case "cut":
+            proxy.cut(scene.dice.randint(1, 3000))
+        case "swallowed":
+            proxy.swallow()
+        case "refused":
+            proxy.refuse()
+        case "black_holed":
+            proxy.black_hole()
+    return proxy.heal
+
+
+def _proxy_api(scene: Scene) -> Lift:
+    scene.strike()
+    scene.plant.proxies["api"].swallow()
+    return scene.plant.proxies["api"].heal
+
+
+def _fail_provider(scene: Scene) -> Lift:
+    scene.strike()
+    url = scene.plant.provider_url
+    set_rules(url, FAILURES + slow_answers())
+    return lambda: set_rules(url, slow_answers())
+
+
+# The first rule that matches counts; a third of the calls is answered well.
+FAILURES: list[dict[str, Any]] = [
+    {"fault": "status", "status": 503, "probability": 0.3},
+    {"fault": "status", "status": 429, "retry_after": 1, "probability": 0.3},
+    {"fault": "cut_body", "probability": 0.2},
+    {"fault": "reset", "probability": 0.2},
+]

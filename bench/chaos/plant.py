@@ -1,0 +1,182 @@
+"""What the faults are done to: the Procfile's processes, their servers, a provider, and a proxy before each."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import redis
+from psycopg.rows import dict_row
+
+from bench.chaos.client import MODELS, REGIONS, request
+from bench.chaos.proxy import Proxy
+from runner_cli.child import free_port, spawn
+from runner_cli.embedded import EmbeddedPostgres, EmbeddedValkey
+from runner_cli.home import CHECKOUT, make_home
+from runner_cli.local import Local, login_urls, running_stack, set_passwords
+from runner_core.migrate import migrate
+
+COUNTS = {"publisher": 2, "worker_us": 2, "worker_eu": 2, "worker_asia": 2}
+# Seconds that an answer takes, so that there is always a call in the air to be lost.
+ANSWER_SECONDS = {"US": 0.4, "EU": 0.7, "ASIA": 1.0}
+
+
+@dataclass
+class Plant:
+    """Everything that runs. `lease_seconds` is the workers'; `fenced` the Unix times at which a worker lost a lease."""
+
+    home: Path
+    lease_seconds: float
+    postgres: EmbeddedPostgres
+    valkey: EmbeddedValkey
+    proxies: dict[str, Proxy]
+    provider_url: str
+    calls: Path  # the provider's own log, one JSON line a call
+    local: Local
+    fenced: list[float] = field(default_factory=list)
+
+    @property
+    def api_url(self) -> str:
+        """Where clients reach the API: through its proxy."""
+        return f"http://127.0.0.1:{self.proxies['api'].port}"
+
+    def ask(self, query: str, *params: Any) -> list[dict[str, Any]]:
+        """What the database says to its owner, past the proxy. Raises psycopg.OperationalError while it is down."""
+        with psycopg.connect(self.postgres.url, autocommit=True, row_factory=dict_row, connect_timeout=5) as conn:
+            return conn.execute(query, params or None).fetchall()
+
+    def pids(self, kind: str) -> dict[str, int]:
+        """The running processes whose names begin with `kind`."""
+        return {p.name: p.pid for p in self.local.stack.processes() if p.name.startswith(kind) and p.pid}
+
+    def leases(self) -> dict[int, int]:
+        """How many live leases each worker holds, by its pid, which is the third part of its name from the end."""
+        held = self.ask(LEASES)
+        return {int(row["worker"].rsplit("-", 2)[1]): row["held"] for row in held}
+
+    def flush(self) -> None:
+        """FLUSHALL."""
+        with redis.Redis.from_url(self.valkey.url) as client:
+            client.flushall()
+
+    def open_regions(self) -> int:
+        """How many region runs have not finished."""
+        return int(self.ask(OPEN)[0]["open"])
+
+    def heal(self) -> None:
+        """Take every proxy's fault back and start what is down."""
+        for proxy in self.proxies.values():
+            proxy.heal()
+        self.local.servers.revive()
+        for name in self.pids(""):
+            with contextlib.suppress(Exception):
+                self.local.stack.signal(name, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def running_plant(home: Path, settings: Mapping[str, str]) -> Iterator[Plant]:
+    """Start everything and wait until it takes jobs; stop everything at the end. `settings` go to every process."""
+    make_home(home)
+    with contextlib.ExitStack() as stop:
+        postgres, valkey = EmbeddedPostgres(home), EmbeddedValkey(home)
+        stop.callback(postgres.stop)
+        postgres.start()
+        stop.callback(valkey.stop)
+        valkey.start()
+        migrate(postgres.url)
+        set_passwords(home, postgres.url)
+        calls, provider_port = home / "calls.jsonl", free_port()
+        provider = spawn(
+            [sys.executable, "-m", "tests.provider_server", "--port", str(provider_port), "--log", str(calls)],
+            death_signal=signal.SIGTERM,
+            cwd=CHECKOUT,
+            stdout=subprocess.DEVNULL,
+        )
+        stop.callback(provider.kill)
+        provider_url = f"http://127.0.0.1:{provider_port}"
+        set_rules(provider_url, slow_answers())
+        proxies = {
+            "postgres": Proxy(postgres.host, postgres.port),
+            "redis": Proxy(valkey.host, valkey.port),
+            "provider": Proxy("127.0.0.1", provider_port),
+            "api": Proxy("127.0.0.1", api_port := free_port()),
+        }
+        for proxy in proxies.values():
+            stop.callback(proxy.close)
+        regions = write_regions(home / "regions.toml", f"http://127.0.0.1:{proxies['provider'].port}")
+        env = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_URL", "BEACON_"))},
+            "DATABASE_URL": postgres.url,
+            "REDIS_URL": _through(proxies["redis"], valkey.url),
+            **login_urls(home, _through(proxies["postgres"], postgres.url)),
+            "REGIONS_FILE": str(regions),
+            "PORT": str(api_port),
+            "STOP_GRACE_SECONDS": "5",
+            **settings,
+        }
+        fenced: list[float] = []
+        lock = threading.Lock()
+
+        def listen(_: str, line: str) -> None:
+            if "lease lost" in line:
+                with lock:
+                    fenced.append(time.time())
+
+        # Ends on purpose must not make the supervisor give up.
+        local = stop.enter_context(running_stack(home, env, COUNTS, on_line=listen, max_ends=1_000_000))
+        local.servers.embedded.extend([postgres, valkey])
+        lease_seconds = float(settings.get("LEASE_SECONDS", 15))
+        yield Plant(home, lease_seconds, postgres, valkey, proxies, provider_url, calls, local, fenced)
+
+
+def set_rules(provider_url: str, rules: list[dict[str, Any]], patience_seconds: float = 15.0) -> None:
+    """Tell the provider how to behave; waits until it listens."""
+    deadline = time.monotonic() + patience_seconds
+    body = json.dumps(rules).encode()
+    while request("PUT", f"{provider_url}/_control/rules", body)[0] != 200:
+        if time.monotonic() > deadline:
+            raise RuntimeError("the provider does not listen")
+        time.sleep(0.05)
+
+
+def slow_answers() -> list[dict[str, Any]]:
+    """The provider's usual behaviour: right answers, each region at its own speed."""
+    return [{"fault": "none", "match": {"path": f"/{region}/"}, "delay": s} for region, s in ANSWER_SECONDS.items()]
+
+
+def write_regions(path: Path, provider_url: str, width: int = 64) -> Path:
+    """A regions file in which one provider answers for every region, each at a path of its own."""
+    models = ", ".join(f'"{model}" = "{model}"' for model in MODELS)
+    parts = [f'default_model = "{MODELS[0]}"']
+    for region in REGIONS:
+        parts.append(f'[regions.{region}]\ndisplay = "{region}"\nsystem_prompt = "You answer for {region}."')
+    for region in REGIONS:
+        parts.append(
+            f'[[providers]]\nid = "provider-{region.lower()}"\nregion = "{region}"\nkind = "openai"\n'
+            f'base_url = "{provider_url}/{region}/v1"\nmax_concurrency = {width}\nmodels = {{ {models} }}'
+        )
+    path.write_text("\n\n".join(parts) + "\n")
+    return path
+
+
+def _through(proxy: Proxy, url: str) -> str:
+    """`url` with the proxy's address."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{proxy.port}"))
+
+
+LEASES = """SELECT worker, count(*) AS held FROM region_runs
+             WHERE lease_token IS NOT NULL AND lease_expires_at > clock_timestamp() GROUP BY worker"""
+OPEN = """SELECT count(*) AS open FROM jobs j CROSS JOIN LATERAL jsonb_object_keys(j.plan) AS p (region)
+            LEFT JOIN region_runs r ON r.job_id = j.id AND r.region = p.region
+           WHERE j.status IN ('queued', 'running') AND r.finished_at IS NULL"""

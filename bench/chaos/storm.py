@@ -1,0 +1,100 @@
+"""Injects faults from a seeded schedule while the client submits, and measures how long each one is felt."""
+
+import random
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+from bench.chaos.faults import Fault, NothingInFlight, Scene
+
+LOOK_SECONDS = 0.2
+
+
+@dataclass
+class Injection:
+    """One fault, caused once. Times are Unix seconds; recovery counts from `moment`, until `recovered`."""
+
+    fault: Fault
+    caused: float
+    moment: float
+    recovered: float | None = None
+    missed: str = ""  # why it proves nothing
+
+    @property
+    def recovery_seconds(self) -> float | None:
+        """How long it was felt; None: to the end of the run."""
+        return None if self.recovered is None else max(0.0, self.recovered - self.moment)
+
+
+def schedule(faults: Sequence[Fault], rounds: int, seed: int) -> list[Fault]:
+    """Every fault once a round, each round in an order of its own."""
+    dice = random.Random(f"schedule {seed}")
+    return [fault for _ in range(rounds) for fault in dice.sample(list(faults), len(faults))]
+
+
+def inject(scene: Scene, fault: Fault, patience_seconds: float) -> Injection:
+    """Cause one fault, lift it after its time, and wait for the recovery, at most `patience_seconds`."""
+    caused = time.time()
+    try:
+        lift = fault.cause(scene)
+    except NothingInFlight as error:
+        return Injection(fault, caused, caused, missed=str(error))
+    injection = Injection(fault, scene.struck, scene.struck)
+    time.sleep(fault.seconds)
+    if lift:
+        lift()
+    if fault.from_end:
+        injection.moment = time.time()
+    deadline = time.monotonic() + patience_seconds
+    while time.monotonic() < deadline:
+        time.sleep(LOOK_SECONDS)
+        try:
+            measure(scene, injection)
+        except psycopg.OperationalError:
+            continue
+        if injection.recovered:
+            break
+    return injection
+
+
+def measure(scene: Scene, injection: Injection) -> None:
+    """Set `recovered` once every region run that was open at the moment has finished and a later job has gone through.
+
+    The times are the database's, whose clock is this machine's.
+    """
+    row = scene.plant.ask(RECOVERY, *[injection.moment] * 3)[0]
+    if not row["still_open"] and row["later_job"] is not None:
+        injection.recovered = max(row["last_finished"] or injection.moment, row["later_job"])
+
+
+def wait_for_quiet(scene: Scene, seconds: float) -> bool:
+    """Wait until no region is open; False when some still are after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not scene.plant.open_regions():
+            return True
+        time.sleep(LOOK_SECONDS)
+    return False
+
+
+def tell(text: str) -> None:
+    """Say how it goes, on stderr."""
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+    sys.stderr.flush()
+
+
+RECOVERY = """
+WITH affected AS (
+  SELECT r.finished_at
+    FROM jobs j CROSS JOIN LATERAL jsonb_object_keys(j.plan) AS p (region)
+    LEFT JOIN region_runs r ON r.job_id = j.id AND r.region = p.region
+   WHERE j.created_at <= to_timestamp(%s) AND (r.finished_at IS NULL OR r.finished_at > to_timestamp(%s))
+)
+SELECT count(*) FILTER (WHERE finished_at IS NULL) AS still_open,
+       extract(epoch FROM max(finished_at))::double precision AS last_finished,
+       (SELECT extract(epoch FROM min(completed_at))::double precision FROM jobs
+         WHERE created_at > to_timestamp(%s) AND completed_at IS NOT NULL) AS later_job
+  FROM affected"""
