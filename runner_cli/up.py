@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def up(args: argparse.Namespace) -> int:
     """Run until Ctrl-C or SIGTERM (0), or until a process can't be kept running (1)."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for sign in (signal.SIGTERM, signal.SIGINT):  # a shell script's `beacon up &` would have SIGINT ignored
+        signal.signal(sign, signal.default_int_handler)
     home = default_home()
     try:
         with claimed(home) as write_facts, providers(home) as added:
