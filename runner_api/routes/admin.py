@@ -5,7 +5,7 @@ import uuid
 from flask import Blueprint, Response
 
 from runner_api.auth import admin
-from runner_api.paging import number, page
+from runner_api.paging import page
 from runner_api.republish import republish_job, republish_row
 from runner_api.services import services
 from runner_api.wire import reply
@@ -22,8 +22,9 @@ def _only_administrators() -> None:
 @blueprint.get("/outbox")
 def outbox() -> Response:
     """Messages that wait to be published."""
+    limit = page()
     with services().db.transaction() as conn:
-        counts, waiting = reads.outbox_counts(conn), reads.outbox(conn, page())
+        counts, waiting = reads.outbox_counts(conn), reads.outbox(conn, limit)
     return reply({**counts, "rows": waiting})
 
 
@@ -55,9 +56,9 @@ def queues() -> Response:
 @blueprint.get("/stuck")
 def stuck() -> Response:
     """Jobs that wait too long or run past their deadline."""
-    service = services()
+    service, limit = services(), page()
     with service.db.transaction() as conn:
-        found = reads.stuck(conn, 3 * service.settings.lease_seconds, page())
+        found = reads.stuck(conn, 3 * service.settings.lease_seconds, limit)
     return reply({"jobs": found})
 
 
@@ -71,8 +72,9 @@ def processes() -> Response:
 @blueprint.get("/dead")
 def dead() -> Response:
     """Messages that could not be delivered."""
+    limit = page()
     with services().db.transaction() as conn:
-        return reply({"rows": reads.dead(conn, number("limit", 50, 1, 1000))})
+        return reply({"rows": reads.dead(conn, limit)})
 
 
 @blueprint.post("/outbox/<int:row_id>/republish")

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response
 
-from runner_api.paging import number, page
+from runner_api import paging
 from runner_api.rows import answer, result
 from runner_api.services import services
 from runner_api.wire import reply
@@ -21,7 +21,7 @@ FARTHEST = 1_000_000  # an offset is counted off row by row
 @blueprint.get("/executions")
 def list_executions() -> Response:
     """A page of every job's executions, newest first."""
-    limit, offset = page(), number("offset", 0, 0, FARTHEST)
+    limit, offset = paging.page(), paging.number("offset", 0, 0, FARTHEST)
     with services().db.transaction() as conn:
         found = reads.executions(conn, limit, offset)
     return reply({"executions": [result(row) for row in found], "limit": limit, "offset": offset})
@@ -30,9 +30,12 @@ def list_executions() -> Response:
 @blueprint.get("/executions/<result_id>/details")
 def get_details(result_id: str) -> Response:
     """One execution with everything: its calls and their tries, its parameters, its receipt."""
+    number = _number(result_id)
     with services().db.transaction() as conn:
-        found = _find(reads.execution(conn, _number(result_id)))
-        answers = reads.answers(conn, found["job_id"], found["region"], found["model_id"])
+        found = reads.execution(conn, number)
+        answers = reads.answers(conn, found["job_id"], found["region"], found["model_id"]) if found else []
+    if found is None:
+        raise _unknown()
     return reply(
         {
             **result(found),
@@ -50,8 +53,11 @@ def get_details(result_id: str) -> Response:
 @blueprint.get("/executions/<result_id>/receipt")
 def get_receipt(result_id: str) -> Response:
     """The signed receipt of an execution."""
+    number = _number(result_id)
     with services().db.transaction() as conn:
-        found = _find(reads.execution(conn, _number(result_id)))
+        found = reads.execution(conn, number)
+    if found is None:
+        raise _unknown()
     if found["receipt"] is None:
         raise NotFound(detail="This execution has no receipt.")
     return reply(found["receipt"])
@@ -62,11 +68,11 @@ def get_cross_region(name: str) -> Response:
     """A job across its regions; `name` is the cross-region uuid or the job's id."""
     with services().db.transaction() as conn:
         found = reads.cross_region(conn, _uuid(name), name)
-        if found is None:
-            raise NotFound(detail="There is no such cross-region execution.")
-        job_id = found["jobspec_id"]
+        job_id = found["jobspec_id"] if found else ""
         regions = reads.region_results(conn, job_id)
         numbers = reads.summary(conn, job_id)
+    if found is None:
+        raise NotFound(detail="There is no such cross-region execution.")
     return reply(
         {
             "cross_region_execution": found,
@@ -82,15 +88,13 @@ def _text(job: Row, numbers: dict[str, Any]) -> str:
     return f"{job['status']}: {done}; {answers}."
 
 
-def _find(found: Row | None) -> Row:
-    if found is None:
-        raise NotFound(detail="There is no such execution.")
-    return found
+def _unknown() -> NotFound:
+    return NotFound(detail="There is no such execution.")
 
 
 def _number(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", text):
-        raise NotFound(detail="There is no such execution.")
+        raise _unknown()
     return int(text)
 
 
