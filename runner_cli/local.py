@@ -20,8 +20,8 @@ import psycopg
 from runner_cli.child import free_port
 from runner_cli.embedded import EmbeddedPostgres, EmbeddedValkey
 from runner_cli.home import make_home, make_keys, secret
-from runner_cli.processes import PROCFILE, StackError
-from runner_cli.stack import MAX_ENDS, OnLine, Stack
+from runner_cli.processes import PROCFILE, OnLine, StackError
+from runner_cli.stack import MAX_ENDS, Stack
 
 READY_SECONDS = 90.0
 LOGINS = {"API": "beacon_api", "PUBLISHER": "beacon_publisher", "WORKER": "beacon_worker"}

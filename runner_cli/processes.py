@@ -6,14 +6,17 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 from honcho.environ import parse_procfile  # type: ignore[import-untyped]  # it ships no types
 
 from runner_cli.child import free_port
 from runner_core.errors import BeaconError
+
+OnLine = Callable[[str, str], None]
 
 PROCFILE = Path(__file__).parent.parent / "Procfile"
 
@@ -75,6 +78,21 @@ def write_targets(home: Path, processes: Iterable[Process]) -> None:
     draft = home / "targets.json.new"
     draft.write_text(json.dumps(targets, indent=1))
     draft.replace(home / "targets.json")
+
+
+def print_line(stream: TextIO) -> OnLine:
+    """Print `name | line`, in a colour of its own for each name when `stream` is a terminal."""
+    colours: dict[str, int] = {}
+    lock = threading.Lock()
+    tty = stream.isatty()
+
+    def show(name: str, line: str) -> None:
+        with lock:
+            start, end = (f"\x1b[{colours.setdefault(name, 31 + len(colours) % 6)}m", "\x1b[0m") if tty else ("", "")
+            stream.write(f"{start}{name:<13} |{end} {line}\n")
+            stream.flush()
+
+    return show
 
 
 def _role(kind: str) -> str:

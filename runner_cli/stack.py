@@ -14,12 +14,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TextIO
 
 from runner_cli.child import spawn
-from runner_cli.processes import PROCFILE, Process, StackError, read_procfile, write_targets
+from runner_cli.processes import PROCFILE, OnLine, Process, StackError, print_line, read_procfile, write_targets
 
 MAX_ENDS, WITHIN_SECONDS = 5, 30.0
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.2, 10.0
@@ -29,8 +28,6 @@ BEYOND_GRACE_SECONDS = 2.0
 LINE_SECONDS = 0.5
 LOG_BYTES = 10_000_000  # a log longer than this is set aside at the next start
 COMPOUND = re.compile(r"[;&|()<>]|^\s*\w+=")
-
-OnLine = Callable[[str, str], None]
 
 
 class Stack:
@@ -226,21 +223,6 @@ class Stack:
                 self._on_line(process.name, f"[killed: it did not end within {self._grace:.0f} s]")
                 _send_group(process.child, signal.SIGKILL)
             process.ended.wait()
-
-
-def print_line(stream: TextIO) -> OnLine:
-    """Print `name | line`, in a colour of its own for each name when `stream` is a terminal."""
-    colours: dict[str, int] = {}
-    lock = threading.Lock()
-    tty = stream.isatty()
-
-    def show(name: str, line: str) -> None:
-        with lock:
-            start, end = (f"\x1b[{colours.setdefault(name, 31 + len(colours) % 6)}m", "\x1b[0m") if tty else ("", "")
-            stream.write(f"{start}{name:<13} |{end} {line}\n")
-            stream.flush()
-
-    return show
 
 
 def _send_group(child: "subprocess.Popen[bytes]", sign: signal.Signals) -> None:
