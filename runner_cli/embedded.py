@@ -1,7 +1,7 @@
 """An embedded PostgreSQL and an embedded Valkey: found, started and stopped by us, on free ports of 127.0.0.1.
 
-Both keep their data below the home folder, ask for a password, and end with the process that started them. One file, although a long one: the two are started,
-stopped and revived by the same few steps, and a change to one is nearly always a change to both.
+Both keep their data below the home folder, ask for a password, and end with the process that started them. One file,
+although a long one: the two are started, stopped and revived by the same few steps, and change together.
 """
 # ruff: noqa: S603 - it starts the servers' own programs; nothing here comes from a request.
 
