@@ -20,6 +20,7 @@ from psycopg_pool import PoolTimeout
 
 from runner_core import telemetry
 from runner_core.db import Database, is_transient, retried
+from runner_core.errors import BeaconError
 from runner_core.failpoints import failpoint
 from runner_core.keys import PrivateKey
 from runner_core.queries import Row
@@ -35,7 +36,11 @@ TICK_SECONDS = 0.5  # how late a deadline may be noticed
 OUTAGE_SECONDS = 1.0
 MAX_WAITS = 5  # statement timeouts in a row before a batch is taken apart
 
-__all__ = ["Message", "RegionRunner"]
+__all__ = ["EngineBroken", "Message", "RegionRunner"]
+
+
+class EngineBroken(BeaconError):
+    """A thread of the worker has ended by an error; its process has to be started again."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,7 @@ class RegionRunner:
         self.providers = providers
         self.worker_name = worker_name
         self.scribe = Scribe(catalogue, receipt_key)
+        self.broken = False  # one of this engine's threads has ended by an error: it does nothing any more
         self._lock = threading.Lock()
         self._runs: dict[UUID, Run] = {}
         self._outstanding = 0  # calls planned and not answered
@@ -112,7 +118,7 @@ class RegionRunner:
         """How many more region runs this process can take now, when each has one call."""
         with self._lock:
             room = min(self.settings.concurrency - self._outstanding, 4 * self.settings.concurrency - len(self._runs))
-        return 0 if self._draining else max(0, room)
+        return 0 if self._draining or self.broken else max(0, room)
 
     def busy(self) -> int:
         """How many region runs this process holds."""
@@ -124,8 +130,10 @@ class RegionRunner:
 
         A claim that fails for the batch is made again one by one, so that what poisons it fails alone. Raises
         psycopg.Error or PoolTimeout when the database can't be reached; then nothing was claimed that a lease
-        would not give back.
+        would not give back. Raises EngineBroken when this engine can't go on.
         """
+        if self.broken:
+            raise EngineBroken
         by_region: dict[tuple[str, str], Message] = {}
         refused = []
         for message in messages:
@@ -430,15 +438,15 @@ class RegionRunner:
         return run.token in self._runs
 
     def _guarded(self, work: Callable[[], None]) -> None:
-        """Run a thread's work; if it ever breaks, let go of everything rather than sit on leases."""
+        """Run a thread's work; if it ever breaks, hand everything back: the process has to be started again."""
         try:
             work()
         except Exception:
             log.exception("a thread of the worker broke")
             telemetry.RUNNER_FAILURES.labels("", "internal_error", "worker").inc()
+            self.broken = True
             self._stopped.set()
-            for run in self._held():
-                self._drop(run, "error")
+            self._release(self._held(), "error")
 
 
 @retried

@@ -77,12 +77,13 @@ class RegionWorker(Worker):
     def work(self, *_: Any, **__: Any) -> bool:
         """Take and run messages until the first SIGTERM or SIGINT, then let running calls end within the grace.
 
-        Returns False when a second signal ended that early; the caller must then leave the process at once.
+        Returns False when a second signal ended that early or the engine broke; the caller must then leave the
+        process at once.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.request_stop)
         self.birth_date = now()
-        while self._stop_at is None:
+        while self._stop_at is None and not self.runner.broken:
             try:
                 self._round()
                 if self._pause:
@@ -94,7 +95,7 @@ class RegionWorker(Worker):
         self._tolerate(self._hand_back)
         self._drain()
         self._tolerate(self._farewell)
-        return not self._cold
+        return not self._cold and not self.runner.broken
 
     def _round(self) -> None:
         """Take what fits, claim it, settle it; or wait a moment for a message or for room."""

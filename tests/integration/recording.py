@@ -17,6 +17,8 @@ Done = Callable[[Message, str], None]
 
 
 class RecordingRunner:
+    broken = False
+
     def __init__(self, url: str, room: int = 8) -> None:
         self.redis = redis.Redis.from_url(url)
         self.room = room

@@ -303,6 +303,8 @@ def test_a_region_run_costs_few_redis_commands(start: Callable[..., Stage], own_
 
 def test_a_signal_that_comes_while_it_takes_puts_the_messages_back_in_order(redis_url: str) -> None:
     class Signalled:
+        broken = False
+
         def free(self) -> int:
             worker.request_stop(signal.SIGTERM, None)
             return 2
