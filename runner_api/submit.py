@@ -14,6 +14,7 @@ from psycopg.errors import LockNotAvailable, UniqueViolation
 
 from runner_core.db import Database, retried
 from runner_core.errors import Rejected
+from runner_core.failpoints import failpoint
 from runner_core.jobspec import Submission
 from runner_core.queries import Row
 from runner_core.store import jobs
@@ -89,7 +90,7 @@ def find_repeat(db: Database, job: Submission, key: str | None) -> Accepted | No
 @retried
 def _insert(db: Database, job: Submission, key: str, sender: Sender) -> Row:
     with db.transaction(pipeline=False, expected=("23505", "55P03"), lock_timeout_ms=WAIT_MS) as conn:
-        return jobs.submit(
+        inserted = jobs.submit(
             conn,
             job,
             key=key,
@@ -98,6 +99,9 @@ def _insert(db: Database, job: Submission, key: str, sender: Sender) -> Row:
             traceparent=sender.traceparent,
             queue_timeout_seconds=db.settings.queue_timeout_seconds,
         )
+        failpoint("api.inserted")
+    failpoint("api.committed")
+    return inserted
 
 
 @retried

@@ -171,7 +171,10 @@ def _write(
             (r["job_id"], r["region"], r["model_id"], r["question_id"], r["run_no"])
             for r in (allowed.fetchall() if allowed else [])
         }
-    failpoint("worker.committed")
+    if started:
+        failpoint("worker.started")
+    if ending.regions:
+        failpoint("worker.committed")
     ending.report()
     return Written({token for _, _, token in held} - ours, calls, ending)
 
