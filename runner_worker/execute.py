@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -129,8 +129,8 @@ class RegionRunner:
         """Claim the regions of `messages` in one transaction and start on those that are ours.
 
         A claim that fails for the batch is made again one by one, so that what poisons it fails alone. Raises
-        psycopg.Error or PoolTimeout when the database can't be reached; then nothing was claimed that a lease
-        would not give back. Raises EngineBroken when this engine can't go on.
+        psycopg.Error or PoolTimeout when the database can't be reached; what was claimed until then runs.
+        Raises EngineBroken when this engine can't go on.
         """
         if self.broken:
             raise EngineBroken
@@ -149,23 +149,30 @@ class RegionRunner:
         for message in [*refused, *by_region.values()]:
             done(message, "not_claimed")
 
-    def _claim(self, wanted: list[tuple[str, str]], messages: dict[tuple[str, str], Message], done: Done) -> list[Run]:
+    def _claim(
+        self, wanted: list[tuple[str, str]], messages: dict[tuple[str, str], Message], done: Done
+    ) -> Iterator[Run]:
         try:
             claimed, stored = claim(self.db, wanted, self.worker_name)
         except psycopg.Error as error:
-            if len(wanted) == 1 or is_transient(error):
+            if is_transient(error):
                 raise
+            if len(wanted) == 1:
+                # Not handed back to the queue, whose head it would block: the sweeper stages it again later.
+                log.error("region can't be claimed job_id=%s region=%s: %s", *wanted[0], error)
+                done(messages.pop(wanted[0]), "error")
+                return
             log.error("claiming %d regions failed, claiming one by one: %s", len(wanted), error)
-            return [run for one in wanted for run in self._claim([one], messages, done)]
-        runs = []
+            for one in wanted:
+                yield from self._claim([one], messages, done)
+            return
+        failpoint("worker.claimed")
         for row in claimed:
             run = Run(row, messages[row["job_id"], row["region"]], done, self.catalogue)
             run.resume([s for s in stored if (s["job_id"], s["region"]) == (run.job_id, run.region)])
             if row["attempt"] == 1:
                 telemetry.QUEUE_LATENCY.labels(run.region).observe(max(0.0, row["waited_seconds"]))
-            runs.append(run)
-        failpoint("worker.claimed")
-        return runs
+            yield run
 
     # -- the thread that owns the state --
 
@@ -175,6 +182,8 @@ class RegionRunner:
             batch = Batch()
             for event in events:
                 match event:
+                    case Run() if self._draining:  # the claim was on its way when the signal came
+                        self._release([event], "released")
                     case Run():
                         self._begin(event, batch)
                     case Answer():
@@ -264,17 +273,16 @@ class RegionRunner:
                 self._in_flight[provider_id] += 1
                 total += 1
 
-    def _write(self, batch: Batch) -> Written:
-        """Write, for as long as the database is away or busy; a batch that it refuses is written run by run."""
+    def _write(self, batch: Batch, patience: int = MAX_WAITS) -> Written:
+        """Write, for as long as the database is away or busy; a batch that can't be written is written run by run."""
         waits = 0
         while True:
             try:
                 return self.scribe.write(self.db, batch)
-            except (psycopg.Error, PoolTimeout) as error:
+            except Exception as error:
                 waits += isinstance(error, psycopg.errors.QueryCanceled)  # somebody holds a row longer than our limit
-                busy = isinstance(error, PoolTimeout) or is_transient(error) or 0 < waits < MAX_WAITS
-                if not busy:
-                    log.error("writing %d runs failed, writing one by one: %s", len(batch.runs()), error)
+                if not (isinstance(error, PoolTimeout) or is_transient(error) or 0 < waits < patience):
+                    log.exception("%d runs can't be written together", len(batch.runs()))
                     return self._write_each(batch)
                 log.error("the database is away, %d runs wait to be written: %s", len(batch.runs()), error)
                 if self._stopped.wait(OUTAGE_SECONDS):
@@ -282,16 +290,14 @@ class RegionRunner:
 
     def _write_each(self, batch: Batch) -> Written:
         written = Written.nothing()
-        for run in batch.runs():
-            part = batch.of(run)
-            try:
-                written.add(self.scribe.write(self.db, part))
-            except psycopg.Error:
-                log.exception("run can't be written job_id=%s region=%s", run.job_id, run.region)
-                telemetry.RUNNER_FAILURES.labels(run.region, "unwritable", "worker").inc()
-                for call in part.starts:
-                    self._in_flight[call.unit.provider.id if call.unit.provider else ""] -= 1
-                self._release([run], "error")
+        runs = batch.runs()
+        if len(runs) == 1:
+            log.error("run can't be written job_id=%s region=%s", runs[0].job_id, runs[0].region)
+            telemetry.RUNNER_FAILURES.labels(runs[0].region, "unwritable", "worker").inc()
+            self._release(runs, "error")
+            return written
+        for run in runs:
+            written.add(self._write(batch.of(run), patience=1))
         return written
 
     def _settle(self, batch: Batch, written: Written) -> None:
@@ -403,6 +409,8 @@ class RegionRunner:
         runs = [run for run in runs if self._is_held(run)]
         if not runs:
             return
+        for run in runs:
+            run.begun = run.begun or outcome == "error"  # else what fails before its first call would go on for ever
         try:
             release(self.db, runs)
         except (psycopg.Error, PoolTimeout) as error:
