@@ -1,7 +1,7 @@
 """One canary: a job through a running deployment, and every trace that it must leave."""
 
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,7 @@ import psycopg
 
 from runner_cli.client import Api, job_path
 from runner_cli.exits import CommandError
-from runner_cli.snapshot import Snapshot, follow, look
+from runner_cli.snapshot import Snapshot, follow
 from runner_cli.submit import encoded, send
 from runner_core.queries import row
 from runner_core.signing import PrivateKey, sign, verify_jcs
@@ -65,9 +65,7 @@ def run_round(api: Api, spec: dict[str, Any], key: PrivateKey, timeout: float, d
         done.expect("the second submission is a replay", replayed, True)
         for name in ("job_id", "cross_region_execution_id"):
             done.expect(f"{name} of the replay", again[name], accepted[name])
-        for _ in follow(api, done.job_id, timeout=timeout):
-            pass
-        found = look(api, done.job_id)
+        found = deque(follow(api, done.job_id, timeout=timeout), maxlen=1).pop()
         check_job(done, found)
         check_cross_region(done, api, found, str(accepted["cross_region_execution_id"]))
         check_events(done, api, found)
