@@ -18,6 +18,7 @@ from outbox_publisher.broker import Broker
 from outbox_publisher.retention import remove_old
 from runner_core import endings
 from runner_core.db import Database, retried
+from runner_core.errors import BeaconError
 from runner_core.queries import Row, rows
 from runner_core.store import outbox
 from runner_core.telemetry import LEASES_EXPIRED, REGIONS_STAGED
@@ -33,6 +34,10 @@ REASONS = {
 }
 
 
+class NotLeading(BeaconError):
+    """Another sweeper works at the moment."""
+
+
 class Sweeper:
     """Knows when which pass is due. `run_once` is what the publisher's thread calls every second."""
 
@@ -40,6 +45,7 @@ class Sweeper:
         self.db = db
         self.broker = broker
         self.lease = timedelta(seconds=db.settings.lease_seconds)
+        self._suspicious = 0  # complete passes that are still to ask for every message, however young
         self._next_check = 0.0
         self._next_retention = time.monotonic() + RETENTION_SECONDS
 
@@ -53,19 +59,26 @@ class Sweeper:
         return moved
 
     def _check_messages(self) -> int:
-        """Ask Redis for the messages of every open region: all of them at once when Redis may have lost some."""
+        """Ask Redis for the messages of every open region: all of them at once when Redis may have lost some.
+
+        What keeps a pass from its end leaves it due. After a loss there is a second one, for the jobs that somebody
+        had locked during the first.
+        """
         try:
-            suspicious = self.broker.sentinel_changed()
-            if not suspicious and time.monotonic() < self._next_check:
-                return 0
-            if suspicious:
+            if self.broker.sentinel_changed():
                 log.warning("Redis is new or was emptied: checking every open region")
+                self._suspicious = 2
+            if not self._suspicious and time.monotonic() < self._next_check:
+                return 0
             # The age spares messages that a live worker may just be claiming. Age plus period stay within three leases.
-            moved = self._check_all(timedelta(0) if suspicious else 2 * self.lease)
+            moved = self._check_all(timedelta(0) if self._suspicious else 2 * self.lease)
+        except NotLeading:
+            return 0
         except RedisError as error:
             log.warning("Redis can't be asked for its messages: %s", error)
             self._next_check = 0.0
             return 0
+        self._suspicious = max(0, self._suspicious - 1)
         self._next_check = time.monotonic() + self.lease.total_seconds()
         return moved
 
@@ -80,7 +93,10 @@ class Sweeper:
 
         moved, after = 0, ""
         while True:
-            last, count = check_page(self.db, after, as_of, is_queued)
+            page = check_page(self.db, after, as_of, is_queued)
+            if page is None:
+                raise NotLeading
+            last, count = page
             moved += count
             if last is None:
                 return moved
@@ -112,15 +128,15 @@ def take_back(db: Database) -> int:
 @retried
 def check_page(
     db: Database, after: str, as_of: datetime, is_queued: Callable[[str, str], bool]
-) -> tuple[str | None, int]:
+) -> tuple[str | None, int] | None:
     """End the doomed and stage the silent among the next open jobs after `after`.
 
-    Returns the last job id of the page (None when there are no more) and the number of regions moved.
-    Raises redis.exceptions.RedisError when the queue can't be read; then nothing has changed.
+    Returns the last job id of the page (None when there are no more) and the number of regions moved; None when
+    another sweeper works. Raises redis.exceptions.RedisError when the queue can't be read; then nothing has changed.
     """
     with db.transaction() as conn:
         if not _leading(conn):
-            return None, 0
+            return None
         job_ids = [r["id"] for r in rows(conn, "sweep.page", after=after, page=PAGE)]
         if not job_ids:
             return None, 0
