@@ -1,0 +1,53 @@
+# Shortcuts; `make help` lists them. Everything runs in .venv, which ./beacon makes.
+.DEFAULT_GOAL := help
+.PHONY: help setup check format test demo up schema rules bench bench-quick chaos chaos-quick image
+
+BIN := .venv/bin
+SEED ?= 1
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## make .venv with everything that the tests need
+	./beacon test --collect-only -q >/dev/null
+
+check: setup ## lint, formatting, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## put imports and layout in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: ## every test; ARGS="-k name" for some
+	./beacon test $(ARGS)
+
+demo: ## one job through a whole stack, then stop
+	./beacon demo
+
+up: ## the whole stack, until Ctrl-C
+	./beacon up
+
+schema: setup ## write sql/schema.sql from the migrations
+	$(BIN)/python -m tests.schema
+
+rules: ## check the alerts and run their cases (needs promtool)
+	promtool check rules ops/prometheus/alerts.yml
+	promtool test rules ops/prometheus/alerts_test.yml
+
+bench: setup ## every benchmark, with its peers; writes docs/benchmarks.md (long)
+	$(BIN)/python -m bench
+
+bench-quick: setup ## a short benchmark, one line of JSON at the end
+	$(BIN)/python -m bench --quick
+
+chaos: setup ## every fault, many times; writes docs/faults.md (long)
+	$(BIN)/python -m bench.chaos
+
+chaos-quick: setup ## a bounded, seeded run of faults; SEED=n
+	$(BIN)/python -m bench.chaos --quick --seed $(SEED)
+
+image: ## the container image
+	docker build --tag beacon-runner .
