@@ -1,0 +1,304 @@
+"""The files that deploy the project say what the code says: compose, image, alerts, dashboard, README, Makefile."""
+
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from honcho.environ import parse_procfile
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
+
+from runner_api.server import Configuration
+from runner_core import telemetry
+from runner_core.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+PROCFILE = dict(parse_procfile((ROOT / "Procfile").read_text()).processes)
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+OURS = {name: service for name, service in SERVICES.items() if service.get("image") == "beacon-runner"}
+WORKERS = [name for name in PROCFILE if name.startswith("worker")]
+
+
+class Recorder(dict[str, str]):
+    """An environment that remembers what it was asked for."""
+
+    def __init__(self, **values: str) -> None:
+        super().__init__(values)
+        self.asked: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """As a dictionary's."""
+        self.asked.add(name)
+        return super().get(name, default)
+
+
+def known_variables() -> set[str]:
+    """Every variable that a process of ours reads."""
+    regions = str(ROOT / "regions/sandbox.toml")
+    env = Recorder(
+        DATABASE_URL="x", REDIS_URL="x", REGIONS_FILE=regions, ALLOW_SANDBOX="1", TRUST_ENFORCE="0"
+    )
+    for process in ("publisher", "worker"):
+        Settings.from_env(env, process=process)
+    Configuration.from_env(env)
+    return env.asked
+
+
+class TestCompose:
+    def test_runs_the_procfiles_own_lines(self) -> None:
+        assert {name: service["command"] for name, service in OURS.items()} == {
+            "migrate" if name == "release" else name: command for name, command in PROCFILE.items()
+        }
+
+    @pytest.mark.parametrize("command", PROCFILE.values())
+    def test_every_command_exists(self, command: str) -> None:
+        words = command.split()
+        if words[0] == "python":
+            assert importlib.util.find_spec(f"{words[2]}.__main__")
+        else:
+            assert words[0] in PYPROJECT["project"]["scripts"]
+            assert importlib.util.find_spec(f"runner_cli.{words[1]}")
+
+    @pytest.mark.parametrize("name", OURS)
+    def test_sets_no_variable_that_nobody_reads(self, name: str) -> None:
+        assert set(OURS[name].get("environment", {})) <= known_variables()
+
+    @pytest.mark.parametrize("name", OURS)
+    def test_every_process_has_its_own_login(self, name: str) -> None:
+        role = {"migrate": "beacon"}.get(name, f"beacon_{name.partition('_')[0]}")
+        assert OURS[name]["environment"]["DATABASE_URL"].startswith(f"postgresql://{role}:")
+
+    @pytest.mark.parametrize("name", WORKERS)
+    def test_workers_scale(self, name: str) -> None:
+        assert not {"container_name", "hostname", "ports", "deploy"} & set(OURS[name])
+
+    def test_starts_in_order(self) -> None:
+        order = {
+            name: {other: after["condition"] for other, after in service.get("depends_on", {}).items()}
+            for name, service in SERVICES.items()
+            if name != "grafana"
+        }
+        done, healthy = "service_completed_successfully", "service_healthy"
+        assert order["migrate"] == {"postgres": healthy}
+        assert order["logins"] == {"migrate": done}
+        assert order["api"] == {"logins": done}
+        for name in ("publisher", *WORKERS):
+            assert order[name] == {"logins": done, "redis": healthy}
+
+    @pytest.mark.parametrize("name", [*PROCFILE.keys() - {"release"}, "postgres", "redis"])
+    def test_everything_that_stays_has_a_health_check(self, name: str) -> None:
+        assert SERVICES[name]["healthcheck"]["test"]
+        assert SERVICES[name]["restart"] == "unless-stopped"
+
+    def test_redis_keeps_and_never_evicts(self) -> None:
+        assert {"--appendonly yes", "--maxmemory-policy noeviction"} <= set(
+            re.findall(r"--[a-z-]+ [a-z]+", SERVICES["redis"]["command"])
+        )
+
+    @pytest.mark.parametrize("name", [*PROCFILE.keys() - {"release"}])
+    def test_a_process_may_end_in_its_own_time(self, name: str) -> None:
+        assert int(OURS[name]["stop_grace_period"].removesuffix("s")) > Settings.from_env({}).stop_grace_seconds + 2
+
+    def test_only_workers_have_provider_keys_and_the_receipt_key(self) -> None:
+        assert {name for name, service in SERVICES.items() if "env_file" in service or "secrets" in service} == set(
+            WORKERS
+        )
+
+    def test_variables_without_a_default_are_in_the_example(self) -> None:
+        text = (ROOT / "compose.yaml").read_text()
+        example = (ROOT / "ops/compose.env.example").read_text()
+        asked = set(re.findall(r"\$\{([A-Z_]+)(?::\?|\})", text))
+        assert asked == {line.partition("=")[0] for line in example.splitlines() if line.endswith("PASSWORD=")}
+
+    def test_mounted_files_exist(self) -> None:
+        text = (ROOT / "compose.yaml").read_text()
+        mounted = re.findall(r"(?<![\w/])\./((?:ops|regions)/[\w./-]*)", text)
+        assert mounted
+        for path in mounted:
+            assert (ROOT / path).exists(), path
+
+
+class TestImage:
+    def test_copies_what_the_package_needs_and_the_build_may_see_it(self) -> None:
+        copied = {
+            word
+            for line in (ROOT / "Dockerfile").read_text().splitlines()
+            if line.startswith("COPY ") and "--from" not in line
+            for word in line.split()[1:-1]
+        }
+        packages = {name.partition(".")[0] for name in PYPROJECT["tool"]["setuptools"]["packages"]}
+        assert copied == packages | {"pyproject.toml", PYPROJECT["project"]["readme"], "LICENSE"}
+        seen = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+        assert seen == copied
+
+    def test_its_python_is_new_enough(self) -> None:
+        versions = re.findall(r"^FROM python:(\d+)\.(\d+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+        assert versions
+        assert all((int(major), int(minor)) >= (3, 11) for major, minor in versions)
+
+
+def declared() -> dict[str, tuple[str, ...]]:
+    """Every sample name that telemetry can export, with its labels."""
+    samples: dict[str, tuple[str, ...]] = {}
+    for metric in vars(telemetry).values():
+        if isinstance(metric, MetricWrapperBase):
+            suffixes = {Counter: ["_total"], Gauge: [""], Histogram: ["_bucket", "_sum", "_count"]}[type(metric)]
+            samples |= {metric._name + suffix: metric._labelnames for suffix in suffixes}
+    return samples
+
+
+PROMQL = set(
+    "sum max min avg count by on and or unless offset increase rate histogram_quantile absent vector without".split()
+)
+ADDED = {"le", "job", "instance", "kind", "process"}  # by histograms, Prometheus and the scrape configuration
+
+
+def rules() -> list[dict[str, Any]]:
+    groups = yaml.safe_load((ROOT / "ops/prometheus/alerts.yml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    """(where, PromQL) of every alert and every panel."""
+    for rule in rules():
+        yield rule["alert"], rule["expr"]
+    for panel in json.loads((ROOT / "ops/grafana/dashboard.json").read_text())["panels"]:
+        for target in panel.get("targets", []):
+            yield panel["title"], target["expr"]
+
+
+class TestMonitoring:
+    @pytest.mark.parametrize(("where", "expression"), list(expressions()))
+    def test_every_metric_and_label_exists(self, where: str, expression: str) -> None:
+        samples = {"up": ()} | declared()
+        text = re.sub(r'"[^"]*"', "", expression)
+        labels = {name for group in re.findall(r"\{([^}]*)\}", text) for name in re.findall(r"(\w+)\s*[=!]", group)}
+        text = re.sub(r"\{[^}]*\}", "", text)
+        for group in re.findall(r"\b(?:by|on)\s*\(([^)]*)\)", text):
+            labels |= set(re.findall(r"\w+", group))
+        text = re.sub(r"\b(?:by|on)\s*\([^)]*\)", "", text)
+        names = set(re.findall(r"[a-z_]\w*", re.sub(r"\b\d+[smhd]\b", "", text))) - PROMQL
+        assert names
+        assert names <= set(samples)
+        assert labels <= ADDED.union(*(samples[name] for name in names))
+
+    @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
+    def test_every_alert_says_what_to_do(self, rule: dict[str, Any]) -> None:
+        assert rule["labels"]["severity"] in ("warning", "critical")
+        assert rule["annotations"].keys() == {"summary", "action"}
+
+    def test_prometheus_finds_every_process(self) -> None:
+        (job,) = yaml.safe_load((ROOT / "ops/prometheus/prometheus.yml").read_text())["scrape_configs"]
+        assert {name for found in job["dns_sd_configs"] for name in found["names"]} == PROCFILE.keys() - {"release"}
+
+    def test_the_dashboard_uses_the_source_that_is_provisioned(self) -> None:
+        (source,) = yaml.safe_load((ROOT / "ops/grafana/provisioning/datasources/prometheus.yml").read_text())[
+            "datasources"
+        ]
+        uids = re.findall(r'"type": "prometheus",\s*"uid": "([^"]+)"', (ROOT / "ops/grafana/dashboard.json").read_text())
+        assert set(uids) == {source["uid"]}
+
+
+@pytest.mark.needs("promtool")
+class TestAlerts:
+    """promtool runs alerts_test.yml, and must miss each alert that never comes or never goes."""
+
+    @pytest.fixture
+    def promtool(self, tmp_path: Path) -> Any:
+        for name in ("alerts.yml", "alerts_test.yml", "prometheus.yml"):
+            shutil.copy(ROOT / "ops/prometheus" / name, tmp_path)
+
+        def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+            return subprocess.run(
+                [str(shutil.which("promtool")), *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+            )
+
+        return run
+
+    def test_the_files_are_valid(self, promtool: Any) -> None:
+        assert "SUCCESS" in promtool("check", "config", "prometheus.yml").stdout
+
+    def test_every_case_holds(self, promtool: Any) -> None:
+        done = promtool("test", "rules", "alerts_test.yml")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    @pytest.mark.parametrize("expression", ["vector(1) < 0", "vector(1)"], ids=["never", "always"])
+    @pytest.mark.parametrize("alert", [rule["alert"] for rule in rules()])
+    def test_the_cases_would_miss_it(self, promtool: Any, tmp_path: Path, alert: str, expression: str) -> None:
+        content = yaml.safe_load((tmp_path / "alerts.yml").read_text())
+        for group in content["groups"]:
+            for rule in group["rules"]:
+                if rule["alert"] == alert:
+                    rule["expr"] = expression
+        (tmp_path / "alerts.yml").write_text(yaml.safe_dump(content))
+        done = promtool("test", "rules", "alerts_test.yml")
+        assert done.returncode == 1
+        assert alert in done.stdout + done.stderr
+
+
+def as_default(value: object) -> str:
+    """A setting's default as the README writes it."""
+    if value is None:
+        return "never"
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, int | float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else ""
+
+
+class TestReadme:
+    text = (ROOT / "README.md").read_text()
+
+    def test_its_table_has_every_setting_with_its_default(self) -> None:
+        table = self.text.partition("<!-- settings:")[2].partition("<!-- /settings -->")[0]
+        rows = dict(re.findall(r"^\| `([A-Z_]+)` \|\s*`?([^|`]*?)`?\s*\|", table, re.MULTILINE))
+        settings: Mapping[str, object] = vars(Settings.from_env({}))
+        assert rows == {name.upper(): as_default(value) for name, value in settings.items()}
+
+    def test_its_other_variables_exist(self) -> None:
+        after = self.text.partition("<!-- /settings -->")[2].partition("## ")[0]
+        named = set(re.findall(r"`([A-Z_]{3,})`", after))
+        assert {"BIND", "PORT", "WEB_CONCURRENCY", "WEB_THREADS"} <= named
+        assert {name for name in named if not name.startswith("BEACON_")} <= known_variables()
+
+    @pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/rollout.md"])
+    def test_its_links_lead_somewhere(self, page: str) -> None:
+        text = (ROOT / page).read_text()
+        links = re.findall(r"\]\(([^)#]+)[^)]*\)", text)
+        for link in links:
+            assert link.startswith("https://") or (ROOT / page).parent.joinpath(link).exists(), link
+
+    @pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/rollout.md"])
+    def test_its_commands_exist(self, page: str) -> None:
+        named = set(re.findall(r"(?:^|[ `/])beacon ([a-z]+)", (ROOT / page).read_text(), re.MULTILINE))
+        assert named
+        for name in named - {"test"}:
+            assert importlib.util.find_spec(f"runner_cli.{name}"), name
+
+    def test_ci_runs_its_test_command(self) -> None:
+        assert re.search(r"<!-- ci: tests -->\n```sh\n\./beacon test\n```\n", self.text)
+        assert "<!-- ci: tests -->" in (ROOT / ".ci/run").read_text()
+
+
+class TestTools:
+    def test_every_make_target_has_its_line_of_help(self) -> None:
+        text = (ROOT / "Makefile").read_text()
+        targets = set(re.findall(r"^([a-z-]+):", text, re.MULTILINE))
+        assert targets == set(re.findall(r"^([a-z-]+):.*## \S", text, re.MULTILINE))
+        phony = re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)
+        assert phony
+        assert targets == set(phony[1].split())
+
+    def test_hooks_fetch_nothing(self) -> None:
+        hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+        assert [repo["repo"] for repo in hooks["repos"]] == ["local"]
