@@ -719,7 +719,7 @@ def test_the_sandbox_delays(make: Make) -> None:
 def test_the_sandbox_needs_no_http_client() -> None:
     """A worker that simulates pays neither the memory nor the start time of one."""
     code = "import sys, runner_worker.providers as p; print(sorted({'httpcore2', 'httpx2', 'h11'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
@@ -740,7 +740,7 @@ def test_the_server_runs_alone_and_writes_its_books_first(make: Make, tmp_path: 
     books = tmp_path / "calls.jsonl"
     command = [sys.executable, "-m", "tests.provider_server", "--log", str(books)]
     root = Path(__file__).parents[2]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:  # noqa: S603
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:
         try:
             assert process.stdout
             url = process.stdout.readline().strip()
