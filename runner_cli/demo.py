@@ -4,14 +4,13 @@ import argparse
 import contextlib
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from runner_cli import demo_job
+from runner_cli import demo_job, interrupt
 from runner_cli.client import Api, Target, add_json
 from runner_cli.comparison import side_by_side
 from runner_cli.demo_model import DemoModel, ModelUnavailable
@@ -46,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def demo(args: argparse.Namespace) -> int:
     """0 when the job has completed and every invariant holds. Raises CommandError, StackError and the like."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupt.install()
     began = time.monotonic()
     with temporary_home(keep=args.keep) as home, regions(home, args.require_model) as (label, env):
         remark(label, "", "Starting PostgreSQL, Valkey, the API, the publisher and a worker per region ...")

@@ -71,9 +71,11 @@ class DemoModel:
         watchdog = threading.Timer(START_SECONDS, process.kill)
         watchdog.start()
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for
-        with process.stdout as output:
-            listening = re.match(rb"listening http://127\.0\.0\.1:(\d+)", output.readline())
-        watchdog.cancel()
+        try:
+            with process.stdout as output:
+                listening = re.match(rb"listening http://127\.0\.0\.1:(\d+)", output.readline())
+        finally:
+            watchdog.cancel()  # after a Ctrl-C too: its thread would keep this process from ending
         if listening is None:
             self.stop()
             tail = " ".join(self._log.read_text(errors="replace").split("\n")[-4:]).strip()
