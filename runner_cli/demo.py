@@ -46,6 +46,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def demo(args: argparse.Namespace) -> int:
     """0 when the job has completed and every invariant holds. Raises CommandError, StackError and the like."""
     interrupt.install()
+    try:
+        return run(args)
+    except KeyboardInterrupt:
+        remark("Stopped; nothing is left running.")
+        raise
+
+
+def run(args: argparse.Namespace) -> Exit:
+    """The whole demo, from the temporary home to the last line."""
     began = time.monotonic()
     with temporary_home(keep=args.keep) as home, regions(home, args.require_model) as (label, env):
         remark(label, "", "Starting PostgreSQL, Valkey, the API, the publisher and a worker per region ...")
