@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> Exit:
         with running_stack(home, env, on_line=lambda name, line: None) as local:
             remark(f"The API answers at {local.api_url} after {time.monotonic() - began:.1f} s.")
             last = run_job(local, live=not args.json and sys.stdout.isatty())
-            verdicts = check(local.database_url, {**os.environ, **env, "REDIS_URL": local.servers.redis_url})
+            verdicts = check(local.database_url, local.env)
         remark("Everything is stopped.")
     if args.json:
         say_json({"job": last.job, "label": label, "verify": {v.name: v.broken for v in verdicts}})

@@ -84,7 +84,7 @@ def show_lines(api: Api, job_id: str, timeout: float | None = None, out: Callabl
         fresh = [row for row in done if _key(row) not in seen]
         for row in sorted(fresh, key=lambda row: str(row.get("completed_at"))):
             seen.add(_key(row))
-            say(f"[{len(seen)}/{len(last.rows)}] {line(row)}")
+            out(f"[{len(seen)}/{len(last.rows)}] {line(row)}")
     return last
 
 
