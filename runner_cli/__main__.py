@@ -115,7 +115,11 @@ def run(argv: list[str]) -> int:
         allow_abbrev=False,
     )
     module.add_arguments(parser)
-    status: int = getattr(module, name)(parser.parse_args(argv[1:]))
+    if name == "test" and not {"-h", "--help"} & set(argv):
+        args = argparse.Namespace(arguments=argv[1:])  # they are pytest's, options and all
+    else:
+        args = parser.parse_args(argv[1:])
+    status: int = getattr(module, name)(args)
     return status
 
 

@@ -18,7 +18,7 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="pytest's")
+    parser.add_argument("arguments", nargs="*", help="pytest's")
 
 
 def test(args: argparse.Namespace) -> int:
