@@ -6,6 +6,7 @@ from werkzeug.routing import BaseConverter
 from runner_api import health, metrics, problems, requests
 from runner_api.auth import check_reader
 from runner_api.notifier import Notifier
+from runner_api.portal.install import install as install_portal
 from runner_api.routes import actions, admin, executions, jobs, submissions
 from runner_api.routes import catalogue as catalogue_routes
 from runner_api.services import Services
@@ -43,4 +44,5 @@ def create_app(
         api.register_blueprint(resource.blueprint)
     for part in (api, health.blueprint, metrics.blueprint, admin.blueprint):
         app.register_blueprint(part)
+    install_portal(app)
     return app

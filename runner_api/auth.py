@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import request
 
+from runner_api import session
 from runner_api.services import services
 from runner_core.errors import Rejected, SpecError
 from runner_core.signing import check_timestamp, key_id, verify_jcs
@@ -43,6 +44,9 @@ def check_reader() -> None:
     if settings.read_tokens and request.method in ("GET", "HEAD"):
         # An administrator may read what others may.
         if _owner_of_token(settings.read_tokens) or _owner_of_token(settings.admin_tokens):
+            return
+        # A browser's event stream can't send a token; its cookie goes to this site's own pages only.
+        if session.current(settings):
             return
         raise Rejected("unauthorized", "A reader's token is needed: Authorization: Bearer <token>.")
 

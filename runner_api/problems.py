@@ -75,14 +75,15 @@ def problem(status: int, code: str, detail: str) -> Response:
 
 def install(app: Flask) -> None:
     """Answer every error of `app` this way."""
-    app.register_error_handler(BeaconError, _beacon)
-    app.register_error_handler(psycopg.Error, _database)
-    app.register_error_handler(PoolTimeout, _database)
+    app.register_error_handler(BeaconError, problem_of)
+    app.register_error_handler(psycopg.Error, database_problem)
+    app.register_error_handler(PoolTimeout, database_problem)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
 
 
-def _beacon(error: BeaconError) -> Response:
+def problem_of(error: BeaconError) -> Response:
+    """An error of ours as a problem; one without a status is a mistake here."""
     status = STATUSES.get(error.code.partition(":")[0])
     if status is None:
         if not isinstance(error, Rejected):
@@ -91,7 +92,8 @@ def _beacon(error: BeaconError) -> Response:
     return problem(status, error.code, error.detail)
 
 
-def _database(error: Exception) -> Response:
+def database_problem(error: Exception) -> Response:
+    """The database's failure: 503 when it may pass, else a mistake here."""
     state = sqlstate(error)
     if isinstance(error, PoolTimeout):
         return problem(503, "pool_timeout", "Every database connection is in use. Try again shortly.")

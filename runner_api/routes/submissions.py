@@ -22,7 +22,7 @@ blueprint = Blueprint("submissions", __name__)
 def post_job() -> Response:
     """Accept a signed job."""
     raw, spec = read_json()
-    accepted = _accept(spec, raw, None)
+    accepted = accept(spec, raw, None)
     here = f"/api/v1/jobs/{accepted.job_id}"
     links = {
         "self": here,
@@ -47,7 +47,7 @@ def post_cross_region() -> Response:
     """Accept a signed job in a wrapper, which may narrow what is signed."""
     raw, body = read_json()
     spec, spec_raw = split_wrapper(raw, body)
-    accepted = _accept(spec, spec_raw, body)
+    accepted = accept(spec, spec_raw, body)
     shown: dict[str, Any] = {
         "id": accepted.job_id,
         "job_id": accepted.job_id,
@@ -63,7 +63,7 @@ def post_cross_region() -> Response:
     return _answer(accepted, shown)
 
 
-def _accept(spec: dict[str, Any], raw: bytes, wrapping: dict[str, Any] | None) -> Accepted:
+def accept(spec: dict[str, Any], raw: bytes, wrapping: dict[str, Any] | None) -> Accepted:
     """Signature, trust, repeat, freshness, validation, transaction A.
 
     A fresh and valid request goes straight to transaction A, where a repeat shows as a key that exists; asking first

@@ -1,0 +1,97 @@
+"""The portal's blueprint, and who may see and do what on its pages."""
+
+import re
+from functools import partial
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from runner_api import session
+from runner_api.auth import Actor
+from runner_api.services import services
+from runner_core.errors import Rejected
+
+blueprint = Blueprint(
+    "portal", __name__, template_folder="templates", static_folder="static", static_url_path="/static"
+)
+
+# Everything comes from here; nothing runs inline, no other site may frame a page or receive a form.
+POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "img-src 'self' data:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
+OPEN = ("portal.login", "portal.log_in", "portal.static")
+_HERE = re.compile(r"/(?![/\\])[\x21-\x7e]{0,1000}", re.ASCII)
+
+
+class LoginNeeded(Rejected):
+    """Log in with an administrator's token first."""
+
+
+def page(template: str, status: int = 200, **values: object) -> Response:
+    """A rendered page."""
+    return Response(render_template(template, **values), status, content_type="text/html; charset=utf-8")
+
+
+def visitor() -> session.Session | None:
+    """Whoever is logged in."""
+    return session.current(services().settings)
+
+
+def administrator() -> tuple[Actor, session.Session]:
+    """The administrator who is logged in. Raises LoginNeeded, or Rejected admin_disabled without any token."""
+    if not services().settings.admin_tokens:
+        raise Rejected("admin_disabled", "No administrator's token is configured: set ADMIN_TOKENS.")
+    found = visitor()
+    if found is None or not found.administrator:
+        raise LoginNeeded("unauthorized", "This needs an administrator. Log in with an administrator's token.")
+    return Actor(found.name), found
+
+
+def changing() -> Actor:
+    """The administrator who sent this form. Raises as `administrator`, and Rejected forbidden for a form not ours."""
+    who, found = administrator()
+    session.check_form(found, request.form)
+    return who
+
+
+def local_path(text: str | None) -> str:
+    """`text` when it is a path on this site, else the first page."""
+    return text if text and _HERE.fullmatch(text) else "/"
+
+
+def to_login() -> AnyResponse:
+    """Send the browser to the login page and, after it, back."""
+    back = request.full_path.rstrip("?") if request.method == "GET" else (request.referrer or "/")
+    return redirect(url_for("portal.login", next=local_path(back)), 303)
+
+
+@blueprint.before_request
+def _guard() -> AnyResponse | None:
+    if request.method == "POST":
+        session.check_origin()
+    if services().settings.read_tokens and request.endpoint not in OPEN and visitor() is None:
+        return to_login()
+    return None
+
+
+@blueprint.after_request
+def _protect(response: Response) -> Response:
+    protect(response)
+    return response
+
+
+def protect(response: Response) -> None:
+    """The headers of every page."""
+    add = partial(response.headers.setdefault)
+    add("Content-Security-Policy", POLICY)
+    add("Referrer-Policy", "same-origin")
+    add("X-Frame-Options", "DENY")
+    if response.mimetype == "text/html":
+        add("Cache-Control", "no-store")  # who may see it can change, and a job does

@@ -1,0 +1,142 @@
+"""What changes something: each is asked about on a page of its own, then done by its form. For administrators."""
+
+import uuid
+
+from flask import redirect, request, url_for
+from werkzeug.wrappers import Response
+
+from runner_api.cancel import cancel_job
+from runner_api.portal.blueprint import administrator, blueprint, changing, page
+from runner_api.republish import republish_job, republish_row
+from runner_api.retry import Wanted, retry_job
+from runner_api.services import services
+from runner_core.errors import NotFound
+from runner_core.queries import Row
+from runner_core.store import reads
+
+
+@blueprint.get("/jobs/<job_id>/cancel")
+def ask_cancel(job_id: str) -> Response:
+    """Cancel this job?"""
+    administrator()
+    job = _job(job_id)
+    return page(
+        "confirm.html",
+        title="Cancel this job?",
+        job=job,
+        points=[
+            f"{job['completed'] + job['failed']} of {job['total']} units have a result; those stay.",
+            "Every other unit is cancelled. Calls that run now are given up; what a provider charges for them is lost.",
+            "A cancelled job can't be retried.",
+        ],
+        button="Cancel the job",
+        dangerous=True,
+        back=url_for("portal.job", job_id=job_id),
+    )
+
+
+@blueprint.post("/jobs/<job_id>/cancel")
+def do_cancel(job_id: str) -> Response:
+    """End the job."""
+    cancel_job(services().db, job_id, changing(), uuid.uuid4().hex)
+    return _to_job(job_id, "cancelled")
+
+
+@blueprint.get("/jobs/<job_id>/retry")
+def ask_retry(job_id: str) -> Response:
+    """Retry what failed, or one part of it?"""
+    administrator()
+    wanted = _wanted()
+    parts = [part for part in (wanted.question_id, wanted.model_id, wanted.region) if part]
+    what = " · ".join(parts) if parts else "everything that failed"
+    return page(
+        "confirm.html",
+        title=f"Retry {what}?",
+        job=_job(job_id),
+        points=[
+            "Only failed units run again; what has completed is never asked a second time.",
+            "The earlier results are kept in the job's timeline.",
+            "Each new call is paid for.",
+        ],
+        button="Retry",
+        dangerous=False,
+        back=url_for("portal.job", job_id=job_id),
+        fields={name: value for name, value in vars(wanted).items() if value},
+    )
+
+
+@blueprint.post("/jobs/<job_id>/retry")
+def do_retry(job_id: str) -> Response:
+    """Reopen what failed and send it again."""
+    retry_job(services().db, job_id, _wanted(), changing(), uuid.uuid4().hex)
+    return _to_job(job_id, "retried")
+
+
+@blueprint.get("/jobs/<job_id>/republish")
+def ask_republish_job(job_id: str) -> Response:
+    """Send a job's waiting regions again?"""
+    administrator()
+    return page(
+        "confirm.html",
+        title="Send this job's waiting regions again?",
+        job=_job(job_id),
+        points=["A message that was on its way already does no harm: the second one finds its region taken."],
+        button="Send again",
+        dangerous=False,
+        back=url_for("portal.job", job_id=job_id),
+    )
+
+
+@blueprint.post("/jobs/<job_id>/republish")
+def do_republish_job(job_id: str) -> Response:
+    """Stage every region that nobody runs."""
+    republish_job(services().db, job_id, changing(), uuid.uuid4().hex)
+    return _to_job(job_id, "republished")
+
+
+@blueprint.get("/operations/dead/<int(max=999999999999999999):row_id>")
+def ask_republish(row_id: int) -> Response:
+    """Send a message that could not be delivered again?"""
+    administrator()
+    with services().db.transaction() as conn:
+        message = reads.outbox_row(conn, row_id)
+    if message is None:
+        raise NotFound(detail="There is no such outbox row.")
+    return page(
+        "confirm.html",
+        title=f"Send message {row_id} again?",
+        job=_job(message["job_id"]),
+        points=[
+            f"It is a message for {message['topic']}.",
+            "If its region has ended as undeliverable, the region is reopened as a retry.",
+        ],
+        button="Send again",
+        dangerous=False,
+        back=url_for("portal.operations"),
+    )
+
+
+@blueprint.post("/operations/dead/<int(max=999999999999999999):row_id>")
+def do_republish(row_id: int) -> Response:
+    """Stage the message's region again."""
+    job_id, _ = republish_row(services().db, row_id, changing(), uuid.uuid4().hex)
+    return _to_job(job_id, "republished")
+
+
+def _wanted() -> Wanted:
+    """Region, model and question of the query or the form; none of them means all."""
+    return Wanted(
+        *(request.values.get(name, "")[:255] or None for name in ("region", "model_id", "question_id")),
+    )
+
+
+def _job(job_id: str) -> Row:
+    with services().db.transaction() as conn:
+        found = reads.job(conn, job_id)
+    if found is None:
+        raise NotFound(detail="There is no such job.")
+    return found
+
+
+def _to_job(job_id: str, said: str) -> Response:
+    return redirect(url_for("portal.job", job_id=job_id, said=said), 303)

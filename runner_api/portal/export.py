@@ -1,0 +1,80 @@
+"""A job's answers as a file: CSV for spreadsheets, JSON for programs."""
+
+import csv
+import io
+from typing import Any
+
+from flask import Response
+
+from runner_api.portal.blueprint import blueprint
+from runner_api.rows import question_of, result
+from runner_api.services import services
+from runner_api.wire import dumps, timestamp
+from runner_core.errors import NotFound
+from runner_core.queries import Row
+from runner_core.store import portal, reads
+
+COLUMNS = (
+    *("job_id", "question_id", "question", "model_id", "region", "run_no", "status", "refused", "simulated"),
+    *("duration_ms", "total_tokens", "characters", "provider_id", "completed_at", "response", "error_code", "error"),
+)
+
+
+@blueprint.get("/jobs/<job_id>/compare.csv")
+def export_csv(job_id: str) -> Response:
+    """One line for each call."""
+    _, extra, rows = _read(job_id)
+    texts = {question["id"]: question["text"] for question in extra["questions"]}
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(COLUMNS)
+    for row in rows:
+        writer.writerow(_plain(value) for value in _line(row, texts))
+    return _file(file.getvalue(), "text/csv; charset=utf-8", f"{job_id}.csv")
+
+
+@blueprint.get("/jobs/<job_id>/compare.json")
+def export_json(job_id: str) -> Response:
+    """The questions, and the calls as the API lists them."""
+    job, extra, rows = _read(job_id)
+    body = {
+        "job_id": job_id,
+        "status": job["status"],
+        "cross_region_status": job["cross_status"],
+        "questions": [{"id": question_of(q["id"]), "text": q["text"]} for q in extra["questions"]],
+        "executions": [result(row) for row in rows],
+    }
+    return _file(dumps(body), "application/json", f"{job_id}.json")
+
+
+def _read(job_id: str) -> tuple[Row, Row, list[Row]]:
+    with services().db.transaction() as conn:
+        job, extra = reads.job(conn, job_id), portal.job(conn, job_id)
+        rows = reads.job_rows(conn, job_id)
+    if job is None or extra is None:
+        raise NotFound(detail="There is no such job.")
+    places = [question["id"] for question in extra["questions"]]
+    rows.sort(key=lambda r: (places.index(r["question_id"]), r["model_id"], r["region"], r["run_no"]))
+    return job, extra, rows
+
+
+def _line(row: Row, texts: dict[str, str]) -> list[Any]:
+    output, error = row["output"] or {}, row["error_detail"] or {}
+    response = output.get("response")
+    return [
+        *(row["job_id"], question_of(row["question_id"]), texts[row["question_id"]], row["model_id"], row["region"]),
+        *(row["run_no"], row["status"], output.get("refused"), output.get("simulated"), row["duration_ms"]),
+        (output.get("usage") or {}).get("total_tokens"),
+        None if response is None else len(response),
+        *(row["provider_id"], timestamp(row["completed_at"]), response, error.get("code"), error.get("message")),
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """A spreadsheet would run a text that begins like a formula, and a model may write one."""
+    return f"'{value}" if isinstance(value, str) and value.lstrip().startswith(("=", "+", "-", "@")) else value
+
+
+def _file(content: str, kind: str, name: str) -> Response:
+    safe = name.replace(":", "_")
+    return Response(content, content_type=kind, headers={"Content-Disposition": f'attachment; filename="{safe}"'})

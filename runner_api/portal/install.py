@@ -1,0 +1,91 @@
+"""Makes the portal part of an application: its pages, its words, its error pages."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+import psycopg
+from flask import Flask, Response, request
+from psycopg_pool import PoolTimeout
+from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.wrappers import Response as AnyResponse
+
+from runner_api import problems
+from runner_api.portal import changes, compare, executions, export, job, jobs, login, operations, submit, words  # noqa: F401 - importing a page adds its routes
+from runner_api.portal.blueprint import LoginNeeded, blueprint, page, protect, to_login, visitor
+from runner_api.services import services
+from runner_core import __version__
+from runner_core.errors import BeaconError
+
+log = logging.getLogger("api.portal")
+# Addresses of programs: what is missing there is told as a problem, whoever asks.
+FOR_PROGRAMS = ("/api/", "/admin/", "/health", "/metrics")
+
+
+def install(app: Flask) -> None:
+    """Serve the portal's pages under `/`."""
+    app.register_error_handler(NotFound, _nothing_here)
+    app.register_blueprint(blueprint)
+    app.jinja_env.filters.update(words.FILTERS)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.context_processor(lambda: _shared(app))
+
+
+def _shared(app: Flask) -> dict[str, Any]:
+    settings = services().settings
+    return {
+        "visitor": visitor(),
+        "can_log_in": bool(settings.admin_tokens or settings.read_tokens),
+        "version": __version__,
+        "has_docs": any(rule.rule == "/docs" for rule in app.url_map.iter_rules()),
+        "regions_of": services().catalogue.regions,
+    }
+
+
+@blueprint.errorhandler(LoginNeeded)
+def _login_needed(error: LoginNeeded) -> Response | AnyResponse:
+    if request.method == "GET":
+        return to_login()
+    return _page(401, error.detail)
+
+
+@blueprint.errorhandler(BeaconError)
+def _problem(error: BeaconError) -> Response:
+    answer = problems.problem_of(error)
+    return _page(answer.status_code, error.detail, error.code, answer)
+
+
+@blueprint.errorhandler(psycopg.Error)
+@blueprint.errorhandler(PoolTimeout)
+def _away(error: Exception) -> Response:
+    answer = problems.database_problem(error)
+    if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+        return _page(
+            503, "The database can't be reached at the moment. Nothing is lost: try again shortly.", "", answer
+        )
+    return _page(500, "Something went wrong here. It was logged under this request's id.")
+
+
+@blueprint.errorhandler(HTTPException)
+def _http(error: HTTPException) -> Response | HTTPException:
+    status = error.code or 500
+    if status < 400:
+        return error
+    details = {404: "There is nothing at this address.", 413: "The form is larger than 1 MiB."}
+    return _page(status, details.get(status, f"{HTTPStatus(status).phrase}."))
+
+
+def _nothing_here(error: NotFound) -> Response:
+    asked = request.accept_mimetypes.best_match(("application/json", "text/html"))
+    if asked == "text/html" and not request.path.startswith(FOR_PROGRAMS):
+        answer = _page(404, "There is nothing at this address.")
+        protect(answer)
+        return answer
+    return problems.problem(404, "not_found", "There is nothing at this address.")
+
+
+def _page(status: int, detail: str, code: str = "", like: Response | None = None) -> Response:
+    answer = page("error.html", status, number=status, title=HTTPStatus(status).phrase, detail=detail, code=code)
+    if like is not None and "Retry-After" in like.headers:
+        answer.headers["Retry-After"] = like.headers["Retry-After"]
+    return answer

@@ -1,0 +1,57 @@
+"""One job: its grid, what it waits for, its timeline, its specification."""
+
+import json
+from datetime import UTC, datetime
+
+from flask import request
+from werkzeug.wrappers import Response
+
+from runner_api.portal import grid, timeline
+from runner_api.portal.blueprint import blueprint, page
+from runner_api.portal.jobs import verdict
+from runner_api.portal.waiting import Waiting
+from runner_api.services import services
+from runner_core.errors import NotFound
+from runner_core.keys import key_id
+from runner_core.store import portal, reads
+
+NEWEST_EVENTS = 300
+SAID = {
+    "submitted": "The job was accepted.",
+    "cancelled": "The job was cancelled.",
+    "retried": "What failed was sent again.",
+    "republished": "It was sent again.",
+}
+
+
+@blueprint.get("/jobs/<job_id>")
+def job(job_id: str) -> Response:
+    """The job as it stands now."""
+    with services().db.transaction() as conn:
+        found, extra = reads.job(conn, job_id), portal.job(conn, job_id)
+        if found is None or extra is None:
+            raise NotFound(detail="There is no such job.")
+        rows, regions = reads.job_rows(conn, job_id), portal.regions(conn, job_id)
+        events = reads.events(conn, job_id, max(0, found["version"] - NEWEST_EVENTS), NEWEST_EVENTS)
+        alive = reads.alive(conn)
+    finished = {region["region"] for region in regions if region["finished_at"]}
+    order = grid.in_order(found["plan"])
+    regions.sort(key=lambda region: order.index(region["region"]))
+    failed = grid.failed_units(rows, finished) if found["status"] != "cancelled" else set()
+    return page(
+        "job.html",
+        job=found,
+        extra=extra,
+        verdict=verdict(found["status"], found["cross_status"]),
+        open=found["status"] in ("queued", "running"),
+        regions=regions,
+        retryable={region for region, _ in failed},
+        blocks=grid.blocks(found, extra["questions"], rows, finished),
+        several=extra["runs"] > 1,
+        waiting=Waiting(found, regions, rows, alive, datetime.now(UTC)).sentences(),
+        moments=timeline.moments(events, found["created_at"]),
+        first_events_left_out=found["version"] > NEWEST_EVENTS,
+        key_id=key_id(extra["public_key"]) if extra["public_key"] else None,
+        spec=json.loads(found["spec_raw"]),
+        said=SAID.get(request.args.get("said", "")),
+    )

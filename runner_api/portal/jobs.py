@@ -1,0 +1,59 @@
+"""Jobs: what runs and what ran."""
+
+import re
+from typing import Any
+
+from flask import redirect, request, url_for
+from werkzeug.wrappers import Response
+
+from runner_api.paging import cursor, next_cursor
+from runner_api.portal.blueprint import blueprint, page
+from runner_api.services import services
+from runner_core.queries import Row
+from runner_core.store import portal, reads
+
+PAGE = 50
+STATUSES = ("queued", "running", "completed", "failed", "cancelled")
+_PART = re.compile(r"[A-Za-z0-9._:-]{1,255}", re.ASCII)
+
+
+@blueprint.get("/")
+def jobs() -> Response:
+    """A page of jobs: of one status, or with a text in their id."""
+    wanted = request.args.get("q", "").strip()
+    status = request.args.get("status", "")
+    status = status if status in STATUSES else ""
+    older = bool(request.args.get("cursor"))
+    with services().db.transaction() as conn:
+        counts = portal.counts(conn)
+        if wanted:
+            found = portal.search(conn, wanted, PAGE) if _PART.fullmatch(wanted) else []
+        else:
+            found = reads.jobs(conn, status or None, cursor(), PAGE + 1)
+        progress = portal.progress(conn, [row["id"] for row in found[:PAGE]])
+    if len(found) == 1 and found[0]["id"] == wanted:
+        return redirect(url_for("portal.job", job_id=wanted), 303)
+    more = not wanted and len(found) > PAGE
+    return page(
+        "jobs.html",
+        rows=[_listed(row, progress[row["id"]]) for row in found[:PAGE] if row["id"] in progress],
+        counts=counts,
+        most=portal.COUNTED,
+        searched=portal.SEARCHED,
+        only=status,
+        wanted=wanted,
+        older=older,
+        next_cursor=next_cursor(found[PAGE - 1]) if more else None,
+    )
+
+
+def _listed(row: Row, progress: Row) -> dict[str, Any]:
+    models = dict.fromkeys(model for region in row["plan"].values() for model in region)
+    shown = {**row, **progress, "regions": list(row["plan"]), "models": list(models)}
+    shown["verdict"] = verdict(row["status"], progress["verdict"])
+    return shown
+
+
+def verdict(status: str, across: str) -> str:
+    """The one word for a job: its status, but `partial` where it completed in too few regions."""
+    return "partial" if status == "completed" and across == "partial" else status

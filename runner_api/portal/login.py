@@ -1,0 +1,38 @@
+"""Logging in and out."""
+
+from flask import redirect, request
+from werkzeug.wrappers import Response
+
+from runner_api import session
+from runner_api.portal.blueprint import blueprint, local_path, page, visitor
+from runner_api.services import services
+
+
+@blueprint.get("/login")
+def login() -> Response:
+    """The form; its answer goes back to `next`."""
+    return page("login.html", back=local_path(request.args.get("next")), wrong=False)
+
+
+@blueprint.post("/login")
+def log_in() -> Response:
+    """Begin a session, or say that no token is like that."""
+    settings = services().settings
+    back = local_path(request.form.get("next"))
+    begun = session.begin(settings, request.form.get("token", ""))
+    if begun is None:
+        return page("login.html", 401, back=back, wrong=True)
+    answer = redirect(back, 303)
+    session.remember(answer, begun, settings)
+    return answer
+
+
+@blueprint.post("/logout")
+def log_out() -> Response:
+    """End the session."""
+    found = visitor()
+    if found is not None:
+        session.check_form(found, request.form)
+    answer = redirect("/", 303)
+    session.forget(answer)
+    return answer

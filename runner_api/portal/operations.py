@@ -1,0 +1,54 @@
+"""Operations: what waits, who works on what, what is stuck, what was given up, how the last hour went."""
+
+from typing import Any
+
+from werkzeug.wrappers import Response
+
+from runner_api.portal import charts
+from runner_api.portal.blueprint import blueprint, page
+from runner_api.portal.grid import in_order
+from runner_api.services import services
+from runner_core.queries import Row
+from runner_core.store import portal, reads
+
+SHOWN = 50
+SILENT_SECONDS = 20  # four missed beats
+
+
+@blueprint.get("/operations")
+def operations() -> Response:
+    """Everything at a glance."""
+    service = services()
+    with service.db.transaction() as conn:
+        outbox, waiting, dead = reads.outbox_counts(conn), reads.outbox(conn, 5), reads.dead(conn, SHOWN)
+        open_runs = {row["region"]: row for row in reads.queues(conn)}
+        processes, held = reads.processes(conn), portal.held(conn, 200)
+        stuck = reads.stuck(conn, 3 * service.settings.lease_seconds, SHOWN)
+        minutes = portal.hour(conn)
+    return page(
+        "operations.html",
+        outbox=outbox,
+        waiting=waiting,
+        dead=dead,
+        queues=_queues(list(service.catalogue.regions), open_runs, processes),
+        workers=[_with_runs(row, held) for row in processes if row["kind"] != "cli"],
+        stuck=stuck,
+        throughput=charts.throughput(minutes),
+        latency=charts.latency(minutes),
+        ended={name: sum(row[name] for row in minutes) for name in ("completed", "failed")},
+        silent=SILENT_SECONDS,
+    )
+
+
+def _queues(regions: list[str], open_runs: dict[str, Row], processes: list[Row]) -> list[dict[str, Any]]:
+    idle = {"depth": 0, "running": 0, "oldest_seconds": None}
+    alive = [row["region"] for row in processes if row["kind"] == "worker" and row["seconds_since"] < SILENT_SECONDS]
+    names = in_order({*regions, *open_runs})
+    return [{"region": name, **idle, **open_runs.get(name, {}), "workers": alive.count(name)} for name in names]
+
+
+def _with_runs(process: Row, held: list[Row]) -> dict[str, Any]:
+    """A process with the region runs that it holds: a worker's name carries its region, host and process id."""
+    name = f"{(process['region'] or '').lower()}-{process['host'].replace(':', '-')}-{process['pid']}-"
+    runs = [row for row in held if process["kind"] == "worker" and (row["worker"] or "").startswith(name)]
+    return {**process, "runs": runs}

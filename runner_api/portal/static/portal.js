@@ -1,0 +1,61 @@
+"use strict";
+// Keeps #live fresh: the server renders, htmx swaps, this decides when. A refresh at most every 400 ms, never two at
+// once, and one more when something happened meanwhile.
+(() => {
+  const PAUSE = 400;
+  const EVENTS = [
+    "event", "message", "end", "submitted", "region_claimed", "region_released", "lease_expired", "region_staged",
+    "execution_recorded", "region_finished", "cancel_requested", "retry_requested", "job_running", "job_completed",
+    "job_failed", "job_cancelled",
+  ];
+  let busy = false, wanted = false, timer = 0, last = 0, ended = false;
+  const live = () => document.getElementById("live");
+  const say = (text) => {
+    const place = document.getElementById("liveness");
+    if (place && place.textContent !== text) place.textContent = text;
+  };
+  const typing = () => {
+    const at = document.activeElement;
+    return at && live() && live().contains(at) && /^(INPUT|TEXTAREA|SELECT)$/.test(at.tagName);
+  };
+
+  function refresh() {
+    wanted = true;
+    if (busy || timer) return;
+    timer = setTimeout(() => {
+      timer = 0;
+      if (!live() || document.hidden || typing()) return;
+      wanted = false;
+      busy = true;
+      htmx.trigger(live(), "refresh");
+    }, Math.max(0, last + PAUSE - Date.now()));
+  }
+
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.elt.id !== "live") return;
+    busy = false;
+    last = Date.now();
+    if (!event.detail.successful) say("· the server does not answer, trying again");
+    else if (!document.getElementById("stream")) say("· live");
+    if (wanted) refresh();
+  });
+  document.addEventListener("htmx:sseOpen", (event) => {
+    say("· live");
+    for (const name of EVENTS) event.detail.source.addEventListener(name, refresh);
+    event.detail.source.addEventListener("end", () => { ended = true; say(""); });
+    refresh(); // what happened while there was no stream
+  });
+  document.addEventListener("htmx:sseError", () => { if (!ended) say("· the stream broke off, connecting again"); });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && wanted) refresh(); });
+
+  // Answers make no event and ages grow: whatever is open is also looked at every few seconds.
+  let seconds = 0;
+  setInterval(() => {
+    const every = live() ? Number(live().dataset.every) : 0;
+    if (every && ++seconds % every === 0) refresh();
+  }, 1000);
+
+  document.addEventListener("change", (event) => {
+    if (event.target.matches(".choose select")) event.target.form.requestSubmit();
+  });
+})();

@@ -1,0 +1,49 @@
+"""Submitting: a form whose job is signed in the browser, or signed JSON pasted in."""
+
+from flask import redirect, request, url_for
+from werkzeug.wrappers import Response
+
+from runner_api.body import LIMIT
+from runner_api.portal.blueprint import blueprint, page
+from runner_api.portal.grid import in_order
+from runner_api.routes.submissions import accept
+from runner_api.services import services
+from runner_core.errors import Rejected
+from runner_core.jobspec import parse_json
+
+
+@blueprint.get("/submit")
+def submit() -> Response:
+    """Both ways."""
+    return _form()
+
+
+@blueprint.post("/submit")
+def paste() -> Response:
+    """Accept pasted JSON exactly as POST /api/v1/jobs would: its signature says who sent it."""
+    request.max_form_memory_size = 4 * LIMIT  # a form writes most of JSON's punctuation as three characters
+    pasted = request.form.get("job", "")
+    raw = pasted.encode("utf-8", "surrogatepass")
+    try:
+        if not raw.strip():
+            raise Rejected("malformed_json", "Paste a signed job first.")
+        if len(raw) > LIMIT:
+            raise Rejected("body_too_large", f"The job is larger than {LIMIT} bytes.")
+        accepted = accept(parse_json(raw), raw, None)
+    except Rejected as refusal:
+        return _form(422, pasted, refusal)
+    return redirect(url_for("portal.job", job_id=accepted.job_id, said="submitted"), 303)
+
+
+def _form(status: int = 200, pasted: str = "", refusal: Rejected | None = None) -> Response:
+    catalogue = services().catalogue
+    return page(
+        "submit.html",
+        status,
+        regions=[catalogue.regions[name] for name in in_order(catalogue.regions)],
+        models=catalogue.models,
+        default_model=catalogue.default_model,
+        questions=catalogue.questions,
+        pasted=pasted,
+        refusal=refusal,
+    )

@@ -1,0 +1,66 @@
+"""How times, durations and numbers are written on the pages."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+
+def since(moment: datetime | None) -> str:
+    """How long ago: `12 s`, `3 min`, `2 h`, `4 d`."""
+    return "" if moment is None else span((datetime.now(UTC) - moment).total_seconds())
+
+
+def span(seconds: float | None) -> str:
+    """A rough length of time in its largest unit."""
+    if seconds is None:
+        return ""
+    seconds = max(0.0, seconds)
+    for limit, unit, name in ((90, 1, "s"), (5400, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds / 86400:.0f} d"
+
+
+def duration(ms: float | None) -> str:
+    """A measured length of time: `340 ms`, `1.2 s`, `2 min 5 s`."""
+    if ms is None:
+        return ""
+    if ms < 1000:
+        return f"{ms:.0f} ms"
+    if ms < 60_000:
+        return f"{ms / 1000:.1f} s"
+    minutes, seconds = divmod(round(ms / 1000), 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def moment(time: datetime | None) -> str:
+    """A time in UTC to the second."""
+    return "" if time is None else time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def clock(time: datetime | None) -> str:
+    """The time of day in UTC to the millisecond."""
+    return "" if time is None else time.astimezone(UTC).strftime("%H:%M:%S.%f")[:-3]
+
+
+def count(number: int | None) -> str:
+    """A number with thousands set apart."""
+    return "" if number is None else f"{number:,}"
+
+
+def pretty(value: Any) -> str:
+    """JSON for readers."""
+    return json.dumps(value, ensure_ascii=False, indent=2, default=str)
+
+
+FILTERS = {
+    "since": since,
+    "span": span,
+    "duration": duration,
+    "moment": moment,
+    "clock": clock,
+    "count": count,
+    "pretty": pretty,
+}

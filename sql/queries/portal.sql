@@ -1,0 +1,67 @@
+-- name: portal.counts
+-- How many jobs there are of each status, counted up to `most`: a filter needs no exact million.
+SELECT s.status, (SELECT count(*) FROM (SELECT 1 FROM jobs j WHERE j.status = s.status LIMIT %(most)s) AS few) AS jobs
+  FROM unnest(ARRAY['queued', 'running', 'completed', 'failed', 'cancelled']) AS s (status);
+
+-- name: portal.search
+-- The job of that id, and others with the text in their id among the newest: bounded, whatever the collation.
+SELECT j.id, j.status, j.created_at, j.updated_at, j.plan FROM jobs j WHERE j.id = %(wanted)s
+UNION ALL
+(SELECT n.id, n.status, n.created_at, n.updated_at, n.plan
+   FROM (SELECT j.id, j.status, j.created_at, j.updated_at, j.plan FROM jobs j
+          ORDER BY j.created_at DESC, j.id DESC LIMIT %(newest)s) n
+  WHERE strpos(lower(n.id), lower(%(wanted)s)) > 0 AND n.id <> %(wanted)s
+  ORDER BY n.created_at DESC, n.id DESC LIMIT %(page)s);
+
+-- name: portal.progress
+-- The listed jobs' verdicts and progress, in units (one model in one region).
+SELECT x.jobspec_id AS job_id, x.status AS verdict, x.duration_ms, x.started_at, x.completed_at,
+       u.total, u.completed, u.failed, u.cancelled, u.running
+  FROM cross_region_executions x JOIN jobs j ON j.id = x.jobspec_id
+ CROSS JOIN LATERAL (
+       SELECT count(*) AS total, count(*) FILTER (WHERE e.status = 'completed') AS completed,
+              count(*) FILTER (WHERE e.status = 'failed') AS failed,
+              count(*) FILTER (WHERE e.status = 'cancelled') AS cancelled,
+              count(*) FILTER (WHERE e.id IS NULL AND r.lease_token IS NOT NULL) AS running
+         FROM jsonb_each(j.plan) AS p (region, models)
+        CROSS JOIN LATERAL jsonb_array_elements_text(p.models) AS m (model_id)
+         LEFT JOIN region_runs r ON r.job_id = j.id AND r.region = p.region
+         LEFT JOIN executions e ON e.job_id = j.id AND e.region = p.region AND e.model_id = m.model_id) u
+ WHERE x.jobspec_id = ANY (%(job_ids)s::text[]);
+
+-- name: portal.job
+-- What the job's page shows beyond what clients read.
+SELECT questions, runs, signature_form, public_key, request_id, traceparent, queued_until, timeout_seconds,
+       provider_timeout_seconds, cancelled_at,
+       (SELECT e.actor FROM job_events e WHERE e.job_id = jobs.id AND e.type = 'submitted' ORDER BY e.seq LIMIT 1) AS submitter
+  FROM jobs WHERE id = %(job_id)s;
+
+-- name: portal.regions
+-- Each planned region of a job with its run and its newest message: what it waits for can be read off them.
+SELECT o.region, o.status, o.attempt, o.worker, o.started_at, o.deadline, o.finished_at, o.last_error,
+       r.max_attempts, r.lease_expires_at, b.created_at AS staged_at, b.processed_at AS published_at, b.dead_at,
+       b.attempts AS publish_attempts, b.last_error AS publish_error, b.available_at
+  FROM region_outcomes o
+  LEFT JOIN region_runs r ON r.job_id = o.job_id AND r.region = o.region
+  LEFT JOIN LATERAL (SELECT x.created_at, x.processed_at, x.dead_at, x.attempts, x.last_error, x.available_at
+                       FROM outbox x WHERE x.job_id = o.job_id AND x.topic = 'beacon-' || lower(o.region)
+                      ORDER BY x.id DESC LIMIT 1) b ON true
+ WHERE o.job_id = %(job_id)s;
+
+-- name: portal.held
+-- The region runs that workers hold now, the oldest first.
+SELECT r.job_id, r.region, r.worker, r.attempt, r.started_at, r.deadline, r.lease_expires_at,
+       r.lease_expires_at < clock_timestamp() AS expired
+  FROM region_runs r WHERE r.lease_token IS NOT NULL ORDER BY r.started_at LIMIT %(page)s;
+
+-- name: portal.hour
+-- The last hour by the minute: units that ended, and how long they took. Minutes without any are there too.
+SELECT t.minute, count(e.id) FILTER (WHERE e.status = 'completed') AS completed,
+       count(e.id) FILTER (WHERE e.status = 'failed') AS failed,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY e.duration_ms) AS p50_ms,
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY e.duration_ms) AS p95_ms
+  FROM generate_series(date_trunc('minute', clock_timestamp()) - interval '59 minutes',
+                       date_trunc('minute', clock_timestamp()), interval '1 minute') AS t (minute)
+  LEFT JOIN (SELECT x.id, x.status, x.duration_ms, date_trunc('minute', x.created_at) AS minute FROM executions x
+              WHERE x.created_at >= date_trunc('minute', clock_timestamp()) - interval '59 minutes') e ON e.minute = t.minute
+ GROUP BY t.minute ORDER BY t.minute;
