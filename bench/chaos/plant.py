@@ -154,8 +154,9 @@ def slow_answers() -> list[dict[str, Any]]:
     return [{"fault": "none", "match": {"path": f"/{region}/"}, "delay": s} for region, s in ANSWER_SECONDS.items()]
 
 
-def write_regions(path: Path, provider_url: str, width: int = 64) -> Path:
+def write_regions(path: Path, provider_url: str, width: int = 64, key_env: str = "") -> Path:
     """A regions file in which one provider answers for every region, each at a path of its own."""
+    key = f'api_key_env = "{key_env}"\n' if key_env else ""
     models = ", ".join(f'"{model}" = "{model}"' for model in MODELS)
     parts = [f'default_model = "{MODELS[0]}"']
     for region in REGIONS:
@@ -163,7 +164,7 @@ def write_regions(path: Path, provider_url: str, width: int = 64) -> Path:
     for region in REGIONS:
         parts.append(
             f'[[providers]]\nid = "provider-{region.lower()}"\nregion = "{region}"\nkind = "openai"\n'
-            f'base_url = "{provider_url}/{region}/v1"\nmax_concurrency = {width}\nmodels = {{ {models} }}'
+            f'base_url = "{provider_url}/{region}/v1"\n{key}max_concurrency = {width}\nmodels = {{ {models} }}'
         )
     path.write_text("\n\n".join(parts) + "\n")
     return path
