@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench.chaos import books, report
 from bench.chaos.client import Client
+from bench.chaos.drills import drills, reclaimed
 from bench.chaos.faults import Fault, Scene, all_faults
 from bench.chaos.plant import running_plant
 from bench.chaos.storm import Injection, inject, measure, schedule, tell, wait_for_quiet
@@ -30,6 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5, help="how often each fault is caused [5]")
     parser.add_argument("--rate", type=float, default=3.0, metavar="N", help="jobs a second [3]")
     parser.add_argument("--only", action="append", metavar="FAULT", help="only this fault; repeat it for more")
+    parser.add_argument("--drills", action="store_true", help="lose a long queue too, as a long run always does")
     parser.add_argument("--page", type=Path, default=PAGE, help="where a long run writes its page [docs/faults.md]")
     arguments = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -55,6 +57,7 @@ def run(arguments: argparse.Namespace, home: Path) -> int:
         client.start(arguments.rate)
         try:
             injections = storm(scene, faults, rounds, arguments.seed, quick=arguments.quick)
+            drilled = drills(scene) if arguments.drills or not (arguments.quick or arguments.only) else []
             plant.heal()
             tell("healed; waiting for the clients' last answers and for quiet")
             client.finish()
@@ -65,6 +68,7 @@ def run(arguments: argparse.Namespace, home: Path) -> int:
         for injection in injections:
             if not injection.missed:
                 measure(scene, injection)
+        again = reclaimed(plant, injections)
         counted = books.count(plant, client.submissions)
         fenced = sorted(plant.fenced)
     for _, words in (*counted.lost, *counted.duplicated, *counted.wrong):
@@ -76,12 +80,14 @@ def run(arguments: argparse.Namespace, home: Path) -> int:
     tell(f"submissions without an answer: {counted.unanswered_clients}")
     text = report.table(faults, injections, counted, fenced)
     print(text)
+    points = report.points(drilled, again)
+    print(points)
     invalid = [] if arguments.quick or arguments.only else shortcomings(injections, faults, counted)
     if not (arguments.quick or arguments.only):
         how = f"Defaults (LEASE_SECONDS=15), {arguments.rate:g} jobs/s, {rounds} rounds, seed {arguments.seed}."
         how += " Two API workers, two publishers, two workers per region, each process under its own database role."
         command = f"python -m bench.chaos --seed {arguments.seed} --rounds {rounds}"
-        report.write_page(arguments.page, text, counted, how, command, time.monotonic() - began)
+        report.write_page(arguments.page, text, points, counted, how, command, time.monotonic() - began)
     for words in invalid:
         tell(f"INVALID {words}")
     if arguments.quick:

@@ -63,6 +63,7 @@ class Client:
         self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
         self._stopped = threading.Event()
+        self._paused = threading.Event()
         self._abandoned = threading.Event()
         self._senders = ThreadPoolExecutor(64, thread_name_prefix="client")
         self._thread: threading.Thread | None = None
@@ -74,7 +75,8 @@ class Client:
             due = time.monotonic()
             while not self._stopped.wait(max(0.0, due - time.monotonic())):
                 due += 1 / jobs_per_second
-                self.submit(1)
+                if not self._paused.is_set():
+                    self.submit(1)
 
         self._thread = threading.Thread(target=work, name="client", daemon=True)
         self._thread.start()
@@ -86,6 +88,17 @@ class Client:
                 submission = self._make(len(self.submissions) + 1)
                 self.submissions.append(submission)
             self._senders.submit(self._send, submission)
+
+    def pause(self) -> None:
+        """Submit nothing on one's own for a while; returns when what is on its way has its answer."""
+        self._paused.set()
+        over = time.time() + PATIENCE_SECONDS
+        while time.time() < over and any(s.accepted is None and not s.refusal for s in self.submissions):
+            time.sleep(0.05)
+
+    def resume(self) -> None:
+        """Submit again."""
+        self._paused.clear()
 
     def finish(self) -> None:
         """Submit nothing new and wait until every submission has its answer, or its client has lost patience."""

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bench.chaos.books import Books
+from bench.chaos.drills import Drill
 from bench.chaos.faults import Fault
 from bench.chaos.storm import Injection
 
@@ -44,6 +45,21 @@ def table(faults: Sequence[Fault], injections: Sequence[Injection], books: Books
     return "\n".join(f"| {line} |" for line in lines)
 
 
+def points(drilled: Sequence[Drill], again: Sequence[float]) -> str:
+    """What was measured to the point, a line each."""
+    lines = [
+        f"- {drill.told}, with {drill.queued} regions queued: noticed after {drill.noticed:.1f} s, the last one staged "
+        f"again after {drill.staged:.1f} s."
+        for drill in drilled
+    ]
+    if again:
+        lines.append(
+            f"- worker: SIGKILL: each of the {len(again)} regions that it held was claimed again after "
+            f"{min(again):.1f} to {max(again):.1f} s."
+        )
+    return "\n".join(lines)
+
+
 def summary(seed: int, injections: Sequence[Injection], books: Books, fenced: int) -> str:
     """The one line of JSON."""
     caused = Counter(injection.fault.name for injection in injections if not injection.missed)
@@ -61,7 +77,7 @@ def summary(seed: int, injections: Sequence[Injection], books: Books, fenced: in
     )
 
 
-def write_page(path: Path, text: str, books: Books, settings: str, command: str, seconds: float) -> None:
+def write_page(path: Path, text: str, recovery: str, books: Books, settings: str, command: str, seconds: float) -> None:
     """Write the page. Nothing in it is written by hand."""
     failures = ", ".join(f"{code} {n}" for code, n in sorted(books.failures.items())) or "none"
     statuses = ", ".join(f"{status} {n}" for status, n in sorted(books.statuses.items()))
@@ -83,6 +99,7 @@ def write_page(path: Path, text: str, books: Books, settings: str, command: str,
             failures=failures,
             verified="exit 0" if books.verified else "FAILED",
             table=text,
+            points=recovery,
         )
     )
 
@@ -138,6 +155,8 @@ The books are **{verdict}**: {accepted} jobs accepted (the client's list of 202s
 
 {table}
 
+{points}
+
 ## How to read it
 
 Dispatch is at least once; at most one result is accepted for a (job, region, model); provider calls may repeat and are
@@ -153,6 +172,8 @@ counted.
   providers' own time, 0.4 to 1.0 s an answer: the row "nothing happens" shows what the same measurement gives
   without a fault. A fault in which provider calls fail in a row opens that provider's breaker for 30 s, which is then
   the recovery: the provider is left alone on purpose.
+- A message that Redis handed out on a connection that broke at that moment is in nobody's hands. The sweeper finds
+  such a region within three leases (45 s); it is why a cut connection to Redis is sometimes felt for longer.
 - A repeated call or a fenced write is counted for the fault that was caused last before it.
 
 An accepted job whose provider stayed away for all tries ends as `failed` or `partial`: that is a result, not a loss.

@@ -1,0 +1,115 @@
+"""How fast recovery is, to the point: a long queue lost and staged again, a dead worker's regions claimed again."""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import redis
+
+from bench.chaos.client import REGIONS
+from bench.chaos.faults import Scene
+from bench.chaos.plant import Plant, set_rules, slow_answers
+from bench.chaos.storm import Injection
+
+LEAST_QUEUED = 1000
+AT_ONCE = 50  # jobs submitted between two looks at the queue
+PATIENCE_SECONDS = 120.0
+LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Drill:
+    """`noticed` and `staged`: seconds from the blow to the first and to the last region staged again."""
+
+    told: str
+    queued: int
+    noticed: float
+    staged: float
+
+
+def drills(scene: Scene) -> list[Drill]:
+    """Let a queue grow while the provider hangs, and lose it, twice. At the end the provider answers again."""
+    plant = scene.plant
+    old = plant.home / "older-aof"
+    shutil.copytree(plant.valkey.appended, old)
+
+    def restart() -> None:
+        plant.valkey.kill()
+        plant.valkey.start(old)
+
+    set_rules(plant.provider_url, [{"fault": "hang"}])
+    try:
+        _until(lambda: _filled(scene), "the queue is long")
+        scene.client.pause()
+        return [
+            _lose(scene, "Redis: FLUSHALL", plant.flush),
+            _lose(scene, "Redis: killed, started again from an older AOF", restart),
+        ]
+    finally:
+        set_rules(plant.provider_url, slow_answers())
+        plant.release_answers()
+        scene.client.resume()
+
+
+def reclaimed(plant: Plant, injections: Sequence[Injection]) -> list[float]:
+    """Seconds from each SIGKILL of a worker to the next claim of each region that it held."""
+    return [
+        row["at"] - injection.moment
+        for injection in injections
+        if injection.fault.name == "worker_killed" and injection.recovered
+        for row in plant.ask(RECLAIMED, injection.moment, injection.recovered)
+    ]
+
+
+def _filled(scene: Scene) -> bool:
+    if _depth(scene.plant) >= LEAST_QUEUED:
+        return True
+    scene.client.submit(AT_ONCE)
+    return False
+
+
+def _lose(scene: Scene, told: str, blow: Callable[[], None]) -> Drill:
+    """Measure from the blow until the queue is as long as it was. The times are the database's."""
+    plant = scene.plant
+    queued = _depth(plant)
+    scene.strike()
+    blow()
+    _until(lambda: plant.ask(STAGED, scene.struck)[0]["regions"] >= queued, f"all is staged again after {told}")
+    row = plant.ask(STAGED, scene.struck)[0]
+    _until(lambda: _depth(plant) >= queued, f"all is queued again after {told}")
+    return Drill(told, queued, row["first"] - scene.struck, row["last"] - scene.struck)
+
+
+def _depth(plant: Plant) -> int:
+    """How many messages wait in all queues; it has to stand still to be counted."""
+    with redis.Redis.from_url(plant.valkey.url) as client:
+        while True:
+            looks = []
+            for _ in range(2):
+                looks.append(sum(int(client.llen(f"rq:queue:beacon-{region.lower()}")) for region in REGIONS))
+                time.sleep(LOOK_SECONDS)
+            if looks[0] == looks[1]:
+                return looks[0]
+
+
+def _until(look: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not look():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {PATIENCE_SECONDS:.0f} s: {what}")
+        time.sleep(LOOK_SECONDS)
+
+
+STAGED = """
+SELECT count(DISTINCT (job_id, region)) AS regions,
+       extract(epoch FROM min(at))::double precision AS first, extract(epoch FROM max(at))::double precision AS last
+  FROM job_events
+ WHERE type = 'region_staged' AND detail ->> 'reason' = 'message_lost' AND at > to_timestamp(%s)"""
+RECLAIMED = """
+SELECT extract(epoch FROM c.at)::double precision AS at
+  FROM job_events e
+ CROSS JOIN LATERAL (SELECT n.at FROM job_events n
+                      WHERE n.job_id = e.job_id AND n.region = e.region AND n.type = 'region_claimed' AND n.seq > e.seq
+                      ORDER BY n.seq LIMIT 1) c
+ WHERE e.type = 'lease_expired' AND e.at BETWEEN to_timestamp(%s) AND to_timestamp(%s)"""
