@@ -53,7 +53,7 @@ class Doorbell:
                 with psycopg.connect(
                     self._url, autocommit=True, application_name="beacon-publisher-listen", connect_timeout=10
                 ) as conn:
-                    run(conn, "outbox.listen")
+                    run(conn, "bell.listen_outbox")
                     self._rung.set()  # what was committed before we listened
                     while not self._stopped.is_set():
                         for _ in conn.notifies(timeout=LOOK_SECONDS, stop_after=1):

@@ -122,6 +122,7 @@ def take_back(db: Database) -> int:
     LEASES_EXPIRED.inc(len(cleared))
     REGIONS_STAGED.labels("lease_expired").inc(len(lost))
     ended.report()
+    db.bell.ring(job_ids)
     return len(cleared)
 
 
@@ -153,6 +154,7 @@ def check_page(
         REGIONS_STAGED.labels("message_lost").inc(len(lost))
         log.warning("staged %d regions whose message was lost", len(lost))
     ended.report()
+    db.bell.ring({job_id for job_id, _ in doomed}.union(row[0] for row in lost))
     return job_ids[-1], len(lost) + len(doomed)
 
 

@@ -5,11 +5,11 @@ from werkzeug.routing import BaseConverter
 
 from runner_api import health, metrics, problems, requests
 from runner_api.auth import check_reader
-from runner_api.notifier import Notifier
 from runner_api.portal.install import install as install_portal
 from runner_api.routes import actions, admin, executions, jobs, submissions
 from runner_api.routes import catalogue as catalogue_routes
 from runner_api.services import Services
+from runner_api.watch import Watchers
 from runner_core.db import Database
 from runner_core.regions import Catalogue
 from runner_core.settings import Settings
@@ -27,7 +27,7 @@ def create_app(
     db: Database,
     catalogue: Catalogue,
     trust: TrustList | None,
-    notifier: Notifier | None = None,
+    watchers: Watchers | None = None,
 ) -> Flask:
     """The application on an open database. `trust` None: every key may submit.
 
@@ -35,7 +35,7 @@ def create_app(
     """
     app = Flask("runner_api", static_folder=None)
     app.url_map.converters["default"] = Name
-    Services(settings, db, catalogue, trust, notifier or Notifier(db)).install(app)
+    Services(settings, db, catalogue, trust, watchers or Watchers(db)).install(app)
     requests.install(app)
     problems.install(app)
     api = Blueprint("api", __name__, url_prefix="/api/v1")

@@ -18,8 +18,16 @@ _ID = re.compile(r"[A-Za-z0-9._:-]{1,255}", re.ASCII)
 def number(name: str, default: int, low: int, high: int) -> int:
     """The query parameter `name`. Raises SpecError outside low..high."""
     text = request.args.get(name)
-    if text is None:
-        return default
+    return default if text is None else _whole(name, text, low, high)
+
+
+def header(name: str, default: int, low: int, high: int) -> int:
+    """The same for a header."""
+    text = request.headers.get(name)
+    return _whole(name, text, low, high) if text else default
+
+
+def _whole(name: str, text: str, low: int, high: int) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", text) or not low <= int(text) <= high:
         raise SpecError(detail=f"{name} must be a number from {low} to {high}.")
     return int(text)

@@ -45,6 +45,7 @@ STATUSES = {
     "database_unavailable": 503,
     "not_ready": 503,
     "pool_timeout": 503,
+    "too_many_streams": 503,
 }
 HEADERS = {
     "unauthorized": {"WWW-Authenticate": "Bearer"},
@@ -52,6 +53,7 @@ HEADERS = {
     "database_unavailable": {"Retry-After": "2"},
     "not_ready": {"Retry-After": "2"},
     "pool_timeout": {"Retry-After": "1"},
+    "too_many_streams": {"Retry-After": "2"},
 }
 # Beside the passing ones: a statement or a lock over its time limit, a server that is out of something or a standby,
 # a schema that is not there yet. The request was not at fault, and a later one may succeed.

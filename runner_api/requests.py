@@ -2,6 +2,7 @@
 
 import logging
 import re
+import socket
 import time
 import uuid
 from urllib.parse import quote
@@ -36,6 +37,12 @@ def traceparent() -> str:
     """The client's trace context (W3C Trace Context, version 00), empty when it sent none or a malformed one."""
     text = request.headers.get("traceparent", "").strip()
     return text if _TRACEPARENT.fullmatch(text) else ""
+
+
+def connection() -> socket.socket | None:
+    """The client's connection, where the server tells: to see that a waiting client has gone."""
+    found = request.environ.get("gunicorn.socket")
+    return found if isinstance(found, socket.socket) else None
 
 
 def _begin() -> Response | None:

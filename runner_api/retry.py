@@ -41,7 +41,9 @@ def retry_job(db: Database, job_id: str, wanted: Wanted, who: Actor, action_id: 
         if done:
             return Retried([(unit["region"], unit["model_id"]) for unit in done["detail"]["units"]])
         _check(job, wanted)
-        return Retried(reopen(conn, db, job, wanted, who, action_id, "retry"))
+        units = reopen(conn, db, job, wanted, who, action_id, "retry")
+    db.bell.ring([job_id], outbox=True)
+    return Retried(units)
 
 
 def reopen(

@@ -6,14 +6,16 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # it ships no types
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
 from runner_api.app import create_app
-from runner_api.notifier import Notifier
+from runner_api.watch import Watchers
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
 from runner_core.presence import Presence, wait_until_ready
@@ -102,7 +104,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # it ships no types
         options = {
             "bind": configuration.bind,
             "workers": configuration.workers,
-            "worker_class": "gthread",
+            "worker_class": "runner_api.server.Worker",
             "threads": configuration.threads,
             "keepalive": KEEPALIVE_SECONDS,
             "graceful_timeout": max(1, int(configuration.settings.stop_grace_seconds)),
@@ -118,16 +120,38 @@ class Server(BaseApplication):  # type: ignore[misc]  # it ships no types
         """Called by gunicorn in each worker, after the fork: here connections and threads may begin."""
         settings, catalogue = self.configuration.settings, self.configuration.catalogue
         db = Database(settings, "api").open()
-        notifier = Notifier(db)
+        watchers = Watchers(db)
         presence = Presence(db, "api", concurrency=self.configuration.threads, regions_sha=catalogue.sha256)
         presence.start()
-        self.opened = [notifier, presence, db]
-        return create_app(settings, db, catalogue, self.configuration.trust, notifier)
+        self.opened = [watchers, presence, db]
+        return create_app(settings, db, catalogue, self.configuration.trust, watchers)
+
+    def let_go(self) -> None:
+        """Called when a worker is told to end: clients that wait are answered now, not within the grace."""
+        for part in self.opened:
+            if isinstance(part, Watchers):
+                part.stop()
 
     def close(self) -> None:
         """Called by gunicorn at a worker's end."""
         for part in self.opened:
             part.close() if isinstance(part, Database) else part.stop()
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]  # it ships no types
+    """gunicorn's gthread, which lets waiting clients go at its first knowledge of the end."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called on SIGTERM."""
+        self.app.let_go()
+        super().handle_exit(sig, frame)
+
+    def is_parent_alive(self) -> bool:
+        """Called every second: the server may have been killed."""
+        alive = bool(super().is_parent_alive())
+        if not alive:
+            self.app.let_go()
+        return alive
 
 
 class ServerLog(Logger):  # type: ignore[misc]

@@ -5,7 +5,7 @@ from typing import cast
 
 from flask import Flask, current_app
 
-from runner_api.notifier import Notifier
+from runner_api.watch import Watchers
 from runner_core.db import Database
 from runner_core.regions import Catalogue
 from runner_core.settings import Settings
@@ -22,7 +22,7 @@ class Services:
     db: Database
     catalogue: Catalogue
     trust: TrustList | None
-    notifier: Notifier
+    watchers: Watchers
 
     def install(self, app: Flask) -> None:
         """Make these the services of `app`."""

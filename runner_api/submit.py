@@ -69,6 +69,7 @@ def submit_job(db: Database, job: Submission, sender: Sender) -> Accepted:
             break
         else:
             JOBS_ENQUEUED.inc()
+            db.bell.ring(outbox=True)
             return Accepted(
                 job.job_id,
                 inserted["cross_region_execution_id"],

@@ -13,6 +13,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, stop_after_delay
 from tenacity.wait import wait_random_exponential
 
+from runner_core.bell import Bell
 from runner_core.observer import Journal, ObservedConnection, ObservedCursor
 from runner_core.queries import run
 from runner_core.settings import Settings
@@ -42,6 +43,7 @@ class Database:
 
     def __init__(self, settings: Settings, kind: str, *, size: int | None = None) -> None:
         self.settings = settings
+        self.bell = Bell(self)  # rung by the verbs, after their commits
         self._watchdog = Watchdog()
         self._limit_seconds = settings.db_write_timeout_ms / 1000 + 1
         most = size or settings.db_pool_max
@@ -70,7 +72,8 @@ class Database:
         return self
 
     def close(self) -> None:
-        """Close every connection."""
+        """Pass on what was rung, then close every connection."""
+        self.bell.stop()
         self.pool.close()
 
     @contextmanager

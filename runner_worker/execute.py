@@ -9,11 +9,11 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -400,10 +400,10 @@ class RegionRunner:
         self._inbox.put(None)
         for run in self._held():
             run.cancelled.set()
-        self._callers.shutdown(wait=False, cancel_futures=True)
-        for thread in self._threads:
+        for thread in self._threads:  # first: the one that writes may be about to hand a call to the callers
             if thread is not threading.current_thread():
                 thread.join(5)
+        self._callers.shutdown(wait=False, cancel_futures=True)
 
     def _release(self, runs: list[Run], outcome: str) -> None:
         runs = [run for run in runs if self._is_held(run)]
@@ -457,20 +457,27 @@ class RegionRunner:
             self._release(self._held(), "error")
 
 
-@retried
 def claim(db: Database, wanted: list[tuple[str, str]], worker: str) -> tuple[list[Row], list[Row]]:
     """Transaction C1: lease what is claimable; returns the claimed runs and what earlier attempts stored for them."""
+    return _claim(db, {region: uuid4() for region in wanted}, worker)
+
+
+@retried
+def _claim(db: Database, tokens: Mapping[tuple[str, str], UUID], worker: str) -> tuple[list[Row], list[Row]]:
     settings = db.settings
     with db.transaction() as conn:
         claimed = region_runs.claim(
             conn,
-            wanted,
+            tokens,
+            tokens=tokens,
             worker=worker,
             lease_seconds=settings.lease_seconds,
             max_attempts=settings.region_max_attempts,
         )
         again = [(row["job_id"], row["region"]) for row in claimed if row["attempt"] > 1]
-        return claimed, region_runs.stored(conn, again) if again else []
+        stored = region_runs.stored(conn, again) if again else []
+    db.bell.ring(row["job_id"] for row in claimed)
+    return claimed, stored
 
 
 @retried

@@ -176,6 +176,7 @@ def _write(
     if ending.regions:
         failpoint("worker.committed")
     ending.report()
+    db.bell.ring({f.job_id for f in finished}.union(job_ids))
     return Written({token for _, _, token in held} - ours, calls, ending)
 
 
@@ -188,8 +189,7 @@ def release(db: Database, runs: list[Run]) -> None:
         released = region_runs.release(conn, [r.held for r in ordered], [not r.begun for r in ordered])
         if released:
             outbox.stage(conn, [(r["job_id"], r["region"], "released") for r in released])
-    with db.transaction() as conn:
-        run(conn, "outbox.notify")
+    db.bell.ring((r.job_id for r in runs), outbox=True)
 
 
 def _started(call: Call) -> Started:

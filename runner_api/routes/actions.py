@@ -46,7 +46,6 @@ def retry(job_id: str) -> Response:
         _text(body, "question_id"),
     )
     done = retry_job(service.db, job_id, wanted, who, uuid.uuid4().hex)
-    service.notifier.ring()
     units = [{"region": region, "model_id": model_id} for region, model_id in done.units]
     return reply({"ok": True, "job_id": job_id, "status": "running", "retried": units}, 202)
 

@@ -82,7 +82,6 @@ def republish_message(row_id: int) -> Response:
     """Send one message again; a region that ended with it is reopened as a retry."""
     service = services()
     job_id, regions = republish_row(service.db, row_id, admin(), uuid.uuid4().hex)
-    service.notifier.ring()
     return reply({"ok": True, "job_id": job_id, "regions": regions}, 202)
 
 
@@ -91,5 +90,4 @@ def republish(job_id: str) -> Response:
     """Send every region of a job that nobody runs again."""
     service = services()
     regions = republish_job(service.db, job_id, admin(), uuid.uuid4().hex)
-    service.notifier.ring()
     return reply({"ok": True, "job_id": job_id, "regions": regions}, 202)

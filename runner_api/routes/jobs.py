@@ -1,11 +1,14 @@
 """Jobs as they stand, their results, their timeline."""
 
 import json
+import time
 from typing import Any
 
 from flask import Blueprint, Response, request
 
-from runner_api.paging import cursor, next_cursor, number, page
+from runner_api import stream
+from runner_api.paging import cursor, header, next_cursor, number, page
+from runner_api.requests import connection
 from runner_api.rows import result
 from runner_api.services import services
 from runner_api.wire import reply
@@ -14,6 +17,8 @@ from runner_core.queries import Row
 from runner_core.store import reads
 
 blueprint = Blueprint("jobs", __name__)
+LONGEST_WAIT = 60  # seconds
+EVENT_STREAM = "text/event-stream"
 STATUSES = ("queued", "running", "completed", "failed", "cancelled")
 
 
@@ -32,8 +37,27 @@ def list_jobs() -> Response:
 
 @blueprint.get("/jobs/<job_id>")
 def get_job(job_id: str) -> Response:
-    """One job; 304 when the client has this version of it."""
+    """One job; 304 when the client has this version of it, after `wait` seconds if it still has it then."""
+    wait = number("wait", 0, 0, LONGEST_WAIT)
+    if wait and not request.if_none_match and "after" not in request.args:
+        raise SpecError(detail="wait needs If-None-Match or after: the version that you have.")
+    answer = _answer(job_id)
+    if answer.status_code != 304 or not wait:
+        return answer
+    until = time.monotonic() + wait
+    with services().watchers.watch(job_id, connection()) as watcher:
+        while True:
+            watcher.clear()
+            answer = _answer(job_id)
+            left = until - time.monotonic()
+            if answer.status_code != 304 or left <= 0 or watcher.over:
+                return answer
+            watcher.wait(left)
+
+
+def _answer(job_id: str) -> Response:
     with_executions = request.args.get("include") == "executions"
+    after = number("after", -1, 0, 2**31 - 1)
     with services().db.transaction() as conn:
         job = reads.job(conn, job_id)
         rows = reads.job_rows(conn, job_id) if job and with_executions else []
@@ -41,7 +65,7 @@ def get_job(job_id: str) -> Response:
         raise _unknown()
     # The version tells states apart, an answer does not change it: with the rows the number of answers does.
     tag = f"{job['version']}.{job['calls_done']}" if with_executions else str(job["version"])
-    if request.if_none_match.contains_weak(tag):
+    if request.if_none_match.contains_weak(tag) or after == job["version"]:
         answer = Response(status=304)
     else:
         shown = _shown(job)
@@ -64,14 +88,28 @@ def get_rows(job_id: str) -> Response:
 
 @blueprint.get("/jobs/<job_id>/events")
 def get_events(job_id: str) -> Response:
-    """What happened to the job, in order."""
+    """What happened to the job, in order; as a stream for a client that accepts text/event-stream."""
     after, limit = number("after", 0, 0, 2**31 - 1), number("limit", 1000, 1, 10_000)
+    if request.accept_mimetypes.best_match(("application/json", EVENT_STREAM)) == EVENT_STREAM:
+        return _stream(job_id, header("Last-Event-ID", after, 0, 2**31 - 1))
     with services().db.transaction() as conn:
         job = reads.version(conn, job_id)
         events = reads.events(conn, job_id, after, limit)
     if job is None:
         raise _unknown()
     return reply({"job_id": job_id, "status": job["status"], "version": job["version"], "events": events})
+
+
+def _stream(job_id: str, after: int) -> Response:
+    service = services()
+    job, _ = stream.read(service.db, job_id, after)
+    if job is None:
+        raise _unknown()
+    watcher = service.watchers.watch(job_id, connection())
+    answer = Response(stream.stream(service.db, watcher, after), content_type=EVENT_STREAM)
+    answer.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
+    answer.call_on_close(watcher.close)
+    return answer
 
 
 def _unknown() -> NotFound:

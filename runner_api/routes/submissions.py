@@ -94,10 +94,7 @@ def accept(spec: dict[str, Any], raw: bytes, wrapping: dict[str, Any] | None) ->
             raise
     if invalid or job is None:
         raise invalid or Rejected()
-    accepted = submit_job(service.db, job, Sender(actor, key, request_id(), traceparent()))
-    if not accepted.replayed:
-        service.notifier.ring()
-    return accepted
+    return submit_job(service.db, job, Sender(actor, key, request_id(), traceparent()))
 
 
 def _answer(accepted: Accepted, shown: dict[str, Any]) -> Response:

@@ -1,5 +1,6 @@
 """What clients and operators read. Nothing here writes; each function is one statement."""
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,11 @@ def job(conn: Connection[Any], job_id: str) -> Row | None:
 def version(conn: Connection[Any], job_id: str) -> Row | None:
     """id, status and version of a job."""
     return row(conn, "reads.version", job_id=job_id)
+
+
+def watched(conn: Connection[Any], job_ids: Iterable[str]) -> list[Row]:
+    """id, status, version and calls_done of each job that there is."""
+    return rows(conn, "reads.watched", job_ids=list(job_ids))
 
 
 def jobs(conn: Connection[Any], status: str | None, before: tuple[str, str], page: int) -> list[Row]:

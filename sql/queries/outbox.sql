@@ -58,14 +58,6 @@ UPDATE outbox SET processed_at = clock_timestamp(), last_error = 'job cancelled'
  WHERE id IN (SELECT id FROM outbox WHERE job_id = %(job_id)s AND processed_at IS NULL AND dead_at IS NULL
                ORDER BY id FOR UPDATE SKIP LOCKED);
 
--- name: outbox.notify
--- Wakes the publishers. Never inside transaction A: it takes a lock that serialises commits.
-SELECT pg_notify('beacon_outbox', '');
-
--- name: outbox.listen
--- One listener a process; a pooler in transaction mode can't carry it, and then polling does.
-LISTEN beacon_outbox;
-
 -- name: outbox.settle
 -- Undeliverable messages whose regions were sent again, or need not be sent: nobody has to look at them any more.
 UPDATE outbox SET processed_at = clock_timestamp()

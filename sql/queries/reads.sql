@@ -124,8 +124,14 @@ SELECT seq, type, region, model_id, actor, detail, at FROM job_events
  WHERE job_id = %(job_id)s AND seq > %(after)s ORDER BY seq LIMIT %(page)s;
 
 -- name: reads.version
--- What a stream or a waiting reader looks at; no row for an unknown job.
+-- Whether there is such a job, and how it stands.
 SELECT id, status, version FROM jobs WHERE id = %(job_id)s;
+
+-- name: reads.watched
+-- What streams and waiting readers look at, for one job or for all that are watched. An answer moves no version.
+SELECT j.id, j.status, j.version,
+       (SELECT count(*) FROM answers a WHERE a.job_id = j.id AND a.status IN ('ok', 'failed')) AS calls_done
+  FROM jobs j WHERE j.id = ANY (%(job_ids)s::text[]);
 
 -- name: reads.processes
 -- Every process that has been seen lately, and how long ago.

@@ -2,11 +2,7 @@
 
 import http.client
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,39 +14,9 @@ from runner_cli.child import free_port
 from runner_core import __version__
 from runner_core.migrate import latest
 from tests.integration.api_client import Api
+from tests.integration.server import Server
 
-Start = Callable[..., "Server"]
-
-
-class Server:
-    """`python -m runner_api` with an Api's environment."""
-
-    def __init__(self, env: dict[str, str], folder: Path) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.log = folder / f"api-{self.port}.log"
-        own = {"PATH": os.environ["PATH"], "PORT": str(self.port), "STOP_GRACE_SECONDS": "5", **env}
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen([sys.executable, "-m", "runner_api"], env=own, stdout=log, stderr=log)
-
-    def wait(self) -> "Server":
-        """Return when it answers."""
-        while True:
-            try:
-                httpx2.get(f"{self.url}/health/live", timeout=10)
-                return self
-            except httpx2.ConnectError:
-                assert self.process.poll() is None, self.log.read_text()
-
-    def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(sign)
-        return self.process.wait(20)
-
-    def metric(self, name: str) -> float:
-        """The sum of every series of a metric."""
-        text = httpx2.get(f"{self.url}/metrics").text
-        return sum(float(v) for v in re.findall(rf"^{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE))
+Start = Callable[..., Server]
 
 
 @pytest.fixture
@@ -64,9 +30,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     yield begin
     for server in started:
-        if server.process.poll() is None:
-            server.process.kill()
-            server.process.wait()
+        server.kill()
 
 
 def test_health_names_what_is_missing(api: Api) -> None:

@@ -18,8 +18,8 @@ from tests.schema import SCHEMA, dump
 
 Conn = psycopg.Connection[Any]
 
-# EXPLAIN takes no utility statement: one is LISTEN, one creates a table.
-NOT_EXPLAINED = {"outbox.listen", "migrations.create"}
+# EXPLAIN takes no utility statement: two are LISTEN, one creates a table.
+NOT_EXPLAINED = {"bell.listen_outbox", "bell.listen_jobs", "migrations.create"}
 
 WRITES = {
     *("answers.start", "answers.finish", "executions.record"),
