@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response
 
 from runner_api.paging import cursor, next_cursor
 from runner_api.portal.blueprint import blueprint, page
+from runner_api.portal.grid import in_order
 from runner_api.services import services
 from runner_core.queries import Row
 from runner_core.store import portal, reads
@@ -49,7 +50,7 @@ def jobs() -> Response:
 
 def _listed(row: Row, progress: Row) -> dict[str, Any]:
     models = dict.fromkeys(model for region in row["plan"].values() for model in region)
-    shown = {**row, **progress, "regions": list(row["plan"]), "models": list(models)}
+    shown = {**row, **progress, "regions": in_order(row["plan"]), "models": list(models)}
     shown["verdict"] = verdict(row["status"], progress["verdict"])
     return shown
 

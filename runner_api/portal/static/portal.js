@@ -31,13 +31,19 @@
     }, Math.max(0, last + PAUSE - Date.now()));
   }
 
+  // The only requests that htmx makes here; its event names an ancestor, because #live itself has been replaced.
   document.addEventListener("htmx:afterRequest", (event) => {
-    if (event.detail.elt.id !== "live") return;
     busy = false;
     last = Date.now();
     if (!event.detail.successful) say("· the server does not answer, trying again");
     else if (!document.getElementById("stream")) say("· live");
     if (wanted) refresh();
+  });
+  let scrolled = 0; // what an operator reads in the timeline stays where it was
+  document.addEventListener("htmx:beforeSwap", () => { scrolled = document.querySelector(".timeline")?.scrollTop ?? 0; });
+  document.addEventListener("htmx:afterSwap", () => {
+    const timeline = document.querySelector(".timeline");
+    if (timeline && scrolled) timeline.scrollTop = scrolled;
   });
   document.addEventListener("htmx:sseOpen", (event) => {
     say("· live");

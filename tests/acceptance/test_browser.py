@@ -1,0 +1,270 @@
+"""The portal in a real browser, over the Procfile's processes. Screenshots of every page are kept in artefacts/."""
+
+import json
+import re
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from runner_core.signing import PrivateKey, sign
+from tests.integration.api_client import unsigned
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+    from runner_cli.local import Local
+
+pytestmark = [pytest.mark.needs("chromium"), pytest.mark.timeout(240)]
+KEPT = Path(__file__).parents[2] / "artefacts"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+LOOKS: dict[str, dict[str, Any]] = {
+    "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}},
+    "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 900}},
+    "phone": {"color_scheme": "light", "viewport": {"width": 390, "height": 844}, "device_scale_factor": 2},
+}
+HEAD = """\
+default_model = "steady"
+[questions]
+math_basic = "What is 2+2?"
+identity_basic = "Who are you?"
+greatest_invention = "What is the most important invention in history?"
+"""
+# By model: what its provider does in each region.
+MODELS: dict[str, dict[str, str]] = {
+    "steady": {"US": "", "EU": "", "ASIA": ""},
+    "refuser": {"US": "", "EU": "", "ASIA": 'refuse = ["greatest_invention"]'},
+    "half": {"US": "", "EU": "", "ASIA": 'fail = "http_403"'},
+    "broken": {"US": 'fail = "http_403"', "EU": 'fail = "http_404"', "ASIA": 'fail = "http_403"'},
+    "slow": {"US": "delay_seconds = 1.5", "EU": "delay_seconds = 3", "ASIA": "delay_seconds = 4"},
+    "endless": {"US": "delay_seconds = 0.2", "EU": "hang = true", "ASIA": "hang = true"},
+}
+
+
+def regions_file(folder: Path) -> Path:
+    parts = [HEAD]
+    for region in ("US", "EU", "ASIA"):
+        parts.append(f'[regions.{region}]\nsystem_prompt = "You answer readers in {region}, briefly."\n')
+        for model, options in MODELS.items():
+            provider = f'id = "{model}-{region.lower()}"\nregion = "{region}"\nkind = "sandbox"\nmax_concurrency = 2'
+            table = f'models = {{ {model} = "simulated" }}\noptions = {{ {options[region]} }}'
+            parts.append(f"[[providers]]\n{provider}\n{table}\n")
+    path = folder / "regions.toml"
+    path.write_text("\n".join(parts))
+    path.chmod(0o644)
+    return path
+
+
+@pytest.fixture
+def local(stack: Callable[..., "Local"], home: Path) -> "Local":
+    return stack(env={"REGIONS_FILE": str(regions_file(home))})
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@contextmanager
+def looking(browser: "Browser", local: "Local", **options: Any) -> Iterator["Page"]:
+    """A page in a context of its own; afterwards its console must have been quiet."""
+    context: BrowserContext = browser.new_context(base_url=local.api_url, **{**LOOKS["light"], **options})
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    try:
+        yield page
+    finally:
+        context.close()
+    # The browser itself reports a refused request; the tests that are refused look at what the page says.
+    assert [line for line in said if "responded with a status of 4" not in line] == []
+
+
+def submit(local: "Local", models: list[str], questions: list[str] | None = None, **constraints: Any) -> str:
+    spec = unsigned(
+        models=models,
+        questions=questions or ["math_basic", "identity_basic", "greatest_invention"],
+        constraints={"regions": ["US", "EU", "ASIA"], "min_regions": 1, **constraints},
+    )
+    signed = sign(spec, PrivateKey.load(local.signing_key))
+    call(local, "/api/v1/jobs", signed)
+    return str(spec["id"])
+
+
+def call(local: "Local", path: str, body: dict[str, Any] | None = None) -> Any:
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {local.admin_token}"}
+    data = None if body is None else json.dumps(body).encode()
+    asked = urllib.request.Request(local.api_url + path, data, headers)  # noqa: S310 - our own server
+    with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310
+        return json.load(answer)
+
+
+def log_in(page: "Page", token: str) -> None:
+    page.goto("/login")
+    page.get_by_label("Token").fill(token)
+    page.get_by_role("button", name="Log in").click()
+
+
+def until_ended(page: "Page", verdict: str) -> None:
+    """Wait, without a reload, until the open job page says so."""
+    page.wait_for_selector(f"h1 .state.{verdict}")
+
+
+def shoot(page: "Page", name: str) -> None:
+    KEPT.mkdir(exist_ok=True)
+    page.screenshot(path=KEPT / f"{name}.png", full_page=True)
+
+
+def test_submit_watch_and_compare(browser: "Browser", local: "Local") -> None:
+    with looking(browser, local) as page:
+        page.goto("/submit")
+        page.get_by_label("math_basic").check()
+        page.get_by_label("steady").uncheck()
+        page.get_by_label("slow").check()
+        page.get_by_label("Others, one a line").fill("What is <b>bold</b> & \u2028 1e21 😀?")
+        assert page.get_by_text("6 calls in 3 regions.").is_visible()
+        page.get_by_role("button", name="Sign and submit").click()
+        assert page.get_by_text("A private key is needed.").is_visible()
+        page.locator("#key-file").set_input_files(local.signing_key)
+        page.wait_for_function("document.getElementById('key').value.includes('PRIVATE')")
+        page.get_by_role("button", name="Sign and submit").click()
+        page.wait_for_url("**/jobs/web-*")
+        assert page.get_by_text("The job was accepted.").is_visible()
+        assert "What is <b>bold</b>" in page.locator(".question").nth(1).inner_text()
+        # Nobody reloads the page from here on.
+        page.evaluate("window.notReloaded = true")
+        page.wait_for_selector("td[data-label=US] a.state.completed")
+        assert page.locator("td[data-label=ASIA] .running, td[data-label=ASIA] .pending").count() > 0
+        shoot(page, "flow-filling")
+        until_ended(page, "completed")
+        assert page.evaluate("window.notReloaded") is True
+        assert page.locator(".grid a.state.completed").count() == 6
+        assert page.get_by_text("verified").is_visible()
+        page.get_by_role("link", name="Compare").click()
+        page.wait_for_url("**/compare")
+        page.get_by_label("Compare with").select_option("EU")
+        page.wait_for_url("**base=EU**")
+        assert page.locator(".side ins").count() > 0
+        with page.expect_download() as download:
+            page.get_by_role("link", name="CSV").click()
+        assert Path(download.value.path()).read_text().count("\n") >= 7
+
+
+def test_login_cancel_and_retry(browser: "Browser", local: "Local") -> None:
+    endless, failed = submit(local, ["endless"]), submit(local, ["half"])
+    with looking(browser, local) as page:
+        page.goto(f"/jobs/{endless}")
+        page.wait_for_selector(".call.running")
+        page.get_by_role("link", name="Cancel").click()
+        page.wait_for_url(re.compile(r"/login\?next="))
+        page.get_by_label("Token").fill("not a token at all, but as long as one")
+        page.get_by_role("button", name="Log in").click()
+        assert page.get_by_role("alert").inner_text().strip() == "No token is like that."
+        page.get_by_label("Token").fill(local.admin_token)
+        page.get_by_role("button", name="Log in").click()
+        page.get_by_role("heading", name="Cancel this job?").wait_for()
+        shoot(page, "confirm-cancel")
+        page.get_by_role("button", name="Cancel the job").click()
+        until_ended(page, "cancelled")
+        assert page.get_by_text("The job was cancelled.").is_visible()
+
+        page.goto(f"/jobs/{failed}")
+        until_ended(page, "partial")
+        page.get_by_role("link", name="Retry half in ASIA, math_basic").click()
+        page.get_by_role("button", name="Retry").click()
+        page.wait_for_selector(".timeline >> text=Retry requested")
+        until_ended(page, "partial")
+        assert page.locator(".timeline >> text=ASIA").count() > 3
+        page.get_by_role("button", name="Log out").click()
+        assert page.get_by_role("link", name="Log in").is_visible()
+
+
+def test_without_javascript_and_by_keyboard(browser: "Browser", local: "Local") -> None:
+    job_id = submit(local, ["broken"])
+    with looking(browser, local, java_script_enabled=False) as page:
+        log_in(page, local.admin_token)
+        page.goto(f"/jobs/{job_id}")
+        while page.locator("h1 .state.failed").count() == 0:
+            page.reload()
+        assert page.get_by_text("What went wrong").is_visible()
+        page.get_by_role("link", name="Retry failed").click()
+        page.get_by_role("button", name="Retry").click()
+        assert page.get_by_text("What failed was sent again.").is_visible()
+        page.goto("/submit")
+        assert page.get_by_text("This form signs in your browser").is_visible()
+        pasted = sign(unsigned(models=["steady"], questions=["math_basic"]), PrivateKey.load(local.signing_key))
+        page.get_by_label("Signed job").fill(json.dumps(pasted, indent=1))
+        page.get_by_role("button", name="Submit", exact=True).click()
+        assert page.get_by_text("The job was accepted.").is_visible()
+    with looking(browser, local) as page:
+        page.goto("/")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == "To the content"
+        reached = set()
+        for _ in range(25):
+            page.keyboard.press("Tab")
+            reached.add(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
+            width = page.evaluate("getComputedStyle(document.activeElement).outlineWidth")
+            assert width != "0px"
+        assert {"Jobs", "Operations", "Submit", "Log in", "q", "Search", f"job-{job_id}"} <= reached
+
+
+def test_every_page_in_every_state(browser: "Browser", local: "Local") -> None:
+    jobs = {
+        "completed": submit(local, ["steady", "refuser"]),
+        "partial": submit(local, ["half"]),
+        "failed": submit(local, ["broken"]),
+        "cancelled": submit(local, ["steady", "endless"]),
+    }
+    with looking(browser, local) as page:
+        for state in ("completed", "partial", "failed"):
+            page.goto(f"/jobs/{jobs[state]}")
+            until_ended(page, state)
+        page.goto(f"/jobs/{jobs['cancelled']}")
+        page.wait_for_selector("td[data-label=US] a.state.completed")
+    call(local, f"/api/v1/jobs/{jobs['cancelled']}/cancel", {})
+    jobs["running"] = submit(local, ["steady", "endless"])
+    rows = call(local, f"/api/v1/jobs/{jobs['completed']}/executions/all")["executions"]
+    refused = next(row["id"] for row in rows if (row["output"] or {}).get("refused"))
+    broken = call(local, f"/api/v1/jobs/{jobs['failed']}/executions/all")["executions"][0]["id"]
+    pages = {f"job-{state}": f"/jobs/{job_id}" for state, job_id in jobs.items()} | {
+        "jobs": "/",
+        "jobs-empty": "/?status=queued",
+        "compare": f"/jobs/{jobs['completed']}/compare?model=refuser&question=greatest_invention",
+        "compare-running": f"/jobs/{jobs['running']}/compare?model=endless",
+        "execution": f"/executions/{refused}",
+        "execution-failed": f"/executions/{broken}",
+        "operations": "/operations",
+        "submit": "/submit",
+        "login": "/login",
+        "missing": "/nowhere",
+    }
+    for look, options in LOOKS.items():
+        with looking(browser, local, **options) as page:
+            for name, path in pages.items():
+                page.goto(path)
+                if name == "job-running":
+                    page.wait_for_selector("td[data-label=US] a.state.completed")
+                shoot(page, f"{name}-{look}")
+                assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
+                    f"{name} is wider than {look}"
+                )
+                assert re.search("Beacon Runner", page.title())
