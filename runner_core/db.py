@@ -3,7 +3,7 @@
 import contextvars
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -87,7 +87,7 @@ class Database:
         connection is discarded: what is left in a broken pipeline is not worth knowing.
         """
         journal = Journal(self.settings.db_audit)
-        with self.pool.connection() as conn:
+        with self._connection(journal) as conn:
             conn.journal = journal
             try:
                 with self._watchdog.guard(conn.fileno(), self._limit_seconds):
@@ -113,6 +113,17 @@ class Database:
                 raise
             finally:
                 conn.journal = None
+
+    @contextmanager
+    def _connection(self, journal: Journal) -> Iterator[ObservedConnection[Any]]:
+        """A connection of the pool; a pool that has none to give is a failure like any other."""
+        with ExitStack() as stack:
+            try:
+                conn = stack.enter_context(self.pool.connection())
+            except PoolTimeout as error:
+                journal.failed(sqlstate(error), expected=False, will_retry=False)
+                raise
+            yield conn
 
     def _limits(self, conn: Connection[Any], lock_timeout_ms: int) -> None:
         run(
@@ -149,8 +160,10 @@ class Database:
         DB_WRITE_RETRIES.inc()
         error = state.outcome.exception() if state.outcome else None
         log.warning("trying again after sqlstate=%s (try %d)", sqlstate(error), state.attempt_number)
-        # After a restart every pooled connection is dead; checking them now saves a failed try for each.
-        self.pool.check()
+        if error is not None and is_lost(error):
+            # What befell one connection has probably befallen those that lie in the pool: a restart kills them all.
+            # Not checked, because a check through a black hole would wait for ever.
+            self.pool.drain()
 
 
 def retried(verb: Callable[Concatenate[Database, P], T]) -> Callable[Concatenate[Database, P], T]:
@@ -184,6 +197,11 @@ def sqlstate(error: BaseException | None) -> str:
     if isinstance(error, psycopg.InterfaceError):  # "the connection is closed", found on first use
         return "08006"
     return "XX000"
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether it was the connection that failed: lost, refused, or ended by the server."""
+    return sqlstate(error)[:2] in ("08", "57")
 
 
 def is_transient(error: BaseException) -> bool:

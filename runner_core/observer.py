@@ -49,11 +49,12 @@ class Journal:
     def __init__(self, audit: bool) -> None:
         self.audit = audit
         self.open: list[tuple[Cursor[Any], Statement, Mapping[str, Any], float]] = []
+        self.begun = False
         self.wrote = False
 
     def sent(self, cursor: Cursor[Any], statement: Statement, params: Mapping[str, Any]) -> None:
         """Remember a statement whose result is still to come."""
-        self.wrote = self.wrote or statement.writes
+        self.begun, self.wrote = True, self.wrote or statement.writes
         self.open.append((cursor, statement, params, time.perf_counter()))
 
     def settle(self) -> None:
@@ -74,8 +75,12 @@ class Journal:
                 )
 
     def failed(self, sqlstate: str, *, expected: bool, will_retry: bool) -> None:
-        """Record the error of the first statement without a result; COMMIT's own when all have one."""
-        name, ids, started = "commit", "", time.perf_counter()
+        """Record the error of the first statement without a result; COMMIT's own when all have one.
+
+        A transaction that could not even begin counts as a write: it might have become one.
+        """
+        name, ids, started = "commit" if self.begun else "begin", "", time.perf_counter()
+        self.wrote = self.wrote or not self.begun
         if self.open:
             _, statement, params, started = self.open[0]
             name, ids = statement.name, shown(params)

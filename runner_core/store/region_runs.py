@@ -1,8 +1,8 @@
 """The region runs' statements. `held` is always a sequence of (job id, region, lease token)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from psycopg import Connection, Cursor
 
@@ -12,9 +12,18 @@ Held = tuple[str, str, UUID]
 
 
 def claim(
-    conn: Connection[Any], wanted: Sequence[tuple[str, str]], *, worker: str, lease_seconds: float, max_attempts: int
+    conn: Connection[Any],
+    wanted: Iterable[tuple[str, str]],
+    *,
+    worker: str,
+    lease_seconds: float,
+    max_attempts: int,
+    tokens: Mapping[tuple[str, str], UUID] | None = None,
 ) -> list[Row]:
-    """Lease the claimable ones among (job id, region) pairs; the others give no row. Locks the jobs first."""
+    """Lease the claimable ones among (job id, region) pairs; the others give no row. Locks the jobs first.
+
+    With `tokens`, one for each pair, the claim is repeatable: the same tokens get the same leases again.
+    """
     ordered = sorted(set(wanted))
     job_ids = [w[0] for w in ordered]
     run(conn, "jobs.lock", job_ids=sorted(set(job_ids)))
@@ -23,6 +32,7 @@ def claim(
         "region_runs.claim",
         job_ids=job_ids,
         regions=[w[1] for w in ordered],
+        tokens=[tokens[w] if tokens else uuid4() for w in ordered],
         worker=worker,
         lease_seconds=lease_seconds,
         max_attempts=max_attempts,

@@ -15,7 +15,8 @@ RETURNING job_id, region, model_id, question_id, run_no;
 
 -- name: answers.finish
 -- What a provider answered. A usable answer was paid for and is kept while its region is open, whoever holds the
--- lease; a failure counts only with the lease; a usable one is never overwritten.
+-- lease; a failure counts only with the lease; a usable one is never overwritten, and nothing is counted twice when the
+-- write comes again after a connection lost in COMMIT.
 UPDATE answers a
    SET status = w.status, provider_id = w.provider_id, calls = a.calls + w.calls, completed_at = w.completed_at,
        duration_ms = w.duration_ms, output = w.output, error = w.error, errors = w.errors
@@ -26,4 +27,5 @@ UPDATE answers a
              output, error, errors)
   JOIN region_runs r ON r.job_id = w.job_id AND r.region = w.region AND r.finished_at IS NULL
  WHERE a.job_id = w.job_id AND a.region = w.region AND a.model_id = w.model_id AND a.question_id = w.question_id
-   AND a.run_no = w.run_no AND a.status <> 'ok' AND (w.status = 'ok' OR r.lease_token = w.token);
+   AND a.run_no = w.run_no
+   AND CASE w.status WHEN 'ok' THEN a.status <> 'ok' ELSE a.status = 'started' AND r.lease_token = w.token END;

@@ -1,11 +1,14 @@
 -- name: region_runs.claim
 -- C1: each region that is open, planned and not held gets a fresh lease; a repeat, an unknown job and a region that
--- somebody holds give no row. An attempt counts from here, so a job that kills its worker runs out of them.
+-- somebody holds give no row. An attempt counts from here, so a job that kills its worker runs out of them. The tokens
+-- are the caller's: after a connection lost in COMMIT the claim comes again with the same ones and finds its leases.
 WITH wanted AS (
-  SELECT DISTINCT w.job_id, w.region FROM unnest(%(job_ids)s::text[], %(regions)s::text[]) AS w (job_id, region)
+  SELECT DISTINCT ON (w.job_id, w.region) w.job_id, w.region, w.token
+    FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(tokens)s::uuid[]) AS w (job_id, region, token)
+   ORDER BY w.job_id, w.region
 ), claimed AS (
   INSERT INTO region_runs AS r (job_id, region, attempt, max_attempts, lease_token, lease_expires_at, worker, started_at, deadline)
-  SELECT w.job_id, w.region, 1, %(max_attempts)s, gen_random_uuid(),
+  SELECT w.job_id, w.region, 1, %(max_attempts)s, w.token,
          clock_timestamp() + make_interval(secs => %(lease_seconds)s), %(worker)s, clock_timestamp(),
          clock_timestamp() + make_interval(secs => j.timeout_seconds)
     FROM wanted w JOIN jobs j ON j.id = w.job_id
@@ -32,7 +35,11 @@ WITH wanted AS (
 SELECT c.job_id, c.region, c.attempt, c.lease_token AS token, c.started_at, j.plan -> c.region AS models, j.questions, j.runs,
        j.timeout_seconds, j.provider_timeout_seconds, j.request_id, j.traceparent,
        extract(epoch FROM c.started_at - j.created_at)::double precision AS waited_seconds
-  FROM claimed c JOIN jobs j ON j.id = c.job_id;
+  FROM (SELECT * FROM claimed
+         UNION ALL
+        SELECT r.job_id, r.region, r.attempt, r.lease_token, r.started_at
+          FROM wanted w JOIN region_runs r ON r.job_id = w.job_id AND r.region = w.region AND r.lease_token = w.token) c
+  JOIN jobs j ON j.id = c.job_id;
 
 -- name: region_runs.stored
 -- What earlier attempts have already brought home: units that have ended, answers that need no second call.

@@ -1,0 +1,58 @@
+"""Faults at one exact moment of a PostgreSQL connection, its COMMIT. The others are the chaos suite's proxy's.
+
+with CommitProxy(host, port) as proxy:
+    proxy.lose_reply()      # the next COMMIT is done, and nobody will ever know
+"""
+
+import asyncio
+
+from bench.chaos.proxy import CHUNK, Proxy, _Link
+
+COMMIT = b"COMMIT"
+# ReadyForQuery with the state "idle": the server has done everything it was sent (protocol-message-formats).
+DONE = b"Z\x00\x00\x00\x05I"
+
+
+class CommitProxy(Proxy):
+    """A proxy that acts when a client sends COMMIT, `times` times."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(host, port)
+        self._act = ""
+        self._times = 0
+        self.acted = 0
+
+    def lose_reply(self, times: int = 1) -> None:
+        """Let the server commit, then reset the connection instead of carrying its answer."""
+        self._act, self._times = "lose", times
+
+    def lose_request(self, times: int = 1) -> None:
+        """Reset the connection instead of carrying the COMMIT."""
+        self._act, self._times = "drop", times
+
+    async def _carry(
+        self, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool
+    ) -> None:
+        tail = b""
+        while data := await reader.read(CHUNK):
+            await self._flowing.wait()
+            if not answers and COMMIT in data and self._times > 0:
+                self._times -= 1
+                self.acted += 1
+                if self._act == "drop":
+                    link.abort()
+                    return
+                link.lost = True
+            if answers and (link.lost or self._swallowing):
+                tail = (tail + data)[-len(DONE) :]
+                if tail == DONE and link.lost:
+                    link.abort()
+                    return
+                continue
+            if link.bytes_left is not None and len(data) >= link.bytes_left:
+                link.abort()
+                return
+            writer.write(data)
+            await writer.drain()
+        if not link.lost and writer.can_write_eof():
+            writer.write_eof()
