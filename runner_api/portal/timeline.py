@@ -73,7 +73,7 @@ def _text(kind: str, detail: dict[str, Any], actor: str) -> str:
         case "region_released":
             return "after calls had begun" if detail.get("call_begun") else "before its first call: no attempt counted"
         case "execution_recorded":
-            return " · ".join(str(detail[name]) for name in ("status", "code") if detail.get(name))
+            return " · ".join(dict.fromkeys(str(detail[name]) for name in ("status", "code") if detail.get(name)))
         case "region_finished":
             return (
                 f"{detail.get('completed')} of {detail.get('units')} units completed, attempt {detail.get('attempt')}"

@@ -140,14 +140,14 @@ def test_submit_watch_and_compare(browser: "Browser", local: "Local") -> None:
         page.get_by_label("steady").uncheck()
         page.get_by_label("slow").check()
         page.get_by_label("Others, one a line").fill("What is <b>bold</b> & \u2028 1e21 😀?")
-        assert page.get_by_text("6 calls in 3 regions.").is_visible()
+        page.get_by_text("6 calls in 3 regions.").first.wait_for()
         page.get_by_role("button", name="Sign and submit").click()
-        assert page.get_by_text("A private key is needed.").is_visible()
+        page.get_by_text("A private key is needed.").first.wait_for()
         page.locator("#key-file").set_input_files(local.signing_key)
         page.wait_for_function("document.getElementById('key').value.includes('PRIVATE')")
         page.get_by_role("button", name="Sign and submit").click()
         page.wait_for_url("**/jobs/web-*")
-        assert page.get_by_text("The job was accepted.").is_visible()
+        page.get_by_text("The job was accepted.").first.wait_for()
         assert "What is <b>bold</b>" in page.locator(".question").nth(1).inner_text()
         # Nobody reloads the page from here on.
         page.evaluate("window.notReloaded = true")
@@ -157,7 +157,7 @@ def test_submit_watch_and_compare(browser: "Browser", local: "Local") -> None:
         until_ended(page, "completed")
         assert page.evaluate("window.notReloaded") is True
         assert page.locator(".grid a.state.completed").count() == 6
-        assert page.get_by_text("verified").is_visible()
+        page.get_by_text("verified").first.wait_for()
         page.get_by_role("link", name="Compare").click()
         page.wait_for_url("**/compare")
         page.get_by_label("Compare with").select_option("EU")
@@ -184,7 +184,7 @@ def test_login_cancel_and_retry(browser: "Browser", local: "Local") -> None:
         shoot(page, "confirm-cancel")
         page.get_by_role("button", name="Cancel the job").click()
         until_ended(page, "cancelled")
-        assert page.get_by_text("The job was cancelled.").is_visible()
+        page.get_by_text("The job was cancelled.").first.wait_for()
 
         page.goto(f"/jobs/{failed}")
         until_ended(page, "partial")
@@ -194,7 +194,7 @@ def test_login_cancel_and_retry(browser: "Browser", local: "Local") -> None:
         until_ended(page, "partial")
         assert page.locator(".timeline >> text=ASIA").count() > 3
         page.get_by_role("button", name="Log out").click()
-        assert page.get_by_role("link", name="Log in").is_visible()
+        page.get_by_role("link", name="Log in").first.wait_for()
 
 
 def test_without_javascript_and_by_keyboard(browser: "Browser", local: "Local") -> None:
@@ -204,16 +204,16 @@ def test_without_javascript_and_by_keyboard(browser: "Browser", local: "Local") 
         page.goto(f"/jobs/{job_id}")
         while page.locator("h1 .state.failed").count() == 0:
             page.reload()
-        assert page.get_by_text("What went wrong").is_visible()
+        page.get_by_text("What went wrong").first.wait_for()
         page.get_by_role("link", name="Retry failed").click()
         page.get_by_role("button", name="Retry").click()
-        assert page.get_by_text("What failed was sent again.").is_visible()
+        page.get_by_text("What failed was sent again.").first.wait_for()
         page.goto("/submit")
-        assert page.get_by_text("This form signs in your browser").is_visible()
+        page.get_by_text("This form signs in your browser").first.wait_for()
         pasted = sign(unsigned(models=["steady"], questions=["math_basic"]), PrivateKey.load(local.signing_key))
         page.get_by_label("Signed job").fill(json.dumps(pasted, indent=1))
         page.get_by_role("button", name="Submit", exact=True).click()
-        assert page.get_by_text("The job was accepted.").is_visible()
+        page.get_by_text("The job was accepted.").first.wait_for()
     with looking(browser, local) as page:
         page.goto("/")
         page.keyboard.press("Tab")
