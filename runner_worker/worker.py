@@ -36,6 +36,16 @@ logger = logging.getLogger(__name__)
 
 BLOCK_SECONDS = 0.5  # the longest that a signal waits to be seen
 LONGEST_PAUSE_SECONDS = 2.0
+# The data of many jobs in one reply: nil where there is none, empty where the key is no hash. As a pipeline of HGETs,
+# taking the replies apart was a sixth of a worker's time.
+READ_DATA = """
+local found = {}
+for i, key in ipairs(KEYS) do
+  local data = redis.pcall('HGET', key, 'data')
+  found[i] = type(data) == 'table' and '' or data
+end
+return found
+"""
 SECOND_SIGNAL_SECONDS = 1.0  # a terminal and a supervisor may both send the first one: RQ's own rule
 
 
@@ -128,13 +138,11 @@ class RegionWorker(Worker):
 
     def _read(self, ids: list[bytes]) -> list[Message]:
         """Read the hashes of `ids` in one round trip; drop and log what is missing or not ours."""
-        pipe = self.connection.pipeline(transaction=False)
-        for id_ in ids:
-            pipe.hget(_job_key(id_), "data")
+        found = cast(list[object], self.connection.eval(READ_DATA, len(ids), *map(_job_key, ids)))
         messages = []
-        for id_, data in zip(ids, pipe.execute(raise_on_error=False), strict=True):
+        for id_, data in zip(ids, found, strict=True):
             name = id_.decode(errors="backslashreplace")
-            if data is None:
+            if not isinstance(data, bytes):
                 logger.warning("message dropped, its hash is gone; the sweeper stages it again dispatch_id=%.64s", name)
                 continue
             try:

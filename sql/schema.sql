@@ -48,22 +48,23 @@ CREATE FUNCTION public.close_jobs(job_ids text[]) RETURNS TABLE(closed_job text,
 BEGIN
   RETURN QUERY
   WITH due AS (
-    SELECT v.job_id, v.status, v.succeeded, v.planned
+    SELECT v.job_id, v.status, v.succeeded, v.planned, v.status <> j.status AS ends, e.reached
       FROM jobs j JOIN job_verdicts v ON v.job_id = j.id
-     WHERE j.id = ANY (job_ids) AND j.status IN ('queued', 'running') AND v.status <> j.status
-  ), ended AS (
-    UPDATE jobs j SET status = d.status, version = j.version + 1, updated_at = clock_timestamp(),
+     CROSS JOIN LATERAL (SELECT max(x.seq) AS reached FROM job_events x WHERE x.job_id = j.id) e
+     WHERE j.id = ANY (job_ids) AND j.status IN ('queued', 'running')
+       AND (v.status <> j.status OR e.reached > j.version)
+  ), closed AS (
+    UPDATE jobs j SET status = d.status, version = d.reached + d.ends::integer, updated_at = clock_timestamp(),
            started_at = COALESCE(j.started_at, CASE WHEN d.status = 'running' THEN clock_timestamp() END),
            completed_at = CASE WHEN d.status IN ('completed', 'failed', 'cancelled') THEN clock_timestamp() END
       FROM due d WHERE j.id = d.job_id
-    RETURNING j.id, j.version, d.status, d.succeeded, d.planned
+    RETURNING j.id, j.version, d.status, d.succeeded, d.planned, d.ends
   ), noted AS (
     INSERT INTO job_events (job_id, seq, type, detail)
-    SELECT id, version, 'job_' || status,
-           jsonb_build_object('succeeded', succeeded, 'regions', planned)
-      FROM ended
+    SELECT id, version, 'job_' || status, jsonb_build_object('succeeded', succeeded, 'regions', planned)
+      FROM closed WHERE ends
   )
-  SELECT id, status, succeeded, planned FROM ended;
+  SELECT id, status, succeeded, planned FROM closed WHERE ends;
 END $$;
 
 
@@ -90,16 +91,13 @@ BEGIN
            count(*) FILTER (WHERE e.status = 'completed') AS completed
       FROM closed c JOIN executions e ON e.job_id = c.job_id AND e.region = c.region
      GROUP BY c.job_id, c.region, c.attempt, c.started_at
-  ), bumped AS (
-    UPDATE jobs j SET version = j.version + c.n, updated_at = clock_timestamp()
-      FROM (SELECT job_id, count(*) AS n FROM counted GROUP BY job_id) c
-     WHERE j.id = c.job_id
-    RETURNING j.id, j.version - c.n AS base
   ), noted AS (
     INSERT INTO job_events (job_id, seq, type, region, detail)
-    SELECT c.job_id, b.base + row_number() OVER (PARTITION BY c.job_id ORDER BY c.region), 'region_finished',
-           c.region, jsonb_build_object('attempt', c.attempt, 'completed', c.completed, 'units', c.units)
-      FROM counted c JOIN bumped b ON b.id = c.job_id
+    SELECT c.job_id, (SELECT max(v.seq) FROM job_events v WHERE v.job_id = c.job_id)
+                     + row_number() OVER (PARTITION BY c.job_id ORDER BY c.region),
+           'region_finished', c.region,
+           jsonb_build_object('attempt', c.attempt, 'completed', c.completed, 'units', c.units)
+      FROM counted c
   )
   SELECT job_id, region, attempt, started_at, units, completed FROM counted;
 END $$;
@@ -303,7 +301,7 @@ CREATE TABLE public.jobs (
     spec_raw bytea NOT NULL,
     CONSTRAINT jobs_check CHECK (((status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])) = (completed_at IS NOT NULL))),
     CONSTRAINT jobs_check1 CHECK ((((status = 'cancelled'::text) = (cancelled_at IS NOT NULL)) OR (status = ANY (ARRAY['queued'::text, 'running'::text])))),
-    CONSTRAINT jobs_id_check CHECK ((id ~ '^[A-Za-z0-9._:-]{1,255}$'::text)),
+    CONSTRAINT jobs_id_check CHECK (((id <> ''::text) AND (length(id) <= 255) AND (id !~ '[^A-Za-z0-9._:-]'::text))),
     CONSTRAINT jobs_min_regions_check CHECK ((min_regions >= 1)),
     CONSTRAINT jobs_min_success_rate_check CHECK (((min_success_rate >= (0)::numeric) AND (min_success_rate <= (1)::numeric))),
     CONSTRAINT jobs_plan_check CHECK (((jsonb_typeof(plan) = 'object'::text) AND (plan <> '{}'::jsonb))),
@@ -1029,6 +1027,13 @@ GRANT SELECT(cancelled_at) ON TABLE public.jobs TO beacon_publisher;
 --
 
 GRANT SELECT(request_id) ON TABLE public.jobs TO beacon_publisher;
+
+
+--
+-- Name: COLUMN jobs.traceparent; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(traceparent) ON TABLE public.jobs TO beacon_publisher;
 
 
 --

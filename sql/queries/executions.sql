@@ -1,6 +1,7 @@
 -- name: executions.record
 -- C2: the result of each unit, joined to its run by the token, so that a zombie writes nothing; a unit that has its
--- row already is an idempotent success. The runs were locked by the statement before.
+-- row already is an idempotent success. The runs were locked by the statement before; the job's version follows when
+-- the same transaction closes the jobs.
 WITH recorded AS (
   INSERT INTO executions (job_id, region, model_id, status, provider_id, attempt, started_at, completed_at, duration_ms,
                           failed_answers, retry_count, error, output, parameters, receipt)
@@ -17,14 +18,11 @@ WITH recorded AS (
    ORDER BY w.job_id, w.region, w.model_id
   ON CONFLICT (job_id, region, model_id) DO NOTHING
   RETURNING job_id, region, model_id, status
-), bumped AS (
-  UPDATE jobs j SET version = j.version + c.n, updated_at = clock_timestamp()
-    FROM (SELECT job_id, count(*) AS n FROM recorded GROUP BY job_id) c
-   WHERE j.id = c.job_id
-  RETURNING j.id, j.version - c.n AS base
+), numbered AS (
+  SELECT r.*, j.version + row_number() OVER (PARTITION BY r.job_id ORDER BY r.region, r.model_id) AS seq
+    FROM recorded r JOIN jobs j ON j.id = r.job_id
 )
 INSERT INTO job_events (job_id, seq, type, region, model_id, detail)
-SELECT r.job_id, b.base + row_number() OVER (PARTITION BY r.job_id ORDER BY r.region, r.model_id), 'execution_recorded',
-       r.region, r.model_id, jsonb_build_object('status', r.status)
-  FROM recorded r JOIN bumped b ON b.id = r.job_id
+SELECT n.job_id, n.seq, 'execution_recorded', n.region, n.model_id, jsonb_build_object('status', n.status)
+  FROM numbered n
 RETURNING job_id, region, model_id;

@@ -342,6 +342,7 @@ def test_a_crash_between_the_last_result_and_the_close_needs_no_call(
     with db.transaction() as own:
         run(own, "jobs.lock", job_ids=[job_id])
         executions.record(own, [ended(held, "all of it")])
+        run(own, "jobs.close", job_ids=[job_id])  # the version follows the event; the region stays open
     expire(conn)
     assert start(loopback).run((job_id, "US")) == ["finished"]
     assert server.calls == []

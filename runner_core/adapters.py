@@ -1,0 +1,44 @@
+"""How values go to PostgreSQL and come back where psycopg's own way costs too much for batches.
+
+psycopg looks at every element of a list to choose its type; each statement here names the type itself
+(`%(job_ids)s::text[]`), so an array can be written as text at once.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection, DataError
+from psycopg.abc import Buffer
+from psycopg.adapt import Dumper
+from psycopg.types.json import set_json_loads
+from pydantic_core import from_json
+
+
+class ArrayDumper(Dumper):
+    """A list of str, int, UUID, bool, float, datetime or None as PostgreSQL's array literal (manual, 8.15.6)."""
+
+    def dump(self, obj: Any) -> Buffer:
+        """Every element that could need it is quoted; the statement's cast says what they are.
+
+        Raises psycopg.DataError for U+0000, which would end the text early.
+        """
+        literal = "{" + ",".join(map(_element, obj)) + "}"
+        if "\0" in literal:
+            raise DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
+        return literal.encode()
+
+
+def _element(value: object) -> str:
+    if value is None:
+        return "NULL"
+    if type(value) is str:
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, datetime):
+        return f'"{value.isoformat()}"'
+    return str(value)
+
+
+def adapt(conn: Connection[Any]) -> None:
+    """Prepare a new connection: lists as text, JSON by pydantic's parser."""
+    conn.adapters.register_dumper(list, ArrayDumper)
+    set_json_loads(from_json, conn)
