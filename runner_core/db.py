@@ -31,6 +31,7 @@ MAX_ATTEMPTS = 6
 MAX_SECONDS = 20
 CONNECT_SECONDS = 10
 
+STOP_SECONDS = 1.0  # connections that are being made are not waited for
 _more_tries: contextvars.ContextVar[bool] = contextvars.ContextVar("more_tries", default=False)
 
 
@@ -74,7 +75,7 @@ class Database:
     def close(self) -> None:
         """Pass on what was rung, then close every connection."""
         self.bell.stop()
-        self.pool.close()
+        self.pool.close(timeout=STOP_SECONDS)
 
     @contextmanager
     def transaction(

@@ -19,6 +19,7 @@ from runner_core.queries import row, rows, run
 log = logging.getLogger("presence")
 BEAT_SECONDS = 5.0
 AGAIN_SECONDS = 0.5
+STOP_SECONDS = 0.5
 # No such table, no such right, no such schema: told in a sentence, not as failures of ours.
 UNPREPARED = ("42P01", "42501", "3F000")
 
@@ -52,7 +53,13 @@ class Presence:
     def stop(self) -> None:
         """Take the row along. A database that is away keeps nobody from stopping: the row is removed by its age."""
         self._stopped.set()
-        self._thread.join(timeout=2)  # it may be trying again; nobody waits for that
+        # Either may be trying again for a long time; nobody waits for that.
+        self._thread.join(STOP_SECONDS)
+        leaving = threading.Thread(target=self._leave, name="presence-leave", daemon=True)
+        leaving.start()
+        leaving.join(STOP_SECONDS)
+
+    def _leave(self) -> None:
         try:
             with self.db.transaction() as conn:
                 run(conn, "processes.leave", process_id=self.id)
