@@ -7,7 +7,7 @@ from outbox_publisher.broker import Broker, OutboxRow
 from runner_core.db import Database, retried
 from runner_core.failpoints import failpoint
 from runner_core.store import outbox
-from runner_core.telemetry import OUTBOX_PUBLISH_ERRORS, OUTBOX_PUBLISHED
+from runner_core.telemetry import OUTBOX_PUBLISH_ERRORS, OUTBOX_PUBLISHED, about
 
 log = logging.getLogger("publisher")
 
@@ -22,9 +22,9 @@ def publish_batch(db: Database, broker: Broker) -> int:
     """
     settings = db.settings
     with db.transaction() as conn:
+        claimed = outbox.claim(conn, settings.outbox_batch)
         rows = [
-            OutboxRow(row["id"], row["topic"], row["payload"], uuid.uuid4().hex, row["attempts"])
-            for row in outbox.claim(conn, settings.outbox_batch)
+            OutboxRow(row["id"], row["topic"], row["payload"], uuid.uuid4().hex, row["attempts"]) for row in claimed
         ]
         if not rows:
             return 0
@@ -44,6 +44,11 @@ def publish_batch(db: Database, broker: Broker) -> int:
                 log.warning(
                     "outbox row failed id=%d attempts=%d dead=%s", row["id"], row["attempts"], bool(row["dead_at"])
                 )
+    for row, sent in zip(claimed, rows, strict=True):
+        if sent.id not in failures:
+            ids = (row["job_id"], sent.topic, sent.dispatch_id)
+            extra = about(row["traceparent"], job_id=row["job_id"])
+            log.info("published job_id=%s topic=%s dispatch_id=%s", *ids, extra=extra)
     OUTBOX_PUBLISHED.inc(len(pushed))
     OUTBOX_PUBLISH_ERRORS.inc(len(failures))
     return len(rows)

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import secrets
 import socket
 import time
 import uuid
@@ -10,12 +11,15 @@ from urllib.parse import quote
 from flask import Flask, Response, g, request
 
 from runner_api.services import services
-from runner_core.telemetry import HTTP_DURATION, HTTP_REQUESTS, context
+from runner_core.telemetry import HTTP_DURATION, HTTP_REQUESTS, context, trace_id
 
 log = logging.getLogger("api.access")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
-_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+_TRACEPARENT = re.compile(
+    r"(?P<version>(?!ff)[0-9a-f]{2})-(?P<context>(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2})(?P<more>-.*)?",
+    re.ASCII,
+)
 # A client may send any word as its method; each would be a time series of its own.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _ALLOWED = "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, X-Request-ID, traceparent"
@@ -34,9 +38,16 @@ def request_id() -> str:
 
 
 def traceparent() -> str:
-    """The client's trace context (W3C Trace Context, version 00), empty when it sent none or a malformed one."""
-    text = request.headers.get("traceparent", "").strip()
-    return text if _TRACEPARENT.fullmatch(text) else ""
+    """This request's trace context (W3C Trace Context): the client's, else the first of a new trace."""
+    return str(g.traceparent)
+
+
+def _traceparent() -> str:
+    """The client's, read as version 00, as later versions must allow; a new one when it is absent or malformed."""
+    sent = _TRACEPARENT.fullmatch(request.headers.get("traceparent", "").strip())
+    if sent and (sent["version"] != "00" or not sent["more"]):
+        return f"00-{sent['context']}"
+    return f"00-{uuid.uuid4().hex}-{secrets.token_hex(8)}-01"
 
 
 def connection() -> socket.socket | None:
@@ -49,8 +60,8 @@ def _begin() -> Response | None:
     g.began = time.perf_counter()
     sent = request.headers.get("X-Request-ID", "")
     g.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
-    parent = traceparent()
-    context.set({"request_id": g.request_id, **({"trace_id": parent[3:35]} if parent else {})})
+    g.traceparent = _traceparent()
+    context.set({"request_id": g.request_id, "trace_id": trace_id(g.traceparent)})
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         return Response(status=204)
     return None

@@ -8,7 +8,7 @@ from typing import Any
 from psycopg import Connection
 
 from runner_core.queries import Row, run
-from runner_core.telemetry import JOBS_PROCESSED
+from runner_core.telemetry import JOBS_PROCESSED, about
 
 log = logging.getLogger("runner")
 
@@ -32,6 +32,7 @@ class Endings:
                 region["units"] - region["completed"],
                 region["attempt"],
                 _elapsed_ms(region["started_at"]),
+                extra=about(region["traceparent"], job_id=region["job_id"]),
             )
         for job in self.jobs:
             if job["status"] == "running":
@@ -43,6 +44,7 @@ class Endings:
                 job["succeeded"],
                 job["planned"],
                 job["job_id"],
+                extra=about(job["traceparent"], job_id=job["job_id"]),
             )
 
 

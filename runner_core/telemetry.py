@@ -76,6 +76,17 @@ class JsonFormatter(logging.Formatter):
         line: dict[str, Any] = {
             "ts": stamp,
             "level": record.levelname,
+def trace_id(traceparent: str) -> str:
+    """The trace of a W3C traceparent, empty when there is none."""
+    return traceparent[3:35]
+
+
+def about(traceparent: str, **ids: str) -> dict[str, Mapping[str, str]]:
+    """`extra` of one log line that belongs to other work than its thread's: a job's, written in a batch."""
+    found = {**ids, "trace_id": trace_id(traceparent)}
+    return {"about": {name: value for name, value in found.items() if value}}
+
+
             "process": self.process,
             "logger": record.name,
             "message": record.getMessage(),
@@ -93,6 +104,7 @@ def setup_logging(process: str, *, as_json: bool, level: int = logging.INFO) -> 
         handler.setFormatter(JsonFormatter(process))
     else:
         handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {process} %(name)s: %(message)s"))
+            **getattr(record, "about", {}),
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for chatty in ("httpx2", "httpcore2", "httpcore", "psycopg.pool"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

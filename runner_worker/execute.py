@@ -324,7 +324,7 @@ class RegionRunner:
 
     def _ask(self, call: Call) -> None:
         run, provider = call.run, call.unit.provider
-        telemetry.context.set({"job_id": run.job_id, "request_id": run.request_id, "trace": run.traceparent})
+        telemetry.context.set({"job_id": run.job_id, "request_id": run.request_id, "trace_id": run.trace_id})
         call.begun = time.monotonic()
         try:
             if provider is None:
@@ -421,7 +421,9 @@ class RegionRunner:
     def _fence(self, run: Run) -> None:
         if self._is_held(run):
             telemetry.FENCED.inc()
-            log.warning("lease lost job_id=%s region=%s attempt=%d", run.job_id, run.region, run.attempt)
+            log.warning(
+                "lease lost job_id=%s region=%s attempt=%d", run.job_id, run.region, run.attempt, extra=run.about
+            )
             self._drop(run, "fenced")
 
     def _drop(self, run: Run, outcome: str) -> None:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from uuid import UUID
 from runner_core.queries import Row
 from runner_core.regions import Catalogue, Provider
 from runner_core.store.region_runs import Held
+from runner_core.telemetry import about, trace_id
 from runner_worker.providers import CallFailed, Reply
 
 Done = Callable[["Message", str], None]
@@ -147,6 +148,16 @@ class Run:
         for model_id in claimed["models"]:
             provider, upstream = catalogue.provider_for(self.region, model_id) or (None, "")
             self.units[model_id] = Unit(self, model_id, provider, upstream, set(asked))
+
+    @property
+    def trace_id(self) -> str:
+        """The trace that the job belongs to."""
+        return trace_id(self.traceparent)
+
+    @property
+    def about(self) -> dict[str, Mapping[str, str]]:
+        """`extra` of a log line about this run."""
+        return about(self.traceparent, job_id=self.job_id, request_id=self.request_id)
 
     @property
     def held(self) -> Held:

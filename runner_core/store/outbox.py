@@ -9,7 +9,7 @@ from runner_core.queries import Row, rows, run
 
 
 def claim(conn: Connection[Any], batch: int) -> list[Row]:
-    """Lock the oldest waiting rows that nobody holds: id, job_id, topic, payload, attempts."""
+    """Lock the oldest waiting rows that nobody holds: id, job_id, topic, payload, attempts, traceparent."""
     return rows(conn, "outbox.claim", batch=batch)
 
 

@@ -34,7 +34,7 @@ GRANT EXECUTE ON FUNCTION reopen_units(text, text, text, text, integer) TO beaco
 -- beacon_publisher: the outbox, and the sweep's view of what is unfinished. Of executions it sees that they exist.
 GRANT SELECT, UPDATE, DELETE ON outbox TO beacon_publisher;
 GRANT SELECT (id, status, version, plan, created_at, updated_at, completed_at, cancelled_at, queued_until, request_id,
-              timeout_seconds, started_at) ON jobs TO beacon_publisher;
+              traceparent, timeout_seconds, started_at) ON jobs TO beacon_publisher;
 GRANT UPDATE (version, updated_at) ON jobs TO beacon_publisher;
 GRANT DELETE ON jobs TO beacon_publisher;
 GRANT SELECT ON region_runs, region_outcomes, job_verdicts TO beacon_publisher;

@@ -35,7 +35,8 @@ SELECT id FROM jobs WHERE id = ANY (%(job_ids)s::text[]) ORDER BY id FOR NO KEY 
 
 -- name: jobs.close
 -- The status that the regions, the executions and the cancellation say.
-SELECT closed_job AS job_id, closed_status AS status, closed_succeeded AS succeeded, closed_planned AS planned
+SELECT closed_job AS job_id, closed_status AS status, closed_succeeded AS succeeded, closed_planned AS planned,
+       (SELECT j.traceparent FROM jobs j WHERE j.id = closed_job) AS traceparent
   FROM close_jobs(%(job_ids)s::text[]);
 
 -- name: jobs.cancel

@@ -1,6 +1,7 @@
 -- name: outbox.claim
 -- Transaction B begins: the oldest rows that wait and that no other publisher holds.
-SELECT id, job_id, topic, payload, attempts
+SELECT id, job_id, topic, payload, attempts,
+       (SELECT j.traceparent FROM jobs j WHERE j.id = outbox.job_id) AS traceparent
   FROM outbox
  WHERE processed_at IS NULL AND dead_at IS NULL AND available_at <= clock_timestamp()
  ORDER BY id

@@ -81,7 +81,8 @@ SELECT w.token
 -- name: region_runs.close
 -- Regions whose every planned unit has an execution have finished.
 SELECT closed_job AS job_id, closed_region AS region, closed_attempt AS attempt, closed_started AS started_at,
-       closed_units AS units, closed_completed AS completed
+       closed_units AS units, closed_completed AS completed,
+       (SELECT j.traceparent FROM jobs j WHERE j.id = closed_job) AS traceparent
   FROM close_regions(%(job_ids)s::text[]);
 
 -- name: region_runs.release
