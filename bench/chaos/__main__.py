@@ -34,7 +34,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--drills", action="store_true", help="lose a long queue too, as a long run always does")
     parser.add_argument("--page", type=Path, default=PAGE, help="where a long run writes its page [docs/faults.md]")
     arguments = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for sign in (signal.SIGINT, signal.SIGTERM):  # a script's background job begins with SIGINT ignored
+        signal.signal(sign, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="beacon-chaos-", ignore_cleanup_errors=True) as folder:
         try:
             return run(arguments, Path(folder))

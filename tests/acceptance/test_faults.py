@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,25 @@ def test_a_job_that_kills_its_worker_each_time_fails_after_its_attempts(build: B
         assert it.calls() == []
 
 
+def test_a_worker_whose_clock_is_five_minutes_ahead_keeps_its_leases_and_stores_the_databases_time(
+    build: Build, home: Path
+) -> None:
+    (home / "sitecustomize.py").write_text(AHEAD)  # Python imports it at its start
+    path = os.pathsep.join(filter(None, [str(home), os.environ.get("PYTHONPATH", "")]))
+    with build({"PYTHONPATH": path}, worker_us=1) as it:
+        it.provider.add_rule(delay=2.5)
+        job_id = it.submit()  # longer than two leases
+        [row] = it.ended(job_id)["executions"]
+        assert it.run(job_id)["attempt"] == 1
+        stored = query(it.conn, "SELECT started_at, completed_at, clock_timestamp() AS now FROM executions")[0]
+        assert stored["started_at"] < stored["completed_at"] < stored["now"]
+        assert 2500 <= row["duration_ms"] < 10_000
+        # The clock was really ahead: the log's own stamps say so.
+        stamp = re.search(r"^[\d-]{10} [\d:]{8}", (home / "log/worker_us.1.log").read_text(), re.MULTILINE)
+        assert stamp
+        assert datetime.fromisoformat(stamp[0]).astimezone() - stored["completed_at"] > timedelta(minutes=4)
+
+
 # -- Redis and the outbox --
 
 
@@ -299,6 +319,23 @@ def test_no_log_of_any_process_has_a_key_a_secret_or_a_prompt(build: Build, home
     assert re.search(r"DB_AUDIT executions\.record .*rows=1", logs["worker_us.1.log"])
 
 
+AHEAD = """
+import sys
+
+if "runner_worker" in sys.orig_argv:
+    import datetime
+    import time
+
+    true_time, true_datetime = time.time, datetime.datetime
+    time.time = lambda: true_time() + 300
+
+    class Ahead(true_datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return true_datetime.now(tz) + datetime.timedelta(minutes=5)
+
+    datetime.datetime = Ahead
+"""
 WAITING = """
 SELECT r.job_id, r.worker, EXISTS (SELECT 1 FROM answers a WHERE a.job_id = r.job_id) AS begun
   FROM region_runs r WHERE r.lease_token IS NOT NULL
