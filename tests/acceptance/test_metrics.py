@@ -1,0 +1,124 @@
+"""What Prometheus sees of every process: writes counted where they were made, failures by SQLSTATE, no ids."""
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from bench.chaos.proxy import Proxy
+from runner_cli.local import Local, login_urls
+from tests.acceptance.sender import job, submit, wait_for_all
+from tests.jobs import one, query, until
+from tests.scrape import pages, samples, total
+
+Conn = psycopg.Connection[Any]
+KINDS = ("api", "publisher", "worker")
+# The unit and the suffix are the names that clients already read; promtool would choose others.
+KNOWN = {"db_write_latency_ms", "outbox_unpublished_count"}
+
+
+@pytest.fixture
+def local(stack: Callable[..., Local], conn: Conn) -> Local:
+    """A stack that has done a job of two regions with two models, one of which is never called again."""
+    local = stack(worker_asia=0)
+    submit(local, job(local, "US", "EU", models=("smollm2-135m", "sandbox-refuser")))
+    wait_for_all(conn)
+    until(lambda: total(pages(local)["publisher.1"], "jobs", status="completed") == 1)
+    return local
+
+
+def test_each_process_counts_the_writes_that_it_made(local: Local) -> None:
+    found = pages(local)
+
+    def writes(process: str, op: str) -> float:
+        return total(found[process], "db_write_latency_ms_count", op=op)
+
+    assert writes("api.1", "jobs.submit") == total(found["api.1"], "jobs_enqueued_total") == 1
+    assert writes("publisher.1", "outbox.mark") >= 1
+    assert total(found["publisher.1"], "outbox_published_total") == 2
+    for worker in ("worker_us.1", "worker_eu.1"):
+        assert writes(worker, "region_runs.claim") == 1
+        assert writes(worker, "executions.record") >= 1
+        assert writes(worker, "answers.finish") >= 1
+        assert total(found[worker], "runner_execution_duration_seconds_count", status="completed") == 2
+        assert total(found[worker], "runner_queue_latency_seconds_count") == 1
+        assert total(found[worker], "provider_requests_total") == 2
+    ended = sum(total(found[worker], "jobs_processed_total", status="completed") for worker in found)
+    assert ended == 1
+    assert total(found["api.1"], "http_requests_total", method="POST", path="/api/v1/jobs", status="202") == 1
+    # Nobody counts what another has done.
+    assert [name for name in found if writes(name, "jobs.submit")] == ["api.1"]
+    assert [name for name in found if writes(name, "outbox.mark")] == ["publisher.1"]
+    assert [name for name, page in found.items() if total(page, "db_write_errors_total")] == []
+
+
+def test_no_label_holds_the_id_of_a_job_a_process_or_a_request(local: Local, conn: Conn) -> None:
+    ids = {str(row["id"]) for row in query(conn, "SELECT id FROM jobs UNION ALL SELECT id FROM processes")}
+    ids |= {row["request_id"] for row in query(conn, "SELECT request_id FROM jobs")}
+    for page in pages(local).values():
+        for sample in samples(page):
+            for value in sample.labels.values():
+                assert not any(one_id in value for one_id in ids), sample
+
+
+@pytest.mark.needs("promtool")
+def test_promtool_minds_two_names_and_nothing_else(local: Local) -> None:
+    minded = set()
+    for page in pages(local).values():
+        done = subprocess.run(
+            [str(shutil.which("promtool")), "check", "metrics"], input=page, capture_output=True, text=True, check=False
+        )
+        lines = (done.stdout + done.stderr).splitlines()
+        minded |= {line.split()[0] for line in lines}
+        assert len(lines) == len({line.split()[0] for line in lines})
+    assert minded == KNOWN
+
+
+@contextmanager
+def stuck(conn: Conn, database_url: str) -> Iterator[list[int]]:
+    """Every process waits for a lock in the middle of a write, its heartbeat; one backend of each login."""
+    waiting = (
+        "SELECT DISTINCT ON (usename) pid FROM pg_stat_activity WHERE datname = current_database() "
+        "AND wait_event_type = 'Lock' AND query LIKE '-- name: processes.beat%' ORDER BY usename"
+    )
+    with psycopg.connect(database_url) as holder:
+        holder.execute(b"LOCK TABLE processes IN ACCESS EXCLUSIVE MODE")
+        yield until(lambda: [row["pid"] for row in pids] if len(pids := query(conn, waiting)) == len(KINDS) else [])
+
+
+def kinds_with(local: Local, name: str, **labels: str) -> set[str]:
+    """The kinds of processes where this counter is not zero."""
+    return {
+        name_.partition(".")[0].partition("_")[0] for name_, page in pages(local).items() if total(page, name, **labels)
+    }
+
+
+def test_a_failed_write_is_counted_by_its_sqlstate_in_the_process_that_made_it(
+    stack: Callable[..., Local], home: Path, database_url: str, conn: Conn
+) -> None:
+    at = urlsplit(database_url)
+    with ExitStack() as stop:
+        proxy = stop.enter_context(Proxy(str(at.hostname), int(at.port or 5432)))
+        through = database_url.replace(f":{at.port}/", f":{proxy.port}/")
+        local = stack(env=login_urls(home, through), worker_eu=0, worker_asia=0)
+
+        with stuck(conn, database_url) as backends:
+            for pid in backends:
+                conn.execute(b"SELECT pg_cancel_backend(%s)", [pid])
+            until(lambda: kinds_with(local, "db_write_errors_total", sqlstate="57014") == set(KINDS))
+
+        # A connection that is cut has no SQLSTATE of its own: it is counted as 08006, connection_failure.
+        with stuck(conn, database_url):
+            proxy.cut()
+            until(lambda: kinds_with(local, "db_write_errors_total", sqlstate="08006") == set(KINDS))
+        until(lambda: kinds_with(local, "db_write_retries_total") == set(KINDS))
+
+        submit(local, job(local, "US"))
+        wait_for_all(conn)
+        assert one(conn, "SELECT status FROM jobs") == "completed"
