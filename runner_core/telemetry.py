@@ -6,7 +6,8 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
@@ -62,8 +63,28 @@ HTTP_DURATION = Histogram("http_request_duration_seconds", "Time to serve a requ
 PROVIDER_REQUESTS = Counter("provider_requests", "Calls to providers by outcome.", ["region", "provider", "code"])
 PROVIDER_TOKENS = Counter("provider_tokens", "Tokens by direction, input or output.", ["region", "model", "direction"])
 
+M = TypeVar("M", Counter, Histogram)
+
+
+@cache
+def series(metric: M, *labels: str) -> M:
+    """`metric.labels(*labels)`, remembered: looking one up anew costs more than counting on it."""
+    return metric.labels(*labels)
+
+
 # The fields that every log line of one piece of work shares: request_id, trace_id, job_id.
 context: contextvars.ContextVar[Mapping[str, str] | None] = contextvars.ContextVar("log_context", default=None)
+
+
+def trace_id(traceparent: str) -> str:
+    """The trace of a W3C traceparent, empty when there is none."""
+    return traceparent[3:35]
+
+
+def about(traceparent: str, **ids: str) -> dict[str, Mapping[str, str]]:
+    """`extra` of one log line that belongs to other work than its thread's: a job's, written in a batch."""
+    found = {**ids, "trace_id": trace_id(traceparent)}
+    return {"about": {name: value for name, value in found.items() if value}}
 
 
 class JsonFormatter(logging.Formatter):
@@ -79,21 +100,11 @@ class JsonFormatter(logging.Formatter):
         line: dict[str, Any] = {
             "ts": stamp,
             "level": record.levelname,
-def trace_id(traceparent: str) -> str:
-    """The trace of a W3C traceparent, empty when there is none."""
-    return traceparent[3:35]
-
-
-def about(traceparent: str, **ids: str) -> dict[str, Mapping[str, str]]:
-    """`extra` of one log line that belongs to other work than its thread's: a job's, written in a batch."""
-    found = {**ids, "trace_id": trace_id(traceparent)}
-    return {"about": {name: value for name, value in found.items() if value}}
-
-
             "process": self.process,
             "logger": record.name,
             "message": record.getMessage(),
             **(context.get() or {}),
+            **getattr(record, "about", {}),
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -107,7 +118,6 @@ def setup_logging(process: str, *, as_json: bool, level: int = logging.INFO) -> 
         handler.setFormatter(JsonFormatter(process))
     else:
         handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {process} %(name)s: %(message)s"))
-            **getattr(record, "about", {}),
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for chatty in ("httpx2", "httpcore2", "httpcore", "psycopg.pool"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
