@@ -33,7 +33,7 @@ def local(stack: Callable[..., Local], conn: Conn) -> Local:
     return local
 
 
-def test_each_process_counts_the_writes_that_it_made(local: Local) -> None:
+def test_each_process_counts_the_writes_that_it_made_and_no_label_holds_an_id(local: Local, conn: Conn) -> None:
     found = pages(local)
 
     def writes(process: str, op: str) -> float:
@@ -56,9 +56,11 @@ def test_each_process_counts_the_writes_that_it_made(local: Local) -> None:
     assert [name for name in found if writes(name, "jobs.submit")] == ["api.1"]
     assert [name for name in found if writes(name, "outbox.mark")] == ["publisher.1"]
     assert [name for name, page in found.items() if total(page, "db_write_errors_total")] == []
+    check_labels(local, conn)
 
 
-def test_no_label_holds_the_id_of_a_job_a_process_or_a_request(local: Local, conn: Conn) -> None:
+def check_labels(local: Local, conn: Conn) -> None:
+    """No label holds the id of a job, a process or a request."""
     ids = {str(row["id"]) for row in query(conn, "SELECT id FROM jobs UNION ALL SELECT id FROM processes")}
     ids |= {row["request_id"] for row in query(conn, "SELECT request_id FROM jobs")}
     for page in pages(local).values():
