@@ -34,6 +34,7 @@ from runner_worker.standing import Standing
 
 logger = logging.getLogger(__name__)
 
+SENTINEL = "beacon:sentinel"  # the publishers'; without it they look for every open region's message at once
 BLOCK_SECONDS = 0.5  # the longest that a signal waits to be seen
 LONGEST_PAUSE_SECONDS = 2.0
 # The data of many jobs in one reply: nil where there is none, empty where the key is no hash. As a pipeline of HGETs,
@@ -79,6 +80,7 @@ class RegionWorker(Worker):
         self.grace_seconds = grace_seconds
         self.standing = Standing(self)
         self._taken: list[bytes] = []  # popped and not settled
+        self._suspicious = False
         self._freed = threading.Event()
         self._pause = 0.0
         self._stop_at: float | None = None
@@ -112,12 +114,21 @@ class RegionWorker(Worker):
         if self.standing.tell() and self.pubsub_thread is None:
             self.subscribe()  # type: ignore[no-untyped-call]  # here and below: RQ is typed in part
         self._hand_back()
+        if self._suspicious:
+            # Messages may have been on their way when the connection broke. Nobody has them now; without this sign the
+            # publishers would miss them only after two leases.
+            self.connection.delete(SENTINEL)
+            self._suspicious = False
         self._freed.clear()
         room = min(self.runner.free(), self.claim_batch)
         if room <= 0:
             self._freed.wait(BLOCK_SECONDS)
             return
-        popped = self.connection.blmpop(BLOCK_SECONDS, 1, self.queues[0].key, direction="LEFT", count=room)
+        try:
+            popped = self.connection.blmpop(BLOCK_SECONDS, 1, self.queues[0].key, direction="LEFT", count=room)
+        except RedisError:
+            self._suspicious = True
+            raise
         if popped is None:
             return
         self._taken = cast(list[bytes], popped[1])

@@ -21,6 +21,7 @@ import redis
 from rq import Queue, Worker
 from rq.command import send_command, send_shutdown_command
 
+from bench.chaos.proxy import Proxy
 from outbox_publisher.broker import Broker, OutboxRow
 from runner_cli.embedded import EmbeddedValkey
 from runner_core.settings import Settings
@@ -259,6 +260,24 @@ def test_it_outlives_a_redis_that_is_killed_and_comes_back_empty(
     stage.until(lambda: stage.client.pubsub_numsub(f"rq:pubsub:{name}")[0][1] == 1)
     send_shutdown_command(stage.client, name)
     assert stage.process.wait(PATIENCE_SECONDS) == 0
+
+
+def test_a_message_that_was_lost_on_its_way_makes_the_publishers_look(
+    start: Callable[..., Stage], own_valkey: EmbeddedValkey
+) -> None:
+    publisher = Broker(Settings.from_env({"REDIS_URL": own_valkey.url}))
+    with Proxy(own_valkey.host, own_valkey.port) as proxy:
+        stage = start(own_valkey.url.replace(f":{own_valkey.port}/", f":{proxy.port}/"))
+        publisher.sentinel_changed()
+        assert not publisher.sentinel_changed()
+        proxy.swallow()
+        Stage(own_valkey.url, stage.log, stage.process, stage.client).push("a")
+        stage.until(lambda: not publisher.queued_ids(TOPIC))  # Redis has handed it out
+        proxy.heal()
+        stage.until(publisher.sentinel_changed)
+        stage.push("b")
+        stage.until(lambda: stage.ran() == ["b"])
+    publisher.close()
 
 
 def test_it_waits_for_a_redis_that_is_not_there_yet_and_still_sees_a_signal(
