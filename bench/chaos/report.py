@@ -172,8 +172,8 @@ counted.
   providers' own time, 0.4 to 1.0 s an answer: the row "nothing happens" shows what the same measurement gives
   without a fault. A fault in which provider calls fail in a row opens that provider's breaker for 30 s, which is then
   the recovery: the provider is left alone on purpose.
-- A message that Redis handed out on a connection that broke at that moment is in nobody's hands. The sweeper finds
-  such a region within three leases (45 s); it is why a cut connection to Redis is sometimes felt for longer.
+- A message that Redis handed out on a connection that broke at that moment is in nobody's hands. The worker says so as
+  soon as it is connected again; where it died instead, the sweeper finds such a region within three leases (45 s).
 - A repeated call or a fenced write is counted for the fault that was caused last before it.
 
 An accepted job whose provider stayed away for all tries ends as `failed` or `partial`: that is a result, not a loss.
