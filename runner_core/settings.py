@@ -5,7 +5,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 
 from runner_core.errors import ConfigError
 
@@ -123,14 +125,16 @@ class Settings:
 
 def require_tls(url: str) -> str:
     """Return `url` with `sslmode=require` when its host is not local and it names no mode of its own."""
-    if not url:
+    try:
+        where = conninfo_to_dict(url)
+    except ProgrammingError:  # connecting will say what is wrong with it
         return url
-    parts = urlsplit(url)
-    query = parse_qsl(parts.query, keep_blank_values=True)
-    names = {name for name, _ in query}
-    if "sslmode" in names or "host" in names or (parts.hostname or "") in LOCAL_HOSTS:
+    hosts = str(where.get("host") or where.get("hostaddr") or "").split(",")
+    if not url or "sslmode" in where or all(host in LOCAL_HOSTS or host.startswith("/") for host in hosts):
         return url
-    return urlunsplit(parts._replace(query=urlencode([*query, ("sslmode", "require")])))
+    if "://" not in url:  # libpq's other form: host=... dbname=...
+        return f"{url} sslmode=require"
+    return f"{url}{'&' if '?' in url else '?'}sslmode=require"
 
 
 class _Reader:
