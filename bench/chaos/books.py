@@ -60,7 +60,7 @@ def count(plant: Plant, submissions: Sequence[Submission]) -> Books:
     with ThreadPoolExecutor(8) as readers:
         found = readers.map(lambda s: (s, *_read(plant.local.api_url, s)), accepted)
         for submission, job, events in found:
-            _check(books, submission, job, events, calls)
+            check(books, submission, job, events, calls)
     for label, jobs in _jobs_by_label(plant).items():
         if jobs > 1:
             books.duplicated.append((0.0, f"{label}: {jobs} jobs of one submission"))
@@ -77,7 +77,7 @@ def _read(api_url: str, submission: Submission) -> tuple[dict[str, Any] | None, 
     return job, events.get("events", [])
 
 
-def _check(
+def check(
     books: Books,
     submission: Submission,
     job: dict[str, Any] | None,
@@ -100,7 +100,7 @@ def _check(
     rows = [row for row in job["executions"] if row["status"] in TERMINAL]
     books.failures.update((row["error_detail"] or {}).get("code", "?") for row in rows if row["status"] != "completed")
     units = Counter((row["region"], row["model_id"]) for row in rows)
-    for region, model, _ in submission.cells:
+    for region, model in dict.fromkeys((region, model) for region, model, _ in submission.cells):
         missing = len(submission.questions) - units[region, model]
         if missing > 0:
             books.lost.append((at, f"{name}: {missing} rows missing in {region} {model}"))
