@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from runner_cli.local import Local
 
 _numbers = itertools.count(1)
+# Debian keeps servers out of a user's PATH.
+SYSTEM_PATH = os.pathsep.join(
+    [os.environ.get("PATH", os.defpath), "/usr/sbin", *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin")))]
+)
 
 
 def _url(*, host: str, port: int | str, user: str, password: str | None, dbname: str, **_: Any) -> str:
@@ -47,8 +51,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
         for program in marker.args:
-            if not shutil.which(program):
-                _missing(f"needs {program} in PATH")
+            if not shutil.which(program, path=SYSTEM_PATH):
+                _missing(f"needs {program}, a program of the system's packages")
 
 
 @dataclass(frozen=True)
