@@ -1,0 +1,74 @@
+"""`python -m bench`: every measurement, side by side with the peers; writes docs/benchmarks.md and its chart.
+
+`--quick` takes under four minutes, writes nothing, and ends with one line of JSON.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench import chart, environment, report, suite
+from bench.ground import ground
+
+DOCS = Path(__file__).parent.parent / "docs"
+RAW = DOCS / "benchmarks.json"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """0 when everything was measured."""
+    parser = argparse.ArgumentParser("python -m bench", description="Measures this system beside its peers.")
+    parser.add_argument("--quick", action="store_true", help="three peers, two rounds, 100,000 finished jobs")
+    parser.add_argument("--rounds", type=int, help="interleaved rounds [3; 2 with --quick]")
+    parser.add_argument("--finished", type=int, metavar="N", help="finished jobs in the tables [1000000; 100000]")
+    arguments = parser.parse_args(argv)
+    plan = suite.QUICK if arguments.quick else suite.FULL
+    plan = suite.adjusted(plan, arguments.rounds, arguments.finished)
+    began = time.monotonic()
+    tell("installing the peers, if need be")
+    environment.make()
+    with ground() as place:
+        results = suite.run(place, plan, tell)
+        results["where"] = {
+            "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            "machine": f"{os.cpu_count()} cores, {_memory_gb():.0f} GB, {platform.system()} {platform.release()}",
+            "python": platform.python_version(),
+            "postgresql": place.one("SHOW server_version"),
+            "fsync": place.one("SHOW fsync"),
+            "redis": _version(place.redis.info("server")),
+            "load": os.getloadavg()[2],
+            "seconds": time.monotonic() - began,
+        }
+    if arguments.quick:
+        last = json.loads(RAW.read_text()) if RAW.exists() else {}
+        print(report.quick_text(results, last), flush=True)
+        print(json.dumps(report.summary(results, last)), flush=True)
+        return 0
+    DOCS.mkdir(exist_ok=True)
+    RAW.write_text(json.dumps(results, indent=1) + "\n")
+    (DOCS / "benchmarks.md").write_text(report.page(results))
+    (DOCS / "benchmarks.svg").write_text(chart.draw(results))
+    tell(f"wrote {DOCS / 'benchmarks.md'} in {time.monotonic() - began:.0f} s")
+    print(json.dumps(report.summary(results, {})), flush=True)
+    return 0
+
+
+def tell(words: str) -> None:
+    """One line of progress, apart from the results."""
+    print(f"{time.strftime('%H:%M:%S')} {words}", file=sys.stderr, flush=True)
+
+
+def _version(server: dict[str, str]) -> str:
+    return server.get("valkey_version") or server["redis_version"]
+
+
+def _memory_gb() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+
+
+if __name__ == "__main__":
+    sys.exit(main())

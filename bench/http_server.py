@@ -1,0 +1,126 @@
+"""POST /jobs against the same server's route that does nothing, with 16 connections; and which server serves better."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench import environment
+from bench.ground import Ground
+from runner_cli.child import end, free_port, spawn
+from runner_cli.home import CHECKOUT
+from runner_core.keys import PrivateKey
+from runner_core.signing import sign
+
+CONNECTIONS = 16
+STREAMS = 100
+BODIES_PER_SECOND = 2500  # more than any server here takes
+GUNICORN = [sys.executable, "-m", "runner_api"]
+START_SECONDS = 30.0
+
+
+@contextlib.contextmanager
+def running(ground: Ground, command: list[str] | None = None) -> Iterator[tuple[int, int]]:
+    """The API, as the Procfile starts it or by another command; yields its port and pid when it is ready."""
+    port = free_port()
+    env = {**ground.env, "REGIONS_FILE": str(ground.regions()), "PORT": str(port)}
+    if command:
+        site = Path(next(p for p in sys.path if p.endswith("site-packages")))
+        metrics = ground.home / f"metrics-{port}"
+        metrics.mkdir()
+        env |= {"PYTHONPATH": f"{CHECKOUT}{os.pathsep}{site}", "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
+    with ground.log("api").open("wb") as log:
+        process = spawn(
+            [part.replace("{port}", str(port)) for part in command or GUNICORN],
+            death_signal=signal.SIGKILL,
+            env=env,
+            cwd=CHECKOUT,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        _wait_for(port)
+        yield port, process.pid
+    finally:
+        end(process, (signal.SIGTERM, 10.0))
+
+
+def granian() -> list[str]:
+    """The other server, with as many processes and threads."""
+    flags = ["--interface", "wsgi", "--workers", "2", "--blocking-threads", "64", "--port", "{port}", "--no-log"]
+    return [str(environment.program("granian")), *flags, "bench.wsgi:app"]
+
+
+def load(port: int, seconds: float, bodies: Path | None = None) -> dict[str, Any]:
+    """Run the client beside us. Raises RuntimeError when a request was refused."""
+    command = [sys.executable, "-m", "bench.http_load", "127.0.0.1", str(port), str(CONNECTIONS), str(seconds)]
+    command += [str(bodies)] if bodies else []
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr[-1000:])
+    result: dict[str, Any] = json.loads(done.stdout)
+    if set(result["statuses"]) - {"200", "202"}:
+        raise RuntimeError(f"requests were refused: {result['statuses']}")
+    return result
+
+
+def signed_jobs(ground: Ground, count: int) -> list[bytes]:
+    """So many different jobs, signed with a key that the API trusts."""
+    key = PrivateKey.load(ground.home / "signing.pem")
+    now = datetime.now(UTC).isoformat()
+    return [json.dumps(sign(_job(now), key)).encode() for _ in range(count)]
+
+
+def _job(now: str) -> dict[str, Any]:
+    return {
+        "id": f"http-{uuid.uuid4().hex}",
+        "version": "v1",
+        "benchmark": {"name": "bench", "container": {"image": "none"}, "input": {"hash": "sha256:placeholder"}},
+        "constraints": {"regions": ["US"], "timeout": 600_000_000_000, "provider_timeout": 300_000_000_000},
+        "questions": ["What is the capital of France?"],
+        "models": ["m1"],
+        "metadata": {"timestamp": now, "nonce": uuid.uuid4().hex, "created_by": "bench"},
+    }
+
+
+def post_against_noop(ground: Ground, port: int, seconds: float) -> dict[str, Any]:
+    """One round: the route that does nothing, then submissions."""
+    bodies = ground.home / "bodies.jsonl"
+    bodies.write_bytes(b"\n".join(signed_jobs(ground, int(BODIES_PER_SECOND * seconds))))
+    return {"noop": load(port, seconds), "post": load(port, seconds, bodies)}
+
+
+@contextlib.contextmanager
+def open_streams(ground: Ground, port: int, count: int = STREAMS) -> Iterator[int]:
+    """So many readers of a job's event stream, connected and silent; yields how many the server took."""
+    job_id = ground.submit(1, staged=False)[0]
+    request = f"GET /api/v1/jobs/{job_id}/events HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n"
+    sockets = []
+    try:
+        for _ in range(count):
+            sockets.append(socket.create_connection(("127.0.0.1", port)))
+            sockets[-1].sendall(request.encode())
+        yield sum(reader.recv(4096).startswith(b"HTTP/1.1 200") for reader in sockets)
+    finally:
+        for reader in sockets:
+            reader.close()
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=2) as probe:
+            probe.sendall(b"GET /health/ready HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+            if probe.recv(4096).startswith(b"HTTP/1.1 200"):
+                return
+        time.sleep(0.1)
+    raise TimeoutError("the API was not ready in time")

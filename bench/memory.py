@@ -1,0 +1,52 @@
+"""How much memory a call in flight costs: one worker process, a provider that takes half a second."""
+
+import time
+from dataclasses import dataclass
+from statistics import median
+
+from bench import measure, statements
+from bench.ground import Ground
+from bench.system import System, stop
+
+CALL_SECONDS = 0.5
+SATURATED = 0.9
+PATIENCE_SECONDS = 25.0
+SAMPLES = 4
+
+
+@dataclass(frozen=True)
+class Memory:
+    """`mb` of PSS while `calls` were in the air, in `processes` processes."""
+
+    calls: float
+    mb: float
+    processes: int
+
+    @property
+    def mb_per_call(self) -> float:
+        return self.mb / self.calls
+
+
+def run(ground: Ground, system: System, width: int) -> Memory:
+    """Keep `width` calls in the air and weigh the workers; fewer calls where the system can't keep so many.
+
+    Raises TimeoutError when it has none in the air at all.
+    """
+    ground.empty()
+    system.fill(ground, width * 10 if system.wide else width * 40)
+    workers = system.start(ground, 1, CALL_SECONDS, width)
+    pids = [worker.pid for worker in workers]
+    looks: list[tuple[int, float]] = []
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    try:
+        while sum(calls >= SATURATED * width for calls, _ in looks) < SAMPLES and time.monotonic() < deadline:
+            if calls := ground.value(statements.for_psycopg("in_flight")):
+                looks.append((calls, measure.pss_mb(pids)))
+            time.sleep(0.3)
+        processes = len(measure.tree(pids))
+    finally:
+        stop(workers)
+    if not looks:
+        raise TimeoutError(f"{system.name} has no call in the air after {PATIENCE_SECONDS:.0f} s")
+    looks = sorted(looks)[-SAMPLES:]
+    return Memory(median(calls for calls, _ in looks), median(mb for _, mb in looks), processes)

@@ -1,0 +1,74 @@
+"""The work that every peer does for one job: claim commit, a provider that does nothing, result commit.
+
+Run in the peers' environment. One statement a commit, prepared once a connection, in autocommit: what costs a peer
+beyond that is its own.
+"""
+
+import asyncio
+import os
+import time
+from typing import Any
+
+from bench import statements
+
+URL, REDIS_URL = os.environ["DATABASE_URL"], os.environ["REDIS_URL"]
+SECONDS = float(os.environ.get("BENCH_SECONDS", "0"))
+CONNECTIONS = 10  # the pool of a process; nobody holds one during the call
+ANSWER = "The answer of a provider that does nothing."
+
+_pool: tuple[int, Any] = (0, None)
+
+
+def execute(job_id: str) -> None:
+    """The work with psycopg, on a thread."""
+    pool = _pool_of_this_process()
+    with pool.connection() as conn:
+        row = conn.execute(statements.for_psycopg("claim"), {"job_id": job_id}).fetchone()
+    if row is None:
+        return
+    if SECONDS:
+        time.sleep(SECONDS)
+    with pool.connection() as conn:
+        conn.execute(statements.for_psycopg("finish"), {"job_id": job_id, "token": row[0], "answer": ANSWER})
+
+
+def _pool_of_this_process() -> Any:
+    """A forked worker must not share its parent's connections."""
+    global _pool
+    from psycopg_pool import ConnectionPool
+
+    if _pool[0] != os.getpid():
+        pool = ConnectionPool(
+            URL, min_size=1, max_size=CONNECTIONS, kwargs={"autocommit": True, "prepare_threshold": 0}, open=True
+        )
+        _pool = (os.getpid(), pool)
+    return _pool[1]
+
+
+async def execute_psycopg(pool: Any, job_id: str) -> None:
+    """The work with psycopg, in an event loop."""
+    async with pool.connection() as conn:
+        found = await conn.execute(statements.for_psycopg("claim"), {"job_id": job_id})
+        row = await found.fetchone()
+    if row is None:
+        return
+    if SECONDS:
+        await asyncio.sleep(SECONDS)
+    async with pool.connection() as conn:
+        await conn.execute(statements.for_psycopg("finish"), {"job_id": job_id, "token": row[0], "answer": ANSWER})
+
+
+async def execute_asyncpg(pool: Any, job_id: str) -> None:
+    """The work with asyncpg."""
+    token = await pool.fetchval(statements.for_asyncpg("claim", "job_id"), job_id)
+    if token is None:
+        return
+    if SECONDS:
+        await asyncio.sleep(SECONDS)
+    await pool.execute(statements.for_asyncpg("finish", "job_id", "token", "answer"), job_id, token, ANSWER)
+
+
+def ids(first: str, last: str) -> list[str]:
+    """The jobs from `first` to `last`: bench-7, bench-8, ..."""
+    prefix, _, low = first.rpartition("-")
+    return [f"{prefix}-{n}" for n in range(int(low), int(last.rpartition("-")[2]) + 1)]

@@ -1,0 +1,235 @@
+"""Results as text: the page, the quick run's lines, and the one line of JSON."""
+# ruff: noqa: E501 - paragraphs of the page, which wrap where they are read
+
+from typing import Any
+
+from bench.measure import Spread, percentile, ratios
+from bench.suite import Results, cost, spread
+from bench.system import OURS
+
+BARS = {
+    "full_vs_best_peer": ">= 3",
+    "full_vs_simpleworker": ">= 12",
+    "full_vs_worker": ">= 50",
+    "cpu_ms_per_full": "<= 0.8",
+    "mb_per_call_50": "<= 1",
+    "mb_per_call_400": "<= 0.2",
+    "drain_vs_enqueue_many": ">= 2",
+    "start_p50_ms": "<= the NOTIFY-only queue's",
+    "start_p99_ms": "<= 15",
+    "post_vs_noop": ">= 0.35",
+    "million_vs_empty": "<= 1.3",
+}
+
+
+def summary(results: Results, last: Results) -> dict[str, Any]:
+    """The fields of the one line; what `results` has not measured comes from `last`, the last full run."""
+    return {
+        name: (round(value, 3) if isinstance(value, float) else value) for name, value in _all(results, last).items()
+    }
+
+
+def _all(results: Results, last: Results) -> dict[str, Any]:
+    full, ours = results["full"], _rates(results, OURS.name)
+    peers = {name: runs for name, runs in full.items() if name not in (OURS.name, "limit")}
+    best = max(peers, key=lambda name: spread(peers[name], "per_second").median)
+    memory, latency, drain = results["memory"], results["latency"]["ours"], results["drain"]
+    old = _all(last, {}) if last else {}
+    complete = results["growth"]["finished"] >= 1_000_000
+    return {
+        "full_vs_best_peer": ratios(ours, _rates(results, best)).median,
+        "best_peer": best,
+        "full_vs_simpleworker": ratios(ours, _rates(results, "RQ SimpleWorker")).median,
+        "full_vs_worker": ratios(ours, _rates(results, "RQ Worker")).median
+        if "RQ Worker" in full
+        else old.get("full_vs_worker"),
+        "cpu_ms_per_full": spread(full[OURS.name], "worker_ms").median,
+        "mb_per_call_50": _per_call(memory["50"][OURS.name]),
+        "mb_per_call_400": _per_call(memory["400"][OURS.name]),
+        "drain_vs_enqueue_many": ratios(drain["ours"], drain["enqueue_many"]).median,
+        "start_p50_ms": percentile(latency, 0.5),
+        "start_p99_ms": percentile(latency, 0.99),
+        "post_vs_noop": _post(results["http"]["gunicorn"]).median,
+        "million_vs_empty": _growth(results).median if complete else old.get("million_vs_empty"),
+    }
+
+
+def quick_text(results: Results, last: Results) -> str:
+    """What a quick run says before its line of JSON."""
+    date = last["where"]["date"] if last else None
+    borrowed = [name for name, value in _all(results, {}).items() if value is None]
+    lines = _full_table(results)
+    lines += [
+        "",
+        f"cost of an execution with {results['growth']['finished']:,} finished jobs in the tables against none: "
+        f"{_x(_growth(results))}",
+        f"commit to start p50 {percentile(results['latency']['ours'], 0.5):.1f} ms, "
+        f"pgqueuer {percentile(results['latency']['pgqueuer'], 0.5):.1f} ms",
+        f"not measured here: {', '.join(borrowed)}; "
+        + (f"from the full run of {date}" if date else "and no full run has left its numbers"),
+    ]
+    return "\n".join(lines)
+
+
+def page(results: Results) -> str:
+    """docs/benchmarks.md."""
+    where, growth, http = results["where"], results["growth"], results["http"]
+    numbers = _all(results, {})
+    parts = [
+        "# Benchmarks",
+        f"Written by `make bench` on {where['date']}; no number here was typed. {where['machine']}, Python "
+        f"{where['python']}, PostgreSQL {where['postgresql']} (fsync {where['fsync']}, otherwise its defaults), Valkey "
+        f"{where['redis']} (append-only file, fsync every second). {results['rounds']} interleaved rounds, medians, the "
+        f"least and the most in brackets. The run took {where['seconds'] / 60:.0f} minutes. Only numbers of one run can "
+        f"be compared: the 15-minute load average at its end was {where['load']:.1f}.",
+        "![Full durable executions per second](benchmarks.svg)",
+        "## In short",
+        "\n".join(_table(["what", "measured", "aim"], [[n, _short(v), BARS.get(n, "")] for n, v in numbers.items()])),
+        "## Full durable executions",
+        "One execution is a commit that claims the region of a job, a provider that does nothing, and a transaction that "
+        "writes the result and the job's status. Two worker processes; every queue was filled before the workers "
+        "started; the middle of each run is measured (from 20 % to 95 % of its executions). The peers write `jobs`, "
+        "`region_runs` and `executions` of our own schema with one prepared statement a commit (`bench/sql/claim.sql`, "
+        "`bench/sql/finish.sql`). Our workers are the Procfile's, fed through the real outbox and publisher, and write "
+        "besides: the answer before and after the call, five events a job and a signed receipt. CPU is user and system "
+        "time of the workers with all their children; commits and Redis commands are counted over the whole run.",
+        "\n".join(_full_table(results)),
+        f"`pgbench` with the peers' two statements, 16 clients, prepared: {_span(results['full']['limit'])} full "
+        "executions/s. It is what a commit for each step can reach; batches share commits, which is how one can be "
+        "faster.",
+        "### What each one promises and how it was started",
+        "\n".join(
+            _table(
+                ["system", "promise", "started as", "writes"],
+                [[n, s["promise"], s["setting"], s["statements"]] for n, s in results["settings"].items()],
+            )
+        ),
+        "## Memory for a call in flight",
+        "One worker process (RQ: one for each call) and a provider that takes half a second. PSS of all its processes, "
+        "divided by the calls in the air. Flags: `--concurrency` of that width, and each peer's own.",
+        "\n".join(_memory_table(results)),
+        "## From commit to start",
+        "Ten jobs a second. From just before the commit that accepts a job to the claim of its region, both by the "
+        "database's clock; ours goes through the API, its notifier, a publisher, Valkey and a worker. pgqueuer's message "
+        "is enqueued in the same transaction and wakes its worker by NOTIFY.",
+        "\n".join(
+            _table(
+                ["system", "jobs", "p50 ms", "p90 ms", "p99 ms"],
+                [
+                    [n, str(len(v)), *(f"{percentile(v, share):.1f}" for share in (0.5, 0.9, 0.99))]
+                    for n, v in ((OURS.name, results["latency"]["ours"]), ("pgqueuer", results["latency"]["pgqueuer"]))
+                ],
+            )
+        ),
+        "## Draining the outbox",
+        f"The publisher's transaction (claim 100, push, mark) on one connection: {_span(results['drain']['ours'])} rows/s; "
+        f"the same transaction with RQ's `enqueue_many`: {_span(results['drain']['enqueue_many'])} rows/s. Ratio "
+        f"{_x(ratios(results['drain']['ours'], results['drain']['enqueue_many']))}.",
+        "## Accepting jobs over HTTP",
+        "Sixteen keep-alive connections; signed jobs, all different, each verified and written in one transaction, against "
+        "`GET /health/live` of the same server. gunicorn is the Procfile's (2 workers of 128 threads).",
+        "\n".join(_http_table(http)),
+        "## Growth",
+        "The first table's work, with more of everything. Cost is CPU of workers and PostgreSQL together.",
+        "\n".join(_growth_table(results)),
+        f"With {growth['finished']:,} finished jobs in the tables ({growth['database_gb']:.1f} GB) an execution costs "
+        f"{_x(_growth(results))} what it costs on empty ones. The publisher's claim of 100 rows behind "
+        f"{growth['claim']['processed']:,} processed ones takes {growth['claim']['ms']:.2f} ms:",
+        "```\n" + "\n".join(line.strip() for line in growth["claim"]["plan"]) + "\n```",
+        "## At rest, and at the limit of one job",
+        f"The API, a publisher and three workers with nothing to do use {results['idle']['stack']:.2f} % of one core and "
+        f"{results['idle']['mb']:.0f} MB (PSS); PostgreSQL uses {results['idle']['postgres']:.2f} % for them. One job of "
+        f"8 regions, 16 models and 15 questions ({results['large']['calls']:,} calls of 50 ms) ended after "
+        f"{results['large']['seconds']:.1f} s; the largest of its eight workers had {results['large']['most_mb']:.0f} MB.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _full_table(results: Results) -> list[str]:
+    ours = _rates(results, OURS.name)
+    rows = []
+    for name, runs in results["full"].items():
+        if name == "limit":
+            continue
+        rows.append(
+            [
+                name,
+                _span([run["per_second"] for run in runs]),
+                "" if name == OURS.name else _x(ratios(ours, _rates(results, name))),
+                f"{spread(runs, 'worker_ms').median:.2f}",
+                f"{spread(runs, 'server_ms').median:.2f}",
+                f"{spread(runs, 'commits').median:.2f}",
+                f"{spread(runs, 'redis').median:.1f}",
+            ]
+        )
+    head = ["system", "full/s", "ours is", "worker CPU ms", "PostgreSQL CPU ms", "commits", "Redis commands"]
+    return _table(head, rows)
+
+
+def _memory_table(results: Results) -> list[str]:
+    rows = []
+    for name, narrow in results["memory"]["50"].items():
+        wide = results["memory"]["400"].get(name)
+        rows.append([name, *_weight(narrow), *(_weight(wide) if wide else ("not tried", ""))])
+    return _table(["system", "50 wide: MB a call", "in the air, MB", "400 wide: MB a call", "in the air, MB"], rows)
+
+
+def _weight(weight: dict[str, float]) -> tuple[str, str]:
+    return (
+        f"{_per_call(weight):.2f}",
+        f"{weight['calls']:.0f} in {weight['processes']} processes, {weight['mb']:.0f} MB",
+    )
+
+
+def _http_table(http: Results) -> list[str]:
+    named = {"gunicorn": http["gunicorn"]}
+    named |= {f"gunicorn, {r['open']} event streams open": [r] for r in http["streams"]}
+    named |= {"granian, 2 workers of 64 threads": http["granian"]} if "granian" in http else {}
+    rows = []
+    for name, rounds in named.items():
+        posts, noops = ([r[kind]["per_second"] for r in rounds] for kind in ("post", "noop"))
+        p99 = max(r["post"]["p99_ms"] for r in rounds)
+        rows.append([name, _span(noops), _span(posts), _x(ratios(posts, noops)), f"{p99:.0f}"])
+    return _table(["server", "no-op/s", "POST /jobs /s", "ratio", "POST p99 ms"], rows)
+
+
+def _growth_table(results: Results) -> list[str]:
+    rows = []
+    for name, runs in results["growth"].items():
+        if isinstance(runs, list):
+            rows.append([name, _span([r["per_second"] for r in runs]), f"{Spread.of(cost(runs)).median:.3f}"])
+    return _table(["", "full/s", "CPU ms an execution"], rows)
+
+
+def _growth(results: Results) -> Spread:
+    return ratios(cost(results["growth"]["full tables"]), cost(results["growth"]["empty tables"]))
+
+
+def _post(rounds: list[Results]) -> Spread:
+    return ratios([r["post"]["per_second"] for r in rounds], [r["noop"]["per_second"] for r in rounds])
+
+
+def _rates(results: Results, name: str) -> list[float]:
+    return [run["per_second"] for run in results["full"][name]]
+
+
+def _per_call(weight: dict[str, float]) -> float:
+    return weight["mb"] / weight["calls"]
+
+
+def _span(values: list[float]) -> str:
+    s = Spread.of(values)
+    return f"{s.median:,.0f} ({s.least:,.0f} to {s.most:,.0f})" if len(values) > 1 else f"{s.median:,.0f}"
+
+
+def _x(s: Spread) -> str:
+    return f"{s.median:.2f}x ({s.least:.2f} to {s.most:.2f})"
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return ["| " + " | ".join(line) + " |" for line in lines]

@@ -1,0 +1,2 @@
+-- Before every measurement on an empty database.
+TRUNCATE jobs, idempotency_keys, nonces, outbox, region_runs, executions, answers, job_events CASCADE

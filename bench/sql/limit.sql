@@ -1,0 +1,7 @@
+-- pgbench: the same two commits and nothing else, each client with jobs of its own.
+\set job :client_id * 100000 + :n
+SELECT 'p' || :job AS job_id \gset
+:claim \gset
+SELECT 'The answer of a provider that does nothing.' AS answer \gset
+:finish;
+\set n :n + 1

@@ -1,0 +1,159 @@
+"""The measurements in their order, and how much of each a run makes. Results are plain data: docs/benchmarks.json."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from bench import drain, http_server, latency, measure, memory, rest, throughput
+from bench.ground import Ground
+from bench.peers.all import PEERS
+from bench.peers.all import QUICK as FEW
+from bench.system import OURS, System
+from outbox_publisher.broker import Broker
+
+Tell = Callable[[str], None]
+Results = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured."""
+
+    rounds: int
+    peers: list[System]
+    finished: int  # jobs in the tables for the last part
+    executions: float  # of each system's own number
+    latency_seconds: float
+    http_seconds: float
+    drain_rows: int
+    complete: bool  # with what only a full run measures
+
+
+FULL = Plan(3, PEERS, 1_000_000, 1.0, 30.0, 4.0, 8000, True)
+QUICK = Plan(2, FEW, 100_000, 0.6, 12.0, 3.0, 4000, False)
+
+
+def adjusted(plan: Plan, rounds: int | None, finished: int | None) -> Plan:
+    """The plan with what the command line says."""
+    return replace(plan, rounds=rounds or plan.rounds, finished=plan.finished if finished is None else finished)
+
+
+def run(ground: Ground, plan: Plan, tell: Tell) -> Results:
+    """Everything, in an order that leaves the growing tables for the end."""
+    results: Results = {"rounds": plan.rounds, "settings": _settings(plan)}
+    results["full"] = full(ground, plan, tell)
+    results["memory"] = weigh(ground, plan, tell)
+    tell("commit to start, at 10 jobs a second")
+    results["latency"] = {
+        "ours": latency.ours(ground, plan.latency_seconds),
+        "pgqueuer": latency.notify_only(ground, plan.latency_seconds),
+    }
+    tell("outbox drain")
+    results["drain"] = {"ours": [], "enqueue_many": []}
+    for _ in range(plan.rounds):
+        results["drain"]["ours"].append(drain.run(ground, Broker, plan.drain_rows))
+        results["drain"]["enqueue_many"].append(drain.run(ground, drain.EnqueueMany, plan.drain_rows))
+    results["http"] = http(ground, plan, tell)
+    if plan.complete:
+        tell("at rest; one job of 8 regions, 16 models and 15 questions")
+        results["idle"] = rest.idle(ground, 20.0)
+        results["large"] = asdict(rest.large_job(ground))
+    results["growth"] = growth(ground, plan, tell)
+    return results
+
+
+def full(ground: Ground, plan: Plan, tell: Tell) -> Results:
+    """Full durable executions, every system once a round; pgbench's limit with the peers' statements beside them."""
+    found: Results = {system.name: [] for system in (OURS, *plan.peers)}
+    found["limit"] = []
+    for number in range(1, plan.rounds + 1):
+        for system in (OURS, *plan.peers):
+            run = throughput.run(ground, system, int(system.executions * plan.executions))
+            found[system.name].append(_flat(run))
+            tell(f"round {number}: {system.name} {run.pace.per_second:.0f} full executions/s")
+        if plan.complete or number == 1:
+            found["limit"].append(throughput.limit(ground, 16_000))
+            tell(f"round {number}: pgbench {found['limit'][-1]:.0f} full executions/s")
+    return found
+
+
+def weigh(ground: Ground, plan: Plan, tell: Tell) -> Results:
+    """Memory for each call in flight, 50 wide and 400 wide."""
+    found: Results = {"50": {}, "400": {}}
+    for system in (OURS, *(plan.peers if plan.complete else [])):
+        for width in (50, 400):
+            if width == 50 or system.wide:
+                found[str(width)][system.name] = weight = asdict(memory.run(ground, system, width))
+                tell(f"{system.name}, {width} wide: {weight['mb']:.0f} MB for {weight['calls']:.0f} calls")
+    return found
+
+
+def http(ground: Ground, plan: Plan, tell: Tell) -> Results:
+    """POST /jobs against the route that does nothing."""
+    found: Results = {"gunicorn": [], "streams": []}
+    ground.empty()
+    with http_server.running(ground) as (port, _):
+        for number in range(plan.rounds):
+            found["gunicorn"].append(http_server.post_against_noop(ground, port, plan.http_seconds))
+            if plan.complete and number == 0:
+                with http_server.open_streams(ground, port) as count:
+                    found["streams"].append(
+                        {"open": count, **http_server.post_against_noop(ground, port, plan.http_seconds)}
+                    )
+        tell(f"POST /jobs {found['gunicorn'][-1]['post']['per_second']:.0f}/s")
+    if plan.complete:
+        ground.empty()
+        with http_server.running(ground, http_server.granian()) as (port, _):
+            found["granian"] = [http_server.post_against_noop(ground, port, plan.http_seconds) for _ in range(2)]
+        tell(f"POST /jobs with granian {found['granian'][-1]['post']['per_second']:.0f}/s")
+    return found
+
+
+def growth(ground: Ground, plan: Plan, tell: Tell) -> Results:
+    """The same work with more of everything."""
+    found: Results = {}
+
+    def add(name: str, *arguments: Any, **options: Any) -> None:
+        found.setdefault(name, []).append(_flat(throughput.run(ground, OURS, *arguments, **options)))
+        tell(f"{name}: {found[name][-1]['per_second']:.0f} full executions/s")
+
+    if plan.complete:
+        for processes in (1, 2, 4):
+            add(f"{processes} processes", 10_000, processes=processes)
+        add("4,000 jobs", 4_000)
+        add("40,000 jobs", 40_000)
+        add("1 model a job", 10_000)
+        add("10 models a job", 10_000, models=10)
+    size = int(OURS.executions * plan.executions)
+    for _ in range(plan.rounds):
+        add("empty tables", size)
+    ground.empty()
+    tell(f"writing {plan.finished} finished jobs")
+    ground.load(plan.finished)
+    for _ in range(plan.rounds):
+        add("full tables", size, keep=True)
+    found["finished"] = plan.finished
+    found["database_gb"] = float(ground.one("SELECT pg_database_size(current_database()) / 1e9"))
+    found["claim"] = rest.claim_plan(ground)
+    return found
+
+
+def _flat(run: throughput.Run) -> dict[str, float]:
+    return {**asdict(run.pace), "commits": run.commits, "redis": run.redis}
+
+
+def _settings(plan: Plan) -> Results:
+    return {
+        system.name: {"promise": system.promise, "setting": system.setting, "statements": system.statements}
+        for system in (OURS, *plan.peers)
+    }
+
+
+def cost(runs: list[dict[str, float]]) -> list[float]:
+    """CPU milliseconds per execution of workers and PostgreSQL together, for each round."""
+    return [run["worker_ms"] + run["server_ms"] for run in runs]
+
+
+def spread(runs: list[dict[str, float]], name: str) -> measure.Spread:
+    """Median, least and most of one number over the rounds."""
+    return measure.Spread.of(run[name] for run in runs)

@@ -1,0 +1,98 @@
+"""A system under measurement: how its queue is filled, how its workers are started, what it promises."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench import environment
+from bench.ground import Ground
+from outbox_publisher.broker import Broker
+from outbox_publisher.relay import publish_batch
+from runner_cli.child import end, spawn
+from runner_cli.home import CHECKOUT
+from runner_core.db import Database
+from runner_core.settings import Settings
+
+STOP_SECONDS = 5.0
+Workers = list["subprocess.Popen[bytes]"]
+
+
+@dataclass(frozen=True)
+class System:
+    """`commands(processes, width)` are the command lines of so many worker processes; `width` is how many calls each
+    has in the air at most, None for what its documentation recommends. `sizes` is how many executions a round has."""
+
+    name: str
+    promise: str
+    setting: str
+    executions: int
+    commands: Callable[[int, int | None], list[list[str]]]
+    peer: str = ""  # its module in bench.peers; "" for the project's own
+    statements: str = "2 commits; jobs, region_runs, executions"
+    wide: bool = True  # can have many calls in the air in one process
+
+    def fill(self, ground: Ground, count: int, plan: str | None = None) -> list[str]:
+        """Write `count` jobs and put them into its queue."""
+        more = {"plan": plan} if plan else {}
+        ids = ground.submit(count, staged=not self.peer, **more)
+        if self.peer:
+            command = [str(environment.program("python")), "-m", f"bench.peers.{self.peer}", "fill", ids[0], ids[-1]]
+            subprocess.run(command, env=self._variables(ground, 0), cwd=CHECKOUT, check=True)
+        else:
+            publish_all(ground)
+        return ids
+
+    def start(
+        self, ground: Ground, processes: int, seconds: float = 0.0, width: int | None = None, models: int = 1
+    ) -> Workers:
+        """Start its workers; a call takes `seconds`."""
+        env = self._variables(ground, seconds, width, models)
+        workers = []
+        for command in self.commands(processes, width):
+            with ground.log(self.name.split()[0]).open("wb") as log:
+                workers.append(
+                    spawn(command, death_signal=signal.SIGKILL, env=env, cwd=CHECKOUT, stdout=log, stderr=log)
+                )
+        return workers
+
+    def _variables(self, ground: Ground, seconds: float, width: int | None = None, models: int = 1) -> dict[str, str]:
+        if not self.peer:
+            return {**ground.env, "REGIONS_FILE": str(ground.regions(seconds, models, max(64, width or 0)))}
+        urls = {name: ground.env[name] for name in ("DATABASE_URL", "REDIS_URL")}
+        return {**environment.variables(), **urls, "BENCH_SECONDS": str(seconds), "BENCH_WIDTH": str(width or 0)}
+
+
+def stop(workers: Workers) -> None:
+    """End them, and whatever they leave behind in their sessions."""
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        end(worker, (signal.SIGTERM, STOP_SECONDS))
+
+
+def publish_all(ground: Ground) -> None:
+    """Push every waiting outbox row, as the publisher does."""
+    settings = Settings.from_env(ground.env, process="publisher")
+    db, broker = Database(settings, "publisher").open(), Broker(settings)
+    while publish_batch(db, broker) == settings.outbox_batch:
+        pass
+    broker.close()
+    db.close()
+
+
+def _ours(processes: int, width: int | None) -> list[list[str]]:
+    flags = ["--concurrency", str(width)] if width else []
+    return [[sys.executable, "-m", "runner_worker", "--region", "US", *flags]] * processes
+
+
+OURS = System(
+    name="beacon-runner",
+    promise="at-least-once dispatch, at most one accepted result per (job, region, model); fenced leases, every answer "
+    "stored when it arrives, an event in the transaction of every change, a signed receipt; survives an emptied Redis",
+    setting="the Procfile's `python -m runner_worker --region US` with its defaults (64 threads, claims of up to 100)",
+    executions=10_000,
+    commands=_ours,
+    statements="4 transactions, shared by a batch; jobs, region_runs, answers, executions, 5 events a job",
+)

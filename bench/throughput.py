@@ -1,0 +1,65 @@
+"""Full durable executions per second: claim commit, then result and job status in one transaction, two processes."""
+
+import subprocess
+import time
+from dataclasses import dataclass
+
+from bench import measure, statements
+from bench.ground import PLAN, Ground
+from bench.measure import Pace, Sampler
+from bench.system import System, stop
+
+PATIENCE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One round of one system. Commits and Redis commands per execution, the whole run with its start and end."""
+
+    pace: Pace
+    commits: float
+    redis: float
+
+
+def run(
+    ground: Ground, system: System, executions: int, *, processes: int = 2, models: int = 1, keep: bool = False
+) -> Run:
+    """Fill the queue, start the workers, watch until all is done, stop. `keep` leaves what is in the tables."""
+    if not keep:
+        ground.empty()
+    plan = '{"US": [' + ", ".join(f'"m{n}"' for n in range(1, models + 1)) + "]}" if models > 1 else None
+    system.fill(ground, executions // models, plan)
+    since = ground.since()
+    commits, commands = measure.commits(ground.conn), measure.redis_commands(ground.redis)
+    workers = system.start(ground, processes, models=models)
+    sampler = Sampler(ground.postgres.url, ground.server_pid, lambda: [w.pid for w in workers], since)
+    try:
+        sampler.until(executions // models * models, PATIENCE_SECONDS)
+    finally:
+        stop(workers)
+        sampler.close()
+    time.sleep(0.1)  # the last backends' reports
+    own = len(sampler.samples)  # the watcher's commits are not the workers'
+    return Run(
+        sampler.pace(executions // models * models),
+        (measure.commits(ground.conn) - commits - own) / executions,
+        (measure.redis_commands(ground.redis) - commands) / executions,
+    )
+
+
+def limit(ground: Ground, executions: int, clients: int = 16) -> float:
+    """What pgbench reaches with the peers' two statements: full executions/s of the server alone."""
+    ground.empty()
+    for client in range(clients):
+        where = {"prefix": "p", "first": client * 100_000, "last": client * 100_000 + executions // clients}
+        ground.run("submit", **where, plan=PLAN, questions="[]", key="benchmark", spec="{}")
+    ground.settle()
+    script = ground.home / "limit.pgbench"
+    script.write_text(statements.for_pgbench())
+    script.chmod(0o644)
+    pgbench = ground.postgres._programs / "pgbench"  # beside the server, of the same version
+    command = [str(pgbench), "-n", "-M", "prepared", "-f", str(script), "-c", str(clients), "-j", "2"]
+    command += ["-D", "n=0", "-t", str(executions // clients), ground.postgres.url]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    line = next(line for line in done.stdout.splitlines() if line.startswith("tps ="))
+    return float(line.split()[2])
