@@ -6,7 +6,7 @@ from werkzeug.routing import BaseConverter
 from runner_api import health, metrics, problems, requests
 from runner_api.auth import check_reader
 from runner_api.portal.install import install as install_portal
-from runner_api.routes import actions, admin, executions, jobs, submissions
+from runner_api.routes import actions, admin, docs, executions, jobs, submissions
 from runner_api.routes import catalogue as catalogue_routes
 from runner_api.services import Services
 from runner_api.watch import Watchers
@@ -40,9 +40,9 @@ def create_app(
     problems.install(app)
     api = Blueprint("api", __name__, url_prefix="/api/v1")
     api.before_request(check_reader)
-    for resource in (submissions, jobs, actions, executions, catalogue_routes):
+    for resource in (submissions, jobs, actions, executions, catalogue_routes, docs):
         api.register_blueprint(resource.blueprint)
-    for part in (api, health.blueprint, metrics.blueprint, admin.blueprint):
+    for part in (api, docs.pages, health.blueprint, metrics.blueprint, admin.blueprint):
         app.register_blueprint(part)
     install_portal(app)
     return app

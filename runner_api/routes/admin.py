@@ -77,7 +77,7 @@ def dead() -> Response:
         return reply({"rows": reads.dead(conn, limit)})
 
 
-@blueprint.post("/outbox/<int:row_id>/republish")
+@blueprint.post("/outbox/<int(max=9223372036854775807):row_id>/republish")
 def republish_message(row_id: int) -> Response:
     """Send one message again; a region that ended with it is reopened as a retry."""
     service = services()

@@ -42,7 +42,7 @@ def get_job(job_id: str) -> Response:
     if wait and not request.if_none_match and "after" not in request.args:
         raise SpecError(detail="wait needs If-None-Match or after: the version that you have.")
     answer = _answer(job_id)
-    if answer.status_code != 304 or not wait:
+    if answer.status_code != 304 or not wait or request.if_none_match.star_tag:  # whatever comes matches a star
         return answer
     until = time.monotonic() + wait
     with services().watchers.watch(job_id, connection()) as watcher:
@@ -56,7 +56,10 @@ def get_job(job_id: str) -> Response:
 
 
 def _answer(job_id: str) -> Response:
-    with_executions = request.args.get("include") == "executions"
+    include = request.args.get("include") or ""
+    if include not in ("", "executions"):
+        raise SpecError(detail="include can be executions.")
+    with_executions = include == "executions"
     after = number("after", -1, 0, 2**31 - 1)
     with services().db.transaction() as conn:
         job = reads.job(conn, job_id)
@@ -90,8 +93,9 @@ def get_rows(job_id: str) -> Response:
 def get_events(job_id: str) -> Response:
     """What happened to the job, in order; as a stream for a client that accepts text/event-stream."""
     after, limit = number("after", 0, 0, 2**31 - 1), number("limit", 1000, 1, 10_000)
+    after = header("Last-Event-ID", after, 0, 2**31 - 1)
     if request.accept_mimetypes.best_match(("application/json", EVENT_STREAM)) == EVENT_STREAM:
-        return _stream(job_id, header("Last-Event-ID", after, 0, 2**31 - 1))
+        return _stream(job_id, after)
     with services().db.transaction() as conn:
         job = reads.version(conn, job_id)
         events = reads.events(conn, job_id, after, limit)

@@ -1,0 +1,130 @@
+"""The API's description of itself (OpenAPI 3.1), built from the routes, their docstrings and the models."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Flask
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+from werkzeug.routing import Rule
+
+from runner_api.operations import EVENT_STREAM, NAME, OPERATIONS, Operation, Schema
+from runner_api.schemas import Problem
+from runner_core import __version__
+
+REFS = "#/components/schemas/{model}"
+PROBLEM = "application/problem+json"
+REASONS = {
+    200: "Done, or the same as before.",
+    202: "Accepted.",
+    304: "The client has this version.",
+    400: "The request can't be read, or its signature does not hold.",
+    401: "A token is missing or wrong.",
+    403: "The key or the token may not do this.",
+    404: "There is no such thing.",
+    405: "Not possible at this address.",
+    409: "It contradicts what is stored.",
+    413: "The body is larger than 1 MiB.",
+    415: "The body is not JSON.",
+    422: "The request is understood and not valid.",
+    503: "Not possible at the moment; Retry-After says when to come again.",
+}
+PAGES = "portal."
+
+
+def described(app: Flask) -> Iterator[Rule]:
+    """The routes that the document describes: all but the portal's pages."""
+    return (rule for rule in app.url_map.iter_rules() if not rule.endpoint.startswith(PAGES))
+
+
+def document(app: Flask) -> dict[str, Any]:
+    """The whole document. Raises KeyError for a route that operations.py does not know."""
+    models: set[type[BaseModel]] = {Problem}
+    paths: dict[str, dict[str, Any]] = {}
+    for rule in sorted(described(app), key=lambda rule: rule.rule):
+        operation = OPERATIONS[rule.endpoint]
+        models.update(m for m in (operation.body, *operation.answers.values()) if isinstance(m, type))
+        methods = (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        path = re.sub(r"<(?:[^:>]*:)?(\w+)>", r"{\1}", rule.rule)
+        for method in sorted(methods):
+            paths.setdefault(path, {})[method.lower()] = _operation(app, rule, operation, method, path)
+    _, schemas = models_json_schema([(m, "validation") for m in sorted(models, key=_name)], ref_template=REFS)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Beacon Runner",
+            "version": __version__,
+            "description": "Runs signed jobs in several regions and tells what became of them. Every error is "
+            f"{PROBLEM} (RFC 9457); its error_code is stable.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas["$defs"],
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(app: Flask, rule: Rule, operation: Operation, method: str, path: str) -> Schema:
+    words = " ".join((app.view_functions[rule.endpoint].__doc__ or "").split())
+    summary, _, more = words.partition(". ")
+    described: Schema = {
+        "operationId": re.sub(r"\W+", "_", f"{method.lower()}{path}").strip("_"),
+        "tags": [operation.tag],
+        "summary": summary.rstrip("."),
+        "parameters": [*_parameters(rule, operation)],
+        "responses": _responses(operation),
+    }
+    if more:
+        described["description"] = more
+    if operation.body:
+        described["requestBody"] = {
+            "required": operation.body_required,
+            "content": {"application/json": {"schema": _ref(operation.body)}},
+        }
+    if operation.admin:
+        described["security"] = [{"token": []}]
+    elif operation.reads:
+        described["security"] = [{}, {"token": []}]  # a token is needed where READ_TOKENS is set
+    return described
+
+
+def _parameters(rule: Rule, operation: Operation) -> Iterator[Schema]:
+    for name in sorted(rule.arguments):
+        kind = rule._converters[name]
+        schema: Schema = NAME
+        if kind.regex == r"\d+":
+            schema = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+    for where, named in (("query", operation.query), ("header", operation.headers)):
+        for name, schema in named.items():
+            yield {"name": name, "in": where, "required": False, "schema": schema}
+
+
+def _responses(operation: Operation) -> Schema:
+    responses: Schema = {}
+    for status, answer in operation.answers.items():
+        responses[str(status)] = {"description": REASONS[status]}
+        if isinstance(answer, str):
+            responses[str(status)]["content"] = {answer: {"schema": {"type": "string"}}}
+        elif answer is not None:
+            responses[str(status)]["content"] = {"application/json": {"schema": _ref(answer)}}
+    if operation.stream:
+        responses["200"]["content"][EVENT_STREAM] = {"schema": {"type": "string"}}
+    errors = {*operation.errors, 405}
+    if operation.admin:
+        errors |= {401, 503}
+    elif operation.reads:
+        errors.add(401)
+    for status in sorted(errors - set(operation.answers)):
+        responses[str(status)] = {"description": REASONS[status], "content": {PROBLEM: {"schema": _ref(Problem)}}}
+    return responses
+
+
+def _ref(model: type[BaseModel]) -> Schema:
+    return {"$ref": REFS.format(model=model.__name__)}
+
+
+def _name(model: type[BaseModel]) -> str:
+    return model.__name__

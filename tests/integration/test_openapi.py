@@ -1,0 +1,112 @@
+"""The API's description of itself: complete, valid, true of a live server, readable offline."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner_api.openapi import PROBLEM, described
+from runner_api.operations import OPERATIONS
+from tests.integration.api_client import ADMIN, Api
+from tests.integration.server import Server
+
+SECONDS = 45
+# Left out: schema-compliant jobs may still be refused, because a signature, a catalogue and limits that span several
+# fields can't be said in a schema.
+LEFT_OUT = "positive_data_acceptance"
+
+
+@pytest.fixture
+def document(api: Api) -> Any:
+    return api.get("/openapi.json")
+
+
+def test_every_route_is_described_and_nothing_else(api: Api, document: Any) -> None:
+    routes = {
+        (re.sub(r"<(?:[^:>]*:)?(\w+)>", r"{\1}", rule.rule), method.lower())
+        for rule in described(api.app)
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    assert routes == {(path, method) for path, methods in document["paths"].items() for method in methods}
+    assert {rule.endpoint for rule in described(api.app)} == set(OPERATIONS), "described, and served by nobody"
+    ids = [op["operationId"] for methods in document["paths"].values() for op in methods.values()]
+    assert len(ids) == len(set(ids))
+    assert all(op["summary"] for methods in document["paths"].values() for op in methods.values())
+
+
+def test_every_reference_leads_somewhere_and_every_error_is_a_problem(document: Any) -> None:
+    names = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
+    assert names <= set(document["components"]["schemas"])
+    assert {"JobSpec", "CrossRegionRequest", "Problem"} <= names
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            for status, answer in operation["responses"].items():
+                if int(status) >= 400 and path not in ("/health", "/api/v1/health"):
+                    assert list(answer["content"]) == [PROBLEM], (path, status)
+
+
+def test_the_limits_are_those_that_validate(document: Any) -> None:
+    spec = document["components"]["schemas"]["JobSpec"]
+    assert {"version", "benchmark", "constraints"} == set(spec["required"])
+    assert "50" in json.dumps(spec["properties"]["questions"])
+
+
+def test_the_page_needs_nothing_from_elsewhere(api: Api) -> None:
+    answer = api.client.get("/docs")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'")
+    html = answer.get_data(as_text=True)
+    assert "POST /api/v1/jobs/cross-region" in html
+    assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//""", html)
+    assert "style=" not in html
+    targets = set(re.findall(r'href="#([\w-]+)"', html))
+    assert targets <= set(re.findall(r'id="([\w-]+)"', html))
+
+
+@pytest.fixture
+def server(api: Api, tmp_path: Path) -> Iterator[Server]:
+    started = Server(api.env | {"ALLOW_UNSIGNED": "1", "WEB_CONCURRENCY": "1"}, tmp_path)
+    yield started.wait()
+    started.kill()
+
+
+def schemathesis() -> str:
+    """The program of the extra `ci`."""
+    found = shutil.which("schemathesis", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if found:
+        return found
+    reason = "needs schemathesis: pip install 'beacon-runner[ci]'"
+    if os.environ.get("CI") or os.environ.get("BEACON_CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def test_schemathesis_finds_nothing(api: Api, server: Server, tmp_path: Path) -> None:
+    program = schemathesis()
+    job_id = api.submit()
+    api.finish(job_id, "US", {"m1": True})
+    run = subprocess.run(
+        [
+            program,
+            "run",
+            f"{server.url}/api/v1/openapi.json",
+            *("--header", f"Authorization: Bearer {ADMIN}"),
+            *("--exclude-checks", LEFT_OUT, "--max-time", str(SECONDS), "--request-timeout", "70"),
+            *("--max-examples", "50", "--continue-on-failure", "--seed", "1", "--generation-database", "none"),
+            *("--warnings", "off", "--no-color"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert run.returncode == 0, run.stdout[-8000:] + run.stderr[-2000:]
+    assert "internal_error" not in server.log.read_text()
+    assert "unexpected " not in server.log.read_text()
