@@ -85,7 +85,7 @@ def probe(db: Database) -> None:
     try:
         with db.transaction(expected=UNPREPARED) as conn:
             versions = [r["version"] for r in rows(conn, "migrations.applied")]
-        if versions[-1:] != [latest()]:
+        if not versions or versions[-1] < latest():  # a newer schema is one that a rolling deployment has just made
             found = f"at migration {versions[-1]}" if versions else "empty"
             raise NotReady(f"the database's schema is {found}, this release needs {latest()}: run `beacon migrate`")
         with db.transaction(expected=UNPREPARED) as conn:
