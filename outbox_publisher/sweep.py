@@ -18,7 +18,6 @@ from outbox_publisher.broker import Broker
 from outbox_publisher.retention import remove_old
 from runner_core import endings
 from runner_core.db import Database, retried
-from runner_core.errors import BeaconError
 from runner_core.queries import Row, rows
 from runner_core.store import outbox
 from runner_core.telemetry import LEASES_EXPIRED, REGIONS_STAGED
@@ -32,10 +31,6 @@ REASONS = {
     "queue_timeout": "No worker took the region in time.",
     "undeliverable": "The region's message could not be delivered to the queue.",
 }
-
-
-class NotLeading(BeaconError):
-    """Another sweeper works at the moment."""
 
 
 class Sweeper:
@@ -71,18 +66,18 @@ class Sweeper:
             if not self._suspicious and time.monotonic() < self._next_check:
                 return 0
             # The age spares messages that a live worker may just be claiming. Age plus period stay within three leases.
-            moved = self._check_all(timedelta(0) if self._suspicious else 2 * self.lease)
-        except NotLeading:
-            return 0
+            moved, complete = self._check_all(timedelta(0) if self._suspicious else 2 * self.lease)
         except RedisError as error:
             log.warning("Redis can't be asked for its messages: %s", error)
             self._next_check = 0.0
             return 0
-        self._suspicious = max(0, self._suspicious - 1)
-        self._next_check = time.monotonic() + self.lease.total_seconds()
+        if complete:
+            self._suspicious = max(0, self._suspicious - 1)
+            self._next_check = time.monotonic() + self.lease.total_seconds()
         return moved
 
-    def _check_all(self, age: timedelta) -> int:
+    def _check_all(self, age: timedelta) -> tuple[int, bool]:
+        """Page through the open jobs; how many regions moved, and whether no other sweeper took the lead meanwhile."""
         as_of = _now(self.db) - age
         known: dict[str, set[str]] = {}
 
@@ -95,11 +90,11 @@ class Sweeper:
         while True:
             page = check_page(self.db, after, as_of, is_queued)
             if page is None:
-                raise NotLeading
+                return moved, False
             last, count = page
             moved += count
             if last is None:
-                return moved
+                return moved, True
             after = last
 
 
