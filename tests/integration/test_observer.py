@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,25 @@ def test_a_batch_is_told_in_one_line_with_numbers_in_place_of_ids(db: Database, 
     audit()
     publish_batch(db, Broker(db.settings))
     assert audit() == [("outbox.mark", "outbox_ids=6", 6)]
+
+
+def test_many_jobs_at_once_are_told_with_as_many_rows_as_one_by_one(
+    db: Database, conn: Conn, tmp_path: Path, audit: Audit
+) -> None:
+    shape: dict[str, Any] = {"regions": ("US", "EU"), "models": ("m1", "m2"), "questions": ("q1", "q2")}
+    batch, single = submit_many(db, 5, **shape), submit_many(db, 5, **shape)
+    audit()
+    told: list[Counter[str]] = []
+    with running(db, catalogue(tmp_path)) as engine:
+        engine.run(*((job_id, region) for job_id in batch for region in ("US", "EU")))
+        told.append(sum((Counter({name: n}) for name, _, n in audit()), Counter()))
+        for job_id in single:
+            engine.run((job_id, "US"))
+            engine.run((job_id, "EU"))
+        told.append(sum((Counter({name: n}) for name, _, n in audit()), Counter()))
+    assert told[0] == told[1]
+    assert told[0]["executions.record"] == 20
+    assert told[0]["answers.finish"] == 40
 
 
 def test_a_pipeline_and_one_statement_after_the_other_are_told_alike(db: Database, conn: Conn, audit: Audit) -> None:
