@@ -13,6 +13,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, stop_after_delay
 from tenacity.wait import wait_random_exponential
 
+from runner_core.adapters import adapt
 from runner_core.bell import Bell
 from runner_core.observer import Journal, ObservedConnection, ObservedCursor
 from runner_core.queries import run
@@ -30,8 +31,8 @@ TRANSIENT = ("57P01", "57P02", "57P03", "40001", "40P01", "25P03")
 MAX_ATTEMPTS = 6
 MAX_SECONDS = 20
 CONNECT_SECONDS = 10
-
 STOP_SECONDS = 1.0  # connections that are being made are not waited for
+
 _more_tries: contextvars.ContextVar[bool] = contextvars.ContextVar("more_tries", default=False)
 
 
@@ -64,6 +65,7 @@ class Database:
             max_idle=settings.db_pool_max_idle_seconds,
             timeout=self._limit_seconds,
             name=kind,
+            configure=adapt,
             open=False,
         )
 

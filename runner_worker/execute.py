@@ -171,7 +171,7 @@ class RegionRunner:
             run = Run(row, messages[row["job_id"], row["region"]], done, self.catalogue)
             run.resume([s for s in stored if (s["job_id"], s["region"]) == (run.job_id, run.region)])
             if row["attempt"] == 1:
-                telemetry.QUEUE_LATENCY.labels(run.region).observe(max(0.0, row["waited_seconds"]))
+                telemetry.series(telemetry.QUEUE_LATENCY, run.region).observe(max(0.0, row["waited_seconds"]))
             yield run
 
     # -- the thread that owns the state --
@@ -517,6 +517,6 @@ def _key(call: Call) -> tuple[str, str, str, str, int]:
 def _observe(unit: Unit) -> None:
     status = "completed" if unit.outputs else "failed"
     seconds = max(unit.ended_at, unit.run.claimed_at) - unit.run.claimed_at
-    telemetry.EXECUTION_DURATION.labels(unit.run.region, status).observe(seconds)
+    telemetry.series(telemetry.EXECUTION_DURATION, unit.run.region, status).observe(seconds)
     if not unit.outputs:
         telemetry.RUNNER_FAILURES.labels(unit.run.region, unit.errors[-1]["code"], "provider").inc()

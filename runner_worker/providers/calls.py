@@ -12,7 +12,7 @@ from typing import Any
 from runner_core.errors import ConfigError
 from runner_core.regions import Catalogue, Provider
 from runner_core.settings import Settings
-from runner_core.telemetry import PROVIDER_REQUESTS, PROVIDER_TOKENS
+from runner_core.telemetry import PROVIDER_REQUESTS, PROVIDER_TOKENS, series
 from runner_worker.providers.ask import Adapter, Answer, Ask, CallFailed, Reply, TryFailed, pause
 from runner_worker.providers.breaker import Gate
 from runner_worker.providers.build import Builder
@@ -111,9 +111,9 @@ class Providers:
         return rest if time.monotonic() + rest < deadline else None
 
     def _reply(self, provider: Provider, ask: Ask, answer: Answer, calls: int, errors: list[dict[str, Any]]) -> Reply:
-        PROVIDER_REQUESTS.labels(provider.region, provider.id, "ok").inc()
+        series(PROVIDER_REQUESTS, provider.region, provider.id, "ok").inc()
         for count, direction in TOKENS:
-            PROVIDER_TOKENS.labels(ask.region, ask.model_id, direction).inc(answer.usage.get(count, 0))
+            series(PROVIDER_TOKENS, ask.region, ask.model_id, direction).inc(answer.usage.get(count, 0))
         source = "provider" if answer.refused else "pattern" if self._reads_as_refusal(answer.text) else None
         return Reply(
             response=answer.text,
@@ -136,7 +136,7 @@ class Providers:
         """Count the try, and log it without the provider's words: they may echo the prompt."""
         if failed.code == "cancelled":
             return
-        PROVIDER_REQUESTS.labels(provider.region, provider.id, failed.code).inc()
+        series(PROVIDER_REQUESTS, provider.region, provider.id, failed.code).inc()
         log.info(
             "provider try failed provider=%s region=%s model=%s request_id=%s code=%s %s",
             provider.id,
