@@ -22,8 +22,16 @@ class EnqueueMany(Broker):
     def push(self, rows: Sequence[OutboxRow]) -> dict[int, Exception]:
         topics: defaultdict[str, list[Any]] = defaultdict(list)
         for row in rows:
-            options = {"job_id": row.dispatch_id, "timeout": -1, "result_ttl": 300, "failure_ttl": 86_400}
-            topics[row.topic].append(Queue.prepare_data(FUNCTION, kwargs=row.payload, **options))
+            topics[row.topic].append(
+                Queue.prepare_data(
+                    FUNCTION,
+                    kwargs=row.payload,
+                    job_id=row.dispatch_id,
+                    timeout=-1,
+                    result_ttl=300,
+                    failure_ttl=86_400,
+                )
+            )
         with self.redis.pipeline(transaction=False) as pipe:
             for topic, jobs in topics.items():
                 queue = Queue(topic, connection=self.redis, serializer=JSONSerializer)

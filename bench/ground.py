@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import redis
+from psycopg.types.json import Jsonb
 
 from bench import statements
 from runner_cli.embedded import EmbeddedPostgres, EmbeddedValkey
@@ -112,9 +113,7 @@ class Ground:
             "output": f'{{"answers": [{answer}], "refused": 0, "simulated": true, "response": "{text}"}}',
             "parameters": '{"temperature": 0.1, "max_tokens": 500, "system_prompt": "You answer for the US.", '
             '"upstream_model": "m1", "regions_sha256": "' + "0" * 64 + '"}',
-            "receipt": psycopg.types.json.Jsonb(
-                sign_receipt({**facts, "output_sha256": output_sha256({"response": text})}, key)
-            ),
+            "receipt": Jsonb(sign_receipt({**facts, "output_sha256": output_sha256({"response": text})}, key)),
         }
         # Their foreign keys are right by construction; nothing else is skipped.
         self.conn.execute("SET session_replication_role = replica")

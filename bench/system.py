@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench import environment
-from bench.ground import Ground
+from bench.ground import PLAN, Ground
 from outbox_publisher.broker import Broker
 from outbox_publisher.relay import publish_batch
 from runner_cli.child import end, spawn
@@ -33,10 +33,9 @@ class System:
     statements: str = "2 commits; jobs, region_runs, executions"
     wide: bool = True  # can have many calls in the air in one process
 
-    def fill(self, ground: Ground, count: int, plan: str | None = None) -> list[str]:
+    def fill(self, ground: Ground, count: int, plan: str = PLAN) -> list[str]:
         """Write `count` jobs and put them into its queue."""
-        more = {"plan": plan} if plan else {}
-        ids = ground.submit(count, staged=not self.peer, **more)
+        ids = ground.submit(count, plan=plan, staged=not self.peer)
         if self.peer:
             command = [str(environment.program("python")), "-m", f"bench.peers.{self.peer}", "fill", ids[0], ids[-1]]
             subprocess.run(command, env=self._variables(ground, 0), cwd=CHECKOUT, check=True)

@@ -27,7 +27,7 @@ def run(
     """Fill the queue, start the workers, watch until all is done, stop. `keep` leaves what is in the tables."""
     if not keep:
         ground.empty()
-    plan = '{"US": [' + ", ".join(f'"m{n}"' for n in range(1, models + 1)) + "]}" if models > 1 else None
+    plan = '{"US": [' + ", ".join(f'"m{n}"' for n in range(1, models + 1)) + "]}" if models > 1 else PLAN
     system.fill(ground, executions // models, plan)
     since = ground.since()
     commits, commands = measure.commits(ground.conn), measure.redis_commands(ground.redis)
