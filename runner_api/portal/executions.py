@@ -13,10 +13,11 @@ def execution(result_id: int) -> Response:
     """One model in one region, with each of its calls; the one that the id names comes first."""
     with services().db.transaction() as conn:
         found = reads.execution(conn, result_id)
-        if found is None:
-            raise NotFound(detail="There is no such execution. A retry may have replaced it: see the job's timeline.")
-        extra = portal.job(conn, found["job_id"]) or {"questions": []}
-        calls = reads.answers(conn, found["job_id"], found["region"], found["model_id"])
+        extra = (portal.job(conn, found["job_id"]) if found else None) or {"questions": []}
+        calls = reads.answers(conn, found["job_id"], found["region"], found["model_id"]) if found else []
+    # Not in the transaction: an exception there costs its connection.
+    if found is None:
+        raise NotFound(detail="There is no such execution. A retry may have replaced it: see the job's timeline.")
     texts = {question["id"]: question["text"] for question in extra["questions"]}
     places = list(texts)
     calls.sort(key=lambda c: (c["id"] != result_id, places.index(c["question_id"]), c["run_no"]))

@@ -29,11 +29,13 @@ def job(job_id: str) -> Response:
     """The job as it stands now."""
     with services().db.transaction() as conn:
         found, extra = reads.job(conn, job_id), portal.job(conn, job_id)
-        if found is None or extra is None:
-            raise NotFound(detail="There is no such job.")
         rows, regions = reads.job_rows(conn, job_id), portal.regions(conn, job_id)
-        events = reads.events(conn, job_id, max(0, found["version"] - NEWEST_EVENTS), NEWEST_EVENTS)
+        newest = found["version"] if found else 0
+        events = reads.events(conn, job_id, max(0, newest - NEWEST_EVENTS), NEWEST_EVENTS)
         alive = reads.alive(conn)
+    # Not in the transaction: an exception there costs its connection.
+    if found is None or extra is None:
+        raise NotFound(detail="There is no such job.")
     finished = {region["region"] for region in regions if region["finished_at"]}
     order = grid.in_order(found["plan"])
     regions.sort(key=lambda region: order.index(region["region"]))

@@ -25,12 +25,13 @@ def jobs() -> Response:
     status = request.args.get("status", "")
     status = status if status in STATUSES else ""
     older = bool(request.args.get("cursor"))
+    before = cursor()  # not in the transaction: an exception there costs its connection
     with services().db.transaction() as conn:
         counts = portal.counts(conn)
         if wanted:
             found = portal.search(conn, wanted, PAGE) if _PART.fullmatch(wanted) else []
         else:
-            found = reads.jobs(conn, status or None, cursor(), PAGE + 1)
+            found = reads.jobs(conn, status or None, before, PAGE + 1)
         progress = portal.progress(conn, [row["id"] for row in found[:PAGE]])
     if len(found) == 1 and found[0]["id"] == wanted:
         return redirect(url_for("portal.job", job_id=wanted), 303)
