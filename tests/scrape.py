@@ -1,6 +1,7 @@
 """What the processes of a running stack tell: their metrics over HTTP, their logs from the files below the home."""
 
 import json
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from prometheus_client.parser import text_string_to_metric_families
 
 from runner_cli.local import Local
+from tests.jobs import until
 
 # The stack is on this machine: no proxy of the environment has a say.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -23,12 +25,22 @@ class Sample:
 
 
 def pages(local: Local) -> dict[str, str]:
-    """Every process's /metrics page by the process's name, where Prometheus finds them: in targets.json."""
-    found = {}
-    for target in json.loads((local.home / "targets.json").read_text()):
-        with _opener.open(f"http://{target['targets'][0]}/metrics", timeout=10) as page:
-            found[target["labels"]["process"]] = page.read().decode()
-    return found
+    """Every process's /metrics page by the process's name, where Prometheus finds them: in targets.json.
+
+    A process that is still starting is waited for: the stack is ready as soon as its API is."""
+    targets = json.loads((local.home / "targets.json").read_text())
+    return {t["labels"]["process"]: _page(f"http://{t['targets'][0]}/metrics") for t in targets}
+
+
+def _page(url: str) -> str:
+    def look() -> str:
+        try:
+            with _opener.open(url, timeout=10) as page:
+                return str(page.read().decode())
+        except urllib.error.URLError:
+            return ""
+
+    return until(look)
 
 
 def samples(page: str) -> Iterator[Sample]:

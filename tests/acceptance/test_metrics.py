@@ -109,6 +109,7 @@ def test_a_failed_write_is_counted_by_its_sqlstate_in_the_process_that_made_it(
         proxy = stop.enter_context(Proxy(str(at.hostname), int(at.port or 5432)))
         through = database_url.replace(f":{at.port}/", f":{proxy.port}/")
         local = stack(env=login_urls(home, through), worker_eu=0, worker_asia=0)
+        stop.callback(local.stack.stop)  # while its way to the database is still there
 
         with stuck(conn, database_url) as backends:
             for pid in backends:
