@@ -20,6 +20,9 @@ from runner_core.queries import Row
 from runner_core.store import jobs
 from runner_core.telemetry import JOBS_ENQUEUED
 
+# How long a second request waits for the first with the same id or key before it is told to come again.
+WAIT_MS = 2000
+
 
 @dataclass(frozen=True)
 class Sender:
@@ -87,8 +90,7 @@ def find_repeat(db: Database, job: Submission, key: str | None) -> Accepted | No
 
 @retried
 def _insert(db: Database, job: Submission, key: str, sender: Sender) -> Row:
-    failpoint("api.inserting")
-    with db.statement(expected=("23505", "55P03")) as conn:
+    with db.transaction(pipeline=False, expected=("23505", "55P03"), lock_timeout_ms=WAIT_MS) as conn:
         inserted = jobs.submit(
             conn,
             job,
@@ -98,6 +100,7 @@ def _insert(db: Database, job: Submission, key: str, sender: Sender) -> Row:
             traceparent=sender.traceparent,
             queue_timeout_seconds=db.settings.queue_timeout_seconds,
         )
+        failpoint("api.inserted")
     failpoint("api.committed")
     return inserted
 

@@ -3,7 +3,7 @@
 import contextvars
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -31,7 +31,6 @@ TRANSIENT = ("57P01", "57P02", "57P03", "40001", "40P01", "25P03")
 MAX_ATTEMPTS = 6
 MAX_SECONDS = 20
 CONNECT_SECONDS = 10
-LOCK_WAIT_MS = 2000  # of a single statement: how long a second request waits for the first with the same id or key
 STOP_SECONDS = 1.0  # connections that are being made are not waited for
 
 _more_tries: contextvars.ContextVar[bool] = contextvars.ContextVar("more_tries", default=False)
@@ -50,13 +49,13 @@ class Database:
         self._watchdog = Watchdog()
         self._limit_seconds = settings.db_write_timeout_ms / 1000 + 1
         most = size or settings.db_pool_max
-        self._pooled = settings.db_pooler == "transaction"
+        pooled = settings.db_pooler == "transaction"
         self.pool: ConnectionPool[ObservedConnection[Any]] = ConnectionPool(
             settings.database_url,
             connection_class=ObservedConnection,
             kwargs={
                 "autocommit": True,
-                "prepare_threshold": None if self._pooled else 0,
+                "prepare_threshold": None if pooled else 0,
                 "cursor_factory": ObservedCursor,
                 "application_name": f"beacon-{kind}",
                 "connect_timeout": CONNECT_SECONDS,
@@ -66,7 +65,7 @@ class Database:
             max_idle=settings.db_pool_max_idle_seconds,
             timeout=self._limit_seconds,
             name=kind,
-            configure=self._prepare,
+            configure=adapt,
             open=False,
         )
 
@@ -87,40 +86,22 @@ class Database:
         """One transaction, committed when the block ends, rolled back when it raises.
 
         In a pipeline its statements share round trips, and an error surfaces at the next fetch or at the end. The
-        SQLSTATEs in `expected` are answers, not errors: they are neither counted nor logged. After any error in a
-        pipeline the connection is discarded: what is left in a broken one is not worth knowing.
+        SQLSTATEs in `expected` are answers, not errors: they are neither counted nor logged. After any error the
+        connection is discarded: what is left in a broken pipeline is not worth knowing.
         """
-        with (
-            self._observed(expected, discard=pipeline) as conn,
-            conn.pipeline() if pipeline else nullcontext(),
-            conn.transaction(),
-        ):
-            self._limits(conn, lock_timeout_ms)
-            yield conn
-
-    @contextmanager
-    def statement(self, *, expected: tuple[str, ...] = ()) -> Iterator[Connection[Any]]:
-        """Exactly one statement, a transaction of its own: one round trip where a transaction has four.
-
-        Its limits are the session's, and it waits at most LOCK_WAIT_MS for a lock. A pooler shares sessions: behind
-        one it is a transaction like any other.
-        """
-        if self._pooled:
-            with self.transaction(pipeline=False, lock_timeout_ms=LOCK_WAIT_MS, expected=expected) as conn:
-                yield conn
-        else:
-            with self._observed(expected, discard=False) as conn:
-                yield conn
-
-    @contextmanager
-    def _observed(self, expected: tuple[str, ...], *, discard: bool) -> Iterator[Connection[Any]]:
-        """A connection whose statements are timed, bounded and told of; discarded after an error where it must be."""
         journal = Journal(self.settings.db_audit)
         with self._connection(journal) as conn:
             conn.journal = journal
             try:
                 with self._watchdog.guard(conn.fileno(), self._limit_seconds):
-                    yield conn
+                    if pipeline:
+                        with conn.pipeline(), conn.transaction():
+                            self._limits(conn, lock_timeout_ms)
+                            yield conn
+                    else:
+                        with conn.transaction():
+                            self._limits(conn, lock_timeout_ms)
+                            yield conn
                 journal.settle()
             except BaseException as error:
                 if isinstance(error, psycopg.Error):
@@ -130,7 +111,7 @@ class Database:
                     journal.failed(
                         state, expected=state in expected, will_retry=_more_tries.get() and is_transient(error)
                     )
-                if discard or conn.closed or conn.broken:
+                if pipeline or conn.closed or conn.broken:
                     conn.close()
                 raise
             finally:
@@ -147,16 +128,10 @@ class Database:
                 raise
             yield conn
 
-    def _prepare(self, conn: Connection[Any]) -> None:
-        """Called by the pool for each new connection."""
-        adapt(conn)
-        if not self._pooled:
-            self._limits(conn, LOCK_WAIT_MS, "db.session")
-
-    def _limits(self, conn: Connection[Any], lock_timeout_ms: int, name: str = "db.settings") -> None:
+    def _limits(self, conn: Connection[Any], lock_timeout_ms: int) -> None:
         run(
             conn,
-            name,
+            "db.settings",
             statement_timeout=str(self.settings.db_write_timeout_ms),
             lock_timeout=str(lock_timeout_ms),
             idle_timeout=str(int(self._limit_seconds * 1000)),

@@ -4,11 +4,6 @@
 SELECT set_config('statement_timeout', %(statement_timeout)s, true), set_config('lock_timeout', %(lock_timeout)s, true),
        set_config('idle_in_transaction_session_timeout', %(idle_timeout)s, true);
 
--- name: db.session
--- The same for a whole session of ours, once: what a single statement without a transaction of its own is held to.
-SELECT set_config('statement_timeout', %(statement_timeout)s, false), set_config('lock_timeout', %(lock_timeout)s, false),
-       set_config('idle_in_transaction_session_timeout', %(idle_timeout)s, false);
-
 -- name: processes.beat
 -- This process is alive; also the real write of the readiness probe.
 INSERT INTO processes AS p (id, kind, region, host, pid, version, regions_sha, concurrency)
