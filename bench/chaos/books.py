@@ -31,7 +31,8 @@ class Books:
     terminal: int = 0
     region_runs: int = 0
     answers: int = 0
-    calls: int = 0
+    calls: int = 0  # that the provider answered well
+    vain_calls: int = 0  # those to questions that have no answer in the end
     unanswered_clients: int = 0  # submissions that never got an answer
     lost: list[tuple[float, str]] = field(default_factory=list)
     duplicated: list[tuple[float, str]] = field(default_factory=list)
@@ -55,7 +56,7 @@ def count(plant: Plant, submissions: Sequence[Submission]) -> Books:
     books.unanswered_clients = sum(s.accepted is None and not s.refusal for s in submissions)
     books.wrong += [(s.began, f"{s.key}: refused, {s.refusal}") for s in submissions if s.refusal]
     calls = _calls(plant.calls)
-    books.calls = sum(len(times) for times in calls.values())
+    books.calls = sum(len(times) for cells in calls.values() for times in cells.values())
     # Straight to the API: the proxy before it is the storm's.
     with ThreadPoolExecutor(8) as readers:
         found = readers.map(lambda s: (s, *_read(plant.local.api_url, s)), accepted)
@@ -64,6 +65,8 @@ def count(plant: Plant, submissions: Sequence[Submission]) -> Books:
     for label, jobs in _jobs_by_label(plant).items():
         if jobs > 1:
             books.duplicated.append((0.0, f"{label}: {jobs} jobs of one submission"))
+    if books.calls != books.answers + len(books.repeated) + books.vain_calls and not books.unanswered_clients:
+        books.wrong.append((0.0, f"{books.calls} calls are not answers, repeated and vain ones together"))
     books.verified = verify(plant)
     return books
 
@@ -109,6 +112,7 @@ def check(
     answers = Counter((r["region"], r["model_id"], r["output"]["response"]) for r in rows if r["status"] == "completed")
     books.answers += answers.total()
     expected = {(r, m, answer_text(r, m, q)): (r, m, q) for r, m, q in submission.cells}
+    answered = 0
     for row, times in answers.items():
         if row not in expected:
             books.wrong.append((at, f"{name}: an answer that nobody gave in {row[0]} {row[1]}"))
@@ -119,6 +123,8 @@ def check(
         if not asked:
             books.wrong.append((at, f"{name}: answered and never asked"))
         books.repeated += asked[1:]
+        answered += len(asked)
+    books.vain_calls += sum(map(len, calls.get(name, {}).values())) - answered
     books.wrong += [(at, f"{name}: {complaint}") for complaint in (*_status(job, rows), *_timeline(job, events))]
 
 

@@ -96,6 +96,8 @@ def write_page(path: Path, text: str, recovery: str, books: Books, settings: str
             statuses=statuses,
             answers=books.answers,
             calls=books.calls,
+            repeated=len(books.repeated),
+            vain=books.vain_calls,
             failures=failures,
             verified="exit 0" if books.verified else "FAILED",
             table=text,
@@ -150,8 +152,9 @@ Written by `{command}` on {date}, after {minutes} minutes. No cell is written by
 {settings}
 
 The books are **{verdict}**: {accepted} jobs accepted (the client's list of 202s), {terminal} ended ({statuses}),
-{regions} region runs, {answers} answers stored, {calls} calls answered well by the provider (its own log),
-`beacon verify` {verified}. Questions that failed, by code: {failures}.
+{regions} region runs, {answers} answers stored. The provider's own log has {calls} calls that it answered well: one for
+each answer, {repeated} repeated ones, and {vain} for questions that failed in the end. `beacon verify`: {verified}.
+Questions that failed, by code: {failures}.
 
 {table}
 

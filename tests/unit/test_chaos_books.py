@@ -57,7 +57,16 @@ def counted(job: dict[str, Any] | None, events: list[dict[str, Any]], calls: Cal
 def test_good_books_are_clean(job: dict[str, Any], events: list[dict[str, Any]], calls: Calls) -> None:
     books = counted(job, events, calls)
     assert books.clean
-    assert (books.terminal, books.region_runs, books.answers, books.repeated) == (1, 2, 4, [])
+    assert (books.terminal, books.region_runs, books.answers, books.repeated, books.vain_calls) == (1, 2, 4, [], 0)
+
+
+def test_a_call_whose_question_failed_in_the_end_was_in_vain(
+    job: dict[str, Any], events: list[dict[str, Any]], calls: Calls
+) -> None:
+    job["executions"][0] |= {"status": "failed", "error_detail": {"code": "connection_lost"}}
+    books = counted(job, events, calls)
+    assert (books.answers, books.vain_calls, books.failures) == (3, 1, {"connection_lost": 1})
+    assert books.clean
 
 
 def test_an_unknown_job_is_lost(events: list[dict[str, Any]], calls: Calls) -> None:
