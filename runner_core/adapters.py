@@ -22,8 +22,14 @@ class ArrayDumper(Dumper):
 
         Raises psycopg.DataError for U+0000, which would end the text early.
         """
-        literal = "{" + ",".join(map(_element, obj)) + "}"
-        if "\0" in literal:
+        if obj and set(map(type, obj)) == {str}:  # most are: escaped all at once
+            text = "\0".join(obj)
+            nuls = text.count("\0") - len(obj) + 1
+            literal = '{"' + _escaped(text).replace("\0", '","') + '"}'
+        else:
+            literal = "{" + ",".join(map(_element, obj)) + "}"
+            nuls = literal.count("\0")
+        if nuls:
             raise DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
         return literal.encode()
 
@@ -32,10 +38,14 @@ def _element(value: object) -> str:
     if value is None:
         return "NULL"
     if type(value) is str:
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return f'"{_escaped(value)}"'
     if isinstance(value, datetime):
         return f'"{value.isoformat()}"'
     return str(value)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def adapt(conn: Connection[Any]) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("bell")
 OUTBOX, JOBS = "beacon_outbox", "beacon_jobs"
 OUTBOX_PAUSE_SECONDS = 0.003  # a publisher that hears of a row later starts it later
-JOBS_PAUSE_SECONDS = 0.05  # what people watch; a busy worker pays for twenty statements a second and no more
+JOBS_PAUSE_SECONDS = 0.1  # what people watch; a busy worker pays for ten statements a second and no more
 MOST_BYTES = 7900  # of one notification; PostgreSQL refuses 8,000
 STOP_SECONDS = 1.0
 

@@ -81,13 +81,19 @@ class Database:
 
     @contextmanager
     def transaction(
-        self, *, pipeline: bool = True, lock_timeout_ms: int = 0, expected: tuple[str, ...] = ()
+        self,
+        *,
+        pipeline: bool = True,
+        by_key: bool = False,
+        lock_timeout_ms: int = 0,
+        expected: tuple[str, ...] = (),
     ) -> Iterator[Connection[Any]]:
         """One transaction, committed when the block ends, rolled back when it raises.
 
-        In a pipeline its statements share round trips, and an error surfaces at the next fetch or at the end. The
-        SQLSTATEs in `expected` are answers, not errors: they are neither counted nor logged. After any error the
-        connection is discarded: what is left in a broken pipeline is not worth knowing.
+        In a pipeline its statements share round trips, and an error surfaces at the next fetch or at the end. `by_key`
+        is for the verbs, whose every statement finds its rows by key: it is planned once a session. The SQLSTATEs in
+        `expected` are answers, not errors: they are neither counted nor logged. After any error the connection is
+        discarded: what is left in a broken pipeline is not worth knowing.
         """
         journal = Journal(self.settings.db_audit)
         with self._connection(journal) as conn:
@@ -96,11 +102,11 @@ class Database:
                 with self._watchdog.guard(conn.fileno(), self._limit_seconds):
                     if pipeline:
                         with conn.pipeline(), conn.transaction():
-                            self._limits(conn, lock_timeout_ms)
+                            self._limits(conn, lock_timeout_ms, by_key)
                             yield conn
                     else:
                         with conn.transaction():
-                            self._limits(conn, lock_timeout_ms)
+                            self._limits(conn, lock_timeout_ms, by_key)
                             yield conn
                 journal.settle()
             except BaseException as error:
@@ -128,13 +134,15 @@ class Database:
                 raise
             yield conn
 
-    def _limits(self, conn: Connection[Any], lock_timeout_ms: int) -> None:
+    def _limits(self, conn: Connection[Any], lock_timeout_ms: int, by_key: bool) -> None:
         run(
             conn,
             "db.settings",
             statement_timeout=str(self.settings.db_write_timeout_ms),
             lock_timeout=str(lock_timeout_ms),
             idle_timeout=str(int(self._limit_seconds * 1000)),
+            seqscan="off" if by_key else "on",
+            plan_mode="force_generic_plan" if by_key else "auto",
         )
 
     def retry(self, verb: Callable[[], T]) -> T:

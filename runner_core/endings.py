@@ -8,7 +8,7 @@ from typing import Any
 from psycopg import Connection
 
 from runner_core.queries import Row, run
-from runner_core.telemetry import JOBS_PROCESSED, about
+from runner_core.telemetry import JOBS_PROCESSED, about, series
 
 log = logging.getLogger("runner")
 
@@ -37,7 +37,7 @@ class Endings:
         for job in self.jobs:
             if job["status"] == "running":
                 continue
-            JOBS_PROCESSED.labels(job["status"]).inc()
+            series(JOBS_PROCESSED, job["status"]).inc()
             log.info(
                 "Cross-region execution completed status=%s success_count=%d total_regions=%d job_id=%s",
                 job["status"],

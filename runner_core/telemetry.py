@@ -119,5 +119,8 @@ def setup_logging(process: str, *, as_json: bool, level: int = logging.INFO) -> 
     else:
         handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {process} %(name)s: %(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # What no line shows need not be found out for each: logging's own advice ("Optimization" in its HOWTO).
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # named by that page
     for chatty in ("httpx2", "httpcore2", "httpcore", "psycopg.pool"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

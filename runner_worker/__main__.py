@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from prometheus_client import start_http_server
 
+from runner_core.collector import spare_what_stays
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
 from runner_core.keys import PrivateKey
@@ -73,6 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     presence = Presence(db, "worker", region, settings.concurrency, catalogue.sha256)
     presence.start()
+    spare_what_stays()
     logger.info("worker started region=%s name=%s concurrency=%d", region, name, settings.concurrency)
     if not worker.work():
         logging.shutdown()

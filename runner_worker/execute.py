@@ -26,10 +26,11 @@ from runner_core.keys import PrivateKey
 from runner_core.queries import Row
 from runner_core.regions import Catalogue
 from runner_core.settings import Settings
-from runner_core.store import region_runs
+from runner_core.store import answers, region_runs
+from runner_core.store.answers import CallKey, Started
 from runner_worker.providers import Ask, CallFailed, Providers
-from runner_worker.record import TEMPERATURE, Batch, Scribe, Written, release
-from runner_worker.runs import Answer, Call, Done, Message, Run, Unit
+from runner_worker.record import TEMPERATURE, Batch, Scribe, Written, release, started
+from runner_worker.runs import Answer, Call, Done, Message, Run, Unit, key_of
 
 log = logging.getLogger("worker")
 TICK_SECONDS = 0.5  # how late a deadline may be noticed
@@ -59,9 +60,9 @@ class Lost:
 
 @dataclass(frozen=True)
 class Broken:
-    """Our own code failed in a call of this run."""
+    """Our own code failed in this call."""
 
-    run: Run
+    call: Call
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,17 @@ class HandBack:
 
 
 Event = Run | Answer | Expired | Lost | Broken | HandBack | None
+
+
+class Mean:
+    """A mean that forgets: each value counts a tenth."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def add(self, value: float) -> None:
+        """Take in one more."""
+        self.value += (value - self.value) / 10
 
 
 class RegionRunner:
@@ -99,9 +111,10 @@ class RegionRunner:
         self.broken = False  # one of this engine's threads has ended by an error: it does nothing any more
         self._lock = threading.Lock()
         self._runs: dict[UUID, Run] = {}
-        self._outstanding = 0  # calls planned and not answered
+        self._planned: Counter[str] = Counter()  # calls planned and not answered, by provider
         self._inbox: SimpleQueue[Event] = SimpleQueue()
         self._waiting: dict[str, deque[Call]] = {}
+        self._claim_seconds, self._call_seconds = Mean(0.0), Mean(60.0)
         self._in_flight: Counter[str] = Counter()
         self._draining = False
         self._idle = threading.Condition(self._lock)
@@ -115,10 +128,20 @@ class RegionRunner:
             thread.start()
 
     def free(self) -> int:
-        """How many more region runs this process can take now, when each has one call."""
+        """How many more region runs this process can take now, when each has one call.
+
+        Besides the callers that are idle, those that will be by the time that a claim has been made: so many calls end
+        meanwhile. It is none for calls of seconds, whose regions another worker had better take. They are claimed when
+        half of the last ones are left, so that claims stay large while every caller has work.
+        """
+        callers = self.settings.concurrency
+        ended = callers * self._claim_seconds.value / max(self._call_seconds.value, 1e-6)
+        ahead = int(min(ended, self.settings.claim_batch))
         with self._lock:
-            room = min(self.settings.concurrency - self._outstanding, 4 * self.settings.concurrency - len(self._runs))
-        return 0 if self._draining or self.broken else max(0, room)
+            planned, runs = self._planned.total(), len(self._runs)
+        if self._draining or self.broken or planned > callers + ahead // 2:
+            return 0
+        return max(0, min(callers + ahead - planned, 4 * callers - runs))
 
     def busy(self) -> int:
         """How many region runs this process holds."""
@@ -139,40 +162,85 @@ class RegionRunner:
         for message in messages:
             if by_region.setdefault((message.job_id, message.region), message) is not message:
                 refused.append(message)
+        began = time.monotonic()
         for run in self._claim(list(by_region), by_region, done):
             del by_region[run.job_id, run.region]
             with self._lock:
                 self._runs[run.token] = run
-                self._outstanding += sum(len(unit.open) for unit in run.units.values())
+                self._planned.update(_by_provider(run))
                 telemetry.RUNS_IN_FLIGHT.set(len(self._runs))
             self._inbox.put(run)
+        self._claim_seconds.add(time.monotonic() - began)
         for message in [*refused, *by_region.values()]:
             done(message, "not_claimed")
 
     def _claim(
-        self, wanted: list[tuple[str, str]], messages: dict[tuple[str, str], Message], done: Done
+        self,
+        wanted: list[tuple[str, str]],
+        messages: dict[tuple[str, str], Message],
+        done: Done,
+        *,
+        start: bool = True,
     ) -> Iterator[Run]:
+        runs: list[Run] = []
+
+        def plan(claimed: list[Row], stored: list[Row]) -> list[Started]:
+            """The calls that there is room for; planned anew when the claim is repeated."""
+            runs[:] = self._planned_runs(claimed, stored, messages, done)
+            return [started(call) for call in self._choose(runs)]
+
         try:
-            claimed, stored = claim(self.db, wanted, self.worker_name)
-        except psycopg.Error as error:
-            if is_transient(error):
+            claimed, stored, begun = claim(self.db, wanted, self.worker_name, plan if start else None)
+        except Exception as error:
+            if isinstance(error, PoolTimeout) or is_transient(error):
                 raise
-            if len(wanted) == 1:
+            if len(wanted) == 1 and not start:
                 # Not handed back to the queue, whose head it would block: the sweeper stages it again later.
                 log.error("region can't be claimed job_id=%s region=%s: %s", *wanted[0], error)
                 done(messages.pop(wanted[0]), "error")
                 return
             log.error("claiming %d regions failed, claiming one by one: %s", len(wanted), error)
             for one in wanted:
-                yield from self._claim([one], messages, done)
+                # Alone, a region is claimed before anything is made of it, so that its attempts are used up.
+                yield from self._claim([one], messages, done, start=len(wanted) > 1)
             return
         failpoint("worker.claimed")
-        for row in claimed:
-            run = Run(row, messages[row["job_id"], row["region"]], done, self.catalogue)
-            run.resume([s for s in stored if (s["job_id"], s["region"]) == (run.job_id, run.region)])
+        if begun:
+            failpoint("worker.started")
+        for row, run in zip(
+            claimed, runs if start else self._planned_runs(claimed, stored, messages, done), strict=True
+        ):
+            run.ready = [call for call in run.chosen if key_of(call) in begun]
             if row["attempt"] == 1:
                 telemetry.series(telemetry.QUEUE_LATENCY, run.region).observe(max(0.0, row["waited_seconds"]))
             yield run
+
+    def _planned_runs(
+        self, claimed: list[Row], stored: list[Row], messages: dict[tuple[str, str], Message], done: Done
+    ) -> list[Run]:
+        runs = [Run(row, messages[row["job_id"], row["region"]], done, self.catalogue) for row in claimed]
+        for run in runs:
+            run.resume([s for s in stored if (s["job_id"], s["region"]) == (run.job_id, run.region)])
+        return runs
+
+    def _choose(self, runs: list[Run]) -> list[Call]:
+        """The calls of new runs that can be made at once: those may start with the claim, in its transaction.
+
+        Only the thread that claims plans calls, so what is free now is still free when the runs arrive.
+        """
+        with self._lock:
+            planned = self._planned.copy()
+        free = self.settings.concurrency - planned.total()
+        for run in runs:
+            run.chosen = []
+            for call in run.calls():
+                provider = call.unit.provider
+                if provider is None or free <= 0 or planned[provider.id] >= provider.max_concurrency:
+                    continue
+                planned[provider.id] += 1
+                free -= 1
+                run.chosen.append(call)
+        return [call for run in runs for call in run.chosen]
 
     # -- the thread that owns the state --
 
@@ -192,8 +260,9 @@ class RegionRunner:
                         self._expire(run, batch)
                     case Lost(run):
                         self._fence(run)
-                    case Broken(run):
-                        self._release([run], "error")
+                    case Broken(call):
+                        self._returned(call)
+                        self._release([call.run], "error")
                     case HandBack(everything):
                         self._release([r for r in self._held() if everything or not r.begun], "released")
                     case None:
@@ -203,7 +272,11 @@ class RegionRunner:
                 self._settle(batch, self._write(batch))
 
     def _next_events(self) -> list[Event]:
+        """Whatever has happened: also what threads that are ready to run are about to say. Nothing is waited for."""
         events = [self._inbox.get()]
+        size = -1
+        while size < (size := self._inbox.qsize()):
+            time.sleep(0)
         try:
             while True:
                 events.append(self._inbox.get_nowait())
@@ -211,11 +284,15 @@ class RegionRunner:
             return events
 
     def _begin(self, run: Run, batch: Batch) -> None:
+        for call in run.ready:
+            self._in_flight[_provider_id(call.unit)] += 1
+            self._call(call)
+        begun = {key_of(call) for call in run.ready}
         for call in run.calls():
             if call.unit.provider is None:
                 call.unit.add(call.question_id, call.run_no, None, _error(call, "no_provider", NO_PROVIDER), None)
-                self._answered()
-            else:
+                self._answered(call)
+            elif key_of(call) not in begun:
                 self._waiting.setdefault(call.unit.provider.id, deque()).append(call)
         for unit in run.units.values():
             self._complete(unit, batch)
@@ -224,14 +301,14 @@ class RegionRunner:
 
     def _take(self, answer: Answer, batch: Batch) -> None:
         call = answer.call
-        if call.unit.provider:
-            self._in_flight[call.unit.provider.id] -= 1
+        self._returned(call)
+        self._call_seconds.add(answer.ended - call.begun)
         if not self._is_held(call.run):
             if answer.status == "ok":  # paid for: kept while the region is open, whoever holds it now
                 batch.answers.append(answer)
             return
         if call.unit.take(answer):
-            self._answered()
+            self._answered(call)
             batch.answers.append(answer)
             self._complete(call.unit, batch)
 
@@ -244,7 +321,7 @@ class RegionRunner:
             failure = CallFailed(_error(call, "timeout", DEADLINE), DEADLINE, 0, [])
             call.begun = run.claimed_at
             call.unit.take(answer := Answer.failed(call, failure))
-            self._answered()
+            self._answered(call)
             batch.answers.append(answer)
         for unit in run.units.values():
             self._complete(unit, batch)
@@ -305,11 +382,10 @@ class RegionRunner:
         for unit in batch.units:
             _observe(unit)
         for call in batch.starts:
-            if _key(call) in written.started:
-                call.run.begun = True
-                self._callers.submit(self._ask, call)
-            elif call.unit.provider:
-                self._in_flight[call.unit.provider.id] -= 1
+            if key_of(call) in written.started:
+                self._call(call)
+            else:
+                self._returned(call)
                 if call.run.token not in written.fenced and self._is_held(call.run):
                     # Somebody who held the region before us has stored this answer meanwhile.
                     self._release([call.run], "released")
@@ -321,6 +397,10 @@ class RegionRunner:
                 self._fence(run)
 
     # -- the threads that call --
+
+    def _call(self, call: Call) -> None:
+        call.run.begun = True
+        self._callers.submit(self._ask, call)
 
     def _ask(self, call: Call) -> None:
         run, provider = call.run, call.unit.provider
@@ -351,7 +431,7 @@ class RegionRunner:
         except Exception:
             log.exception("a call broke job_id=%s region=%s", run.job_id, run.region)
             telemetry.RUNNER_FAILURES.labels(run.region, "internal_error", "worker").inc()
-            self._inbox.put(Broken(run))
+            self._inbox.put(Broken(call))
             return
         failpoint("worker.answered")
         self._inbox.put(answer)
@@ -431,14 +511,17 @@ class RegionRunner:
         with self._idle:
             if self._runs.pop(run.token, None) is None:
                 return
-            self._outstanding -= sum(len(unit.open) for unit in run.units.values())
+            self._planned.subtract(_by_provider(run))
             telemetry.RUNS_IN_FLIGHT.set(len(self._runs))
             self._idle.notify_all()
         run.done(run.message, outcome)
 
-    def _answered(self) -> None:
+    def _returned(self, call: Call) -> None:
+        self._in_flight[_provider_id(call.unit)] -= 1
+
+    def _answered(self, call: Call) -> None:
         with self._lock:
-            self._outstanding -= 1
+            self._planned[_provider_id(call.unit)] -= 1
 
     def _held(self) -> list[Run]:
         with self._lock:
@@ -459,15 +542,26 @@ class RegionRunner:
             self._release(self._held(), "error")
 
 
-def claim(db: Database, wanted: list[tuple[str, str]], worker: str) -> tuple[list[Row], list[Row]]:
-    """Transaction C1: lease what is claimable; returns the claimed runs and what earlier attempts stored for them."""
-    return _claim(db, {region: uuid4() for region in wanted}, worker)
+Plan = Callable[[list[Row], list[Row]], list[Started]]
+
+
+def claim(
+    db: Database, wanted: list[tuple[str, str]], worker: str, plan: Plan | None = None
+) -> tuple[list[Row], list[Row], set[CallKey]]:
+    """Transaction C1: lease what is claimable, and start the calls that `plan` makes of it.
+
+    Returns the claimed runs, what earlier attempts stored for them, and the keys of the calls that may be made. A first
+    call that starts with its claim costs no transaction of its own.
+    """
+    return _claim(db, {region: uuid4() for region in wanted}, worker, plan)
 
 
 @retried
-def _claim(db: Database, tokens: Mapping[tuple[str, str], UUID], worker: str) -> tuple[list[Row], list[Row]]:
+def _claim(
+    db: Database, tokens: Mapping[tuple[str, str], UUID], worker: str, plan: Plan | None
+) -> tuple[list[Row], list[Row], set[CallKey]]:
     settings = db.settings
-    with db.transaction() as conn:
+    with db.transaction(by_key=True) as conn:
         claimed = region_runs.claim(
             conn,
             tokens,
@@ -476,17 +570,19 @@ def _claim(db: Database, tokens: Mapping[tuple[str, str], UUID], worker: str) ->
             lease_seconds=settings.lease_seconds,
             max_attempts=settings.region_max_attempts,
         )
-        again = [(row["job_id"], row["region"]) for row in claimed if row["attempt"] > 1]
+        again = [(row["job_id"], row["region"]) for row in claimed if row["again"]]
         stored = region_runs.stored(conn, again) if again else []
+        first = sorted(plan(claimed, stored)) if plan else []
+        begun = answers.begun(answers.start(conn, first)) if first else set()
     db.bell.ring(row["job_id"] for row in claimed)
-    return claimed, stored
+    return claimed, stored, begun
 
 
 @retried
 def beat(db: Database, held: list[region_runs.Held]) -> list[UUID]:
     """Extend the leases; returns the tokens that are lost."""
     ordered = sorted(held)
-    with db.transaction() as conn:
+    with db.transaction(by_key=True) as conn:
         region_runs.beat(conn, ordered, db.settings.lease_seconds)
         return region_runs.lost(conn, ordered)
 
@@ -510,8 +606,16 @@ def _error(call: Call, code: str, message: str) -> dict[str, object]:
     }
 
 
-def _key(call: Call) -> tuple[str, str, str, str, int]:
-    return call.run.job_id, call.run.region, call.unit.model_id, call.question_id, call.run_no
+def _provider_id(unit: Unit) -> str:
+    return unit.provider.id if unit.provider else ""
+
+
+def _by_provider(run: Run) -> Counter[str]:
+    """How many of a run's calls have no answer, by provider."""
+    found: Counter[str] = Counter()
+    for unit in run.units.values():
+        found[_provider_id(unit)] += len(unit.open)
+    return found
 
 
 def _observe(unit: Unit) -> None:

@@ -18,7 +18,7 @@ from runner_core.queries import run
 from runner_core.receipts import output_sha256, sign_receipt
 from runner_core.regions import Catalogue
 from runner_core.store import answers, executions, outbox, region_runs
-from runner_core.store.answers import Finished, Started
+from runner_core.store.answers import CallKey, Finished, Started
 from runner_core.store.executions import Ended
 from runner_worker.runs import Answer, Call, Run, Unit
 
@@ -55,7 +55,7 @@ class Written:
     """What the database said: tokens that are not ours any more, calls that may be made, what has ended."""
 
     fenced: set[UUID]
-    started: set[tuple[str, str, str, str, int]]
+    started: set[CallKey]
     endings: endings.Endings
 
     @classmethod
@@ -80,11 +80,11 @@ class Scribe:
 
     def write(self, db: Database, batch: Batch) -> Written:
         """Write a batch in one transaction, repeated as a whole after a passing failure."""
-        started = sorted(_started(call) for call in batch.starts)
+        starts = sorted(started(call) for call in batch.starts)
         finished = sorted((_finished(answer) for answer in batch.answers), key=lambda f: f[:5])
         ended = sorted((self.ended(unit) for unit in batch.units), key=lambda e: e[:3])
         ending = sorted({e.job_id for e in ended} | {run.job_id for run in batch.closing})
-        return _write(db, sorted({run.held for run in batch.runs()}), started, finished, ended, ending)
+        return _write(db, sorted({run.held for run in batch.runs()}), starts, finished, ended, ending)
 
     def ended(self, unit: Unit) -> Ended:
         """The execution of a complete unit: completed when one answer is usable, else failed with its last error."""
@@ -147,17 +147,17 @@ class Scribe:
 def _write(
     db: Database,
     held: list[region_runs.Held],
-    started: list[Started],
+    starts: list[Started],
     finished: list[Finished],
     ended: list[Ended],
     job_ids: list[str],
 ) -> Written:
     """Transaction C2. Everything is sent at once; the results are read when the last statement is on its way."""
-    with db.transaction() as conn:
+    with db.transaction(by_key=True) as conn:
         if job_ids:
             run(conn, "jobs.lock", job_ids=job_ids)
         holding = region_runs.hold(conn, held)
-        allowed = answers.start(conn, started) if started else None
+        allowed = answers.start(conn, starts) if starts else None
         if finished:
             answers.finish(conn, finished)
         ending = endings.Endings([], [])
@@ -167,11 +167,8 @@ def _write(
         if job_ids:
             ending = endings.close(conn, job_ids)
         ours = {row["token"] for row in holding.fetchall() if row["mine"]}
-        calls = {
-            (r["job_id"], r["region"], r["model_id"], r["question_id"], r["run_no"])
-            for r in (allowed.fetchall() if allowed else [])
-        }
-    if started:
+        calls = answers.begun(allowed) if allowed else set()
+    if starts:
         failpoint("worker.started")
     if ending.regions:
         failpoint("worker.committed")
@@ -184,7 +181,7 @@ def _write(
 def release(db: Database, runs: list[Run]) -> None:
     """Hand runs back and stage their regions at once: nobody waits for a lease to run out. Wakes the publishers."""
     ordered = sorted(runs, key=lambda r: r.held)
-    with db.transaction() as conn:
+    with db.transaction(by_key=True) as conn:
         run(conn, "jobs.lock", job_ids=sorted({r.job_id for r in runs}))
         released = region_runs.release(conn, [r.held for r in ordered], [not r.begun for r in ordered])
         if released:
@@ -192,7 +189,8 @@ def release(db: Database, runs: list[Run]) -> None:
     db.bell.ring((r.job_id for r in runs), outbox=True)
 
 
-def _started(call: Call) -> Started:
+def started(call: Call) -> Started:
+    """The row of a call that is about to be made."""
     unit = call.unit
     provider_id = unit.provider.id if unit.provider else ""
     return Started(
@@ -209,6 +207,7 @@ def _finished(answer: Answer) -> Finished:
         question_id=call.question_id,
         run_no=call.run_no,
         token=call.run.token,
+        attempt=call.run.attempt,
         status=answer.status,
         provider_id=answer.provider_id,
         calls=answer.calls,

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from runner_core.queries import Row
 from runner_core.regions import Catalogue, Provider
+from runner_core.store.answers import CallKey
 from runner_core.store.region_runs import Held
 from runner_core.telemetry import about, trace_id
 from runner_worker.providers import CallFailed, Reply
@@ -37,6 +38,11 @@ class Call:
     prompt: str
     run_no: int
     begun: float = 0.0  # time.monotonic() seconds
+
+
+def key_of(call: Call) -> CallKey:
+    """What names a call in the database."""
+    return call.run.job_id, call.run.region, call.unit.model_id, call.question_id, call.run_no
 
 
 @dataclass(slots=True)
@@ -135,6 +141,8 @@ class Run:
         self.done = done
         self.cancelled = threading.Event()
         self.begun = False
+        self.chosen: list[Call] = []  # its calls that there was room for when it was claimed
+        self.ready: list[Call] = []  # those of them that the claim has started
         self.claimed_at = time.monotonic()
         self.deadline = self.claimed_at + claimed["timeout_seconds"]
         self._started_at: datetime = claimed["started_at"]

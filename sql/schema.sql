@@ -163,6 +163,20 @@ END $$;
 
 
 --
+-- Name: forget_events(); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.forget_events() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+BEGIN
+  DELETE FROM job_events v USING gone g WHERE v.job_id = g.id;
+  RETURN NULL;
+END $$;
+
+
+--
 -- Name: reopen_units(text, text, text, text, integer); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -762,6 +776,13 @@ CREATE INDEX region_runs_leased_idx ON public.region_runs USING btree (job_id, r
 
 
 --
+-- Name: jobs jobs_forget_events; Type: TRIGGER; Schema: public; Owner: -
+--
+
+CREATE TRIGGER jobs_forget_events AFTER DELETE ON public.jobs REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION public.forget_events();
+
+
+--
 -- Name: answers answers_job_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -783,14 +804,6 @@ ALTER TABLE ONLY public.executions
 
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id) ON DELETE CASCADE;
-
-
---
--- Name: job_events job_events_job_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
---
-
-ALTER TABLE ONLY public.job_events
-    ADD CONSTRAINT job_events_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id) ON DELETE CASCADE;
 
 
 --
@@ -851,6 +864,13 @@ GRANT ALL ON FUNCTION public.close_regions(job_ids text[]) TO beacon_worker;
 
 REVOKE ALL ON FUNCTION public.end_units(job_ids text[], region_names text[], final_status text, reasons jsonb[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.end_units(job_ids text[], region_names text[], final_status text, reasons jsonb[]) TO beacon_publisher;
+
+
+--
+-- Name: FUNCTION forget_events(); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.forget_events() FROM PUBLIC;
 
 
 --

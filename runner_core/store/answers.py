@@ -10,6 +10,8 @@ from psycopg import Connection, Cursor
 from runner_core.queries import Row, run
 from runner_core.store.columns import columns
 
+CallKey = tuple[str, str, str, str, int]  # job, region, model, question, run
+
 
 class Started(NamedTuple):
     """A call that is about to be made."""
@@ -32,6 +34,7 @@ class Finished(NamedTuple):
     question_id: str
     run_no: int
     token: UUID
+    attempt: int
     status: str
     provider_id: str | None
     calls: int
@@ -45,6 +48,11 @@ class Finished(NamedTuple):
 def start(conn: Connection[Any], started: Sequence[Started]) -> Cursor[Row]:
     """Write each before its first call; only those that came back may be called."""
     return run(conn, "answers.start", **columns(Started, started))
+
+
+def begun(cursor: Cursor[Row]) -> set[CallKey]:
+    """The keys of the calls that `start` returned."""
+    return {(r["job_id"], r["region"], r["model_id"], r["question_id"], r["run_no"]) for r in cursor.fetchall()}
 
 
 def finish(conn: Connection[Any], finished: Sequence[Finished]) -> None:

@@ -5,7 +5,8 @@ SELECT w.job_id, w.region, w.model_id, w.question_id, w.run_no, 'started', w.pro
   FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(model_ids)s::text[], %(question_ids)s::text[], %(run_nos)s::integer[],
               %(provider_ids)s::text[], %(tokens)s::uuid[])
        AS w (job_id, region, model_id, question_id, run_no, provider_id, token)
-  JOIN region_runs r ON r.job_id = w.job_id AND r.region = w.region AND r.lease_token = w.token
+ CROSS JOIN LATERAL (SELECT x.attempt FROM region_runs x WHERE x.job_id = w.job_id AND x.region = w.region
+                        AND x.lease_token = w.token OFFSET 0) r
  ORDER BY w.job_id, w.region, w.model_id, w.question_id, w.run_no
 ON CONFLICT (job_id, region, model_id, question_id, run_no) DO UPDATE
    SET lost_calls = a.lost_calls + CASE WHEN a.attempt <> EXCLUDED.attempt THEN 1 ELSE 0 END, attempt = EXCLUDED.attempt, started_at = EXCLUDED.started_at,
@@ -15,17 +16,19 @@ RETURNING job_id, region, model_id, question_id, run_no;
 
 -- name: answers.finish
 -- What a provider answered. A usable answer was paid for and is kept while its region is open, whoever holds the
--- lease; a failure counts only with the lease; a usable one is never overwritten, and nothing is counted twice when the
+-- lease, until that one has asked the question again: then its own answer is the one that counts. A failure counts only with the lease; a usable one is never overwritten, and nothing is counted twice when the
 -- write comes again after a connection lost in COMMIT.
 UPDATE answers a
    SET status = w.status, provider_id = w.provider_id, calls = a.calls + w.calls, completed_at = w.completed_at,
        duration_ms = w.duration_ms, output = w.output, error = w.error, errors = w.errors
   FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(model_ids)s::text[], %(question_ids)s::text[], %(run_nos)s::integer[],
-              %(tokens)s::uuid[], %(statuses)s::text[], %(provider_ids)s::text[], %(calls)s::integer[], %(completed_ats)s::timestamptz[],
+              %(tokens)s::uuid[], %(attempts)s::integer[], %(statuses)s::text[], %(provider_ids)s::text[], %(calls)s::integer[], %(completed_ats)s::timestamptz[],
               %(durations)s::integer[], %(outputs)s::jsonb[], %(error_details)s::jsonb[], %(earlier)s::jsonb[])
-       AS w (job_id, region, model_id, question_id, run_no, token, status, provider_id, calls, completed_at, duration_ms,
+       AS w (job_id, region, model_id, question_id, run_no, token, attempt, status, provider_id, calls, completed_at, duration_ms,
              output, error, errors)
-  JOIN region_runs r ON r.job_id = w.job_id AND r.region = w.region AND r.finished_at IS NULL
+ CROSS JOIN LATERAL (SELECT x.lease_token FROM region_runs x WHERE x.job_id = w.job_id AND x.region = w.region
+                        AND x.finished_at IS NULL OFFSET 0) r
  WHERE a.job_id = w.job_id AND a.region = w.region AND a.model_id = w.model_id AND a.question_id = w.question_id
    AND a.run_no = w.run_no
-   AND CASE w.status WHEN 'ok' THEN a.status <> 'ok' ELSE a.status = 'started' AND r.lease_token = w.token END;
+   AND CASE w.status WHEN 'ok' THEN a.status <> 'ok' AND (r.lease_token = w.token OR a.attempt = w.attempt)
+                     ELSE a.status = 'started' AND r.lease_token = w.token END;

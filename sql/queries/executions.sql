@@ -13,7 +13,8 @@ WITH recorded AS (
                 %(parameters)s::jsonb[], %(receipts)s::jsonb[])
          AS w (job_id, region, model_id, token, status, provider_id, started_at, completed_at, duration_ms, failed_answers,
                retry_count, error, output, parameters, receipt)
-    JOIN region_runs r ON r.job_id = w.job_id AND r.region = w.region AND r.lease_token = w.token AND r.finished_at IS NULL
+   CROSS JOIN LATERAL (SELECT x.attempt FROM region_runs x WHERE x.job_id = w.job_id AND x.region = w.region
+                          AND x.lease_token = w.token AND x.finished_at IS NULL OFFSET 0) r
     JOIN jobs j ON j.id = w.job_id AND j.plan -> w.region ? w.model_id
    ORDER BY w.job_id, w.region, w.model_id
   ON CONFLICT (job_id, region, model_id) DO NOTHING

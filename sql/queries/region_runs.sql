@@ -2,6 +2,7 @@
 -- C1: each region that is open, planned and not held gets a fresh lease; a repeat, an unknown job and a region that
 -- somebody holds give no row. An attempt counts from here, so a job that kills its worker runs out of them. The tokens
 -- are the caller's: after a connection lost in COMMIT the claim comes again with the same ones and finds its leases.
+-- A row that was updated and not inserted (its xmax is set) is again's: earlier results may be stored.
 WITH wanted AS (
   SELECT DISTINCT ON (w.job_id, w.region) w.job_id, w.region, w.token
     FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(tokens)s::uuid[]) AS w (job_id, region, token)
@@ -19,7 +20,7 @@ WITH wanted AS (
          worker = EXCLUDED.worker, started_at = EXCLUDED.started_at, deadline = EXCLUDED.deadline
    WHERE r.finished_at IS NULL AND r.attempt < r.max_attempts
      AND (r.lease_token IS NULL OR r.lease_expires_at < clock_timestamp())
-  RETURNING r.job_id, r.region, r.attempt, r.lease_token, r.started_at
+  RETURNING r.job_id, r.region, r.attempt, r.lease_token, r.started_at, r.xmax <> 0 AS again
 ), bumped AS (
   UPDATE jobs j SET status = 'running', version = j.version + c.n, updated_at = clock_timestamp(),
          started_at = COALESCE(j.started_at, clock_timestamp())
@@ -32,13 +33,14 @@ WITH wanted AS (
          jsonb_build_object('attempt', c.attempt, 'worker', %(worker)s::text)
     FROM claimed c JOIN bumped b ON b.id = c.job_id
 )
-SELECT c.job_id, c.region, c.attempt, c.lease_token AS token, c.started_at, j.plan -> c.region AS models, j.questions, j.runs,
+SELECT c.job_id, c.region, c.attempt, c.lease_token AS token, c.started_at, c.again, j.plan -> c.region AS models, j.questions, j.runs,
        j.timeout_seconds, j.provider_timeout_seconds, j.request_id, j.traceparent,
        extract(epoch FROM c.started_at - j.created_at)::double precision AS waited_seconds
   FROM (SELECT * FROM claimed
          UNION ALL
-        SELECT r.job_id, r.region, r.attempt, r.lease_token, r.started_at
-          FROM wanted w JOIN region_runs r ON r.job_id = w.job_id AND r.region = w.region AND r.lease_token = w.token) c
+        SELECT r.job_id, r.region, r.attempt, r.lease_token, r.started_at, true
+          FROM wanted w CROSS JOIN LATERAL (SELECT * FROM region_runs x WHERE x.job_id = w.job_id AND x.region = w.region
+                                               AND x.lease_token = w.token OFFSET 0) r) c
   JOIN jobs j ON j.id = c.job_id;
 
 -- name: region_runs.stored

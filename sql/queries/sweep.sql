@@ -50,7 +50,9 @@ SELECT o.job_id, o.region,
                       ORDER BY x.id DESC LIMIT 1) m ON true
  WHERE j.id = ANY (%(job_ids)s::text[]) AND j.status IN ('queued', 'running')
    AND r.finished_at IS NULL AND r.lease_token IS NULL
-   AND (r.attempt >= r.max_attempts OR m.dead_at IS NOT NULL OR j.queued_until < clock_timestamp())
+   AND (r.attempt >= r.max_attempts OR m.dead_at IS NOT NULL
+        -- From the last claim, where there was one: what a worker has tried was not overlooked in a queue.
+        OR GREATEST(j.queued_until, r.started_at + (j.queued_until - j.created_at)) < clock_timestamp())
  ORDER BY o.job_id, o.region;
 
 -- name: sweep.end

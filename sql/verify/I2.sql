@@ -5,7 +5,8 @@
 WITH bound AS (
   SELECT clock_timestamp() AS now, clock_timestamp() - 3 * make_interval(secs => %(lease_seconds)s::double precision) AS t
 ), region AS (
-  SELECT j.id AS job_id, p.region, j.queued_until, r.lease_token, r.lease_expires_at, r.job_id IS NOT NULL AS has_run,
+  SELECT j.id AS job_id, p.region,
+         GREATEST(j.queued_until, r.started_at + (j.queued_until - j.created_at)) AS queued_until, r.lease_token, r.lease_expires_at, r.job_id IS NOT NULL AS has_run,
          m.id AS message, m.processed_at, m.dead_at, m.dispatch_id,
          EXISTS (SELECT FROM outbox w WHERE w.job_id = j.id AND w.topic = 'beacon-' || lower(p.region)
                     AND w.processed_at IS NULL AND w.dead_at IS NULL) AS waits

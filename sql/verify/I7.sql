@@ -31,4 +31,9 @@ UNION ALL
 SELECT e.job_id, e.region || ' ' || e.model_id || ' was recorded without an event'
   FROM executions e
  WHERE NOT EXISTS (SELECT FROM job_events v WHERE v.job_id = e.job_id AND v.region = e.region AND v.model_id = e.model_id
-                      AND v.type = 'execution_recorded');
+                      AND v.type = 'execution_recorded')
+UNION ALL
+SELECT v.job_id, 'there are events of it, but no job'
+  FROM job_events v
+ WHERE NOT EXISTS (SELECT FROM jobs j WHERE j.id = v.job_id)
+ GROUP BY v.job_id;

@@ -127,7 +127,7 @@ class TestACommitThatIsCut:
     ) -> None:
         job_id = submit(plain, submission(regions=("US", "EU"))).job_id
         counted = self.cut(proxy, fault)
-        claimed, _ = claim(db, [(job_id, "US"), (job_id, "EU")], "w")
+        claimed, _, _ = claim(db, [(job_id, "US"), (job_id, "EU")], "w")
         held = query(conn, "SELECT lease_token AS token, attempt FROM region_runs ORDER BY region")
         assert [{"token": r["token"], "attempt": 1} for r in sorted(claimed, key=lambda r: r["region"])] == held
         assert one(conn, "SELECT count(*) FROM job_events WHERE type = 'region_claimed'") == 2

@@ -222,7 +222,7 @@ class Beacon(RuleBasedStateMachine):
         live = {
             (r["job_id"], r["region"]) for r in self.rows("SELECT * FROM region_runs WHERE lease_expires_at > now()")
         }
-        claimed, _ = claim(self.db, [(job_id, region) for _, job_id, region in taken], "worker")
+        claimed, _, _ = claim(self.db, [(job_id, region) for _, job_id, region in taken], "worker")
         assert not live & {(r["job_id"], r["region"]) for r in claimed}, "a live lease was given away"
         for r in claimed:
             questions = [question["id"] for question in r["questions"]]
@@ -327,7 +327,7 @@ class Beacon(RuleBasedStateMachine):
             take_back(self.db)
             self.check_messages()
             publish_batch(self.db, cast(Broker, self.queue))
-            claimed, _ = claim(self.db, [(job_id, region) for _, job_id, region in self.queue.messages], "last")
+            claimed, _, _ = claim(self.db, [(job_id, region) for _, job_id, region in self.queue.messages], "last")
             for r in claimed:
                 lease = Lease(r["job_id"], r["region"], r["token"], r["attempt"], r["models"], [])
                 units = [self.unit(lease, model, True) for model in lease.models]
@@ -379,7 +379,7 @@ class Beacon(RuleBasedStateMachine):
     def finish(self, lease: Lease, model: str, question: str, good: bool) -> None:
         output, error = ('{"response": "yes"}', None) if good else (None, FAILURE)
         status = "ok" if good else "failed"
-        where = (lease.job_id, lease.region, model, question, 1, lease.token)
+        where = (lease.job_id, lease.region, model, question, 1, lease.token, lease.attempt)
         finished = Finished(*where, status, "p", 1, datetime.now(UTC), 5, output, error, "[]")
         _write(self.db, [lease.held], [], [finished], [], [])
 

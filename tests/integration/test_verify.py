@@ -129,6 +129,13 @@ BREAKS = [
         "ALTER TABLE answers DROP CONSTRAINT answers_pkey;" + TWIN.format(table="answers"),
     ),
     (
+        "I3",
+        "done",
+        "with another answer to",
+        """UPDATE answers SET output = jsonb_set(output, '{response}', '"nicer"') WHERE job_id = 'done' AND region = 'US'
+            AND model_id = 'm1'""",
+    ),
+    (
         "I4",
         "done",
         "US m1 was written again",
@@ -170,6 +177,7 @@ BREAKS = [
         "UPDATE region_runs SET attempt = 2 WHERE job_id = 'running'",
     ),
     ("I7", "done", "its version is", "DELETE FROM job_events WHERE job_id = 'done' AND type = 'region_claimed'"),
+    ("I7", "lost", "no job", "INSERT INTO job_events (job_id, seq, type) VALUES ('lost', 1, 'submitted')"),
     ("I7", "done", "its version is", "UPDATE jobs SET version = version + 1 WHERE id = 'done'"),
     (
         "I7",

@@ -270,8 +270,10 @@ def test_a_message_that_was_lost_on_its_way_makes_the_publishers_look(
         stage = start(own_valkey.url.replace(f":{own_valkey.port}/", f":{proxy.port}/"))
         publisher.sentinel_changed()
         assert not publisher.sentinel_changed()
+        direct = Stage(own_valkey.url, stage.log, stage.process, publisher.redis)
+        direct.client.ping()  # connected: nothing may come between the next two lines, or the worker asks no more
         proxy.swallow()
-        Stage(own_valkey.url, stage.log, stage.process, stage.client).push("a")
+        direct.push("a")
         stage.until(lambda: not publisher.queued_ids(TOPIC))  # Redis has handed it out
         proxy.heal()
         stage.until(publisher.sentinel_changed)
