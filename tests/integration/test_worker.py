@@ -262,6 +262,17 @@ def test_it_outlives_a_redis_that_is_killed_and_comes_back_empty(
     assert stage.process.wait(PATIENCE_SECONDS) == 0
 
 
+def wait_for_a_fresh_question(client: Any) -> None:
+    """Return when a worker has just begun to wait for a message: its last question has ended, the next is asked."""
+
+    def ended() -> int:
+        return int(client.info("commandstats").get("cmdstat_blmpop", {"calls": 0})["calls"])
+
+    before = ended()
+    while ended() == before or not any("b" in c["flags"] for c in client.client_list()):
+        pass
+
+
 def test_a_message_that_was_lost_on_its_way_makes_the_publishers_look(
     start: Callable[..., Stage], own_valkey: EmbeddedValkey
 ) -> None:
@@ -270,10 +281,10 @@ def test_a_message_that_was_lost_on_its_way_makes_the_publishers_look(
         stage = start(own_valkey.url.replace(f":{own_valkey.port}/", f":{proxy.port}/"))
         publisher.sentinel_changed()
         assert not publisher.sentinel_changed()
-        direct = Stage(own_valkey.url, stage.log, stage.process, publisher.redis)
-        direct.client.ping()  # connected: nothing may come between the next two lines, or the worker asks no more
+        lost = {"id": "a", "enqueued_at": "now", "attempt": 0, "request_id": "r"}
+        wait_for_a_fresh_question(publisher.redis)  # one that ends unanswered would be the worker's last
         proxy.swallow()
-        direct.push("a")
+        publisher.push([OutboxRow(1, TOPIC, lost, uuid4().hex, 0)])
         stage.until(lambda: not publisher.queued_ids(TOPIC))  # Redis has handed it out
         proxy.heal()
         stage.until(publisher.sentinel_changed)
