@@ -132,8 +132,8 @@ BREAKS = [
         "I3",
         "done",
         "with another answer to",
-        """UPDATE answers SET output = jsonb_set(output, '{response}', '"nicer"') WHERE job_id = 'done' AND region = 'US'
-            AND model_id = 'm1'""",
+        """UPDATE answers SET output = jsonb_set(output, '{response}', '"nicer"') WHERE job_id = 'done'
+            AND region = 'US' AND model_id = 'm1'""",
     ),
     (
         "I4",
