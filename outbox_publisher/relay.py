@@ -21,7 +21,7 @@ def publish_batch(db: Database, broker: Broker) -> int:
     rows once more, under new dispatch ids, which the claim makes harmless.
     """
     settings = db.settings
-    with db.transaction(by_key=True) as conn:
+    with db.transaction() as conn:
         claimed = outbox.claim(conn, settings.outbox_batch)
         rows = [
             OutboxRow(row["id"], row["topic"], row["payload"], uuid.uuid4().hex, row["attempts"]) for row in claimed

@@ -101,7 +101,7 @@ class Sweeper:
 @retried
 def take_back(db: Database) -> int:
     """Clear every lease that ran out and stage or end its region; returns how many."""
-    with db.transaction(by_key=True) as conn:
+    with db.transaction() as conn:
         if not _leading(conn):
             return 0
         expired = [r["job_id"] for r in rows(conn, "sweep.expired", page=PAGE)]
@@ -130,7 +130,7 @@ def check_page(
     Returns the last job id of the page (None when there are no more) and the number of regions moved; None when
     another sweeper works. Raises redis.exceptions.RedisError when the queue can't be read; then nothing has changed.
     """
-    with db.transaction(by_key=True) as conn:
+    with db.transaction() as conn:
         if not _leading(conn):
             return None
         job_ids = [r["id"] for r in rows(conn, "sweep.page", after=after, page=PAGE)]
@@ -190,6 +190,6 @@ def _key(r: Row) -> tuple[str, str]:
 
 @retried
 def _now(db: Database) -> datetime:
-    with db.transaction(by_key=True) as conn:
+    with db.transaction() as conn:
         now: datetime = rows(conn, "sweep.clock")[0]["now"]
     return now

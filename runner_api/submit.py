@@ -1,4 +1,4 @@
-"""Transaction A: a job, its key, its nonce, its first event and its messages, all of them or none.
+"""Transaction A: a job, its key, its nonce, its first event and its messages, all of them or none: one statement.
 
 Three things can come of it. The job is new: it is inserted. The same request was accepted before: its answer is given
 again. Something in the request names another job's id, key or nonce: it is refused, and nothing is kept.
@@ -19,9 +19,6 @@ from runner_core.jobspec import Submission
 from runner_core.queries import Row
 from runner_core.store import jobs
 from runner_core.telemetry import JOBS_ENQUEUED
-
-# How long a second request waits for the first with the same id or key before it is told to come again.
-WAIT_MS = 2000
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,8 @@ def find_repeat(db: Database, job: Submission, key: str | None) -> Accepted | No
 
 @retried
 def _insert(db: Database, job: Submission, key: str, sender: Sender) -> Row:
-    with db.transaction(pipeline=False, expected=("23505", "55P03"), lock_timeout_ms=WAIT_MS) as conn:
+    failpoint("api.inserting")
+    with db.statement(expected=("23505", "55P03")) as conn:
         inserted = jobs.submit(
             conn,
             job,
@@ -100,7 +98,6 @@ def _insert(db: Database, job: Submission, key: str, sender: Sender) -> Row:
             traceparent=sender.traceparent,
             queue_timeout_seconds=db.settings.queue_timeout_seconds,
         )
-        failpoint("api.inserted")
     failpoint("api.committed")
     return inserted
 

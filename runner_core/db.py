@@ -3,7 +3,8 @@
 import contextvars
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -36,6 +37,22 @@ STOP_SECONDS = 1.0  # connections that are being made are not waited for
 _more_tries: contextvars.ContextVar[bool] = contextvars.ContextVar("more_tries", default=False)
 
 
+@dataclass(frozen=True)
+class Session:
+    """How a kind of process talks to PostgreSQL, besides the limits that all have.
+
+    `lock_wait_ms` is how long a statement may wait for a row, 0 for as long as it may take. `by_key`: every statement
+    finds its rows by key, and is planned once a session.
+    """
+
+    lock_wait_ms: int = 0
+    by_key: bool = False
+
+
+# A second request with the id or the key of one that is being accepted is told to come again after two seconds.
+SESSIONS = {"api": Session(lock_wait_ms=2000), "publisher": Session(by_key=True), "worker": Session(by_key=True)}
+
+
 class Database:
     """One process's connections.
 
@@ -49,13 +66,14 @@ class Database:
         self._watchdog = Watchdog()
         self._limit_seconds = settings.db_write_timeout_ms / 1000 + 1
         most = size or settings.db_pool_max
-        pooled = settings.db_pooler == "transaction"
+        self._pooled = settings.db_pooler == "transaction"
+        self._session = SESSIONS.get(kind, Session())
         self.pool: ConnectionPool[ObservedConnection[Any]] = ConnectionPool(
             settings.database_url,
             connection_class=ObservedConnection,
             kwargs={
                 "autocommit": True,
-                "prepare_threshold": None if pooled else 0,
+                "prepare_threshold": None if self._pooled else 0,
                 "cursor_factory": ObservedCursor,
                 "application_name": f"beacon-{kind}",
                 "connect_timeout": CONNECT_SECONDS,
@@ -65,7 +83,7 @@ class Database:
             max_idle=settings.db_pool_max_idle_seconds,
             timeout=self._limit_seconds,
             name=kind,
-            configure=adapt,
+            configure=self._prepare,
             open=False,
         )
 
@@ -80,34 +98,44 @@ class Database:
         self.pool.close(timeout=STOP_SECONDS)
 
     @contextmanager
-    def transaction(
-        self,
-        *,
-        pipeline: bool = True,
-        by_key: bool = False,
-        lock_timeout_ms: int = 0,
-        expected: tuple[str, ...] = (),
-    ) -> Iterator[Connection[Any]]:
+    def transaction(self, *, pipeline: bool = True, expected: tuple[str, ...] = ()) -> Iterator[Connection[Any]]:
         """One transaction, committed when the block ends, rolled back when it raises.
 
-        In a pipeline its statements share round trips, and an error surfaces at the next fetch or at the end. `by_key`
-        is for the verbs, whose every statement finds its rows by key: it is planned once a session. The SQLSTATEs in
-        `expected` are answers, not errors: they are neither counted nor logged. After any error the connection is
-        discarded: what is left in a broken pipeline is not worth knowing.
+        In a pipeline its statements share round trips, and an error surfaces at the next fetch or at the end. The
+        SQLSTATEs in `expected` are answers, not errors: they are neither counted nor logged. After any error in a
+        pipeline the connection is discarded: what is left in a broken one is not worth knowing.
         """
+        with (
+            self._observed(expected, discard=pipeline) as conn,
+            conn.pipeline() if pipeline else nullcontext(),
+            conn.transaction(),
+        ):
+            if self._pooled:
+                self._set(conn, local=True)
+            yield conn
+
+    @contextmanager
+    def statement(self, *, expected: tuple[str, ...] = ()) -> Iterator[Connection[Any]]:
+        """Exactly one statement, a transaction of its own: one round trip where a transaction has three.
+
+        A pooler shares sessions: behind one it is a transaction like any other, which sets its limits.
+        """
+        if self._pooled:
+            with self.transaction(pipeline=False, expected=expected) as conn:
+                yield conn
+        else:
+            with self._observed(expected, discard=False) as conn:
+                yield conn
+
+    @contextmanager
+    def _observed(self, expected: tuple[str, ...], *, discard: bool) -> Iterator[Connection[Any]]:
+        """A connection whose statements are timed, bounded and told of; `discard` it after an error."""
         journal = Journal(self.settings.db_audit)
         with self._connection(journal) as conn:
             conn.journal = journal
             try:
                 with self._watchdog.guard(conn.fileno(), self._limit_seconds):
-                    if pipeline:
-                        with conn.pipeline(), conn.transaction():
-                            self._limits(conn, lock_timeout_ms, by_key)
-                            yield conn
-                    else:
-                        with conn.transaction():
-                            self._limits(conn, lock_timeout_ms, by_key)
-                            yield conn
+                    yield conn
                 journal.settle()
             except BaseException as error:
                 if isinstance(error, psycopg.Error):
@@ -117,7 +145,7 @@ class Database:
                     journal.failed(
                         state, expected=state in expected, will_retry=_more_tries.get() and is_transient(error)
                     )
-                if pipeline or conn.closed or conn.broken:
+                if discard or conn.closed or conn.broken:
                     conn.close()
                 raise
             finally:
@@ -134,15 +162,23 @@ class Database:
                 raise
             yield conn
 
-    def _limits(self, conn: Connection[Any], lock_timeout_ms: int, by_key: bool) -> None:
+    def _prepare(self, conn: Connection[Any]) -> None:
+        """Called by the pool for each new connection."""
+        adapt(conn)
+        if not self._pooled:
+            self._set(conn, local=False)
+
+    def _set(self, conn: Connection[Any], *, local: bool) -> None:
+        """Set the limits and the manner of planning, of the session or (`local`) of this transaction alone."""
         run(
             conn,
             "db.settings",
+            local=local,
             statement_timeout=str(self.settings.db_write_timeout_ms),
-            lock_timeout=str(lock_timeout_ms),
+            lock_timeout=str(self._session.lock_wait_ms),
             idle_timeout=str(int(self._limit_seconds * 1000)),
-            seqscan="off" if by_key else "on",
-            plan_mode="force_generic_plan" if by_key else "auto",
+            seqscan="off" if self._session.by_key else "on",
+            plan_mode="force_generic_plan" if self._session.by_key else "auto",
         )
 
     def retry(self, verb: Callable[[], T]) -> T:

@@ -561,7 +561,7 @@ def _claim(
     db: Database, tokens: Mapping[tuple[str, str], UUID], worker: str, plan: Plan | None
 ) -> tuple[list[Row], list[Row], set[CallKey]]:
     settings = db.settings
-    with db.transaction(by_key=True) as conn:
+    with db.transaction() as conn:
         claimed = region_runs.claim(
             conn,
             tokens,
@@ -582,7 +582,7 @@ def _claim(
 def beat(db: Database, held: list[region_runs.Held]) -> list[UUID]:
     """Extend the leases; returns the tokens that are lost."""
     ordered = sorted(held)
-    with db.transaction(by_key=True) as conn:
+    with db.transaction() as conn:
         region_runs.beat(conn, ordered, db.settings.lease_seconds)
         return region_runs.lost(conn, ordered)
 

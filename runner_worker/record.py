@@ -153,7 +153,7 @@ def _write(
     job_ids: list[str],
 ) -> Written:
     """Transaction C2. Everything is sent at once; the results are read when the last statement is on its way."""
-    with db.transaction(by_key=True) as conn:
+    with db.transaction() as conn:
         if job_ids:
             run(conn, "jobs.lock", job_ids=job_ids)
         holding = region_runs.hold(conn, held)
@@ -181,7 +181,7 @@ def _write(
 def release(db: Database, runs: list[Run]) -> None:
     """Hand runs back and stage their regions at once: nobody waits for a lease to run out. Wakes the publishers."""
     ordered = sorted(runs, key=lambda r: r.held)
-    with db.transaction(by_key=True) as conn:
+    with db.transaction() as conn:
         run(conn, "jobs.lock", job_ids=sorted({r.job_id for r in runs}))
         released = region_runs.release(conn, [r.held for r in ordered], [not r.begun for r in ordered])
         if released:

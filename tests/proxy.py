@@ -1,7 +1,8 @@
-"""Faults at one exact moment of a PostgreSQL connection, its COMMIT. The others are the chaos suite's proxy's.
+"""Faults at one exact moment of a PostgreSQL connection, its commit. The others are the chaos suite's proxy's.
 
 with CommitProxy(host, port) as proxy:
-    proxy.lose_reply()      # the next COMMIT is done, and nobody will ever know
+    proxy.lose_reply()           # the next COMMIT is done, and nobody will ever know
+    proxy.lose_reply(at="job-1") # the next message that names job-1 is: a statement that is a transaction of its own
 """
 
 import asyncio
@@ -14,21 +15,22 @@ DONE = b"Z\x00\x00\x00\x05I"
 
 
 class CommitProxy(Proxy):
-    """A proxy that acts when a client sends COMMIT, `times` times."""
+    """A proxy that acts when a client sends COMMIT, or what `at` says, `times` times."""
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(host, port)
         self._act = ""
+        self._at = COMMIT
         self._times = 0
         self.acted = 0
 
-    def lose_reply(self, times: int = 1) -> None:
+    def lose_reply(self, times: int = 1, at: str = "COMMIT") -> None:
         """Let the server commit, then reset the connection instead of carrying its answer."""
-        self._act, self._times = "lose", times
+        self._act, self._times, self._at = "lose", times, at.encode()
 
-    def lose_request(self, times: int = 1) -> None:
+    def lose_request(self, times: int = 1, at: str = "COMMIT") -> None:
         """Reset the connection instead of carrying the COMMIT."""
-        self._act, self._times = "drop", times
+        self._act, self._times, self._at = "drop", times, at.encode()
 
     async def _carry(
         self, link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool
@@ -36,7 +38,7 @@ class CommitProxy(Proxy):
         tail = b""
         while data := await reader.read(CHUNK):
             await self._flowing.wait()
-            if not answers and COMMIT in data and self._times > 0:
+            if not answers and self._at in data and self._times > 0:
                 self._times -= 1
                 self.acted += 1
                 if self._act == "drop":

@@ -47,7 +47,7 @@ def dying_once(home: Path, point: str) -> dict[str, str]:
 # -- one death at each boundary --
 
 
-@pytest.mark.parametrize(("point", "stored", "answer"), [("api.inserted", 0, 202), ("api.committed", 1, 200)])
+@pytest.mark.parametrize(("point", "stored", "answer"), [("api.inserting", 0, 202), ("api.committed", 1, 200)])
 def test_an_api_killed_in_a_request_leaves_all_of_the_job_or_none(
     build: Build, home: Path, point: str, stored: int, answer: int
 ) -> None:

@@ -156,6 +156,7 @@ class Api:
                 question,
                 1,
                 token,
+                1,
                 "failed" if text is None else "ok",
                 provider,
                 1,

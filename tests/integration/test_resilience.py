@@ -97,13 +97,14 @@ LOST = {"retries": 1, "08006": 1}
 class TestACommitThatIsCut:
     """Nobody knows whether it happened; the verb comes again, and its work is there once."""
 
-    def cut(self, proxy: CommitProxy, fault: str) -> Counted:
-        getattr(proxy, fault)()
+    def cut(self, proxy: CommitProxy, fault: str, at: str = "COMMIT") -> Counted:
+        getattr(proxy, fault)(at=at)
         return Counted()
 
     def test_submit_leaves_one_job(self, db: Database, proxy: CommitProxy, conn: Conn, fault: str) -> None:
-        counted = self.cut(proxy, fault)
-        accepted = submit(db, submission(regions=("US", "EU")))
+        job = submission(regions=("US", "EU"))
+        counted = self.cut(proxy, fault, at=job.job_id)  # one statement, which commits itself
+        accepted = submit(db, job)
         assert accepted.replayed == (fault == "lose_reply")
         assert one(conn, "SELECT cross_region_execution_id FROM jobs") == accepted.cross_region_execution_id
         assert one(conn, "SELECT count(*) FROM outbox") == 2
@@ -391,9 +392,10 @@ def test_the_retry_gives_up_after_its_tries_and_raises_the_last_error(
     db: Database, proxy: CommitProxy, conn: Conn
 ) -> None:
     counted = Counted()
-    proxy.lose_request(times=1000)
+    job = submission()
+    proxy.lose_request(times=1000, at=job.job_id)
     with pytest.raises(psycopg.OperationalError):
-        submit(db, submission())
+        submit(db, job)
     assert counted() == {"retries": 5, "08006": 6}
     assert one(conn, "SELECT count(*) FROM jobs") == 0
 
@@ -409,15 +411,35 @@ def test_a_connection_is_discarded_after_a_failed_pipeline(database_url: str, co
             assert own.info.backend_pid != first
 
 
-def test_a_transaction_leaves_no_limit_behind_on_its_connection(database_url: str) -> None:
-    """Settings are for one transaction: a pooler gives the session to somebody else next."""
-    with opened(settings_for(database_url), size=1) as db:
-        with db.transaction(lock_timeout_ms=2000, pipeline=False) as own:
-            assert own.execute(b"SHOW lock_timeout").fetchone() == ("2s",)
-            assert own.execute(b"SHOW statement_timeout").fetchone() == ("5s",)
+SHOW = (
+    b"SELECT current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('plan_cache_mode')"
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "limits"), [("api", ("5s", "2s", "auto")), ("worker", ("5s", "0", "force_generic_plan"))]
+)
+@pytest.mark.parametrize("pooler", ["", "transaction"])
+def test_limits_are_the_sessions_or_behind_a_pooler_the_transactions(
+    database_url: str, kind: str, limits: tuple[str, ...], pooler: str
+) -> None:
+    """A pooler gives the session to somebody else next: nothing of ours may stay on it."""
+    with opened(settings_for(database_url, db_pooler=pooler), kind, size=1) as db:
+        with db.transaction(pipeline=False) as own:
+            assert own.execute(SHOW).fetchone() == limits
+        with db.statement() as own:
+            assert own.execute(SHOW).fetchone() == limits
         with db.pool.connection() as bare:
-            assert bare.execute(b"SHOW lock_timeout").fetchone() == ("0",)
-            assert bare.execute(b"SHOW statement_timeout").fetchone() == ("0",)
+            assert bare.execute(SHOW).fetchone() == (("0", "0", "auto") if pooler else limits)
+
+
+def test_a_statement_is_held_to_its_limit(database_url: str) -> None:
+    with (
+        opened(settings_for(database_url, db_write_timeout_ms=100), size=1) as db,
+        pytest.raises(errors.QueryCanceled),
+        db.statement() as conn,
+    ):
+        conn.execute(b"SELECT pg_sleep(30)")
 
 
 # -- classification --
