@@ -31,7 +31,7 @@ def summary(results: Results, last: Results) -> dict[str, Any]:
 
 def _all(results: Results, last: Results) -> dict[str, Any]:
     full, ours = results["full"], _rates(results, OURS.name)
-    peers = {name: runs for name, runs in full.items() if name not in (OURS.name, "limit")}
+    peers = {n: runs for n, runs in full.items() if n not in (OURS.name, "limit") and not n.endswith(", bare")}
     best = max(peers, key=lambda name: spread(peers[name], "per_second").median)
     memory, latency, drain = results["memory"], results["latency"]["ours"], results["drain"]
     old = _all(last, {}) if last else {}
@@ -88,10 +88,11 @@ def page(results: Results) -> str:
         "## Full durable executions",
         "One execution is a commit that claims the region of a job, a provider that does nothing, and a transaction that "
         "writes the result and the job's status. Two worker processes; every queue was filled before the workers "
-        "started; the middle of each run is measured (from 20 % to 95 % of its executions). The peers write `jobs`, "
-        "`region_runs` and `executions` of our own schema with one prepared statement a commit (`bench/sql/claim.sql`, "
-        "`bench/sql/finish.sql`). Our workers are the Procfile's, fed through the real outbox and publisher, and write "
-        "besides: the answer before and after the call, five events a job and a signed receipt. CPU is user and system "
+        "started; the middle of each run is measured (from 20 % to 95 % of its executions). The peers write the same rows "
+        "into the same tables with one prepared statement a commit (`bench/sql/claim.sql`, `bench/sql/finish.sql`): the "
+        "lease, the question as asked and as answered, the execution, the events and the job's status. Their receipt is a "
+        "constant, ours is signed. Our workers are the Procfile's, fed through the real outbox and publisher. `bare` is the "
+        "same peer without answers, events, parameters and receipt. CPU is user and system "
         "time of the workers with all their children; commits and Redis commands are counted over the whole run.",
         "\n".join(_full_table(results)),
         f"`pgbench` with the peers' two statements, 16 clients, prepared: {_span(results['full']['limit'])} full "

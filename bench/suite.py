@@ -11,6 +11,11 @@ from bench.peers.all import QUICK as FEW
 from bench.system import OURS, System
 from outbox_publisher.broker import Broker
 
+# The same peers with the least that a claim and a result must write: how much of the difference is the rows'.
+BARE = [
+    replace(peer, name=f"{peer.name}, bare", bare=True, statements="2 commits; jobs, region_runs, executions alone")
+    for peer in FEW[:2]
+]
 Tell = Callable[[str], None]
 Results = dict[str, Any]
 
@@ -64,10 +69,10 @@ def run(ground: Ground, plan: Plan, tell: Tell) -> Results:
 
 def full(ground: Ground, plan: Plan, tell: Tell) -> Results:
     """Full durable executions, every system once a round; pgbench's limit with the peers' statements beside them."""
-    found: Results = {system.name: [] for system in (OURS, *plan.peers)}
+    found: Results = {system.name: [] for system in (OURS, *plan.peers, *(BARE if plan.complete else []))}
     found["limit"] = []
     for number in range(1, plan.rounds + 1):
-        for system in (OURS, *plan.peers):
+        for system in (OURS, *plan.peers, *(BARE if plan.complete else [])):
             run = throughput.run(ground, system, int(system.executions * plan.executions))
             found[system.name].append(_flat(run))
             tell(f"round {number}: {system.name} {run.pace.per_second:.0f} full executions/s")
@@ -145,7 +150,7 @@ def _flat(run: throughput.Run) -> dict[str, float]:
 def _settings(plan: Plan) -> Results:
     return {
         system.name: {"promise": system.promise, "setting": system.setting, "statements": system.statements}
-        for system in (OURS, *plan.peers)
+        for system in (OURS, *plan.peers, *(BARE if plan.complete else []))
     }
 
 

@@ -30,7 +30,8 @@ class System:
     executions: int
     commands: Callable[[int, int | None], list[list[str]]]
     peer: str = ""  # its module in bench.peers; "" for the project's own
-    statements: str = "2 commits; jobs, region_runs, executions"
+    statements: str = "2 commits, one statement each; the same rows"
+    bare: bool = False  # its peers write jobs, region_runs and executions alone
     wide: bool = True  # can have many calls in the air in one process
 
     def fill(self, ground: Ground, count: int, plan: str = PLAN) -> list[str]:
@@ -60,7 +61,8 @@ class System:
         if not self.peer:
             return {**ground.env, "REGIONS_FILE": str(ground.regions(seconds, models, max(64, width or 0)))}
         urls = {name: ground.env[name] for name in ("DATABASE_URL", "REDIS_URL")}
-        return {**environment.variables(), **urls, "BENCH_SECONDS": str(seconds), "BENCH_WIDTH": str(width or 0)}
+        how = {"BENCH_SECONDS": str(seconds), "BENCH_WIDTH": str(width or 0), "BENCH_BARE": "1" if self.bare else ""}
+        return {**environment.variables(), **urls, **how}
 
 
 def stop(workers: Workers) -> None:
@@ -93,5 +95,5 @@ OURS = System(
     setting="the Procfile's `python -m runner_worker --region US` with its defaults (64 threads, claims of up to 100)",
     executions=10_000,
     commands=_ours,
-    statements="4 transactions, shared by a batch; jobs, region_runs, answers, executions, 5 events a job",
+    statements="2 transactions, shared by a batch; jobs, region_runs, answers, executions, 4 events, a signed receipt",
 )

@@ -16,6 +16,7 @@ from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped
 
 from runner_api.app import create_app
 from runner_api.watch import Watchers
+from runner_core.collector import spare_what_stays
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
 from runner_core.presence import Presence, wait_until_ready
@@ -124,7 +125,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # it ships no types
         presence = Presence(db, "api", concurrency=self.configuration.threads, regions_sha=catalogue.sha256)
         presence.start()
         self.opened = [watchers, presence, db]
-        return create_app(settings, db, catalogue, self.configuration.trust, watchers)
+        app = create_app(settings, db, catalogue, self.configuration.trust, watchers)
+        spare_what_stays()
+        return app
 
     def let_go(self) -> None:
         """Called when a worker is told to end: clients that wait are answered now, not within the grace."""

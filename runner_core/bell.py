@@ -82,7 +82,7 @@ class Bell:
         if not notices:
             return
         try:
-            with self._db.transaction() as conn:
+            with self._db.statement() as conn:
                 run(conn, "bell.ring", channels=[n[0] for n in notices], payloads=[n[1] for n in notices])
         except (psycopg.Error, PoolTimeout) as error:
             log.warning("could not notify, the receivers poll: %s", type(error).__name__)

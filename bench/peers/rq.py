@@ -33,13 +33,13 @@ def region(job_id: str) -> None:
     global _connection
     if _connection is None:
         _connection = psycopg.connect(work.URL, autocommit=True, prepare_threshold=0)
-    row = _connection.execute(statements.for_psycopg("claim"), {"job_id": job_id}).fetchone()
+    row = _connection.execute(statements.for_psycopg(work.CLAIM), {"job_id": job_id}).fetchone()
     if row is None:
         return
     if work.SECONDS:
         work.time.sleep(work.SECONDS)
     values = {"job_id": job_id, "token": row[0], "answer": work.ANSWER}
-    _connection.execute(statements.for_psycopg("finish"), values)
+    _connection.execute(statements.for_psycopg(work.FINISH), values)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from bench import statements
 URL, REDIS_URL = os.environ["DATABASE_URL"], os.environ["REDIS_URL"]
 SECONDS = float(os.environ.get("BENCH_SECONDS", "0"))
 CONNECTIONS = 10  # the pool of a process; nobody holds one during the call
+CLAIM, FINISH = ("claim_bare", "finish_bare") if os.environ.get("BENCH_BARE") else ("claim", "finish")
 ANSWER = "The answer of a provider that does nothing."
 
 _pool: tuple[int, Any] = (0, None)
@@ -23,13 +24,13 @@ def execute(job_id: str) -> None:
     """The work with psycopg, on a thread."""
     pool = _pool_of_this_process()
     with pool.connection() as conn:
-        row = conn.execute(statements.for_psycopg("claim"), {"job_id": job_id}).fetchone()
+        row = conn.execute(statements.for_psycopg(CLAIM), {"job_id": job_id}).fetchone()
     if row is None:
         return
     if SECONDS:
         time.sleep(SECONDS)
     with pool.connection() as conn:
-        conn.execute(statements.for_psycopg("finish"), {"job_id": job_id, "token": row[0], "answer": ANSWER})
+        conn.execute(statements.for_psycopg(FINISH), {"job_id": job_id, "token": row[0], "answer": ANSWER})
 
 
 def _pool_of_this_process() -> Any:
@@ -48,24 +49,24 @@ def _pool_of_this_process() -> Any:
 async def execute_psycopg(pool: Any, job_id: str) -> None:
     """The work with psycopg, in an event loop."""
     async with pool.connection() as conn:
-        found = await conn.execute(statements.for_psycopg("claim"), {"job_id": job_id})
+        found = await conn.execute(statements.for_psycopg(CLAIM), {"job_id": job_id})
         row = await found.fetchone()
     if row is None:
         return
     if SECONDS:
         await asyncio.sleep(SECONDS)
     async with pool.connection() as conn:
-        await conn.execute(statements.for_psycopg("finish"), {"job_id": job_id, "token": row[0], "answer": ANSWER})
+        await conn.execute(statements.for_psycopg(FINISH), {"job_id": job_id, "token": row[0], "answer": ANSWER})
 
 
 async def execute_asyncpg(pool: Any, job_id: str) -> None:
     """The work with asyncpg."""
-    token = await pool.fetchval(statements.for_asyncpg("claim", "job_id"), job_id)
+    token = await pool.fetchval(statements.for_asyncpg(CLAIM, "job_id"), job_id)
     if token is None:
         return
     if SECONDS:
         await asyncio.sleep(SECONDS)
-    await pool.execute(statements.for_asyncpg("finish", "job_id", "token", "answer"), job_id, token, ANSWER)
+    await pool.execute(statements.for_asyncpg(FINISH, "job_id", "token", "answer"), job_id, token, ANSWER)
 
 
 def ids(first: str, last: str) -> list[str]:

@@ -1,5 +1,6 @@
--- What every peer commits before it calls the provider: the run of the job's one region gets a fresh lease, the job
--- is running. One statement, so one round trip and one commit, which is the best that a worker without batches can do.
+-- What every peer commits before it calls the provider, the same rows as the system's own claim writes: a fresh lease for
+-- the job's one region, the job running, its event, and the question as asked. One statement, so one round trip and one
+-- commit, which is the best that a worker without batches can do.
 WITH claimed AS (
   INSERT INTO region_runs AS r (job_id, region, attempt, max_attempts, lease_token, lease_expires_at, worker, started_at, deadline)
   VALUES (:job_id, 'US', 1, 3, gen_random_uuid(), clock_timestamp() + make_interval(secs => 15), 'peer',
@@ -9,9 +10,18 @@ WITH claimed AS (
          started_at = EXCLUDED.started_at, deadline = EXCLUDED.deadline
    WHERE r.finished_at IS NULL AND r.attempt < r.max_attempts
      AND (r.lease_token IS NULL OR r.lease_expires_at < clock_timestamp())
-  RETURNING r.job_id, r.lease_token
+  RETURNING r.job_id, r.attempt, r.lease_token
+), running AS (
+  UPDATE jobs j
+     SET status = 'running', version = j.version + 1, updated_at = clock_timestamp(), started_at = clock_timestamp()
+    FROM claimed c
+   WHERE j.id = c.job_id AND j.status = 'queued'
+  RETURNING j.id, j.version
+), noted AS (
+  INSERT INTO job_events (job_id, seq, type, region, detail)
+  SELECT id, version, 'region_claimed', 'US', jsonb_build_object('attempt', 1, 'worker', 'peer') FROM running
+), asked AS (
+  INSERT INTO answers (job_id, region, model_id, question_id, run_no, status, provider_id, attempt, started_at)
+  SELECT job_id, 'US', 'm1', 'q1', 1, 'started', 'sandbox-us', attempt, clock_timestamp() FROM claimed
 )
-UPDATE jobs j SET status = 'running', version = j.version + 1, updated_at = clock_timestamp(), started_at = clock_timestamp()
-  FROM claimed c
- WHERE j.id = c.job_id AND j.status = 'queued'
-RETURNING c.lease_token::text AS token
+SELECT lease_token::text AS token FROM claimed
