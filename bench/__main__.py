@@ -1,4 +1,4 @@
-"""`python -m bench`: every measurement, side by side with the peers; writes docs/benchmarks.md and its chart.
+"""`python -m bench`: every measurement, side by side with the peers; writes docs/benchmarks.md, its chart, docs/scaling.md.
 
 `--quick` takes under four minutes, writes nothing, and ends with one line of JSON.
 """
@@ -12,7 +12,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import chart, environment, report, suite
+from bench import chart, environment, report, scaling, suite
 from bench.ground import ground
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -52,6 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     RAW.write_text(json.dumps(results, indent=1) + "\n")
     (DOCS / "benchmarks.md").write_text(report.page(results))
     (DOCS / "benchmarks.svg").write_text(chart.draw(results))
+    (DOCS / "scaling.md").write_text(scaling.page(results))
     tell(f"wrote {DOCS / 'benchmarks.md'} in {time.monotonic() - began:.0f} s")
     print(json.dumps(report.summary(results, {})), flush=True)
     return 0

@@ -84,7 +84,7 @@ def page(results: Results) -> str:
         f"be compared: the 15-minute load average at its end was {where['load']:.1f}.",
         "![Full durable executions per second](benchmarks.svg)",
         "## In short",
-        "\n".join(_table(["what", "measured", "aim"], [[n, _short(v), BARS.get(n, "")] for n, v in numbers.items()])),
+        "\n".join(table(["what", "measured", "aim"], [[n, _short(v), BARS.get(n, "")] for n, v in numbers.items()])),
         "## Full durable executions",
         "One execution is a commit that claims the region of a job, a provider that does nothing, and a transaction that "
         "writes the result and the job's status. Two worker processes; every queue was filled before the workers "
@@ -100,7 +100,7 @@ def page(results: Results) -> str:
         "faster.",
         "### What each one promises and how it was started",
         "\n".join(
-            _table(
+            table(
                 ["system", "promise", "started as", "writes"],
                 [[n, s["promise"], s["setting"], s["statements"]] for n, s in results["settings"].items()],
             )
@@ -114,7 +114,7 @@ def page(results: Results) -> str:
         "database's clock; ours goes through the API, its notifier, a publisher, Valkey and a worker. pgqueuer's message "
         "is enqueued in the same transaction and wakes its worker by NOTIFY.",
         "\n".join(
-            _table(
+            table(
                 ["system", "jobs", "p50 ms", "p90 ms", "p99 ms"],
                 [
                     [n, str(len(v)), *(f"{percentile(v, share):.1f}" for share in (0.5, 0.9, 0.99))]
@@ -142,8 +142,19 @@ def page(results: Results) -> str:
         f"{results['idle']['mb']:.0f} MB (PSS); PostgreSQL uses {results['idle']['postgres']:.2f} % for them. One job of "
         f"8 regions, 16 models and 15 questions ({results['large']['calls']:,} calls of 50 ms) ended after "
         f"{results['large']['seconds']:.1f} s; the largest of its eight workers had {results['large']['most_mb']:.0f} MB.",
+        "## A steady outbox",
+        _steady(results["steady"]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _steady(steady: dict[str, float]) -> str:
+    return (
+        f"{steady['per_second']:,.0f} rows a second for a minute, published in batches of 100 and removed in batches "
+        f"once a second when their jobs had ended ({steady['removed']:,} of {steady['passed']:,} were): the table with its "
+        f"indexes had {steady['middle_mb']:.0f} MB after half of the time, {steady['last_mb']:.0f} MB at the end, "
+        f"{steady['most_mb']:.0f} MB at most."
+    )
 
 
 def _full_table(results: Results) -> list[str]:
@@ -164,7 +175,7 @@ def _full_table(results: Results) -> list[str]:
             ]
         )
     head = ["system", "full/s", "ours is", "worker CPU ms", "PostgreSQL CPU ms", "commits", "Redis commands"]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _memory_table(results: Results) -> list[str]:
@@ -172,7 +183,7 @@ def _memory_table(results: Results) -> list[str]:
     for name, narrow in results["memory"]["50"].items():
         wide = results["memory"]["400"].get(name)
         rows.append([name, *_weight(narrow), *(_weight(wide) if wide else ("not tried", ""))])
-    return _table(["system", "50 wide: MB a call", "in the air, MB", "400 wide: MB a call", "in the air, MB"], rows)
+    return table(["system", "50 wide: MB a call", "in the air, MB", "400 wide: MB a call", "in the air, MB"], rows)
 
 
 def _weight(weight: dict[str, float]) -> tuple[str, str]:
@@ -191,7 +202,7 @@ def _http_table(http: Results) -> list[str]:
         posts, noops = ([r[kind]["per_second"] for r in rounds] for kind in ("post", "noop"))
         p99 = max(r["post"]["p99_ms"] for r in rounds)
         rows.append([name, _span(noops), _span(posts), _x(ratios(posts, noops)), f"{p99:.0f}"])
-    return _table(["server", "no-op/s", "POST /jobs /s", "ratio", "POST p99 ms"], rows)
+    return table(["server", "no-op/s", "POST /jobs /s", "ratio", "POST p99 ms"], rows)
 
 
 def _growth_table(results: Results) -> list[str]:
@@ -199,7 +210,7 @@ def _growth_table(results: Results) -> list[str]:
     for name, runs in results["growth"].items():
         if isinstance(runs, list):
             rows.append([name, _span([r["per_second"] for r in runs]), f"{Spread.of(cost(runs)).median:.3f}"])
-    return _table(["", "full/s", "CPU ms an execution"], rows)
+    return table(["", "full/s", "CPU ms an execution"], rows)
 
 
 def _growth(results: Results) -> Spread:
@@ -231,6 +242,7 @@ def _short(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+def table(head: list[str], rows: list[list[str]]) -> list[str]:
+    """Lines of a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return ["| " + " | ".join(line) + " |" for line in lines]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bench import drain, http_server, latency, measure, memory, rest, throughput
+from bench import drain, hosts, http_server, latency, measure, memory, rest, steady, throughput
 from bench.ground import Ground
 from bench.peers.all import PEERS
 from bench.peers.all import QUICK as FEW
@@ -63,6 +63,9 @@ def run(ground: Ground, plan: Plan, tell: Tell) -> Results:
         tell("at rest; one job of 8 regions, 16 models and 15 questions")
         results["idle"] = rest.idle(ground, 20.0)
         results["large"] = asdict(rest.large_job(ground))
+        tell("an outbox at 1,000 rows a second, for a minute")
+        results["steady"] = asdict(steady.run(ground, 60.0))
+        results["hosts"] = spread_out(ground, tell)
     results["growth"] = growth(ground, plan, tell)
     return results
 
@@ -111,6 +114,18 @@ def http(ground: Ground, plan: Plan, tell: Tell) -> Results:
         with http_server.running(ground, http_server.granian()) as (port, _):
             found["granian"] = [http_server.post_against_noop(ground, port, plan.http_seconds) for _ in range(2)]
         tell(f"POST /jobs with granian {found['granian'][-1]['post']['per_second']:.0f}/s")
+    return found
+
+
+def spread_out(ground: Ground, tell: Tell) -> Results:
+    """The workers of three regions on this host, and each on a host of its own; nothing where hosts can't be made."""
+    if not hosts.possible():
+        tell("no hosts of their own: that needs root and iproute2")
+        return {}
+    found: Results = {"delays": hosts.FAR}
+    for name, delays in (("one host", None), ("a host each", hosts.NEAR), ("a host each, far apart", hosts.FAR)):
+        found[name] = asdict(hosts.run(ground, delays))
+        tell(f"{name}: {found[name]['runs']} region runs of half a second in {found[name]['seconds']:.1f} s")
     return found
 
 

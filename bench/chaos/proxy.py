@@ -20,10 +20,11 @@ CHUNK = 65536
 
 
 class Proxy:
-    """Listens on a free port of 127.0.0.1 and carries bytes to and from `host`:`port`."""
+    """Listens on a free port of 127.0.0.1 (or of `bind`) and carries bytes to and from `host`:`port`."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, bind: str = "127.0.0.1") -> None:
         self._upstream = (host, port)
+        self._bind = bind
         self._links: set[_Link] = set()
         self._delay = 0.0
         self._cut_after: int | None = None
@@ -108,7 +109,7 @@ class Proxy:
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(
-            self._accept, "127.0.0.1", self.port, limit=CHUNK, backlog=256, reuse_address=True
+            self._accept, self._bind, self.port, limit=CHUNK, backlog=256, reuse_address=True
         )
         self.port = self._server.sockets[0].getsockname()[1]
 

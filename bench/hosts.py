@@ -1,0 +1,121 @@
+"""The workers of every region on a host of their own: a network namespace with an address, as near or far as said.
+
+Needs root and iproute2. The servers stay where they are; a forwarder on each link's near end stands for the network,
+and holds every packet back for the link's delay.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from bench import statements
+from bench.chaos.proxy import Proxy
+from bench.ground import Ground
+from bench.system import Workers, publish_all, stop
+from runner_cli.child import spawn
+from runner_cli.home import CHECKOUT
+
+REGIONS = ("US", "EU", "ASIA")
+NEAR = dict.fromkeys(REGIONS, 0.0)
+FAR = {"US": 0.005, "EU": 0.040, "ASIA": 0.100}  # seconds one way, from a database in the US
+CALL_SECONDS = 0.5
+JOBS = 300
+PATIENCE_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How long `runs` region runs of half a second each took, and how many were in the air at best."""
+
+    runs: int
+    seconds: float
+    most_in_flight: int
+
+
+def possible() -> bool:
+    """Whether hosts can be made here."""
+    return os.geteuid() == 0 and shutil.which("ip") is not None
+
+
+def run(ground: Ground, delays: dict[str, float] | None) -> Spread:
+    """Run the same jobs with one worker a region: on this host, or (`delays`, one way) each on its own."""
+    ground.empty()
+    env = {**ground.env, "REGIONS_FILE": str(ground.regions(CALL_SECONDS, regions=len(REGIONS)))}
+    workers: Workers = []
+    with contextlib.ExitStack() as hosts:
+        try:
+            for number, region in enumerate(REGIONS):
+                command = [sys.executable, "-m", "runner_worker", "--region", region]
+                there = env
+                if delays is not None:
+                    name, near = hosts.enter_context(_host(number))
+                    command = ["ip", "netns", "exec", name, *command]
+                    there = env | _through(hosts, ground, near, delays[region])
+                with ground.log("hosts").open("wb") as log:
+                    workers.append(
+                        spawn(command, death_signal=signal.SIGKILL, env=there, cwd=CHECKOUT, stdout=log, stderr=log)
+                    )
+            _wait(ground, "SELECT 3 - count(*) FROM processes WHERE kind = 'worker'")
+            plan = "{" + ", ".join(f'"{region}": ["m1"]' for region in REGIONS) + "}"
+            ground.submit(JOBS, plan=plan, staged=True)
+            began = time.monotonic()
+            publish_all(ground)
+            most = _wait(ground, statements.text("unfinished"))
+            return Spread(JOBS * len(REGIONS), time.monotonic() - began, most)
+        finally:
+            stop(workers)
+
+
+def _wait(ground: Ground, query: str) -> int:
+    """Wait until the query says 0; the most calls that were seen in the air meanwhile."""
+    deadline, most = time.monotonic() + PATIENCE_SECONDS, 0
+    while ground.one(query) > 0:
+        most = max(most, ground.value(statements.for_psycopg("in_flight")))
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"still not so after {PATIENCE_SECONDS:.0f} s: {query}")
+        time.sleep(0.05)
+    return most
+
+
+@contextlib.contextmanager
+def _host(number: int) -> Iterator[tuple[str, str]]:
+    """A namespace with one link to this host; yields its name and this end's address."""
+    name, near, far = f"beacon-bench-{number}", f"10.203.{number}.1", f"10.203.{number}.2"
+    _ip("netns", "add", name)
+    try:
+        _ip("link", "add", f"bb{number}", "type", "veth", "peer", "name", "up0", "netns", name)
+        _ip("addr", "add", f"{near}/24", "dev", f"bb{number}")
+        _ip("link", "set", f"bb{number}", "up")
+        for action in (
+            ("addr", "add", f"{far}/24", "dev", "up0"),
+            ("link", "set", "up0", "up"),
+            ("link", "set", "lo", "up"),
+        ):
+            _ip("-n", name, *action)
+        yield name, near
+    finally:
+        _ip("netns", "del", name)
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+def _through(hosts: contextlib.ExitStack, ground: Ground, near: str, delay: float) -> dict[str, str]:
+    """Both servers' addresses as that host sees them."""
+    postgres = hosts.enter_context(Proxy(ground.postgres.host, ground.postgres.port, bind=near))
+    valkey = hosts.enter_context(Proxy(ground.valkey.host, ground.valkey.port, bind=near))
+    for proxy in (postgres, valkey):
+        proxy.delay(delay)
+    where = conninfo_to_dict(ground.env["DATABASE_URL"]) | {"host": near, "port": str(postgres.port)}
+    redis_url = ground.env["REDIS_URL"].replace(f"{ground.valkey.host}:{ground.valkey.port}", f"{near}:{valkey.port}")
+    # The embedded server speaks no TLS, and the link never leaves this machine.
+    return {"DATABASE_URL": make_conninfo(**where, sslmode="disable"), "REDIS_URL": redis_url}
