@@ -106,7 +106,7 @@ def _host(number: int) -> Iterator[tuple[str, str]]:
 
 
 def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True)
+    subprocess.run(["ip", *words], check=True, capture_output=True)  # noqa: S607  iproute2's, wherever it is
 
 
 def _through(hosts: contextlib.ExitStack, ground: Ground, near: str, delay: float) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The outbox under a steady stream of messages: published, and removed in batches by retention. How large does it get?"""
+"""The outbox under a steady stream of messages, published and removed in batches: how large does it get?"""
 
 import time
 from dataclasses import dataclass, replace
