@@ -1,4 +1,4 @@
-"""`python -m bench`: every measurement, side by side with the peers; writes docs/benchmarks.md, its chart, docs/scaling.md.
+"""`python -m bench`: every measurement beside its peers; writes docs/benchmarks.md, its chart and docs/scaling.md.
 
 `--quick` takes under four minutes, writes nothing, and ends with one line of JSON.
 """
