@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from queue import SimpleQueue
 
 import psycopg
 from prometheus_client import start_http_server
@@ -31,7 +32,10 @@ LONGEST_PAUSE_SECONDS = 2.0
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run until SIGTERM or SIGINT. Returns 1 when the database is not ready, 2 for a mistake in the configuration."""
+    """Run until SIGTERM or SIGINT.
+
+    Returns 1 when the database is not ready or publishing broke, 2 for a mistake in the configuration.
+    """
     argparse.ArgumentParser(
         prog="python -m outbox_publisher", description="Pushes outbox rows to Redis and brings lost ones back."
     ).parse_args(argv)
@@ -49,21 +53,17 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     if settings.metrics_port:
         start_http_server(settings.metrics_port, settings.metrics_host)
-    serve(db)
-    return 0
+    return serve(db)
 
 
-def serve(db: Database) -> None:
-    """Publish until a signal comes; sweep and refresh the gauges beside it."""
+def serve(db: Database) -> int:
+    """Publish, sweep and refresh the gauges until a signal comes (0), or until publishing breaks (1)."""
     stopped = threading.Event()
     doorbell = Doorbell(db.settings)
-
-    def stop(*_: object) -> None:
-        stopped.set()
-        doorbell.stop()
+    ends: SimpleQueue[int] = SimpleQueue()  # a signal handler may put into it, whatever the main thread is doing
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+        signal.signal(number, lambda *_: ends.put(0))
     presence = Presence(db, "publisher")
     presence.start()
     doorbell.start()
@@ -73,19 +73,30 @@ def serve(db: Database) -> None:
         if sweeper.run_once():
             doorbell.ring()
 
+    def relay() -> None:
+        try:
+            publish(db, doorbell, stopped)
+        except Exception:
+            log.exception("publishing broke, the process ends")
+            ends.put(1)
+
     threads = [
+        threading.Thread(target=relay, name="relay"),
         threading.Thread(target=every, args=(SWEEP_SECONDS, sweep, stopped), name="sweeper"),
         threading.Thread(target=every, args=(GAUGE_SECONDS, lambda: gauges.refresh(db), stopped), name="gauges"),
     ]
     for thread in threads:
         thread.start()
     log.info("publishing batch=%d", db.settings.outbox_batch)
-    publish(db, doorbell, stopped)
+    code = ends.get()
+    stopped.set()
+    doorbell.stop()
     for thread in threads:
         thread.join()
     presence.stop()
     db.close()
     log.info("stopped")
+    return code
 
 
 def publish(db: Database, doorbell: Doorbell, stopped: threading.Event) -> None:
