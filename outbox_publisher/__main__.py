@@ -18,6 +18,7 @@ from outbox_publisher import gauges
 from outbox_publisher.broker import Broker
 from outbox_publisher.doorbell import Doorbell
 from outbox_publisher.relay import publish_batch
+from outbox_publisher.retention import remove_old
 from outbox_publisher.sweep import Sweeper
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
@@ -28,6 +29,7 @@ from runner_core.telemetry import OUTBOX_PUBLISH_ERRORS, setup_logging
 log = logging.getLogger("publisher")
 SWEEP_SECONDS = 1.0
 GAUGE_SECONDS = 5.0
+RETENTION_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 2.0
 
 
@@ -57,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def serve(db: Database) -> int:
-    """Publish, sweep and refresh the gauges until a signal comes (0), or until publishing breaks (1)."""
+    """Publish, sweep, remove and measure until a signal comes (0) or publishing breaks (1)."""
     stopped = threading.Event()
     doorbell = Doorbell(db.settings)
     ends: SimpleQueue[int] = SimpleQueue()  # a signal handler may put into it, whatever the main thread is doing
@@ -84,6 +86,7 @@ def serve(db: Database) -> int:
         threading.Thread(target=relay, name="relay"),
         threading.Thread(target=every, args=(SWEEP_SECONDS, sweep, stopped), name="sweeper"),
         threading.Thread(target=every, args=(GAUGE_SECONDS, lambda: gauges.refresh(db), stopped), name="gauges"),
+        threading.Thread(target=every, args=(RETENTION_SECONDS, lambda: remove_old(db), stopped), name="retention"),
     ]
     for thread in threads:
         thread.start()

@@ -15,7 +15,6 @@ from psycopg import Connection
 from redis.exceptions import RedisError
 
 from outbox_publisher.broker import Broker
-from outbox_publisher.retention import remove_old
 from runner_core import endings
 from runner_core.db import Database, retried
 from runner_core.queries import Row, rows
@@ -24,7 +23,6 @@ from runner_core.telemetry import LEASES_EXPIRED, REGIONS_STAGED
 
 log = logging.getLogger("sweeper")
 PAGE = 500
-RETENTION_SECONDS = 60
 
 REASONS = {
     "worker_crashed": "The region's worker was lost in each of its attempts.",
@@ -42,16 +40,10 @@ class Sweeper:
         self.lease = timedelta(seconds=db.settings.lease_seconds)
         self._suspicious = 0  # complete passes that are still to ask for every message, however young
         self._next_check = 0.0
-        self._next_retention = time.monotonic() + RETENTION_SECONDS
 
     def run_once(self) -> int:
         """Take back expired leases and, when due, look for lost messages; returns how many regions moved."""
-        moved = take_back(self.db)
-        moved += self._check_messages()
-        if time.monotonic() >= self._next_retention:
-            self._next_retention = time.monotonic() + RETENTION_SECONDS
-            remove_old(self.db)
-        return moved
+        return take_back(self.db) + self._check_messages()
 
     def _check_messages(self) -> int:
         """Ask Redis for the messages of every open region: all of them at once when Redis may have lost some.

@@ -35,7 +35,24 @@ def test_a_signal_ends_every_thread_in_order(settings: Settings, monkeypatch: py
         return 0
 
     assert served(settings, monkeypatch, batch) == 0
-    assert not {"relay", "sweeper", "gauges"} & {thread.name for thread in threading.enumerate()}
+    assert not {"relay", "sweeper", "gauges", "retention"} & {thread.name for thread in threading.enumerate()}
+
+
+def test_leases_are_taken_back_while_old_rows_are_removed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    swept = threading.Event()
+
+    def removing(db: object) -> None:
+        assert swept.wait(20), "the sweeper waited for the removal"
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def sweep(self: object) -> int:
+        swept.set()
+        return 0
+
+    monkeypatch.setattr(publisher, "remove_old", removing)
+    monkeypatch.setattr(publisher.Sweeper, "run_once", sweep)
+    assert served(settings, monkeypatch, lambda *_: 0) == 0
+    assert swept.is_set()
 
 
 def test_a_push_that_breaks_ends_the_process_and_not_half_of_it(
@@ -45,5 +62,5 @@ def test_a_push_that_breaks_ends_the_process_and_not_half_of_it(
         raise LookupError("a mistake of ours")
 
     assert served(settings, monkeypatch, batch) == 1
-    assert not {"relay", "sweeper", "gauges"} & {thread.name for thread in threading.enumerate()}
+    assert not {"relay", "sweeper", "gauges", "retention"} & {thread.name for thread in threading.enumerate()}
     assert "publishing broke" in caplog.text

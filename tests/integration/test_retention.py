@@ -10,12 +10,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from outbox_publisher.retention import BATCH, remove_old
+from outbox_publisher import retention
+from outbox_publisher.retention import BATCH, JOBS_BATCH, remove_old
 from runner_core.db import Database
 from runner_core.queries import statements
 from tests.engine import running
 from tests.integration.api_client import as_role
-from tests.jobs import catalogue, one, opened, query, settings_for, submission, submit
+from tests.jobs import catalogue, one, opened, query, settings_for, submission, submit, submit_many
 
 Conn = psycopg.Connection[Any]
 OF_A_JOB = ("idempotency_keys", "outbox", "job_events", "region_runs", "executions", "answers")
@@ -120,6 +121,41 @@ def test_a_job_goes_with_everything_that_is_its_own_when_its_days_are_over_and_n
     assert rows_of(conn) == {table: {**counts, "old": 0} for table, counts in before.items()}
     # Its nonce outlives it: the same signed job must not be accepted a second time.
     assert one(conn, "SELECT count(*) FROM nonces WHERE job_id = 'old'") == 1
+
+
+SLOW = b"""
+CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.02); RETURN OLD; END $$;
+CREATE TRIGGER slow BEFORE DELETE ON jobs FOR EACH ROW EXECUTE FUNCTION slow()
+"""
+
+
+def test_jobs_that_take_too_long_together_go_by_halves(
+    db: Database, conn: Conn, settings: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A hundred of them take two seconds, where a statement may take half of one."""
+    submit_many(db, JOBS_BATCH, regions=("US",))
+    conn.execute(b"UPDATE jobs SET status = 'failed', completed_at = clock_timestamp() - interval '2 days'")
+    conn.execute(SLOW)
+    with (
+        caplog.at_level(logging.INFO, "db.audit"),
+        opened(settings_for(**settings, job_retention_days=1, db_write_timeout_ms=500)) as strict,
+    ):
+        passes = list(iter(lambda: remove_old(strict), 0))
+    assert sum(passes) == JOBS_BATCH
+    assert one(conn, "SELECT count(*) FROM jobs") == 0
+    assert max(batches(caplog, "retention.jobs")) <= JOBS_BATCH // 4
+    assert "ERROR" not in {record.levelname for record in caplog.records}, "a smaller batch is the answer"
+
+
+def test_a_pass_gives_each_table_its_time_and_leaves_the_rest_to_the_next(
+    db: Database, conn: Conn, tmp_path: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 10)
+    monkeypatch.setattr(retention, "PASS_SECONDS", 0.0)
+    finished(db, tmp_path, "ended")
+    conn.execute(b"DELETE FROM outbox")
+    conn.execute(ROWS, ["ended", 8, 25])
+    assert [clean(settings) for _ in range(4)] == [10, 10, 5, 0]
 
 
 def rows_of(conn: Conn) -> dict[str, dict[str, int]]:
