@@ -46,13 +46,40 @@ def migrate(url: str) -> int:
     Each runs in a transaction of its own. Raises MigrationError when an applied file was changed since, when the
     database is newer than this release, or when a migration fails (which then leaves nothing behind).
     """
-    with psycopg.connect(url, autocommit=True, application_name="beacon-migrate", connect_timeout=10) as conn:
+    with psycopg.connect(
+        url, autocommit=True, prepare_threshold=None, application_name="beacon-migrate", connect_timeout=10
+    ) as conn:
+        applied = 0
+        while _apply_next(conn):
+            applied += 1
+        return applied
+
+
+def _apply_next(conn: psycopg.Connection[Any]) -> bool:
+    """Apply the first migration that is missing; False when none is."""
+    with conn.transaction():
         run(conn, "migrations.lock")
         run(conn, "migrations.create")
-        return _apply_missing(conn)
+        migration = next(iter(_missing(conn)), None)
+        if migration is None:
+            return False
+        try:
+            conn.execute(migration.sql.encode())
+            run(
+                conn,
+                "migrations.record",
+                version=migration.version,
+                name=migration.name,
+                checksum=migration.checksum,
+            )
+        except psycopg.Error as error:
+            reason = error.diag.message_primary or str(error)
+            raise MigrationError(f"migration {migration.version:04d}_{migration.name} failed: {reason}") from error
+    log.info("applied migration %04d_%s", migration.version, migration.name)
+    return True
 
 
-def _apply_missing(conn: psycopg.Connection[Any]) -> int:
+def _missing(conn: psycopg.Connection[Any]) -> list[Migration]:
     try:
         applied = {row["version"]: row["checksum"] for row in rows(conn, "migrations.applied")}
     except psycopg.errors.UndefinedColumn:
@@ -62,20 +89,4 @@ def _apply_missing(conn: psycopg.Connection[Any]) -> int:
         raise MigrationError(f"the database has migration {unknown[-1]}, which this release does not know: upgrade it")
     if changed := [v for v in applied if applied[v] != known[v].checksum]:
         raise MigrationError(f"migration {changed[0]} was changed after it was applied: migrations are forward only")
-    missing = [m for m in known.values() if m.version not in applied]
-    for migration in missing:
-        try:
-            with conn.transaction():
-                conn.execute(migration.sql.encode())
-                run(
-                    conn,
-                    "migrations.record",
-                    version=migration.version,
-                    name=migration.name,
-                    checksum=migration.checksum,
-                )
-        except psycopg.Error as error:
-            reason = error.diag.message_primary or str(error)
-            raise MigrationError(f"migration {migration.version:04d}_{migration.name} failed: {reason}") from error
-        log.info("applied migration %04d_%s", migration.version, migration.name)
-    return len(missing)
+    return [m for m in known.values() if m.version not in applied]

@@ -1,6 +1,7 @@
 -- name: migrations.lock
--- Two deployments at once take turns.
-SELECT pg_advisory_lock(4711, 0);
+-- Two deployments at once take turns, a migration each. The transaction's and not the session's: through a pooler the
+-- session goes on, and a lock with it.
+SELECT pg_advisory_xact_lock(4711, 0);
 
 -- name: migrations.create
 -- Where each applied migration is remembered, with the checksum that makes a changed file known.

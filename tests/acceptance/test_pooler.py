@@ -26,7 +26,7 @@ from runner_cli.child import end, free_port, spawn, start_until_ready
 from runner_cli.embedded import ENVIRONMENT, EmbeddedPostgres, EmbeddedValkey
 from runner_cli.home import secret
 from runner_cli.local import LOGINS, Local, login_urls, running_stack, set_passwords
-from runner_core.migrate import migrate
+from runner_core.migrate import latest, migrate
 from tests.acceptance.sender import act, job, submit, wait_for_all
 from tests.jobs import one, query, until
 from tests.scrape import logs, pages, total
@@ -58,6 +58,7 @@ OPTIONS = {("bad", "EU"): 'fail = "http_400"', ("slow", "US"): "delay_seconds = 
 CONFIGURATION = """
 [databases]
 beacon = host={host} port={port} dbname=beacon
+fresh = host={host} port={port} dbname=beacon_new
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {listen}
@@ -158,6 +159,20 @@ def local(home: Path, tmp_path: Path, postgres: EmbeddedPostgres, pooled: str, r
     }
     with ExitStack() as stop:
         yield stop.enter_context(running_stack(home, env, {"worker_us": 2}))
+
+
+@pytest.mark.needs("pgbouncer", "postgres")
+def test_migrating_through_a_pooler_leaves_no_lock_behind(
+    postgres: EmbeddedPostgres, pooled: str, direct: Conn
+) -> None:
+    direct.execute(b"CREATE DATABASE beacon_new")
+    fresh = pooled.rsplit("/", 1)[0] + "/fresh"
+    held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+    assert [migrate(fresh), one(direct, held)] == [latest(), 0]
+    # A second pooled connection, while the first one's session is taken: it must not wait for what that one held.
+    with psycopg.connect(fresh) as busy:
+        busy.execute(b"SELECT 1")
+        assert [migrate(fresh), one(direct, held)] == [0, 0]
 
 
 @pytest.fixture
