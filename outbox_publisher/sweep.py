@@ -23,6 +23,7 @@ from runner_core.telemetry import LEASES_EXPIRED, REGIONS_STAGED
 
 log = logging.getLogger("sweeper")
 PAGE = 500
+LEASES, MESSAGES = 1, 2  # the two works of which each has one sweeper at a time
 
 REASONS = {
     "worker_crashed": "The region's worker was lost in each of its attempts.",
@@ -43,7 +44,7 @@ class Sweeper:
 
     def run_once(self) -> int:
         """Take back expired leases and, when due, look for lost messages; returns how many regions moved."""
-        return take_back(self.db) + self._check_messages()
+        return sum(iter(lambda: take_back(self.db), 0)) + self._check_messages()
 
     def _check_messages(self) -> int:
         """Ask Redis for the messages of every open region: all of them at once when Redis may have lost some.
@@ -70,17 +71,16 @@ class Sweeper:
 
     def _check_all(self, age: timedelta) -> tuple[int, bool]:
         """Page through the open jobs; how many regions moved, and whether no other sweeper took the lead meanwhile."""
-        as_of = _now(self.db) - age
-        known: dict[str, set[str]] = {}
+        now, topics = _open(self.db)
+        # Read before any job is locked, and after the clock: what was sent before it is here, or was taken, or is lost.
+        known = {topic: self.broker.queued_ids(topic) for topic in topics}
 
         def is_queued(topic: str, dispatch_id: str) -> bool:
-            if topic not in known:
-                known[topic] = self.broker.queued_ids(topic)
-            return dispatch_id in known[topic]
+            return topic not in known or dispatch_id in known[topic]  # a queue that came since is the next pass's
 
         moved, after = 0, ""
         while True:
-            page = check_page(self.db, after, as_of, is_queued)
+            page = check_page(self.db, after, now - age, is_queued)
             if page is None:
                 return moved, False
             last, count = page
@@ -92,9 +92,9 @@ class Sweeper:
 
 @retried
 def take_back(db: Database) -> int:
-    """Clear every lease that ran out and stage or end its region; returns how many."""
+    """Clear a page of leases that ran out and stage or end their regions; returns how many, 0 when none is left."""
     with db.transaction() as conn:
-        if not _leading(conn):
+        if not _leading(conn, LEASES):
             return 0
         expired = [r["job_id"] for r in rows(conn, "sweep.expired", page=PAGE)]
         if not expired:
@@ -120,10 +120,10 @@ def check_page(
     """End the doomed and stage the silent among the next open jobs after `after`.
 
     Returns the last job id of the page (None when there are no more) and the number of regions moved; None when
-    another sweeper works. Raises redis.exceptions.RedisError when the queue can't be read; then nothing has changed.
+    another sweeper works.
     """
     with db.transaction() as conn:
-        if not _leading(conn):
+        if not _leading(conn, MESSAGES):
             return None
         job_ids = [r["id"] for r in rows(conn, "sweep.page", after=after, page=PAGE)]
         if not job_ids:
@@ -172,8 +172,8 @@ def _reason(code: str) -> dict[str, Any]:
     }
 
 
-def _leading(conn: Connection[Any]) -> bool:
-    return bool(rows(conn, "sweep.lead")[0]["leading"])
+def _leading(conn: Connection[Any], work: int) -> bool:
+    return bool(rows(conn, "sweep.lead", work=work)[0]["leading"])
 
 
 def _key(r: Row) -> tuple[str, str]:
@@ -181,7 +181,9 @@ def _key(r: Row) -> tuple[str, str]:
 
 
 @retried
-def _now(db: Database) -> datetime:
+def _open(db: Database) -> tuple[datetime, list[str]]:
+    """The database's time, and the queues of what is open."""
     with db.transaction() as conn:
-        now: datetime = rows(conn, "sweep.clock")[0]["now"]
-    return now
+        now = rows(conn, "sweep.clock")[0]["now"]
+        topics = [r["topic"] for r in rows(conn, "sweep.topics")]
+    return now, topics

@@ -1,6 +1,7 @@
 -- name: sweep.lead
--- One sweeper works at a time; the statements stay safe without it.
-SELECT pg_try_advisory_xact_lock(4711, 1) AS leading;
+-- One sweeper does this work at a time, and leases need not wait for the long look at messages; the statements stay safe
+-- without it.
+SELECT pg_try_advisory_xact_lock(4711, %(work)s) AS leading;
 
 -- name: sweep.expired
 -- Jobs with a lease that has run out: few rows, read from the index of live leases.
@@ -77,6 +78,11 @@ SELECT j.id AS job_id, p.region, 'beacon-' || lower(p.region) AS topic, m.dispat
 -- name: sweep.clock
 -- The database's time, the only clock that leases and ages are measured with.
 SELECT clock_timestamp() AS now;
+
+-- name: sweep.topics
+-- The queues of the open jobs.
+SELECT DISTINCT 'beacon-' || lower(p.region) AS topic FROM jobs j CROSS JOIN LATERAL jsonb_object_keys(j.plan) AS p (region)
+ WHERE j.status IN ('queued', 'running');
 
 -- name: retention.outbox
 -- Sent messages of ended or forgotten days, a batch at a time.

@@ -336,7 +336,7 @@ def test_the_suspicion_outlives_a_pass_for_which_another_sweeper_had_the_lead(
     drain(db, broker)
     broker.redis.flushall()
     with psycopg.connect(database_url) as other:
-        other.execute(b"SELECT pg_advisory_xact_lock(4711, 1)")
+        other.execute(b"SELECT pg_advisory_xact_lock(4711, 2)")
         assert sweeper.run_once() == 0
     assert sweeper.run_once() == 5
 
@@ -388,8 +388,41 @@ def test_a_backlog_larger_than_a_page_is_swept_to_its_end(
     assert look_now(sweeper) == 30
     claim(db, [(job_id, "US") for job_id in ids], "dead")
     expire(conn)
+    assert sweeper.run_once() == 30, "a crowd of lost leases does not wait for a second a page"
+    claim(db, [(job_id, "US") for job_id in ids], "dead")
+    expire(conn)
     passes = list(iter(lambda: take_back(db), 0))
     assert passes == [7, 7, 7, 7, 2]
+
+
+def test_leases_are_taken_back_during_another_sweepers_long_pass(db: Database, conn: Conn, database_url: str) -> None:
+    job_id = submit(db, submission(regions=("US",))).job_id
+    claim(db, [(job_id, "US")], "dead")
+    expire(conn)
+    now: datetime = one(conn, "SELECT clock_timestamp()")
+    with psycopg.connect(database_url) as other:
+        other.execute(b"SELECT pg_advisory_xact_lock(4711, 2)")
+        assert check_page(db, "", now, lambda topic, dispatch_id: True) is None
+        assert take_back(db) == 1
+
+
+def test_no_job_is_locked_while_redis_is_asked(
+    db: Database, broker: Broker, conn: Conn, sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit_many(db, 3, regions=("US", "EU"))
+    drain(db, broker)
+    age(conn)
+    broker.redis.delete("rq:queue:beacon-us")
+    ask, asked = broker.queued_ids, []
+
+    def free(topic: str) -> set[str]:
+        conn.execute(b"SELECT id FROM jobs FOR UPDATE NOWAIT")
+        asked.append(topic)
+        return ask(topic)
+
+    monkeypatch.setattr(broker, "queued_ids", free)
+    assert look_now(sweeper) == 3
+    assert sorted(asked) == ["beacon-eu", "beacon-us"]
 
 
 def test_healthy_jobs_in_front_do_not_starve_the_rest(
@@ -438,7 +471,7 @@ def test_the_statements_stay_safe_without_the_lead(
     database_url: str, db: Database, conn: Conn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The advisory lock only spares work: row locks and guards keep two sweepers apart."""
-    monkeypatch.setattr(sweep, "_leading", lambda conn: True)
+    monkeypatch.setattr(sweep, "_leading", lambda conn, work: True)
     ids = submit_many(db, 60, regions=("US",))
     claim(db, [(job_id, "US") for job_id in ids], "dead")
     expire(conn)
@@ -469,7 +502,7 @@ def test_a_page_that_another_sweeper_leads_is_told_apart_from_the_last_one(
     submit(db, submission(regions=("US",)))
     now: datetime = one(conn, "SELECT clock_timestamp()")
     with psycopg.connect(database_url) as other:
-        other.execute(b"SELECT pg_advisory_xact_lock(4711, 1)")
+        other.execute(b"SELECT pg_advisory_xact_lock(4711, 2)")
         assert check_page(db, "", now, lambda topic, dispatch_id: True) is None
     assert check_page(db, "~", now, lambda topic, dispatch_id: True) == (None, 0)
 
