@@ -28,7 +28,8 @@ MAX_DATA_BYTES = 16_384  # the worker refuses more; an envelope has a few hundre
 
 # KEYS are the jobs' hashes, ARGV the time and then (id, queue, data) of each. Returns (number, error) for what was
 # refused. One command instead of one a row, because taking a hundred replies apart costs more than Redis' own work.
-# The ids follow their hashes: a worker must not find one without the other.
+# The ids follow their hashes: a worker must not find one without the other. A hash whose id was refused goes again:
+# nobody would ever find it.
 # No `ttl`: RQ skips a job whose hash has expired without a word. No timeout: the region's deadline is the engine's.
 # What a stock worker leaves behind goes after five minutes, or after a day when it failed.
 PUSH = """
@@ -55,6 +56,7 @@ for _, queue in ipairs(queues) do
     local reply = redis.pcall('RPUSH', 'rq:queue:' .. queue, unpack(ids, first, last))
     for i = first, type(reply) == 'table' and last or 0 do
       refused[#refused + 1] = {numbers[i], reply.err}
+      redis.pcall('DEL', KEYS[numbers[i]])
     end
   end
   redis.pcall('SADD', 'rq:queues', 'rq:queue:' .. queue)

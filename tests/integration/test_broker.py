@@ -85,8 +85,12 @@ def test_an_error_reply_for_one_key_is_blamed_on_its_rows_alone(broker: Broker, 
     client.set("rq:queue:beacon-eu", "no list")
     poisoned = row(2)
     client.set(f"rq:job:{poisoned.dispatch_id}", "no hash")
-    failures = broker.push([row(1), poisoned, row(3, topic="beacon-eu"), row(4)])
+    good, unqueued, after = row(1), row(3, topic="beacon-eu"), row(4)
+    failures = broker.push([good, poisoned, unqueued, after])
     assert sorted(failures) == [2, 3]
+    assert broker.queued_ids(TOPIC) == {good.dispatch_id, after.dispatch_id}
+    hashes = [client.type(f"rq:job:{made.dispatch_id}") for made in (good, poisoned, unqueued, after)]
+    assert hashes == [b"hash", b"string", b"none", b"hash"], "what no queue names is not kept for ever"
     assert all(isinstance(error, redis.exceptions.ResponseError) for error in failures.values())
 
 
