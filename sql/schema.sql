@@ -78,13 +78,18 @@ CREATE FUNCTION public.close_regions(job_ids text[]) RETURNS TABLE(closed_job te
     AS $$
 BEGIN
   RETURN QUERY
-  WITH closed AS (
-    UPDATE region_runs r SET finished_at = clock_timestamp(), lease_token = NULL, lease_expires_at = NULL
-      FROM jobs j
-     WHERE r.job_id = ANY (job_ids) AND j.id = r.job_id AND r.finished_at IS NULL
+  WITH ended AS (
+    SELECT r.job_id, r.region
+      FROM region_runs r JOIN jobs j ON j.id = r.job_id
+     WHERE r.job_id = ANY (job_ids) AND r.finished_at IS NULL
        AND NOT EXISTS (SELECT 1 FROM jsonb_array_elements_text(j.plan -> r.region) AS m (model_id)
                         WHERE NOT EXISTS (SELECT 1 FROM executions e WHERE e.job_id = r.job_id
                                              AND e.region = r.region AND e.model_id = m.model_id))
+     ORDER BY r.job_id, r.region
+       FOR NO KEY UPDATE OF r
+  ), closed AS (
+    UPDATE region_runs r SET finished_at = clock_timestamp(), lease_token = NULL, lease_expires_at = NULL
+      FROM ended d WHERE r.job_id = d.job_id AND r.region = d.region
     RETURNING r.job_id, r.region, r.attempt, r.started_at
   ), counted AS (
     SELECT c.job_id, c.region, c.attempt, c.started_at, count(*) AS units,

@@ -89,13 +89,19 @@ SELECT closed_job AS job_id, closed_region AS region, closed_attempt AS attempt,
 
 -- name: region_runs.release
 -- A stopping worker hands a region back; where no call had begun, the attempt was none.
-WITH released AS (
-  UPDATE region_runs r SET lease_token = NULL, lease_expires_at = NULL,
-         attempt = r.attempt - CASE WHEN w.unbegun THEN 1 ELSE 0 END
-    FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(tokens)s::uuid[], %(unbegun)s::boolean[])
+WITH own AS (
+  SELECT h.job_id, h.region, w.unbegun
+    FROM region_runs h JOIN unnest(%(job_ids)s::text[], %(regions)s::text[], %(tokens)s::uuid[], %(unbegun)s::boolean[])
          AS w (job_id, region, token, unbegun)
-   WHERE r.job_id = w.job_id AND r.region = w.region AND r.lease_token = w.token AND r.finished_at IS NULL
-  RETURNING r.job_id, r.region, r.attempt, w.unbegun
+      ON h.job_id = w.job_id AND h.region = w.region AND h.lease_token = w.token
+   WHERE h.finished_at IS NULL
+   ORDER BY h.job_id, h.region
+     FOR NO KEY UPDATE OF h
+), released AS (
+  UPDATE region_runs r SET lease_token = NULL, lease_expires_at = NULL,
+         attempt = r.attempt - CASE WHEN o.unbegun THEN 1 ELSE 0 END
+    FROM own o WHERE r.job_id = o.job_id AND r.region = o.region
+  RETURNING r.job_id, r.region, r.attempt, o.unbegun
 ), bumped AS (
   UPDATE jobs j SET version = j.version + c.n, updated_at = clock_timestamp()
     FROM (SELECT job_id, count(*) AS n FROM released GROUP BY job_id) c

@@ -21,10 +21,14 @@ SELECT id FROM jobs WHERE status IN ('queued', 'running') AND id > %(after)s
 
 -- name: sweep.clear
 -- Take back leases that ran out; whoever held one is fenced from here on.
-WITH cleared AS (
-  UPDATE region_runs SET lease_token = NULL, lease_expires_at = NULL, last_error = 'the lease ran out'
+WITH lost AS (
+  SELECT job_id, region FROM region_runs
    WHERE job_id = ANY (%(job_ids)s::text[]) AND lease_token IS NOT NULL AND lease_expires_at < clock_timestamp()
-  RETURNING job_id, region, attempt, max_attempts, worker
+   ORDER BY job_id, region FOR NO KEY UPDATE
+), cleared AS (
+  UPDATE region_runs r SET lease_token = NULL, lease_expires_at = NULL, last_error = 'the lease ran out'
+    FROM lost l WHERE r.job_id = l.job_id AND r.region = l.region
+  RETURNING r.job_id, r.region, r.attempt, r.worker
 ), bumped AS (
   UPDATE jobs j SET version = j.version + c.n, updated_at = clock_timestamp()
     FROM (SELECT job_id, count(*) AS n FROM cleared GROUP BY job_id) c

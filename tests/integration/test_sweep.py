@@ -23,6 +23,7 @@ from runner_api.cancel import cancel_job
 from runner_api.retry import Wanted, retry_job
 from runner_cli.embedded import EmbeddedValkey
 from runner_core.db import Database
+from runner_core.queries import run
 from runner_core.store.jobs import KEY_DAYS
 from runner_worker.execute import claim
 from tests.engine import running
@@ -505,6 +506,39 @@ def test_a_page_that_another_sweeper_leads_is_told_apart_from_the_last_one(
         other.execute(b"SELECT pg_advisory_xact_lock(4711, 2)")
         assert check_page(db, "", now, lambda topic, dispatch_id: True) is None
     assert check_page(db, "~", now, lambda topic, dispatch_id: True) == (None, 0)
+
+
+@pytest.mark.parametrize("name", ["sweep.clear", "region_runs.release", "region_runs.close"])
+def test_region_runs_are_locked_in_order_whatever_the_plan(
+    db: Database, conn: Conn, database_url: str, name: str
+) -> None:
+    """US lies first in the table, EU is first in the order: whoever waits for US holds EU."""
+    job_id = submit(db, submission(regions=("US", "EU"))).job_id
+    for region in ("US", "EU"):
+        claim(db, [(job_id, region)], "w")
+    expire(conn)
+    held = query(conn, "SELECT job_id, region, lease_token AS token FROM region_runs ORDER BY ctid")
+    assert [row["region"] for row in held] == ["US", "EU"]
+    conn.execute(
+        b"INSERT INTO executions (job_id, region, model_id, status, completed_at) "
+        b"SELECT job_id, region, 'm1', 'completed', clock_timestamp() FROM region_runs"
+    )
+    params: dict[str, Any] = {"job_ids": [job_id]}
+    if name == "region_runs.release":
+        params = {f"{column}s": [row[column] for row in held] for column in ("job_id", "region", "token")}
+        params["unbegun"] = [False, False]
+    with psycopg.connect(database_url, autocommit=True) as changer, psycopg.connect(database_url) as holder:
+        changer.execute(b"SET enable_indexscan = off; SET enable_bitmapscan = off; SET enable_indexonlyscan = off")
+        holder.execute(b"SELECT 1 FROM region_runs WHERE region = 'US' FOR UPDATE")
+        changing = threading.Thread(target=lambda: run(changer, name, **params))
+        changing.start()
+        waits = "SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s"
+        until(lambda: one(conn, waits, changer.info.backend_pid) == "Lock")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            conn.execute(b"SELECT 1 FROM region_runs WHERE region = 'EU' FOR UPDATE NOWAIT")
+        holder.rollback()
+        changing.join()
+    assert one(conn, "SELECT count(*) FROM region_runs WHERE lease_token IS NULL") == 2
 
 
 # -- retention --
