@@ -3,12 +3,14 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, tzinfo
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import ClassVar
 
 import psycopg
 import pytest
+import redis
 
 from runner_cli.check_config import check_keys, check_regions
 from runner_cli.check_database import check_database
@@ -79,6 +81,29 @@ def test_nobody_answers() -> None:
     assert "check DATABASE_URL" in database.text
     assert "check REDIS_URL" in queue.text
     assert [f.level for f in (*check_database(settings(), ""), *check_redis(settings()))] == ["error", "error"]
+
+
+@pytest.mark.parametrize(("seconds", "level"), [(1.0, "ok"), (-10.0, "warning"), (90.0, "error")])
+def test_a_clock_that_is_wrong(database_url: str, monkeypatch: pytest.MonkeyPatch, seconds: float, level: str) -> None:
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + timedelta(seconds=seconds)
+
+    monkeypatch.setattr("runner_cli.check_database.datetime", Wrong)
+    assert levels(check_database(settings(), database_url))["clock"] == level
+
+
+@pytest.mark.parametrize(("version", "level"), [("6.0.16", "error"), ("6.2.0", "ok")])
+def test_a_redis_that_is_too_old(
+    own_valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch, version: str, level: str
+) -> None:
+    """A real answer but for the version."""
+    ask = redis.Redis.info
+    monkeypatch.setattr(redis.Redis, "info", lambda client: ask(client) | {"redis_version": version})
+    found = {f.subject: f for f in check_redis(settings(redis_url=own_valkey.url))}
+    assert found["redis"].level == level
+    assert ("6.2 or later is needed" in found["redis"].text) == (level == "error")
 
 
 def test_a_sound_redis(own_valkey: EmbeddedValkey) -> None:
