@@ -17,6 +17,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from prometheus_client import REGISTRY
+from psycopg_pool import PoolTimeout
 
 from outbox_publisher.sweep import check_page, take_back
 from runner_api.auth import Actor
@@ -397,6 +398,31 @@ def test_a_zombies_answer_that_was_paid_for_is_kept_while_its_region_is_open(
     assert one(conn, "SELECT lease_token FROM region_runs") is None
 
 
+def test_of_two_different_answers_to_one_question_the_heirs_counts_alone(
+    db: Database, conn: Conn, loopback: Catalogue, server: ProviderServer, start: Start, tmp_path: Path
+) -> None:
+    """The zombie's comes first, when the heir has already asked: stored, it would contradict the heir's receipt."""
+    server.add_rule(fault="none", delay=3600.0, text="the zombie's")
+    job_id = submit(db, submission(regions=("US",), questions=("q1",))).job_id
+    zombie = start(loopback, "zombie", lease_seconds=600, heartbeat_seconds=300)
+    zombie.take((job_id, "US"))
+    server.wait_for_calls(1)
+    expire(conn)
+    with ProviderServer() as other:
+        other.add_rule(fault="none", delay=3600.0, text="the heir's")
+        (tmp_path / "heir").mkdir()
+        heir = start(catalogue(tmp_path / "heir", {"US": {"kind": "openai", "base_url": f"{other.url}/US/v1"}}), "heir")
+        heir.take((job_id, "US"))
+        other.wait_for_calls(1)
+        server.release()
+        assert zombie.wait(1) == [(job_id, "US", "fenced")]
+        other.release()
+        assert heir.wait(1) == [(job_id, "US", "finished")]
+    stored = query(conn, "SELECT output ->> 'response' AS text, lost_calls FROM answers")
+    assert stored == [{"text": "the heir's", "lost_calls": 1}]
+    assert query(conn, "SELECT attempt, status FROM executions") == [{"attempt": 2, "status": "completed"}]
+
+
 def test_a_heartbeat_keeps_the_lease_and_tells_of_its_loss(
     db: Database, conn: Conn, loopback: Catalogue, server: ProviderServer, start: Start
 ) -> None:
@@ -570,6 +596,35 @@ def test_a_bug_in_one_unit_does_not_end_the_worker(
     assert engine.run((bad, "US"), (good, "US")) == ["error", "finished"]
     monkeypatch.undo()
     assert engine.run((bad, "US")) == ["finished"]
+
+
+def test_a_provider_that_breaks_gives_its_place_back(
+    db: Database, conn: Conn, simulated: Catalogue, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = submit(db, submission(regions=("US",))).job_id
+    engine = start(simulated)
+
+    def broken(*_: object, **__: object) -> None:
+        raise LookupError("a mistake of ours")
+
+    monkeypatch.setattr(engine.providers, "ask", broken)
+    engine.run((job_id, "US"))
+    until(lambda: engine.runner._in_flight == {"p-us": 0})
+
+
+def test_a_claim_without_a_connection_raises_and_leaves_its_message_to_the_queue(
+    db: Database, conn: Conn, simulated: Catalogue, database_url: str
+) -> None:
+    job_id = submit(db, submission(regions=("US",))).job_id
+    with (
+        opened(settings_for(database_url, db_write_timeout_ms=100), "worker", size=1) as small,
+        running(small, simulated) as engine,
+    ):
+        with small.pool.connection(), pytest.raises(PoolTimeout):
+            engine.take((job_id, "US"))
+        assert engine.outcomes == []
+        assert one(conn, "SELECT count(*) FROM region_runs") == 0
+        assert engine.run((job_id, "US")) == ["finished"]
 
 
 def test_an_engine_whose_thread_broke_takes_nothing_more(

@@ -195,6 +195,36 @@ def test_a_region_that_ended_without_a_run_can_be_retried(db: Database, conn: Co
     assert [row["attempt"] for row in claim(db, [(job_id, "US")], "w")[0]] == [1]
 
 
+def test_a_region_that_a_worker_has_tried_is_staged_again_although_its_time_in_the_queue_is_over(
+    db: Database, conn: Conn, sweeper: Sweeper
+) -> None:
+    job_id = submit(db, submission(regions=("US",))).job_id
+    conn.execute(
+        b"UPDATE jobs SET created_at = clock_timestamp() - interval '1 hour', queued_until = clock_timestamp()"
+    )
+    claim(db, [(job_id, "US")], "dead")
+    expire(conn)
+    assert sweeper.run_once() == 1
+    look_now(sweeper)
+    assert events(conn, job_id) == ["submitted", "region_claimed", "lease_expired", "region_staged"]
+
+
+def test_a_retry_of_one_model_of_a_region_that_nobody_took_asks_that_model_alone(
+    db: Database, conn: Conn, sweeper: Sweeper, tmp_path: Path
+) -> None:
+    job_id = submit(db, submission(regions=("US",), models=("m1", "m2"))).job_id
+    conn.execute(b"UPDATE jobs SET queued_until = clock_timestamp() - interval '1 second'")
+    look_now(sweeper)
+    assert retry_job(db, job_id, Wanted(model_id="m1"), ADMIN, "again").units == [("US", "m1")]
+    with running(db, catalogue(tmp_path)) as engine:
+        assert engine.run((job_id, "US")) == ["finished"]
+    assert query(conn, "SELECT DISTINCT model_id FROM answers") == [{"model_id": "m1"}]
+    assert query(conn, "SELECT model_id, status, error ->> 'code' AS code FROM executions ORDER BY 1") == [
+        {"model_id": "m1", "status": "completed", "code": None},
+        {"model_id": "m2", "status": "failed", "code": "queue_timeout"},
+    ]
+
+
 def test_a_message_that_was_given_up_ends_its_region_alone(db: Database, conn: Conn, sweeper: Sweeper) -> None:
     job_id = submit(db, submission(regions=("US", "EU"))).job_id
     conn.execute(b"UPDATE outbox SET dead_at = clock_timestamp() WHERE topic = 'beacon-us'")
