@@ -112,7 +112,7 @@ def check(
     answers = Counter((r["region"], r["model_id"], r["output"]["response"]) for r in rows if r["status"] == "completed")
     books.answers += answers.total()
     expected = {(r, m, answer_text(r, m, q)): (r, m, q) for r, m, q in submission.cells}
-    answered = 0
+    answered: set[Cell] = set()
     for row, times in answers.items():
         if row not in expected:
             books.wrong.append((at, f"{name}: an answer that nobody gave in {row[0]} {row[1]}"))
@@ -123,8 +123,13 @@ def check(
         if not asked:
             books.wrong.append((at, f"{name}: answered and never asked"))
         books.repeated += asked[1:]
-        answered += len(asked)
-    books.vain_calls += sum(map(len, calls.get(name, {}).values())) - answered
+        answered.add(expected[row])
+    vain = {cell: times for cell, times in calls.get(name, {}).items() if cell not in answered}
+    books.vain_calls += sum(map(len, vain.values()))
+    failed = Counter((row["region"], row["model_id"]) for row in rows if row["status"] != "completed")
+    for (region, model), asked_in_vain in Counter((region, model) for region, model, _ in vain).items():
+        if asked_in_vain > failed[region, model]:
+            books.wrong.append((at, f"{name}: asked, and neither answered nor failed, in {region} {model}"))
     books.wrong += [(at, f"{name}: {complaint}") for complaint in (*_status(job, rows), *_timeline(job, events))]
 
 

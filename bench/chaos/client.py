@@ -19,7 +19,6 @@ from runner_core.signing import sign
 REGIONS = ("US", "EU", "ASIA")
 MODELS = ("m1", "m2")
 TRY_SECONDS = 10.0  # the longest one request may take
-PATIENCE_SECONDS = 120.0  # how long one submission is tried again under its key
 NANOSECONDS = 1_000_000_000
 
 # The stack is on this machine: no proxy of the environment has a say.
@@ -55,12 +54,15 @@ class Submission:
 class Client:
     """`submissions` is its ledger. Jobs follow from `seed` alone; every second one leaves its id to the API."""
 
-    def __init__(self, url: str, key: PrivateKey, seed: int, timeout_seconds: float) -> None:
+    def __init__(
+        self, url: str, key: PrivateKey, seed: int, *, timeout_seconds: float, patience_seconds: float
+    ) -> None:
         self.url = url
         self.submissions: list[Submission] = []
         self._key = key
         self._random = random.Random(f"jobs {seed}")
         self._timeout_seconds = timeout_seconds
+        self._patience_seconds = patience_seconds  # how long one submission is tried again under its key
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._paused = threading.Event()
@@ -92,7 +94,7 @@ class Client:
     def pause(self) -> None:
         """Submit nothing on one's own for a while; returns when what is on its way has its answer."""
         self._paused.set()
-        over = time.time() + PATIENCE_SECONDS
+        over = time.time() + self._patience_seconds
         while time.time() < over and any(s.accepted is None and not s.refusal for s in self.submissions):
             time.sleep(0.05)
 
@@ -160,7 +162,7 @@ class Client:
             if not busy:
                 submission.refusal = f"{status} {answer.get('error_code')}"
                 return
-            if time.time() > submission.began + PATIENCE_SECONDS:
+            if time.time() > submission.began + self._patience_seconds:
                 return
             time.sleep(pause.uniform(0.1, 1.0))
 

@@ -16,6 +16,7 @@ LEAST_QUEUED = 1000
 AT_ONCE = 50  # jobs submitted between two looks at the queue
 PATIENCE_SECONDS = 120.0
 LOOK_SECONDS = 0.1
+NOTICED_SECONDS, STAGED_SECONDS, AFTER_LEASE_SECONDS = 2.0, 10.0, 2.0  # what is promised
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,19 @@ def reclaimed(plant: Plant, injections: Sequence[Injection]) -> list[float]:
         if injection.fault.name == "worker_killed" and injection.recovered
         for row in plant.ask(RECLAIMED, injection.moment, injection.recovered)
     ]
+
+
+def too_late(drilled: Sequence[Drill], again: Sequence[float], lease_seconds: float) -> list[str]:
+    """Which recoveries took longer than is promised."""
+    found = []
+    for drill in drilled:
+        if drill.noticed > NOTICED_SECONDS:
+            found.append(f"{drill.told}: noticed after {drill.noticed:.1f} s, {NOTICED_SECONDS:g} are promised")
+        if drill.staged > STAGED_SECONDS:
+            found.append(f"{drill.told}: staged again after {drill.staged:.1f} s, {STAGED_SECONDS:g} are promised")
+    most = lease_seconds + AFTER_LEASE_SECONDS
+    found += [f"a killed worker's region was claimed after {s:.1f} s, {most:g} are promised" for s in again if s > most]
+    return found
 
 
 def _filled(scene: Scene) -> bool:

@@ -53,7 +53,7 @@ class Fault:
     from_end: bool = False
 
 
-def all_faults(lease_seconds: float) -> list[Fault]:
+def all_faults(lease_seconds: float, refused_seconds: float) -> list[Fault]:
     """Every fault that a run must cause, and `none`, which shows what the same measurement gives without one."""
     proxied = [
         Fault(f"{name}_{kind}", f"{title}: {told}", partial(_proxy, name=name, kind=kind), seconds, from_end=True)
@@ -62,7 +62,7 @@ def all_faults(lease_seconds: float) -> list[Fault]:
             ("delayed", "every packet 0.2 s late, for 4 s", 4.0),
             ("cut", "connections reset in the middle of a message", 2.0),
             ("swallowed", "requests arrive, answers are lost, for 2 s", 2.0),
-            ("refused", "connections refused for 4 s", 4.0),
+            ("refused", f"connections refused for {refused_seconds:g} s", refused_seconds),
             ("black_holed", "nothing passes for 8 s", 8.0),  # longer than every client's own time limit
         )
     ]

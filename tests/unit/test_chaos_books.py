@@ -1,13 +1,23 @@
 """The chaos suite's accountant finds what is wrong: each promise is broken by hand, and it alone is reported."""
 
 import copy
+import json
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from bench.chaos import books as accounts
+from bench.chaos import report
+from bench.chaos.__main__ import shortcomings
 from bench.chaos.books import Books, answer_text, check
 from bench.chaos.client import Submission
+from bench.chaos.drills import Drill, too_late
+from bench.chaos.faults import Fault
+from bench.chaos.storm import Injection
 
 QUESTIONS = ["chaos-000001 question 1?", "chaos-000001 question 2?"]
 Calls = dict[str, dict[tuple[str, str, str], list[float]]]
@@ -89,9 +99,9 @@ def set_to(path: str, value: Any) -> Callable[..., None]:
 
 BREAKS: dict[str, tuple[Callable[..., Any], tuple[int, int, int, int]]] = {
     "still running": (set_to("status", "running"), (1, 0, 0, 0)),
-    "a row missing": (lambda job, *_: job["executions"].pop(), (1, 0, 0, 0)),
+    "a row missing": (lambda job, *_: job["executions"].pop(), (1, 0, 1, 0)),
     "a row twice": (lambda job, *_: job["executions"].append(job["executions"][0]), (0, 2, 0, 0)),
-    "another's answer": (set_to("executions.0.output", {"response": "answer 0"}), (0, 0, 1, 0)),
+    "another's answer": (set_to("executions.0.output", {"response": "answer 0"}), (0, 0, 2, 0)),
     "never asked": (lambda job, events, calls: calls["chaos-000001"].popitem(), (0, 0, 1, 0)),
     "asked twice": (twice_asked, (0, 0, 0, 1)),
     "a false status": (set_to("cross_region.status", "partial"), (0, 0, 1, 0)),
@@ -112,3 +122,69 @@ def test_each_broken_promise_is_found(
     found = (len(books.lost), len(books.duplicated), len(books.wrong), len(books.repeated))
     assert found == (lost, duplicated, wrong, repeated), (books.lost, books.duplicated, books.wrong)
     assert books.clean == (not (lost or duplicated or wrong))
+
+
+def test_the_providers_log_and_the_answers_are_counted_against_each_other(
+    job: dict[str, Any], events: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One question was asked twice; a call that was not answered well is no call that somebody paid for."""
+    log = tmp_path / "calls.jsonl"
+    cells = [(region, question) for region in ("US", "EU") for question in QUESTIONS]
+
+    def call(region: str, question: str, fault: str = "none") -> str:
+        body = {"model": "m1", "messages": [{"content": question}]}
+        return json.dumps({"path": f"/{region}/v1/chat/completions", "body": body, "fault": fault, "time": 1.0})
+
+    log.write_text("\n".join([*(call(*cell) for cell in cells), call(*cells[0]), call(*cells[1], fault="reset")]))
+    plant: Any = SimpleNamespace(calls=log, local=SimpleNamespace(api_url=""))
+    monkeypatch.setattr(accounts, "_read", lambda *_: (job, events))
+    monkeypatch.setattr(accounts, "_jobs_by_label", lambda _: Counter({"chaos-000001": 1}))
+    monkeypatch.setattr(accounts, "verify", lambda _: True)
+    answered = Submission(1, ["US", "EU"], ["m1"], QUESTIONS, b"", accepted=5.0, ids={"chaos-000001"})
+    silent = Submission(2, ["US"], ["m1"], QUESTIONS, b"")
+    good = accounts.count(plant, [answered, silent])
+    assert (good.accepted, good.unanswered_clients, good.calls, good.answers) == (1, 1, 5, 4)
+    assert (len(good.repeated), good.clean) == (1, True)
+
+    with log.open("a") as more:
+        more.write("\n" + call("US", "chaos-000002 question 1?"))
+    books = accounts.count(plant, [answered])
+    assert [words for _, words in books.wrong] == ["6 calls are not answers, repeated and vain ones together"]
+    monkeypatch.setattr(accounts, "_jobs_by_label", lambda _: Counter({"chaos-000001": 2}))
+    assert len(accounts.count(plant, [answered]).duplicated) == 1
+
+
+KILL, CUT = (Fault(name, name, lambda scene: None) for name in ("worker_killed", "redis_cut"))
+
+
+def test_a_run_that_left_something_out_proves_nothing() -> None:
+    met, missed = Injection(KILL, 1.0, 1.0, 2.0), Injection(KILL, 1.0, 1.0, missed="no worker held a lease")
+    cut = Injection(CUT, 3.0, 3.0, 4.0)
+
+    def found(*injections: Injection, accepted: int = 1) -> list[str]:
+        return shortcomings(list(injections), [KILL, CUT], Books(accepted), least_accepted=1, least_runs=1)
+
+    assert found(met, cut) == []
+    assert found(met) == ["redis_cut was caused 0 times, at least 1 are needed"]
+    assert found(met, missed, cut) == ["worker_killed met no run in flight"]
+    assert found(met, cut, accepted=0) == ["0 jobs accepted, at least 1 are needed"]
+
+
+def test_a_recovery_later_than_promised_breaks_the_promise() -> None:
+    assert too_late([Drill("flushed", 1000, 2.0, 10.0)], [15.0, 17.0], 15.0) == []
+    late = too_late([Drill("flushed", 1000, 2.1, 10.1)], [15.0, 17.1], 15.0)
+    assert [words.rsplit(" after ")[0] for words in late] == [
+        "flushed: noticed",
+        "flushed: staged again",
+        "a killed worker's region was claimed",
+    ]
+
+
+def test_the_table_gives_what_was_found_to_the_fault_before_it() -> None:
+    injections = [Injection(KILL, 1.0, 1.0, 2.0), Injection(CUT, 3.0, 3.0, missed="x"), Injection(CUT, 5.0, 5.0, 8.0)]
+    books = Books(lost=[(6.0, "a")], repeated=[1.5, 1.6])
+    killed, cut, both = report.table([KILL, CUT], injections, books, [5.5]).splitlines()[2:]
+    assert killed.startswith("| worker_killed | 1 | 0 | 0 | 2 | 0 |")
+    assert cut.startswith("| redis_cut | 1 | 1 | 0 | 0 | 1 |")
+    assert both.startswith("| **all** | 3 | 1 | 0 | 2 | 1 |")
+    assert json.loads(report.summary(7, injections, books, 1))["faults"] == {"redis_cut": 1, "worker_killed": 1}
