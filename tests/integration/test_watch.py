@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import signal
 import threading
 import time
@@ -13,6 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from runner_api import portal
 from runner_api.watch import MOST
 from runner_core.bell import payloads
 from runner_core.db import Database
@@ -90,7 +92,8 @@ def test_a_stream_from_submission_to_its_end(api: Api, start: Callable[..., Serv
     assert stream.next() == {"retry": "2000"}
     first = stream.next()
     assert (first["id"], json.loads(first["data"])["type"]) == ("1", "submitted")
-    assert stream.next()["event"] == "progress"
+    progress = stream.next()
+    assert progress["event"] == "progress"
     finish_all(api, job_id)
     ring(api, job_id)
     rest = stream.until_end()
@@ -100,6 +103,10 @@ def test_a_stream_from_submission_to_its_end(api: Api, start: Callable[..., Serv
     assert told == stored[1:]
     assert rest[-1]["event"] == "end"
     assert json.loads(rest[-1]["data"])["status"] == "completed"
+    # The page listens to just what is sent.
+    listens = re.search(r"EVENTS = (\[.*?\])", (Path(portal.__file__).parent / "static/portal.js").read_text())
+    assert listens
+    assert {block.get("event", "message") for block in (first, progress, *rest)} == set(json.loads(listens[1]))
     # Lost and resumed: nothing twice, nothing missed, and an ended job ends at once.
     resumed = Stream(server, job_id, **{"Last-Event-ID": rest[0]["id"]}).until_end()
     assert [b["id"] for b in resumed if "id" in b] == [str(e["seq"]) for e in told[1:]]

@@ -3,11 +3,7 @@
 // once, and one more when something happened meanwhile.
 (() => {
   const PAUSE = 400;
-  const EVENTS = [
-    "event", "message", "end", "submitted", "region_claimed", "region_released", "lease_expired", "region_staged",
-    "execution_recorded", "region_finished", "cancel_requested", "retry_requested", "job_running", "job_completed",
-    "job_failed", "job_cancelled",
-  ];
+  const EVENTS = ["message", "progress", "end"]; // what stream.py sends: an event of the job, an answer, the last word
   let busy = false, wanted = false, timer = 0, last = 0, ended = false;
   const live = () => document.getElementById("live");
   const say = (text) => {
