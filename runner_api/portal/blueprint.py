@@ -69,7 +69,14 @@ def local_path(text: str | None) -> str:
 def to_login() -> AnyResponse:
     """Send the browser to the login page and, after it, back."""
     back = request.full_path.rstrip("?") if request.method == "GET" else (request.referrer or "/")
-    return redirect(url_for("portal.login", next=local_path(back)), 303)
+    return go_to(url_for("portal.login", next=local_path(back)))
+
+
+def go_to(path: str) -> AnyResponse:
+    """Send the browser to another page. htmx would swap what a 303 leads to into the page that asked."""
+    if "HX-Request" in request.headers:
+        return Response(status=204, headers={"HX-Redirect": path})
+    return redirect(path, 303)
 
 
 @blueprint.before_request

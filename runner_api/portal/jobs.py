@@ -3,11 +3,11 @@
 import re
 from typing import Any
 
-from flask import redirect, request, url_for
+from flask import request, url_for
 from werkzeug.wrappers import Response
 
 from runner_api.paging import cursor, next_cursor
-from runner_api.portal.blueprint import blueprint, page
+from runner_api.portal.blueprint import blueprint, go_to, page
 from runner_api.portal.grid import in_order
 from runner_api.services import services
 from runner_core.queries import Row
@@ -34,7 +34,7 @@ def jobs() -> Response:
             found = reads.jobs(conn, status or None, before, PAGE + 1)
         progress = portal.progress(conn, [row["id"] for row in found[:PAGE]])
     if len(found) == 1 and found[0]["id"] == wanted:
-        return redirect(url_for("portal.job", job_id=wanted), 303)
+        return go_to(url_for("portal.job", job_id=wanted))
     more = not wanted and len(found) > PAGE
     return page(
         "jobs.html",

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -234,6 +235,17 @@ class TestAccess:
         events = api.get(f"/jobs/{job_id}/events")["events"]
         assert [e["actor"] for e in events if e["type"] == "cancel_requested"] == ["tester"]
         assert send(client, f"/jobs/{job_id}/cancel").status_code == 409
+
+    def test_a_refresh_without_a_session_leaves_the_page(self, make_api: Callable[..., Api]) -> None:
+        """htmx follows a 303 by itself and would put the other page's nothing in the place of #live."""
+        api = make_api(READ_TOKENS=f"reader:{READER}")
+        answer = api.client.get("/?status=failed", headers={"HX-Request": "true"})
+        assert (answer.status_code, answer.headers["HX-Redirect"]) == (204, "/login?next=/?status%3Dfailed")
+        assert "Location" not in answer.headers
+        client = log_in(api, READER)
+        job_id = api.submit()
+        found = client.get(f"/?q={job_id}", headers={"HX-Request": "true"})
+        assert (found.status_code, found.headers["HX-Redirect"]) == (204, f"/jobs/{job_id}")
 
     def test_the_cookie(self, api: Api) -> None:
         client = api.app.test_client()
