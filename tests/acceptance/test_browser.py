@@ -62,6 +62,22 @@ PUSHED_ONLY = """
 """
 
 
+# Playwright can't hide a page; and it keeps what streams the page opens.
+WATCH_STREAMS = """
+window.streams = [];
+window.EventSource = class extends EventSource {
+  constructor(...given) { super(...given); window.streams.push(this); }
+};
+"""
+LOOK_AWAY = """
+(away) => {
+  Object.defineProperty(document, "hidden", { value: away, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}
+"""
+STREAM_STATES = "() => window.streams.map((stream) => stream.readyState)"  # 0 connecting, 1 open, 2 closed
+
+
 def regions_file(folder: Path) -> Path:
     parts = [HEAD]
     for region in ("US", "EU", "ASIA"):
@@ -179,6 +195,23 @@ def test_submit_watch_and_compare(browser: "Browser", local: "Local") -> None:
         with page.expect_download() as download:
             page.get_by_role("link", name="CSV").click()
         assert Path(download.value.path()).read_text().count("\n") >= 10
+
+
+def test_a_hidden_page_holds_no_connection(browser: "Browser", local: "Local") -> None:
+    """Six tabs with open jobs would otherwise leave a browser no connection for the seventh."""
+    job_id = submit(local, ["endless"])
+    with looking(browser, local) as page:
+        page.add_init_script(WATCH_STREAMS)
+        page.goto(f"/jobs/{job_id}")
+        page.get_by_text("· live").wait_for()
+        assert page.evaluate(STREAM_STATES) == [1]
+        page.evaluate(LOOK_AWAY, True)
+        assert page.evaluate(STREAM_STATES) == [2]
+        call(local, f"/api/v1/jobs/{job_id}/cancel", {})
+        page.evaluate(LOOK_AWAY, False)
+        until_ended(page, "cancelled")
+        page.locator("#liveness:empty").wait_for(state="attached")
+        assert page.evaluate(STREAM_STATES) == [2, 2], "opened again, and closed at the job's end"
 
 
 def test_login_cancel_and_retry(browser: "Browser", local: "Local") -> None:

@@ -4,7 +4,7 @@
 (() => {
   const PAUSE = 400;
   const EVENTS = ["message", "progress", "end"]; // what stream.py sends: an event of the job, an answer, the last word
-  let busy = false, wanted = false, timer = 0, last = 0, ended = false;
+  let source = null, busy = false, wanted = false, timer = 0, last = 0, ended = false;
   const live = () => document.getElementById("live");
   const say = (text) => {
     const place = document.getElementById("liveness");
@@ -41,14 +41,29 @@
     const timeline = document.querySelector(".timeline");
     if (timeline && scrolled) timeline.scrollTop = scrolled;
   });
-  document.addEventListener("htmx:sseOpen", (event) => {
+  // A browser opens six connections to a host: a stream that nobody looks at would take one from the tabs in use.
+  htmx.createEventSource = (url) => {
+    source?.close();
+    source = new EventSource(url);
+    if (document.hidden) source.close();
+    for (const name of EVENTS) source.addEventListener(name, refresh);
+    source.addEventListener("end", () => { ended = true; say(""); });
+    return source;
+  };
+  function listen() {
+    const stream = document.querySelector("[sse-connect]");
+    if (stream && !ended && source?.readyState === EventSource.CLOSED) htmx.trigger(stream, "htmx:afterProcessNode");
+  }
+  document.addEventListener("htmx:sseOpen", () => {
     say("· live");
-    for (const name of EVENTS) event.detail.source.addEventListener(name, refresh);
-    event.detail.source.addEventListener("end", () => { ended = true; say(""); });
     refresh(); // what happened while there was no stream
   });
   document.addEventListener("htmx:sseError", () => { if (!ended) say("· the stream broke off, connecting again"); });
-  document.addEventListener("visibilitychange", () => { if (!document.hidden && wanted) refresh(); });
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) { source?.close(); return; }
+    listen();
+    if (wanted) refresh();
+  });
 
   // Answers make no event and ages grow: whatever is open is also looked at every few seconds.
   let seconds = 0;
