@@ -1,8 +1,8 @@
 -- name: metrics.outbox
--- How much waits, how long the oldest has waited, and what is dead.
-SELECT count(*) FILTER (WHERE dead_at IS NULL) AS waiting, count(*) FILTER (WHERE dead_at IS NOT NULL) AS dead,
-       COALESCE(extract(epoch FROM clock_timestamp() - min(created_at) FILTER (WHERE dead_at IS NULL)), 0)::double precision AS oldest
-  FROM outbox WHERE processed_at IS NULL;
+-- How much waits, how long the oldest has waited, and what is dead: each from the partial index with its condition.
+SELECT w.waiting, d.dead, COALESCE(extract(epoch FROM clock_timestamp() - w.oldest), 0)::double precision AS oldest
+  FROM (SELECT count(*) AS waiting, min(created_at) AS oldest FROM outbox WHERE processed_at IS NULL AND dead_at IS NULL) w
+ CROSS JOIN (SELECT count(*) AS dead FROM outbox WHERE dead_at IS NOT NULL AND processed_at IS NULL) d;
 
 -- name: metrics.jobs
 -- Open jobs, and those created in the last 24 hours that have ended.

@@ -161,11 +161,10 @@ SELECT id, job_id, topic, created_at, available_at, attempts, last_error FROM ou
  WHERE processed_at IS NULL AND dead_at IS NULL ORDER BY id LIMIT %(page)s;
 
 -- name: reads.outbox_counts
--- How many wait, how many are dead, how long the oldest has waited.
-SELECT count(*) FILTER (WHERE dead_at IS NULL) AS waiting, count(*) FILTER (WHERE dead_at IS NOT NULL) AS dead,
-       COALESCE(extract(epoch FROM clock_timestamp() - min(created_at) FILTER (WHERE dead_at IS NULL)), 0)::double precision
-         AS oldest_seconds
-  FROM outbox WHERE processed_at IS NULL;
+-- How many wait, how many are dead, how long the oldest has waited: each from the partial index with its condition.
+SELECT w.waiting, d.dead, COALESCE(extract(epoch FROM clock_timestamp() - w.oldest), 0)::double precision AS oldest_seconds
+  FROM (SELECT count(*) AS waiting, min(created_at) AS oldest FROM outbox WHERE processed_at IS NULL AND dead_at IS NULL) w
+ CROSS JOIN (SELECT count(*) AS dead FROM outbox WHERE dead_at IS NOT NULL AND processed_at IS NULL) d;
 
 -- name: reads.dead
 -- Messages that could not be delivered and that nobody has dealt with.

@@ -381,3 +381,28 @@ def test_a_page_of_jobs_comes_from_an_index(
     plan = "\n".join(line for (line,) in conn.execute(b"EXPLAIN " + statement, {**place, **values}).fetchall())
     assert index in plan
     assert "Sort" not in plan
+
+
+@pytest.mark.parametrize("name", ["reads.outbox_counts", "metrics.outbox"])
+def test_the_outbox_is_counted_from_its_indexes(conn: "psycopg.Connection[Any]", name: str) -> None:
+    """Whatever a year of processed messages left behind, only what waits or is dead is read."""
+    job = (
+        "INSERT INTO jobs (id, plan, questions, min_regions, min_success_rate, timeout_seconds,"
+        " provider_timeout_seconds, queued_until, digest, spec, spec_raw)"
+        " VALUES ('j', '{\"US\": [\"m1\"]}', '[]', 1, 1, 1, 1, now(), '', '{}', '')"
+    )
+    conn.execute(job)
+    conn.execute(
+        "INSERT INTO outbox (job_id, topic, payload, created_at, processed_at, dead_at)"
+        " SELECT 'j', 'beacon-us', '{}', now() - interval '1 hour', CASE WHEN n > 7 THEN now() END,"
+        " CASE WHEN n <= 2 OR n > 2990 THEN now() END FROM generate_series(1, 3000) n"
+    )
+    conn.execute("ANALYZE outbox")
+    statement = statements()[name].sql
+    plan = "\n".join(line for (line,) in conn.execute(b"EXPLAIN " + statement).fetchall())
+    assert "outbox_unprocessed_idx" in plan
+    assert "outbox_dead_idx" in plan
+    assert "Seq Scan" not in plan
+    found = conn.execute(statement).fetchall()[0]
+    assert found[:2] == (5, 2)
+    assert 3600 <= found[2] < 3700
