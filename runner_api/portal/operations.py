@@ -12,6 +12,7 @@ from runner_core.queries import Row
 from runner_core.store import portal, reads
 
 SHOWN = 50
+RUNS_SHOWN = 4  # of each worker
 SILENT_SECONDS = 20  # four missed beats
 
 
@@ -22,7 +23,7 @@ def operations() -> Response:
     with service.db.transaction() as conn:
         outbox, waiting, dead = reads.outbox_counts(conn), reads.outbox(conn, 5), reads.dead(conn, SHOWN)
         open_runs = {row["region"]: row for row in reads.queues(conn)}
-        processes, held = reads.processes(conn), portal.held(conn, 200)
+        processes, held = reads.processes(conn), portal.held(conn, RUNS_SHOWN)
         stuck = reads.stuck(conn, 3 * service.settings.lease_seconds, SHOWN)
         minutes = portal.hour(conn)
     return page(
@@ -51,4 +52,4 @@ def _with_runs(process: Row, held: list[Row]) -> dict[str, Any]:
     """A process with the region runs that it holds: a worker's name carries its region, host and process id."""
     name = f"{(process['region'] or '').lower()}-{process['host'].replace(':', '-')}-{process['pid']}-"
     runs = [row for row in held if process["kind"] == "worker" and (row["worker"] or "").startswith(name)]
-    return {**process, "runs": runs}
+    return {**process, "runs": runs, "more": sum({row["worker"]: row["held"] for row in runs}.values()) - len(runs)}

@@ -36,9 +36,9 @@ def regions(conn: Connection[Any], job_id: str) -> list[Row]:
     return rows(conn, "portal.regions", job_id=job_id)
 
 
-def held(conn: Connection[Any], page: int) -> list[Row]:
-    """Region runs that workers hold now, oldest first."""
-    return rows(conn, "portal.held", page=page)
+def held(conn: Connection[Any], few: int) -> list[Row]:
+    """The oldest few region runs of each worker; `held` is how many it holds."""
+    return rows(conn, "portal.held", few=few)
 
 
 def hour(conn: Connection[Any]) -> list[Row]:

@@ -49,10 +49,12 @@ SELECT o.region, o.status, o.attempt, o.worker, o.started_at, o.deadline, o.fini
  WHERE o.job_id = %(job_id)s;
 
 -- name: portal.held
--- The region runs that workers hold now, the oldest first.
-SELECT r.job_id, r.region, r.worker, r.attempt, r.started_at, r.deadline, r.lease_expires_at,
-       r.lease_expires_at < clock_timestamp() AS expired
-  FROM region_runs r WHERE r.lease_token IS NOT NULL ORDER BY r.started_at LIMIT %(page)s;
+-- The region runs that each worker holds now: how many, and its oldest `few`, so that a busy worker hides no other.
+SELECT h.job_id, h.region, h.worker, h.started_at, h.held
+  FROM (SELECT r.job_id, r.region, r.worker, r.started_at, count(*) OVER (PARTITION BY r.worker) AS held,
+               row_number() OVER (PARTITION BY r.worker ORDER BY r.started_at) AS place
+          FROM region_runs r WHERE r.lease_token IS NOT NULL) h
+ WHERE h.place <= %(few)s ORDER BY h.started_at;
 
 -- name: portal.hour
 -- The last hour by the minute: units that ended, and how long they took. Minutes without any are there too.

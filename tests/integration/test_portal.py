@@ -41,6 +41,11 @@ def send(client: FlaskClient, path: str, **changes: str) -> TestResponse:
     return client.post(urlsplit(path).path, data=fields | changes)
 
 
+def processes_of(page: str) -> str:
+    """The Processes section of the Operations page."""
+    return page.partition('aria-labelledby="p"')[2].partition("</section>")[0]
+
+
 class TestPages:
     def test_an_empty_portal(self, api: Api) -> None:
         assert "No jobs yet." in get(api, "/")
@@ -144,10 +149,38 @@ class TestPages:
         api.sql("UPDATE outbox SET dead_at = now(), last_error = 'refused <b>'")
         page = get(api, "/operations")
         assert "refused &lt;b&gt;" in page
-        assert f"/jobs/{job_id}" in page
+        assert f'href="/jobs/{job_id}"' in processes_of(page)
         assert "python -m runner_worker --region EU" in page
         api.record(job_id, "US", api.sql("SELECT lease_token FROM region_runs")[0][0], {"m1": True})
         assert "<polyline" in get(api, "/operations")
+
+    def test_a_busy_worker_hides_no_other(self, api: Api) -> None:
+        for pid in (7, 8):
+            api.sql(
+                "INSERT INTO processes (id, kind, region, host, pid, version)"
+                " VALUES (%s, 'worker', 'US', 'h', %s, '0')",
+                f"w{pid}",
+                pid,
+            )
+        idle_job = api.submit(constraints={"regions": ["US"]})
+        api.claim(idle_job, "US")
+        api.sql("UPDATE region_runs SET worker = 'us-h-8-cd'")
+        api.sql(
+            "INSERT INTO jobs (id, plan, questions, min_regions, min_success_rate, timeout_seconds,"
+            " provider_timeout_seconds, queued_until, digest, spec, spec_raw, status)"
+            " SELECT 'busy-' || n, plan, questions, 1, 1, 1, 1, now(), '', '{}', '', 'running'"
+            " FROM jobs, generate_series(1, 300) n"
+        )
+        api.sql(
+            "INSERT INTO region_runs (job_id, region, attempt, max_attempts, worker, lease_token, lease_expires_at,"
+            " started_at, deadline) SELECT id, 'US', 1, 3, 'us-h-7-ab', gen_random_uuid(), now() + interval '1 minute',"
+            " now() - interval '1 hour', now() + interval '1 hour' FROM jobs WHERE id LIKE 'busy-%%'"
+        )
+        busy, idle = re.findall(r"<tr>(?:(?!</tr>).)*worker</th>.*?</tr>", processes_of(get(api, "/operations")), re.S)
+        assert busy.count('href="/jobs/busy-') == 4
+        assert "and 296 more" in busy
+        assert f'href="/jobs/{idle_job}"' in idle
+        assert "more" not in idle
 
     def test_nothing_here(self, api: Api) -> None:
         for path in ("/jobs/nobody", "/jobs/nobody/compare", "/jobs/nobody/compare.csv", "/nowhere", "/executions/x"):
