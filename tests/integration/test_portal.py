@@ -120,6 +120,19 @@ class TestPages:
             assert shown in page
         get(api, "/executions/999999999", 404)
 
+    def test_an_execution_that_ended_without_its_worker(self, api: Api) -> None:
+        """A cancellation writes the execution: calls were made, and what was sent with them is not known."""
+        job_id = api.submit()
+        token = api.claim(job_id, "US")
+        api.answer(job_id, "US", token, {("m1", "q1"): "an answer"})
+        assert send(log_in(api), f"/jobs/{job_id}/cancel").status_code == 303
+        asked = api.sql("SELECT max(id) FROM executions WHERE region = 'US'")[0][0]
+        page = get(api, f"/executions/{asked}")
+        assert "the region ended without its worker" in page
+        assert "No call was made" not in page
+        never = api.sql("SELECT max(id) FROM executions WHERE region = 'EU'")[0][0]
+        assert "No call was made." in get(api, f"/executions/{never}")
+
     def test_the_comparison_and_its_files(self, api: Api) -> None:
         job_id = api.submit(questions=["q1"])
         for region, text in (("US", "the sky is blue"), ("EU", "=the sky is grey")):
