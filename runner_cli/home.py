@@ -81,24 +81,30 @@ def secret(home: Path, name: str) -> str:
 def make_keys(home: Path, env: Mapping[str, str]) -> dict[str, str]:
     """What the API and the workers need beside the servers, where `env` does not say: keys, trust, an admin's token.
 
-    The home's signing key (signing.pem) is trusted, so that its owner can submit at once. Returns what to add to `env`.
+    The home's signing key (signing.pem) is trusted, so that its owner can submit at once; runner-keys.json is the list
+    with which its receipts are checked. Returns what to add to `env`.
     """
     added: dict[str, str] = {}
-    signing, receipts, trusted = home / "signing.pem", home / "receipt.pem", home / "trusted-keys.json"
+    signing, receipts = home / "signing.pem", home / "receipt.pem"
     for path in (signing, receipts):
         if not path.exists():
             PrivateKey.generate().save(path)
     if not env.get("TRUSTED_KEYS_FILE"):
-        if not trusted.exists():
-            key = PrivateKey.load(signing)
-            entry = {"kid": key.kid, "public_key": key.public_key, "status": "active"}
-            trusted.write_text(json.dumps([entry], indent=1))
-        added["TRUSTED_KEYS_FILE"] = str(trusted)
+        added["TRUSTED_KEYS_FILE"] = str(_trust(home / "trusted-keys.json", signing))
     if not env.get("RECEIPT_KEY_FILE"):
+        _trust(home / "runner-keys.json", receipts)
         added["RECEIPT_KEY_FILE"] = str(receipts)
     if not env.get("ADMIN_TOKENS"):
         added["ADMIN_TOKENS"] = f"local:{secret(home, 'admin-token')}"
     return added
+
+
+def _trust(path: Path, key_file: Path) -> Path:
+    """Make the trust list of this one key, unless there is one."""
+    if not path.exists():
+        key = PrivateKey.load(key_file)
+        path.write_text(json.dumps([{"kid": key.kid, "public_key": key.public_key, "status": "active"}], indent=1))
+    return path
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -88,6 +88,7 @@ def greeting(local: Local) -> list[str]:
         f"  API           {local.api_url}",
         f"  health        {local.api_url}/health",
         f"  signing key   {local.signing_key}",
+        f"  receipt keys  {local.home / 'runner-keys.json'}",
         f"  admin token   {local.home / 'admin-token'}",
         f"  logs          {local.home / 'log'}",
         f"  metrics       {local.home / 'targets.json'}",

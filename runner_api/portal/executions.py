@@ -21,4 +21,10 @@ def execution(result_id: int) -> Response:
     texts = {question["id"]: question["text"] for question in extra["questions"]}
     places = list(texts)
     calls.sort(key=lambda c: (c["id"] != result_id, places.index(c["question_id"]), c["run_no"]))
-    return page("execution.html", execution=found, calls=calls, texts=texts, named=result_id)
+    return page(
+        "execution.html",
+        execution=found,
+        calls=calls,
+        texts=texts,
+        token_needed=bool(services().settings.read_tokens),
+    )

@@ -134,11 +134,9 @@ def test_a_job_from_file_to_receipt(beacon: Beacon, local: Local, tmp_path: Path
 def check_receipt(beacon: Beacon, local: Local, execution: int, tmp_path: Path) -> None:
     import httpx2
 
-    from runner_core.keys import PrivateKey
-
     document = httpx2.get(f"{local.api_url}/api/v1/executions/{execution}/details").text
     (tmp_path / "execution.json").write_text(document)
-    runner = PrivateKey.load(local.home / "receipt.pem").public_key
+    runner = str(local.home / "runner-keys.json")
     offline = {"BEACON_URL": f"http://127.0.0.1:{free_port()}"}
     genuine = said(beacon("receipt", str(tmp_path / "execution.json"), "--trust", runner, **offline))
     assert "and the output is its" in genuine

@@ -127,7 +127,10 @@ def test_keys_are_made_once_and_trusted(home: Path) -> None:
     assert [entry["public_key"] for entry in trusted] == [key.public_key]
     assert TrustList.load(added["TRUSTED_KEYS_FILE"])
     assert added["ADMIN_TOKENS"] == f"local:{secret(home, 'admin-token')}"
-    assert PrivateKey.load(added["RECEIPT_KEY_FILE"]).public_key != key.public_key
+    receipts = PrivateKey.load(added["RECEIPT_KEY_FILE"])
+    assert receipts.public_key != key.public_key
+    listed = json.loads((home / "runner-keys.json").read_text())
+    assert [entry["public_key"] for entry in listed] == [receipts.public_key]
     given = {"TRUSTED_KEYS_FILE": "/a", "RECEIPT_KEY_FILE": "/b", "ADMIN_TOKENS": "me:x"}
     assert make_keys(home, given) == {}
 

@@ -118,6 +118,7 @@ class TestPages:
         page = get(api, f"/executions/{running}")
         for shown in ("an answer", "What is one?", "3 total tokens", "beacon receipt execution.json", "http_503"):
             assert shown in page
+        assert "BEACON_TOKEN" not in page
         get(api, "/executions/999999999", 404)
 
     def test_an_execution_that_ended_without_its_worker(self, api: Api) -> None:
@@ -281,6 +282,14 @@ class TestAccess:
         events = api.get(f"/jobs/{job_id}/events")["events"]
         assert [e["actor"] for e in events if e["type"] == "cancel_requested"] == ["tester"]
         assert send(client, f"/jobs/{job_id}/cancel").status_code == 409
+
+    def test_the_receipt_command_has_a_token_where_reading_needs_one(self, make_api: Callable[..., Api]) -> None:
+        api = make_api(READ_TOKENS=f"reader:{READER}")
+        job_id = api.submit()
+        api.record(job_id, "US", api.claim(job_id, "US"), {"m1": True}, receipt=True)
+        asked = api.sql("SELECT id FROM executions")[0][0]
+        page = get(api, f"/executions/{asked}", client=log_in(api, READER))
+        assert "curl -s -H &#34;Authorization: Bearer $BEACON_TOKEN&#34; http" in page.replace('"', "&#34;")
 
     def test_a_refresh_without_a_session_leaves_the_page(self, make_api: Callable[..., Api]) -> None:
         """htmx follows a 303 by itself and would put the other page's nothing in the place of #live."""
