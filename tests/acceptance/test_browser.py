@@ -41,6 +41,7 @@ math_basic = "What is 2+2?"
 identity_basic = "Who are you?"
 greatest_invention = "What is the most important invention in history?"
 """
+WIDE = "a-model-whose-name-is-as-long-as-those-that-some-providers-give-theirs-0123456789"
 # By model: what its provider does in each region.
 MODELS: dict[str, dict[str, str]] = {
     "steady": {"US": "", "EU": "", "ASIA": ""},
@@ -48,6 +49,7 @@ MODELS: dict[str, dict[str, str]] = {
     "half": {"US": "", "EU": "", "ASIA": 'fail = "http_403"'},
     "broken": {"US": 'fail = "http_403"', "EU": 'fail = "http_404"', "ASIA": 'fail = "http_403"'},
     "slow": {"US": "delay_seconds = 2", "EU": "delay_seconds = 3", "ASIA": "delay_seconds = 4"},
+    WIDE: {"US": "hang = true", "EU": "hang = true", "ASIA": "hang = true"},
     "endless": {"US": "delay_seconds = 0.2", "EU": "hang = true", "ASIA": "hang = true"},
 }
 
@@ -152,6 +154,12 @@ def log_in(page: "Page", token: str) -> None:
 def until_ended(page: "Page", verdict: str) -> None:
     """Wait, without a reload, until the open job page says so."""
     page.wait_for_selector(f"h1 .state.{verdict}")
+
+
+def refreshed(page: "Page") -> None:
+    """Wait until htmx has put a new #live in the place of this one."""
+    page.evaluate("document.getElementById('live').classList.add('seen')")
+    page.wait_for_selector("#live:not(.seen)")
 
 
 def shoot(page: "Page", name: str) -> None:
@@ -270,7 +278,18 @@ def test_without_javascript_and_by_keyboard(browser: "Browser", local: "Local") 
             reached.add(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
             width = page.evaluate("getComputedStyle(document.activeElement).outlineWidth")
             assert width != "0px"
-        assert {"Jobs", "Operations", "Submit", "Log in", "q", "Search", f"job-{job_id}"} <= reached
+        assert {"Jobs", "Operations", "Submit", "Log in", "q", "search", "filter-all", f"job-{job_id}"} <= reached
+        page.locator("#filter-failed").focus()
+        refreshed(page)
+        assert page.evaluate("document.activeElement.id") == "filter-failed"
+    wide = submit(local, [WIDE])
+    with looking(browser, local, viewport={"width": 800, "height": 700}) as page:
+        page.goto(f"/jobs/{wide}")
+        page.locator("#grid-region").focus()
+        page.evaluate("document.getElementById('grid-region').scrollLeft = 40")
+        refreshed(page)
+        assert page.evaluate("document.activeElement.id") == "grid-region"
+        assert page.evaluate("document.getElementById('grid-region').scrollLeft") == 40
 
 
 def test_every_page_in_every_state(browser: "Browser", local: "Local") -> None:

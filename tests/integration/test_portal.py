@@ -230,6 +230,42 @@ class TestPolicy:
                     assert name, field
                     assert name[1] in labelled, field
 
+    def test_a_refresh_finds_the_focus_again(self, api: Api) -> None:
+        """htmx gives the focus back to the element of the same id, so each that can have it needs one of its own."""
+        for n in range(51):
+            api.submit(id=f"many-{n}")
+        job_id = api.submit(models=["m1", "m2"], runs=2, id="the-job")
+        api.record(job_id, "US", api.claim(job_id, "US"), {"m1": False, "m2": False})
+        api.finish(job_id, "EU", {"m1": True, "m2": False})
+        held = api.submit()
+        api.claim(held, "US")
+        api.sql(
+            "INSERT INTO processes (id, kind, region, host, pid, version) VALUES ('w', 'worker', 'US', 'h', 7, '0')"
+        )
+        api.sql("UPDATE region_runs SET worker = 'us-h-7-ab' WHERE lease_token IS NOT NULL")
+        api.sql("UPDATE jobs SET created_at = now() - interval '1 day' WHERE id = 'many-1'")
+        api.sql("UPDATE outbox SET dead_at = now(), last_error = 'refused' WHERE job_id = 'many-2'")
+        shown = []
+        for path in (
+            "/",
+            "/?status=failed",
+            "/?q=many-1",
+            "/?q=none",
+            f"/jobs/{job_id}",
+            f"/jobs/{held}",
+            "/operations",
+        ):
+            page = get(api, path)
+            live = page.partition('id="live"')[2].partition("</main>")[0].partition('aria-labelledby="identity"')[0]
+            for tag in re.findall(r"<(?:a|input|button|select|textarea)\b[^>]*>|<[^>]*tabindex[^>]*>", live):
+                assert ' id="' in tag, (path, tag)
+            ids = re.findall(r' id="([^"]+)"', page)
+            assert len(ids) == len(set(ids)), (path, sorted(i for i in ids if ids.count(i) > 1))
+            shown += ids
+        assert {"page-older", "show-all", "retry-US", "retry-1-2-EU-1", "send-stuck-many-1", f"run-US-{held}"} <= set(
+            shown
+        )
+
     def test_vendored_files_are_what_they_are_said_to_be(self) -> None:
         folder = STATIC / "vendor"
         said = dict(re.findall(r"^\| (\S+\.js) \|.*\| ([0-9a-f]{64}) \|$", (folder / "README.md").read_text(), re.M))

@@ -35,11 +35,13 @@
     else if (!document.getElementById("stream")) say("· live");
     if (wanted) refresh();
   });
-  let scrolled = 0; // what an operator reads in the timeline stays where it was
-  document.addEventListener("htmx:beforeSwap", () => { scrolled = document.querySelector(".timeline")?.scrollTop ?? 0; });
+  // What an operator reads stays where it was. (The focus too, by htmx: all that can have it there has an id.)
+  let scrolled = [];
+  document.addEventListener("htmx:beforeSwap", () => {
+    scrolled = [...document.querySelectorAll("#live [id$=-region]")].map((at) => [at.id, at.scrollLeft, at.scrollTop]);
+  });
   document.addEventListener("htmx:afterSwap", () => {
-    const timeline = document.querySelector(".timeline");
-    if (timeline && scrolled) timeline.scrollTop = scrolled;
+    for (const [id, left, top] of scrolled) document.getElementById(id)?.scrollTo({ left, top, behavior: "instant" });
   });
   // A browser opens six connections to a host: a stream that nobody looks at would take one from the tabs in use.
   htmx.createEventSource = (url) => {
