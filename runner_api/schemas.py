@@ -130,8 +130,20 @@ class Result(BaseModel):
     error_detail: dict[str, JsonValue] | None
 
 
+class Sentence(BaseModel):
+    """Why a region waits, or what went wrong; `serious` will not pass by itself, `remedy` is what to do then."""
+
+    subject: str
+    text: str
+    remedy: str
+    serious: bool
+
+
 class Job(BaseModel):
-    """A job as it stands. `version` changes with everything that can be seen; `job` is the spec as received."""
+    """A job as it stands; `job` is the spec as received.
+
+    `version` changes with its state and its results, not with `waiting`, which tells of workers and of time too.
+    """
 
     id: str
     status: JobStatus
@@ -143,6 +155,7 @@ class Job(BaseModel):
     updated_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
+    waiting: list[Sentence]
     executions: list[Result] = []
 
 

@@ -11,7 +11,7 @@ from runner_cli.story import Story
 from runner_cli.terminal import clean, say, say_json
 
 EXAMPLES = """\
-It reads the job, its events and which processes live, all through the API.
+The reasons are the API's, which knows the queues and which processes live; the job's page shows them too.
 
 examples:
   beacon explain job-1
@@ -28,8 +28,7 @@ def explain(args: argparse.Namespace) -> int:
     api = Api.of(args)
     found = look(api, args.job)
     events = api.job(args.job, "/events", limit=10_000)["events"]
-    alive = {part["name"]: int(part.get("processes") or 0) for part in api.get("/health")["services"]}
-    text = Story(found, events, alive, datetime.now(UTC)).paragraph()
+    text = Story(found, events, datetime.now(UTC)).paragraph()
     if args.json:
         say_json({"job_id": found.id, "status": found.verdict, "explanation": text})
     else:

@@ -85,7 +85,7 @@ def greeting(local: Local) -> list[str]:
     return [
         "",
         "Beacon Runner is up. Ctrl-C stops it; its data stays.",
-        f"  API           {local.api_url}",
+        f"  API           {local.api_url}; in a browser it is the portal: jobs, why one waits, answers side by side",
         f"  health        {local.api_url}/health",
         f"  signing key   {local.signing_key}",
         f"  receipt keys  {local.home / 'runner-keys.json'}",

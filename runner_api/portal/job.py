@@ -9,8 +9,8 @@ from werkzeug.wrappers import Response
 from runner_api.portal import grid, timeline
 from runner_api.portal.blueprint import blueprint, page
 from runner_api.portal.jobs import verdict
-from runner_api.portal.waiting import Waiting
 from runner_api.services import services
+from runner_api.waiting import Waiting
 from runner_core.errors import NotFound
 from runner_core.keys import key_id
 from runner_core.store import portal, reads

@@ -2,6 +2,8 @@
 
 import json
 import time
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -11,10 +13,11 @@ from runner_api.paging import cursor, header, next_cursor, number, page
 from runner_api.requests import connection
 from runner_api.rows import result
 from runner_api.services import services
+from runner_api.waiting import Waiting
 from runner_api.wire import reply
 from runner_core.errors import NotFound, SpecError
 from runner_core.queries import Row
-from runner_core.store import reads
+from runner_core.store import portal, reads
 
 blueprint = Blueprint("jobs", __name__)
 LONGEST_WAIT = 60  # seconds
@@ -63,20 +66,27 @@ def _answer(job_id: str) -> Response:
     after = number("after", -1, 0, 2**31 - 1)
     with services().db.transaction() as conn:
         job = reads.job(conn, job_id)
-        rows = reads.job_rows(conn, job_id) if job and with_executions else []
+        tag = _tag(job, with_executions) if job else ""
+        known = job is None or request.if_none_match.contains_weak(tag) or after == job["version"]
+        rows = [] if known else reads.job_rows(conn, job_id)
+        regions, alive = ([], []) if known else (portal.regions(conn, job_id), reads.alive(conn))
     if job is None:
         raise _unknown()
-    # The version tells states apart, an answer does not change it: with the rows the number of answers does.
-    tag = f"{job['version']}.{job['calls_done']}" if with_executions else str(job["version"])
-    if request.if_none_match.contains_weak(tag) or after == job["version"]:
+    if known:
         answer = Response(status=304)
     else:
-        shown = _shown(job)
+        waiting = Waiting(job, regions, rows, alive, datetime.now(UTC)).sentences()
+        shown = _shown(job) | {"waiting": [asdict(sentence) for sentence in waiting]}
         if with_executions:
             shown["executions"] = [result(row) for row in rows]
         answer = reply(shown)
     answer.set_etag(tag, weak=True)
     return answer
+
+
+def _tag(job: Row, with_executions: bool) -> str:
+    """The version tells states apart, an answer does not change it: with the rows the number of answers does."""
+    return f"{job['version']}.{job['calls_done']}" if with_executions else str(job["version"])
 
 
 @blueprint.get("/jobs/<job_id>/executions/all")

@@ -348,6 +348,35 @@ def test_other_origins_only_where_allowed(make_api: Callable[..., Api]) -> None:
     assert "Idempotency-Key" in preflight.headers["Access-Control-Allow-Headers"]
 
 
+def test_a_job_tells_what_it_waits_for(api: Api) -> None:
+    def waiting() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = api.get(f"/jobs/{job_id}")["waiting"]
+        return found
+
+    job_id = api.submit(constraints={"regions": ["US"]})
+    assert "no publisher is alive" in waiting()[0]["text"]
+    for kind, region in (("publisher", None), ("worker", "US")):
+        api.sql(
+            "INSERT INTO processes (id, kind, region, host, pid, version) VALUES (%s, %s, %s, 'h', 1, '0')",
+            kind,
+            kind,
+            region,
+        )
+    assert "a publisher is about to send it" in waiting()[0]["text"]
+    # A Redis that is away counts against no message: workers are not to blame.
+    api.sql("UPDATE outbox SET created_at = now() - interval '2 minutes'")
+    late = waiting()[0]
+    assert late["text"].endswith("though a publisher is alive: Redis may be away.")
+    assert (late["subject"], late["remedy"], late["serious"]) == ("US", "beacon doctor", True)
+    api.sql("UPDATE outbox SET processed_at = now()")
+    assert "1 worker is alive and busy or about to take it" in waiting()[0]["text"]
+    api.finish(job_id, "US", {"m1": False})
+    assert sorted((one["subject"], one["text"]) for one in waiting()) == [
+        ("http_503", "m1 in US: no answer to q1"),
+        ("http_503", "m1 in US: no answer to q2"),
+    ]
+
+
 def test_no_address_and_no_method(api: Api) -> None:
     nowhere = api.client.get("/nowhere/<script>")
     assert (nowhere.status_code, nowhere.get_json()["error_code"]) == (404, "not_found")

@@ -341,7 +341,7 @@ def row(region: str, model: str, question: str | None, status: str = "completed"
 
 def snapshot(rows: list[dict[str, Any]], status: str = "completed", **job: Any) -> Snapshot:
     document = {"id": "job-1", "status": status, "job": {"questions": ["b", "a"], "models": [{"id": "z"}, "m"]}}
-    return Snapshot(document | {"created_at": "2026-01-01T00:00:00Z", "completed_at": None} | job, rows)
+    return Snapshot(document | {"created_at": "2026-01-01T00:00:00Z", "completed_at": None, "waiting": []} | job, rows)
 
 
 def test_a_model_can_not_steer_the_terminal() -> None:
@@ -398,51 +398,30 @@ def event(kind: str, region: str | None = None, at: str = "2026-01-01T00:05:00+0
     return {"type": kind, "region": region, "at": at, "detail": detail, "actor": "ops"}
 
 
-def tell(found: Snapshot, *events: dict[str, Any], **alive: int) -> str:
-    names = {name.replace("_", ":"): count for name, count in alive.items()}
-    return Story(found, [event("submitted"), *events], names, NOW).paragraph()
+def reason(subject: str, text: str, remedy: str = "") -> dict[str, Any]:
+    return {"subject": subject, "text": text, "remedy": remedy, "serious": bool(remedy)}
 
 
-def test_a_region_without_a_worker() -> None:
-    told = tell(snapshot([row("US", "m", "a", "pending")], "queued"), publisher=1, worker_US=0)
+def tell(found: Snapshot, *events: dict[str, Any]) -> str:
+    return Story(found, [event("submitted"), *events], NOW).paragraph()
+
+
+def test_what_an_open_job_waits_for() -> None:
+    rows = [row(region, "m", "a", "pending") for region in ("US", "EU", "ASIA")]
+    told = tell(
+        snapshot(
+            rows,
+            "running",
+            waiting=[
+                reason("US", "It waits.", "python -m runner_worker --region US"),
+                reason("ASIA", "It runs."),
+            ],
+        )
+    )
     assert told == (
-        "Job job-1 is queued; it was submitted 10 min 00 s ago. US has waited for 10 min 00 s: "
-        "no worker of US is alive; start one (`python -m runner_worker --region US`)."
+        "Job job-1 is running; it was submitted 10 min 00 s ago. EU has finished. "
+        "US: It waits. -> python -m runner_worker --region US ASIA: It runs."
     )
-
-
-def test_no_publisher() -> None:
-    told = tell(snapshot([row("US", "m", "a", "pending")], "queued"), publisher=0, worker_US=1)
-    assert "1 live workers are busy or about to take it." in told
-    assert told.endswith("No publisher is alive, so nothing that waits is sent: start one.")
-
-
-def test_a_worker_that_was_lost() -> None:
-    told = tell(
-        snapshot([row("US", "m", "a", "pending"), row("EU", "m", "a", "running")], "running"),
-        event("region_claimed", "US"),
-        event("lease_expired", "US"),
-        event("region_staged", "US", reason="lease_expired"),
-        event("region_claimed", "EU"),
-        event("region_released", "EU", call_begun=False),
-        event("region_claimed", "EU"),
-        worker_US=2,
-    )
-    assert "US has waited for 5 min 00 s, after its worker was lost (1 attempts so far): 2 live workers" in told
-    assert "EU is running: a worker took it 5 min 00 s ago and has 0 of 1 answers." in told
-
-
-def test_a_retried_region_has_not_finished() -> None:
-    rows = [row("US", "m", "a"), row("EU", "m", "a", "pending")]
-    told = tell(
-        snapshot(rows, "running"),
-        event("region_finished", "US"),
-        event("region_finished", "EU"),
-        event("retry_requested", units=[{"region": "EU", "model_id": "m"}]),
-        event("region_staged", "EU", reason="retry"),
-    )
-    assert "US has finished." in told
-    assert "EU has waited for 5 min 00 s, as a retry" in told
 
 
 def test_a_job_that_failed() -> None:
@@ -460,10 +439,11 @@ def test_a_job_that_failed() -> None:
             "failed",
             completed_at="2026-01-01T00:08:00Z",
             cross_region=across,
+            waiting=[reason("http_401", "m in US: The provider said 401.")],
         )
     )
     assert told.startswith("Job job-1 is done: it ended 2 min 00 s ago as failed. 0 of 1 regions succeeded;")
-    assert told.count("m in US failed with http_401: The provider said 401.") == 1
+    assert told.count("http_401: m in US: The provider said 401.") == 1
     assert told.endswith("`beacon retry job-1` runs what failed once more.")
 
 

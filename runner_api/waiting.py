@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from runner_api.portal.grid import ENDED
+from runner_api.portal.grid import ENDED, in_order
 from runner_api.portal.words import span
 from runner_core.queries import Row
+
+UNSENT_SECONDS = 10  # a push that fails as a whole counts against no message, so only its age tells
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Waiting:
     def sentences(self) -> list[Sentence]:
         """Everything worth saying."""
         if self.job["status"] in ("queued", "running"):
-            return [self._region(region) for region in self.regions if not region["finished_at"]]
+            runs = {region["region"]: region for region in self.regions}
+            return [self._region(runs[name]) for name in in_order(runs) if not runs[name]["finished_at"]]
         return self._failures()
 
     def _region(self, region: Row) -> Sentence:
@@ -66,6 +69,9 @@ class Waiting:
                 f"{region['publish_error']}.{again}"
             )
             return Sentence(region["region"], text, "It is tried again by itself; check Redis.", True)
+        if (self.now - region["staged_at"]).total_seconds() > UNSENT_SECONDS:
+            text = f"It has waited in the outbox for {waited} though a publisher is alive: Redis may be away.{again}"
+            return Sentence(region["region"], text, "beacon doctor", True)
         return Sentence(region["region"], f"It has waited in the outbox for {waited}; a publisher is about to send it.")
 
     def _running(self, region: Row) -> Sentence:
