@@ -120,6 +120,19 @@ def test_a_killed_workers_region_finishes_on_another_and_asks_only_what_was_not_
         assert one(it.conn, "SELECT lost_calls FROM answers WHERE lost_calls > 0") == 1
 
 
+def test_a_killed_workers_region_is_claimed_again_within_its_default_lease_and_two_seconds(build: Build) -> None:
+    """By the database's clock, from the moment of the kill to the event of the second claim."""
+    with build({"LEASE_SECONDS": "15", "HEARTBEAT_SECONDS": "5"}, worker_us=2) as it:
+        it.provider.add_rule(fault="hang", times=1)
+        job_id = it.submit()
+        it.called(job_id)
+        os.kill(it.holder(job_id), signal.SIGKILL)
+        killed: datetime = one(it.conn, "SELECT clock_timestamp()")
+        assert it.ended(job_id)["status"] == "completed"
+        first, second = it.events(job_id, "region_claimed")
+        assert first["at"] < killed < second["at"] <= killed + timedelta(seconds=15 + 2)
+
+
 def test_a_worker_that_sleeps_past_its_lease_changes_nothing_when_it_wakes(build: Build) -> None:
     with build(worker_us=2) as it:
         it.provider.add_rule(delay=0.3, times=1)
@@ -242,22 +255,27 @@ def test_a_queue_that_takes_no_message_delays_nobody_else(build: Build, redis_ur
 
 def test_cancelling_races_with_completing_and_has_one_winner(build: Build) -> None:
     with build(worker_us=1, worker_eu=1) as it:
-        it.provider.add_rule(delay=0.1)
+        it.provider.add_rule(delay=3600.0)
         jobs = [it.submit("US", "EU") for _ in range(24)]
+        until(lambda: len(it.provider.calls) == 2 * len(jobs))
+        first, *racing, last = jobs
 
         def cancel_late(job_id: str, seconds: float) -> tuple[int, dict[str, Any]]:
-            it.called(job_id, count=2)
             time.sleep(seconds)
             return it.cancel(job_id)
 
-        # From before the answers' arrival to after it.
-        late = [0.07 + 0.08 * number / len(jobs) for number in range(len(jobs))]
-        told = at_once([partial(cancel_late, *pair) for pair in zip(jobs, late, strict=True)])
+        # One before the answers' arrival, one after its end, and the others from the one moment to the other.
+        told = [it.cancel(first)]
+        late = [partial(cancel_late, job_id, 0.2 * n / len(racing)) for n, job_id in enumerate(racing)]
+        told += at_once([*late, it.provider.release])[:-1]
+        it.ended(last)
+        told.append(it.cancel(last))
         for job_id, (status, answer) in zip(jobs, told, strict=True):
             job = it.ended(job_id)
             assert (status, job["status"]) in ((200, "cancelled"), (409, "completed")), answer
             assert len(it.events(job_id, "job_cancelled")) + len(it.events(job_id, "job_completed")) == 1
             assert {row["status"] for row in job["executions"]} <= {"completed", "cancelled"}
+        assert {status for status, _ in told} == {200, 409}, "each of the two has won"
         before = {table: rows for table, rows in it.books().items() if table != "region_runs"}
         until(lambda: it.metric("worker_us", "runner_region_runs_in_flight ") == 0)
         until(lambda: it.metric("worker_eu", "runner_region_runs_in_flight ") == 0)

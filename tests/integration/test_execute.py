@@ -646,7 +646,7 @@ def test_an_engine_whose_thread_broke_takes_nothing_more(
 def test_the_last_two_regions_finishing_together_complete_the_job_every_time(
     db: Database, conn: Conn, database_url: str
 ) -> None:
-    """200 times two real transactions, let go by a barrier when each has recorded and neither has committed."""
+    """200 times two real transactions, let go by a barrier when both have begun and neither has a lock."""
     jobs = submit_many(db, 200, regions=("US", "EU"))
     held = {
         (row["job_id"], row["region"]): row for row in claim(db, [(j, r) for j in jobs for r in ("US", "EU")], "w")[0]
@@ -658,9 +658,9 @@ def test_the_last_two_regions_finishing_together_complete_the_job_every_time(
         with opened(settings_for(database_url), size=1) as own:
             for job_id in jobs:
                 row = held[job_id, region]
-                together.wait()
                 try:
-                    with own.transaction() as mine:
+                    with own.transaction(pipeline=False) as mine:
+                        together.wait(20)
                         run(mine, "jobs.lock", job_ids=[job_id])
                         region_runs.hold(mine, [(job_id, region, row["token"])])
                         executions.record(mine, [ended(row, region)])
