@@ -7,6 +7,7 @@ because each fault is a story of its own, and all of them share the stage.
 
 import os
 import re
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -212,18 +213,28 @@ def test_submissions_are_accepted_without_redis_and_drain_when_it_is_back(
         assert len(it.calls()) == 10
 
 
-def test_an_emptied_redis_is_noticed_in_seconds_and_everything_is_staged_again(
-    build: Build, own_valkey: EmbeddedValkey, database_url: str
+@pytest.mark.parametrize("fault", ["emptied", "restarted from an older file"])
+def test_a_redis_that_lost_its_queues_is_noticed_in_seconds_and_everything_is_staged_again(
+    build: Build, own_valkey: EmbeddedValkey, database_url: str, tmp_path: Path, fault: str
 ) -> None:
+    old = tmp_path / "older"
     env = {"REDIS_URL": own_valkey.url, "CONCURRENCY": "1", "LEASE_SECONDS": "15", "HEARTBEAT_SECONDS": "5"}
     with build(env, worker_us=1, worker_eu=1, worker_asia=1) as it, redis.Redis.from_url(own_valkey.url) as queues:
         it.provider.add_rule(fault="hang")
+        queues.config_set("appendfsync", "always")
+        until(lambda: queues.exists("beacon:sentinel"))
+        queues.set("written", "now")  # with it everything before it is on disk
+        shutil.copytree(own_valkey.appended, old)
         with opened(settings_for(database_url)) as db:
             submit_many(db, 334, regions=("US", "EU", "ASIA"))
         names = [f"rq:queue:beacon-{region}" for region in ("us", "eu", "asia")]
         until(lambda: sum(map(queues.llen, names)) == 999)  # each worker has one in its hands
-        began = one(it.conn, "SELECT clock_timestamp()")
-        queues.flushall()
+        if fault == "emptied":
+            queues.flushall()
+        else:
+            own_valkey.kill()
+            own_valkey.start(old)
+        began = one(it.conn, "SELECT clock_timestamp()")  # it answers again
         until(lambda: one(it.conn, STAGED) >= 999)
         first, last = it.conn.execute(STAGED_AT).fetchone() or (None, None)
         assert (first - began).total_seconds() < 2
@@ -233,6 +244,18 @@ def test_an_emptied_redis_is_noticed_in_seconds_and_everything_is_staged_again(
         until(lambda: one(it.conn, OPEN_JOBS) == 0, 60)
         assert one(it.conn, "SELECT count(*) FROM executions WHERE status = 'completed'") >= 999
         assert len(it.calls()) <= 1002 + 3  # the calls that were hanging are tried again
+
+
+def test_messages_whose_hashes_redis_evicted_are_sent_again(build: Build, redis_url: str) -> None:
+    """A worker that finds an id without its hash drops it: only the sweeper knows that somebody still waits."""
+    with build(worker_us=1) as it, redis.Redis.from_url(redis_url) as queues:
+        [worker] = [process.pid for process in it.local.stack.processes() if process.kind == "worker_us"]
+        with frozen(worker):
+            jobs = [it.submit() for _ in range(5)]
+            until(lambda: one(it.conn, "SELECT count(*) FROM outbox WHERE processed_at IS NULL") == 0)
+            assert queues.delete(*queues.keys("rq:job:*")) >= len(jobs) - 1  # one may be in the worker's hands
+        assert [it.ended(job_id)["status"] for job_id in jobs] == ["completed"] * len(jobs)
+        assert one(it.conn, "SELECT count(*) FROM job_events WHERE detail ->> 'reason' = 'message_lost'")
 
 
 def test_a_queue_that_takes_no_message_delays_nobody_else(build: Build, redis_url: str) -> None:
