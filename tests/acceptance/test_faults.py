@@ -166,6 +166,29 @@ def test_sigterm_hands_over_at_once_what_has_not_begun_and_burns_no_attempt(buil
             assert not it.events(job_id, "lease_expired")
 
 
+def test_a_deploy_ends_every_process_and_no_lease_is_waited_out(build: Build) -> None:
+    """SIGTERM to all of them while providers hang; what the supervisor starts again does the rest."""
+    with build({"STOP_GRACE_SECONDS": "4"}, worker_us=1, worker_eu=1, width=1) as it:
+        it.provider.add_rule(fault="hang", times=2)
+        ids = [it.submit("US", "EU") for _ in range(3)]
+        until(lambda: one(it.conn, "SELECT count(*) FROM region_runs WHERE lease_token IS NOT NULL") == 6)
+        it.called(count=2)
+        before = {process.pid for process in it.local.stack.processes()}
+        for pid in before:
+            os.kill(pid, signal.SIGTERM)
+        for job_id in ids:
+            assert it.ended(job_id)["status"] == "completed"
+            assert not it.events(job_id, "lease_expired")
+        assert not before & {process.pid for process in it.local.stack.processes()}
+        begun = [e for job_id in ids for e in it.events(job_id, "region_released") if e["detail"]["call_begun"]]
+        assert {e["region"] for e in begun} == {"US", "EU"}
+        assert len(begun) == 2
+        attempts = query(it.conn, "SELECT job_id, region, attempt FROM region_runs")
+        again = {(e["job_id"], e["region"]) for e in begun}
+        assert {(r["job_id"], r["region"]) for r in attempts if r["attempt"] == 2} == again
+        assert {r["attempt"] for r in attempts} == {1, 2}
+
+
 def test_a_job_that_kills_its_worker_each_time_fails_after_its_attempts(build: Build) -> None:
     with build({"BEACON_FAILPOINT": "worker.claimed=kill"}, worker_us=2) as it:
         job_id = it.submit(models=2)
