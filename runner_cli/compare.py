@@ -41,6 +41,10 @@ def compare(args: argparse.Namespace) -> int:
 def table(found: Snapshot, models: list[str]) -> list[dict[str, object]]:
     """The same as a document: question, then model, then region, then its rows."""
     return [
-        {"question_id": question or None, "models": {model: found.cells(model, question) for model in models}}
+        {
+            "question_id": question or None,
+            "question": found.title(question) or None,
+            "models": {model: found.cells(model, question) for model in models},
+        }
         for question in found.questions
     ]

@@ -17,7 +17,10 @@ def side_by_side(snapshot: Snapshot, width: int, models: list[str] | None = None
     column = max(NARROWEST, (width - 3 * (len(regions) - 1)) // max(1, len(regions)))
     lines: list[str] = []
     for question in snapshot.questions:
-        lines += [clean(question or "(the job's prompt)"), "=" * min(width, column * len(regions))]
+        lines += [
+            *fold(clean(snapshot.title(question) or "(the job's prompt)"), width),
+            "=" * min(width, column * len(regions)),
+        ]
         for model in models or snapshot.models:
             cells = snapshot.cells(model, question)
             if cells:

@@ -36,7 +36,7 @@ def grid(snapshot: Snapshot) -> "RenderableType":
         for number, question in enumerate(snapshot.questions):
             cells = snapshot.cells(model, question)
             if cells:
-                names = [clean(model) if number == 0 else ""] + ([clean(question)] if questions else [])
+                names = [clean(model) if number == 0 else ""] + ([clean(snapshot.title(question))] if questions else [])
                 table.add_row(*names, *(cell(cells.get(region, [])) for region in snapshot.regions))
     return Group(header(snapshot), "", table)
 

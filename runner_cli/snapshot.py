@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from runner_cli.client import Api, job_path
@@ -59,8 +60,11 @@ class Snapshot:
     @property
     def questions(self) -> list[str]:
         """The questions' ids, in the order of the job where it names them; [""] for a job without any."""
-        asked = [str(question) for question in self.job.get("job", {}).get("questions") or []]
-        return _ordered({str(row.get("question_id") or "") for row in self.rows}, asked)
+        return _ordered({str(row.get("question_id") or "") for row in self.rows}, list(self._asked()))
+
+    def title(self, question: str) -> str:
+        """A question as its sender wrote it: an id of the catalogue, or the text that was asked."""
+        return self._asked().get(question, question)
 
     def cells(self, model: str, question: str) -> dict[str, list[dict[str, Any]]]:
         """The rows of one question of one model, by region, each region's in the order of its runs."""
@@ -69,6 +73,12 @@ class Snapshot:
             if row["model_id"] == model and (row.get("question_id") or "") == question:
                 found.setdefault(row["region"], []).append(row)
         return found
+
+    def _asked(self) -> dict[str, str]:
+        """The job's questions by the id that their answers carry, in its order; a text's is made from its hash."""
+        found = {str(row.get("question_id") or "") for row in self.rows}
+        asked = [str(question) for question in self.job.get("job", {}).get("questions") or []]
+        return {text if text in found else f"text-{sha256(text.encode()).hexdigest()[:16]}": text for text in asked}
 
     def _spec_models(self) -> list[str]:
         spec = self.job.get("job", {})

@@ -5,6 +5,7 @@ import re
 import sys
 from collections import deque
 from collections.abc import Callable
+from textwrap import shorten
 from typing import Any
 
 from runner_cli import client
@@ -84,13 +85,13 @@ def show_lines(api: Api, job_id: str, timeout: float | None = None, out: Callabl
         fresh = [row for row in done if _key(row) not in seen]
         for row in sorted(fresh, key=lambda row: str(row.get("completed_at"))):
             seen.add(_key(row))
-            out(f"[{len(seen)}/{len(last.rows)}] {line(row)}")
+            out(f"[{len(seen)}/{len(last.rows)}] {line(row, last.title(row.get('question_id') or ''))}")
     return last
 
 
-def line(row: dict[str, Any]) -> str:
+def line(row: dict[str, Any], question: str) -> str:
     """`US  smollm2-135m  math_basic  completed  1.2 s  [refused]`."""
-    parts = [row["region"], row["model_id"], row.get("question_id") or "", row["status"]]
+    parts = [row["region"], row["model_id"], shorten(question, 60, placeholder=" ..."), row["status"]]
     parts += [seconds(row.get("duration_ms")), *(f"[{badge}]" for badge in badges(row))]
     return "  ".join(clean(part) for part in parts if part)
 

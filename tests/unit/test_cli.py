@@ -1,6 +1,7 @@
 """The `beacon` command without a stack: usage, exit codes, help, keys, signatures, files, what is shown."""
 
 import argparse
+import hashlib
 import io
 import json
 import signal
@@ -24,7 +25,7 @@ from runner_cli.grid import badges
 from runner_cli.snapshot import Snapshot
 from runner_cli.story import Story
 from runner_cli.terminal import clean, seconds
-from runner_cli.watch import duration
+from runner_cli.watch import duration, line
 from runner_core.keys import PrivateKey
 from runner_core.receipts import output_sha256, sign_receipt
 from runner_core.signing import check_freshness, verify
@@ -360,6 +361,18 @@ def test_the_order_of_regions_models_and_questions() -> None:
     assert found.regions == ["US", "EU", "BR"]
     assert found.models == ["z", "m", "y"]
     assert found.questions == ["b", "a", "c"]
+
+
+def test_a_question_is_shown_as_it_was_asked() -> None:
+    """Answers to a free text carry an id made from it; nobody remembers that one, and its order says nothing."""
+    texts = ["Why?", "a", "How?"]
+    ids = [t if t == "a" else f"text-{hashlib.sha256(t.encode()).hexdigest()[:16]}" for t in texts]
+    found = snapshot([row("US", "m", name) for name in sorted(ids)], job={"questions": texts})
+    assert found.questions == ids
+    assert [found.title(name) for name in found.questions] == texts
+    heads = [text for text in side_by_side(found, 80) if text in {*texts, *ids}]
+    assert heads == texts
+    assert line(found.rows[-1], found.title(found.rows[-1]["question_id"])).split("  ")[2] in texts
 
 
 def test_a_partial_job_says_so() -> None:
