@@ -29,13 +29,13 @@ def jobs() -> Response:
     with services().db.transaction() as conn:
         counts = portal.counts(conn)
         if wanted:
-            found = portal.search(conn, wanted, PAGE) if _PART.fullmatch(wanted) else []
+            found = portal.search(conn, wanted, PAGE + 1) if _PART.fullmatch(wanted) else []
         else:
             found = reads.jobs(conn, status or None, before, PAGE + 1)
         progress = portal.progress(conn, [row["id"] for row in found[:PAGE]])
     if len(found) == 1 and found[0]["id"] == wanted:
         return go_to(url_for("portal.job", job_id=wanted))
-    more = not wanted and len(found) > PAGE
+    more = len(found) > PAGE
     return page(
         "jobs.html",
         rows=[_listed(row, progress[row["id"]]) for row in found[:PAGE] if row["id"] in progress],
@@ -45,7 +45,8 @@ def jobs() -> Response:
         only=status,
         wanted=wanted,
         older=older,
-        next_cursor=next_cursor(found[PAGE - 1]) if more else None,
+        more=more,
+        next_cursor=next_cursor(found[PAGE - 1]) if more and not wanted else None,
     )
 
 

@@ -82,10 +82,16 @@ def _text(kind: str, detail: dict[str, Any], actor: str) -> str:
             return f"by {actor}"
         case "retry_requested":
             units = detail.get("units") or []
-            return f"by {actor}: {len(units)} unit{'' if len(units) == 1 else 's'}"
+            return f"by {actor}: {', '.join(_replaced(unit) for unit in units)}"
         case "job_completed" | "job_failed" | "job_cancelled" | "job_running" if "regions" in detail:
             return f"{detail.get('succeeded')} of {detail['regions']} regions succeeded"
     return ""
+
+
+def _replaced(unit: dict[str, Any]) -> str:
+    """A unit that runs once more, and what it failed with before."""
+    error = (unit.get("earlier") or {}).get("error") or {}
+    return f"{unit.get('model_id')} in {unit.get('region')}" + (f" ({error['code']})" if error.get("code") else "")
 
 
 def _state(event: Row) -> str:

@@ -90,7 +90,11 @@ class TestPages:
         older = re.search(r'href="(/\?cursor=[^"]+)"', first)
         assert older
         assert get(api, older[1]).count('class="id"') == 5
-        assert get(api, "/?q=FIND-01").count('class="id"') == 10
+        few, many = get(api, "/?q=FIND-01"), get(api, "/?q=find")
+        assert few.count('class="id"') == 10
+        assert "More than" not in few
+        assert many.count('class="id"') == 50
+        assert "More than 50 match" in many
         assert api.client.get(f"/?q={ids[7]}").headers["Location"] == f"/jobs/{ids[7]}"
         assert "No job matches." in get(api, "/?q=%00'--")
 
@@ -394,6 +398,13 @@ class TestChanges:
         assert send(client, f"/jobs/{job_id}/republish").status_code == 303
         assert "Undeliverable" in get(api, "/operations")
         assert api.sql("SELECT count(*) FROM outbox WHERE dead_at IS NULL") == [(2,)]
+
+    def test_a_retry_tells_what_it_replaces(self, api: Api) -> None:
+        job_id = api.submit()
+        api.finish(job_id, "US", {"m1": False})
+        api.finish(job_id, "EU", {"m1": True})
+        assert send(log_in(api), f"/jobs/{job_id}/retry").status_code == 303
+        assert "by tester: m1 in US (http_503)" in get(api, f"/jobs/{job_id}")
 
     def test_pasting_a_signed_job(self, api: Api) -> None:
         spec = api.job()
