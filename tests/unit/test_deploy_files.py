@@ -188,6 +188,10 @@ class TestMonitoring:
         assert names <= set(samples)
         assert labels <= ADDED.union(*(samples[name] for name in names))
 
+    def test_dead_messages_are_looked_for_where_they_are_listed(self) -> None:
+        [dead] = [rule for rule in rules() if rule["alert"] == "OutboxDead"]
+        assert "GET /admin/dead " in dead["annotations"]["action"]
+
     @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
     def test_every_alert_says_what_to_do(self, rule: dict[str, Any]) -> None:
         assert rule["labels"]["severity"] in ("warning", "critical")
