@@ -369,7 +369,7 @@ class RegionRunner:
         written = Written.nothing()
         runs = batch.runs()
         if len(runs) == 1:
-            log.error("run can't be written job_id=%s region=%s", runs[0].job_id, runs[0].region)
+            log.error("run can't be written job_id=%s region=%s", runs[0].job_id, runs[0].region, extra=runs[0].about)
             telemetry.RUNNER_FAILURES.labels(runs[0].region, "unwritable", "worker").inc()
             self._release(runs, "error")
             return written
@@ -429,7 +429,7 @@ class RegionRunner:
         except CallFailed as failure:
             answer = Answer.failed(call, failure)
         except Exception:
-            log.exception("a call broke job_id=%s region=%s", run.job_id, run.region)
+            log.exception("a call broke job_id=%s region=%s", run.job_id, run.region, extra=run.about)
             telemetry.RUNNER_FAILURES.labels(run.region, "internal_error", "worker").inc()
             self._inbox.put(Broken(call))
             return
