@@ -15,6 +15,8 @@ import httpx2
 import pytest
 
 from runner_api import portal
+from runner_api import stream as streaming
+from runner_api.services import services
 from runner_api.watch import MOST
 from runner_core.bell import payloads
 from runner_core.db import Database
@@ -193,6 +195,9 @@ def test_a_hundred_wait_the_next_is_told_to_come_again(api: Api, start: Callable
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'beacon-api'"
     )
     assert api.sql(held)[0][0] <= 20  # this test's own API has a pool too
+    until(lambda: listening(api))
+    listeners = held.replace("'beacon-api'", "'beacon-api-listen'")
+    assert api.sql(listeners) == [(1,)], "one LISTEN, however many wait"
     assert httpx2.get(f"{server.url}/health/ready").status_code == 200
     # A client that goes makes room, without anything being written to it.
     streams.pop().connection.close()
@@ -204,6 +209,18 @@ def test_a_hundred_wait_the_next_is_told_to_come_again(api: Api, start: Callable
         stream.until_end()
     assert time.monotonic() - began < 1
     assert server.process.wait(20) == 0
+
+
+def test_a_silent_stream_is_pinged(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy closes a connection on which nothing comes."""
+    monkeypatch.setattr(streaming, "PING_SECONDS", 0.1)
+    job_id = api.submit()
+    with api.app.app_context(), services().watchers.watch(job_id, None) as watcher:
+        blocks = streaming.stream(api.db, watcher, 1)
+        told = [next(blocks) for _ in range(4)]
+    assert told[0].startswith("retry:")
+    assert told[1].startswith("event: progress")
+    assert told[2:] == [": ping\n\n"] * 2
 
 
 def test_a_lost_listener_is_replaced(api: Api, start: Callable[..., Server]) -> None:
