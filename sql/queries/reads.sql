@@ -4,7 +4,7 @@
 SELECT j.id, j.status, j.version, j.spec_raw, j.plan, j.enable_analysis, j.created_at, j.updated_at, j.started_at,
        j.completed_at, j.cross_region_execution_id, x.total_regions, x.success_count, x.failure_count,
        x.min_regions_required, x.min_success_rate::double precision AS min_success_rate, x.status AS cross_status,
-       x.duration_ms, u.total, u.completed, u.failed, u.cancelled, u.running,
+       x.started_at AS cross_started_at, x.completed_at AS cross_completed_at, x.duration_ms, u.total, u.completed, u.failed, u.cancelled, u.running,
        u.total * jsonb_array_length(j.questions) * j.runs AS calls,
        (SELECT count(*) FROM answers a WHERE a.job_id = j.id AND a.status IN ('ok', 'failed')) AS calls_done
   FROM jobs j

@@ -377,6 +377,16 @@ def test_a_job_tells_what_it_waits_for(api: Api) -> None:
     ]
 
 
+def test_both_cross_region_views_agree(api: Api) -> None:
+    job_id = api.submit()
+    for claimed in (False, True):
+        if claimed:
+            api.finish(job_id, "US", {"m1": True})
+        in_job = api.get(f"/jobs/{job_id}")["cross_region"]
+        by_itself = api.get(f"/executions/{job_id}/cross-region")["cross_region_execution"]
+        assert in_job == {name: by_itself[name] for name in in_job}
+
+
 def test_no_address_and_no_method(api: Api) -> None:
     nowhere = api.client.get("/nowhere/<script>")
     assert (nowhere.status_code, nowhere.get_json()["error_code"]) == (404, "not_found")
