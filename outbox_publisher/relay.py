@@ -42,7 +42,9 @@ def publish_batch(db: Database, broker: Broker) -> int:
             )
             for row in buried:
                 log.warning(
-                    "outbox row failed id=%d attempts=%d dead=%s", row["id"], row["attempts"], bool(row["dead_at"])
+                    "outbox row failed job_id=%s id=%d attempts=%d dead=%s",
+                    *(row["job_id"], row["id"], row["attempts"], bool(row["dead_at"])),
+                    extra=about(row["traceparent"], job_id=row["job_id"]),
                 )
     for row, sent in zip(claimed, rows, strict=True):
         if sent.id not in failures:

@@ -19,7 +19,7 @@ from runner_core import endings
 from runner_core.db import Database, retried
 from runner_core.queries import Row, rows
 from runner_core.store import outbox
-from runner_core.telemetry import LEASES_EXPIRED, REGIONS_STAGED
+from runner_core.telemetry import LEASES_EXPIRED, REGIONS_STAGED, about
 
 log = logging.getLogger("sweeper")
 PAGE = 500
@@ -156,7 +156,8 @@ def _end_doomed(conn: Connection[Any], job_ids: list[str]) -> set[tuple[str, str
             reasons=[json.dumps(_reason(r["code"])) for r in doomed],
         )
         for r in doomed:
-            log.warning("region ended job_id=%s region=%s code=%s", r["job_id"], r["region"], r["code"])
+            extra = about(r["traceparent"], job_id=r["job_id"])
+            log.warning("region ended job_id=%s region=%s code=%s", r["job_id"], r["region"], r["code"], extra=extra)
     return {_key(r) for r in doomed}
 
 

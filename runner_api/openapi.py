@@ -28,7 +28,8 @@ REASONS = {
     413: "The body is larger than 1 MiB.",
     415: "The body is not JSON.",
     422: "The request is understood and not valid.",
-    503: "Not possible at the moment; Retry-After says when to come again.",
+    500: "A mistake here; it was logged under this request's X-Request-ID.",
+    503: "Not possible at the moment; where a Retry-After is sent, it says when to come again.",
 }
 PAGES = "portal."
 
@@ -112,7 +113,7 @@ def _responses(operation: Operation) -> Schema:
             responses[str(status)]["content"] = {"application/json": {"schema": _ref(answer)}}
     if operation.stream:
         responses["200"]["content"][EVENT_STREAM] = {"schema": {"type": "string"}}
-    errors = {*operation.errors, 405}
+    errors = {*operation.errors, 405, 500}
     if operation.admin:
         errors |= {401, 503}
     elif operation.reads:

@@ -304,10 +304,16 @@ class Summary(BaseModel):
     answers: int
 
 
+class CrossRegionExecution(CrossRegion):
+    """The same by itself; `version` is the job's."""
+
+    version: int
+
+
 class CrossRegionView(BaseModel):
     """A job across its regions, with each of them."""
 
-    cross_region_execution: CrossRegion
+    cross_region_execution: CrossRegionExecution
     region_results: list[RegionResult]
     summary: Summary
 
@@ -360,6 +366,8 @@ class Part(BaseModel):
     name: str
     status: Literal["healthy", "down"]
     latency_ms: float | None
+    processes: int | None = None
+    error_code: str | None = None
 
 
 class Health(BaseModel):

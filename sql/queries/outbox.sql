@@ -24,7 +24,8 @@ UPDATE outbox o
                       THEN clock_timestamp() END
   FROM unnest(%(ids)s::bigint[], %(errors)s::text[]) AS f (id, error)
  WHERE o.id = f.id
-RETURNING o.id, o.job_id, o.attempts, o.dead_at;
+RETURNING o.id, o.job_id, o.attempts, o.dead_at,
+          (SELECT j.traceparent FROM jobs j WHERE j.id = o.job_id) AS traceparent;
 
 -- name: outbox.stage
 -- A region enters again by the front door. The envelope's attempt counts earlier dispatches, for information.

@@ -47,7 +47,7 @@ SELECT job_id, region FROM cleared;
 SELECT o.job_id, o.region,
        CASE WHEN r.attempt >= r.max_attempts THEN 'worker_crashed'
             WHEN m.dead_at IS NOT NULL THEN 'undeliverable'
-            ELSE 'queue_timeout' END AS code
+            ELSE 'queue_timeout' END AS code, j.traceparent
   FROM jobs j
  CROSS JOIN LATERAL (SELECT j.id AS job_id, p.region FROM jsonb_object_keys(j.plan) AS p (region)) o
   LEFT JOIN region_runs r ON r.job_id = o.job_id AND r.region = o.region

@@ -52,6 +52,42 @@ def test_every_reference_leads_somewhere_and_every_error_is_a_problem(document: 
                     assert list(answer["content"]) == [PROBLEM], (path, status)
 
 
+def undescribed(sent: Any, known: Any, where: str = "") -> list[str]:
+    """Where `sent` has fields that its model, read and written again, does not."""
+    if isinstance(sent, dict) and isinstance(known, dict):
+        found = [f"{where}.{name}" for name in sent if name not in known]
+        return found + [
+            w for name in sent if name in known for w in undescribed(sent[name], known[name], f"{where}.{name}")
+        ]
+    if isinstance(sent, list) and isinstance(known, list):
+        return [w for one, other in zip(sent, known, strict=True) for w in undescribed(one, other, f"{where}[]")]
+    return []
+
+
+def test_what_is_answered_is_what_is_described(api: Api) -> None:
+    """Every field of real answers: of a job that ended well in one region and badly in the other, of one that waits."""
+    job_id, waiting = api.submit(), api.submit()
+    api.finish(job_id, "US", {"m1": True})
+    api.finish(job_id, "EU", {"m1": False})
+    execution = api.sql("SELECT id FROM executions ORDER BY id LIMIT 1")[0][0]
+    paths = ["/jobs", "/executions", "/questions", "/models", "/regions", "/health", f"/executions/{execution}/details"]
+    for one in (job_id, waiting):
+        paths += [
+            f"/jobs/{one}",
+            f"/jobs/{one}?include=executions",
+            f"/jobs/{one}/executions/all",
+            f"/jobs/{one}/events",
+        ]
+        paths += [f"/executions/{one}/cross-region"]
+    seen = {}
+    for path in paths:
+        endpoint, _ = api.app.url_map.bind("localhost").match(f"/api/v1{path.partition('?')[0]}")
+        model = OPERATIONS[endpoint].answers[200]
+        body = api.get(path)
+        seen[path] = undescribed(body, model.model_validate(body).model_dump(mode="json", by_alias=True))
+    assert {path: found for path, found in seen.items() if found} == {}
+
+
 def test_the_limits_are_those_that_validate(document: Any) -> None:
     spec = document["components"]["schemas"]["JobSpec"]
     assert {"version", "benchmark", "constraints"} == set(spec["required"])

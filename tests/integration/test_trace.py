@@ -49,6 +49,10 @@ def provider() -> Iterator[ProviderServer]:
     server.close()
 
 
+# Statements of a batch that learn only by their answer which jobs they were about.
+OF_A_BATCH = ("DB_AUDIT outbox.", "DB_AUDIT region_runs.claim ", "DB_AUDIT answers.start ")
+
+
 def test_one_trace_from_the_client_to_the_provider(
     api: Api, redis_url: str, provider: ProviderServer, tmp_path: Path
 ) -> None:
@@ -100,10 +104,7 @@ def test_one_trace_from_the_client_to_the_provider(
     logs["api"] = server.log
     about = {
         name: [
-            line
-            for line in lines(path)
-            # The publisher's and the workers' statements are of batches: many jobs, no one trace.
-            if job_id in json.dumps(line) and (name == "api" or line["logger"] != "db.audit")
+            line for line in lines(path) if job_id in json.dumps(line) and not line["message"].startswith(OF_A_BATCH)
         ]
         for name, path in logs.items()
     }
