@@ -1,7 +1,6 @@
 """POST /jobs/{id}/cancel and /retry: by an administrator's token or by the job's own key."""
 
 import uuid
-from typing import Any
 
 from flask import Blueprint, Response
 
@@ -9,9 +8,10 @@ from runner_api.auth import actor_of
 from runner_api.body import read_json
 from runner_api.cancel import cancel_job
 from runner_api.retry import Wanted, retry_job
+from runner_api.schemas import Action, RetryAction
 from runner_api.services import services
 from runner_api.wire import reply
-from runner_core.errors import SpecError
+from runner_core.job_shapes import validated
 
 blueprint = Blueprint("actions", __name__)
 
@@ -20,7 +20,9 @@ blueprint = Blueprint("actions", __name__)
 def cancel(job_id: str) -> Response:
     """End a job now."""
     _, body = read_json(optional=True)
-    done = cancel_job(services().db, job_id, actor_of("cancel", job_id, body), uuid.uuid4().hex)
+    who = actor_of("cancel", job_id, body)
+    validated(Action, body)
+    done = cancel_job(services().db, job_id, who, uuid.uuid4().hex)
     return reply(
         {
             "ok": True,
@@ -38,20 +40,10 @@ def retry(job_id: str) -> Response:
     """Run what failed once more."""
     _, body = read_json(optional=True)
     who = actor_of("retry", job_id, body)
+    asked = validated(RetryAction, body)
     service = services()
-    region = _text(body, "region")
-    wanted = Wanted(
-        region and (service.catalogue.canonical_region(region) or region),
-        _text(body, "model_id"),
-        _text(body, "question_id"),
-    )
+    region = asked.region and (service.catalogue.canonical_region(asked.region) or asked.region)
+    wanted = Wanted(region, asked.model_id, asked.question_id)
     done = retry_job(service.db, job_id, wanted, who, uuid.uuid4().hex)
     units = [{"region": region, "model_id": model_id} for region, model_id in done.units]
     return reply({"ok": True, "job_id": job_id, "status": "running", "retried": units}, 202)
-
-
-def _text(body: dict[str, Any], name: str) -> str | None:
-    value = body.get(name)
-    if value is None or (isinstance(value, str) and 0 < len(value) <= 255):
-        return value
-    raise SpecError(detail=f"{name} must be a text of 1 to 255 characters.")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -110,19 +111,22 @@ def browser() -> Iterator["Browser"]:
 
 
 @contextmanager
-def looking(browser: "Browser", local: "Local", **options: Any) -> Iterator["Page"]:
-    """A page in a context of its own; afterwards its console must have been quiet."""
+def looking(browser: "Browser", local: "Local", refused: tuple[str, ...] = (), **options: Any) -> Iterator["Page"]:
+    """A page in a context of its own; afterwards its console must have been quiet, and only `refused` refused."""
     context: BrowserContext = browser.new_context(base_url=local.api_url, **{**LOOKS["light"], **options})
     page = context.new_page()
     page.set_default_timeout(20_000)
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: said.append(str(error)))
+    failed: set[str] = set()
+    page.on("response", lambda r: failed.add(urlsplit(r.url).path) if r.status >= 400 else None)
     try:
         yield page
     finally:
         context.close()
-    # The browser itself reports a refused request; the tests that are refused look at what the page says.
+    assert failed == set(refused)
+    # The browser says it of each of them.
     assert [line for line in said if "responded with a status of 4" not in line] == []
 
 
@@ -169,6 +173,8 @@ def shoot(page: "Page", name: str) -> None:
 
 def test_submit_watch_and_compare(browser: "Browser", local: "Local") -> None:
     with looking(browser, local) as page:
+        sent: list[str] = []
+        page.on("request", lambda request: sent.append(f"{request.url} {request.post_data}"))
         page.goto("/submit")
         page.get_by_label("math_basic").check()
         page.get_by_label("steady").uncheck()
@@ -183,6 +189,9 @@ def test_submit_watch_and_compare(browser: "Browser", local: "Local") -> None:
         page.get_by_role("button", name="Sign and submit").click()
         page.wait_for_url("**/jobs/web-*")
         page.get_by_text("The job was accepted.").first.wait_for()
+        assert any('"signature"' in one for one in sent)
+        secret = Path(local.signing_key).read_text().splitlines()[1]
+        assert not [one for one in sent if secret in one or "PRIVATE" in one], "the key stays in the browser"
         assert "What is <b>bold</b>" in page.locator(".question").nth(2).inner_text()
         # From here on nobody reloads the page and nothing polls: what comes is pushed.
         page.evaluate(PUSHED_ONLY)
@@ -200,6 +209,8 @@ def test_submit_watch_and_compare(browser: "Browser", local: "Local") -> None:
         page.get_by_label("Compare with").select_option("EU")
         page.wait_for_url("**base=EU**")
         assert page.locator(".side ins").count() > 0
+        assert re.search(r"[0-9]+ (words|characters)", page.locator(".side").first.inner_text())
+        assert re.search(r"[0-9] m?s\b", page.locator(".side").first.inner_text()), "its latency"
         with page.expect_download() as download:
             page.get_by_role("link", name="CSV").click()
         assert Path(download.value.path()).read_text().count("\n") >= 10
@@ -321,13 +332,21 @@ def test_every_page_in_every_state(browser: "Browser", local: "Local") -> None:
         "submit": "/submit",
         "login": "/login",
         "missing": "/nowhere",
+        "docs": "/docs",
     }
     for look, options in LOOKS.items():
-        with looking(browser, local, **options) as page:
+        with looking(browser, local, refused=("/nowhere",), **options) as page:
             for name, path in pages.items():
                 page.goto(path)
                 if name == "job-running":
                     page.wait_for_selector("td[data-label=US] a.state.completed")
+                if name == "job-completed":
+                    told = page.locator(".grid").inner_text()
+                    assert "refused" in told.lower()
+                    assert "simulated" in told.lower()
+                    assert re.search(r"[0-9] m?s\b", told), "each cell's latency"
+                if name == "execution":
+                    assert page.locator("#system + p.answer").inner_text().strip(), "the system prompt, as sent"
                 if name == "job-partial":
                     page.locator("#retry-ASIA").click(trial=True)  # on a phone too: in sight, and nothing covers it
                 shoot(page, f"{name}-{look}")
