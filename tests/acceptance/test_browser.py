@@ -235,7 +235,7 @@ def test_a_hidden_page_holds_no_connection(browser: "Browser", local: "Local") -
 
 def test_login_cancel_and_retry(browser: "Browser", local: "Local") -> None:
     endless, failed = submit(local, ["endless"]), submit(local, ["half"])
-    with looking(browser, local) as page:
+    with looking(browser, local, refused=("/login",)) as page:
         page.goto(f"/jobs/{endless}")
         page.wait_for_selector(".call.running")
         page.get_by_role("link", name="Cancel").click()
