@@ -273,6 +273,23 @@ def wait_for_a_fresh_question(client: Any) -> None:
         pass
 
 
+def handed_out(stage: Stage, publisher: Broker, proxy: Proxy, name: str) -> bool:
+    """Whether Redis handed a message out on a connection whose answers are lost. A worker whose question had ended at
+    that moment asks no more, and takes the message when all is well again: then it was no loss, and is tried anew."""
+    envelope = {"id": name, "enqueued_at": "now", "attempt": 0, "request_id": "r"}
+    wait_for_a_fresh_question(publisher.redis)
+    proxy.swallow()
+    publisher.push([OutboxRow(1, TOPIC, envelope, uuid4().hex, 0)])
+    deadline = time.monotonic() + 2.0
+    while publisher.queued_ids(TOPIC):
+        if time.monotonic() > deadline:
+            proxy.heal()
+            stage.until(lambda: name in stage.ran())
+            publisher.sentinel_changed()  # it tells of this one too
+            return False
+    return True
+
+
 def test_a_message_that_was_lost_on_its_way_makes_the_publishers_look(
     start: Callable[..., Stage], own_valkey: EmbeddedValkey
 ) -> None:
@@ -281,15 +298,12 @@ def test_a_message_that_was_lost_on_its_way_makes_the_publishers_look(
         stage = start(own_valkey.url.replace(f":{own_valkey.port}/", f":{proxy.port}/"))
         publisher.sentinel_changed()
         assert not publisher.sentinel_changed()
-        lost = {"id": "a", "enqueued_at": "now", "attempt": 0, "request_id": "r"}
-        wait_for_a_fresh_question(publisher.redis)  # one that ends unanswered would be the worker's last
-        proxy.swallow()
-        publisher.push([OutboxRow(1, TOPIC, lost, uuid4().hex, 0)])
-        stage.until(lambda: not publisher.queued_ids(TOPIC))  # Redis has handed it out
+        lost = next(name for name in ("a1", "a2", "a3", "a4", "a5") if handed_out(stage, publisher, proxy, name))
         proxy.heal()
         stage.until(publisher.sentinel_changed)
         stage.push("b")
-        stage.until(lambda: stage.ran() == ["b"])
+        stage.until(lambda: "b" in stage.ran())
+        assert lost not in stage.ran()
     publisher.close()
 
 
