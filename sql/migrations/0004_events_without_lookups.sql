@@ -1,5 +1,5 @@
--- Five of the seven foreign keys that one execution has to satisfy are its events'. Each is looked up on its own, in
--- all an eighth of the server's work, and none can fail: every statement that writes an event takes it from the row of
+-- Four of the seven foreign keys that one execution has to satisfy in a worker are its events'. Each is looked up by itself,
+-- in all an eighth of the server's work, and none can fail: every statement that writes an event takes it from the row of
 -- the job that its transaction has locked or inserted. So events carry no foreign key. They still go with their job, by
 -- a trigger, because no role may delete an event; and I7 of `beacon verify` looks for events of no job.
 ALTER TABLE job_events DROP CONSTRAINT job_events_job_id_fkey;
