@@ -7,7 +7,6 @@ again. Something in the request names another job's id, key or nonce: it is refu
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from psycopg import Connection
 from psycopg.errors import LockNotAvailable, UniqueViolation
@@ -36,7 +35,7 @@ class Accepted:
     """An accepted job, `replayed` when an earlier request was it."""
 
     job_id: str
-    cross_region_execution_id: UUID
+    cross_region_execution_id: str
     status: str
     created_at: datetime
     regions: int

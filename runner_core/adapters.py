@@ -11,11 +11,12 @@ from psycopg import Connection, DataError
 from psycopg.abc import Buffer
 from psycopg.adapt import Dumper
 from psycopg.types.json import set_json_loads
+from psycopg.types.string import TextLoader
 from pydantic_core import from_json
 
 
 class ArrayDumper(Dumper):
-    """A list of str, int, UUID, bool, float, datetime or None as PostgreSQL's array literal (manual, 8.15.6)."""
+    """A list of str, int, bool, float, datetime or None as PostgreSQL's array literal (manual, 8.15.6)."""
 
     def dump(self, obj: Any) -> Buffer:
         """Every element that could need it is quoted; the statement's cast says what they are.
@@ -49,6 +50,7 @@ def _escaped(text: str) -> str:
 
 
 def adapt(conn: Connection[Any]) -> None:
-    """Prepare a new connection: lists as text, JSON by pydantic's parser."""
+    """Prepare a new connection: lists as text, JSON by pydantic's parser, UUIDs as the text that they are sent as."""
     conn.adapters.register_dumper(list, ArrayDumper)
+    conn.adapters.register_loader("uuid", TextLoader)
     set_json_loads(from_json, conn)

@@ -8,7 +8,7 @@ import binascii
 import hashlib
 import os
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -90,7 +90,7 @@ class PrivateKey:
             raise ConfigError([f"The key file {path} is not an Ed25519 private key in PEM without a password."])
         return cls.of(key)
 
-    @property
+    @cached_property
     def kid(self) -> str:
         """The short name of this key."""
         return key_id(self.public_key)

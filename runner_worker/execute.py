@@ -10,10 +10,9 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -28,6 +27,7 @@ from runner_core.regions import Catalogue
 from runner_core.settings import Settings
 from runner_core.store import answers, region_runs
 from runner_core.store.answers import CallKey, Started
+from runner_worker.callers import Callers
 from runner_worker.providers import Ask, CallFailed, Providers
 from runner_worker.record import TEMPERATURE, Batch, Scribe, Written, release, started
 from runner_worker.runs import Answer, Call, Done, Message, Run, Unit, key_of
@@ -35,6 +35,7 @@ from runner_worker.runs import Answer, Call, Done, Message, Run, Unit, key_of
 log = logging.getLogger("worker")
 TICK_SECONDS = 0.5  # how late a deadline may be noticed
 OUTAGE_SECONDS = 1.0
+MOST_AHEAD = 2  # claims of full size that short calls may have claimed and started before there is a thread for them
 MAX_WAITS = 5  # statement timeouts in a row before a batch is taken apart
 
 __all__ = ["EngineBroken", "Message", "RegionRunner"]
@@ -42,6 +43,13 @@ __all__ = ["EngineBroken", "Message", "RegionRunner"]
 
 class EngineBroken(BeaconError):
     """A thread of the worker has ended by an error; its process has to be started again."""
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """One transaction has claimed these. Told at once, so that what they bring is written together as well."""
+
+    runs: list[Run]
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,7 @@ class HandBack:
     everything: bool
 
 
-Event = Run | Answer | Expired | Lost | Broken | HandBack | None
+Event = Claimed | Answer | Expired | Lost | Broken | HandBack | None
 
 
 class Mean:
@@ -110,7 +118,7 @@ class RegionRunner:
         self.scribe = Scribe(catalogue, receipt_key)
         self.broken = False  # one of this engine's threads has ended by an error: it does nothing any more
         self._lock = threading.Lock()
-        self._runs: dict[UUID, Run] = {}
+        self._runs: dict[str, Run] = {}
         self._planned: Counter[str] = Counter()  # calls planned and not answered, by provider
         self._inbox: SimpleQueue[Event] = SimpleQueue()
         self._waiting: dict[str, deque[Call]] = {}
@@ -119,7 +127,7 @@ class RegionRunner:
         self._draining = False
         self._idle = threading.Condition(self._lock)
         self._stopped = threading.Event()
-        self._callers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix="call")
+        self._callers = Callers(settings.concurrency, self._ask)
         self._threads = [
             threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True)
             for name, work in (("scribe", self._write_on), ("leases", self._keep_leases))
@@ -130,18 +138,23 @@ class RegionRunner:
     def free(self) -> int:
         """How many more region runs this process can take now, when each has one call.
 
-        Besides the callers that are idle, those that will be by the time that a claim has been made: so many calls end
-        meanwhile. It is none for calls of seconds, whose regions another worker had better take. They are claimed when
-        half of the last ones are left, so that claims stay large while every caller has work.
+        Besides the callers that are idle, those that will be by the time that a claim has been made. They are claimed
+        when half of the last ones are left, so that claims stay large while every caller has work.
         """
-        callers = self.settings.concurrency
-        ended = callers * self._claim_seconds.value / max(self._call_seconds.value, 1e-6)
-        ahead = int(min(ended, self.settings.claim_batch))
+        callers, ahead = self.settings.concurrency, self._ahead()
         with self._lock:
             planned, runs = self._planned.total(), len(self._runs)
         if self._draining or self.broken or planned > callers + ahead // 2:
             return 0
-        return max(0, min(callers + ahead - planned, 4 * callers - runs))
+        return max(0, min(callers + ahead - planned, 6 * callers - runs))
+
+    def _ahead(self) -> int:
+        """How many calls end while a claim is made: none of seconds, whose regions another worker had better take.
+
+        So many are claimed and started besides those that there are callers for; each waits for milliseconds.
+        """
+        ended = self.settings.concurrency * self._claim_seconds.value / max(self._call_seconds.value, 1e-6)
+        return int(min(ended, MOST_AHEAD * self.settings.claim_batch))
 
     def busy(self) -> int:
         """How many region runs this process holds."""
@@ -163,13 +176,14 @@ class RegionRunner:
             if by_region.setdefault((message.job_id, message.region), message) is not message:
                 refused.append(message)
         began = time.monotonic()
-        for run in self._claim(list(by_region), by_region, done):
-            del by_region[run.job_id, run.region]
+        for runs in self._claim(list(by_region), by_region, done):
             with self._lock:
-                self._runs[run.token] = run
-                self._planned.update(_by_provider(run))
+                for run in runs:
+                    del by_region[run.job_id, run.region]
+                    self._runs[run.token] = run
+                    self._planned.update(_by_provider(run))
                 telemetry.RUNS_IN_FLIGHT.set(len(self._runs))
-            self._inbox.put(run)
+            self._inbox.put(Claimed(runs))
         self._claim_seconds.add(time.monotonic() - began)
         for message in [*refused, *by_region.values()]:
             done(message, "not_claimed")
@@ -181,7 +195,8 @@ class RegionRunner:
         done: Done,
         *,
         start: bool = True,
-    ) -> Iterator[Run]:
+    ) -> Iterator[list[Run]]:
+        """The runs of each transaction that it took."""
         runs: list[Run] = []
 
         def plan(claimed: list[Row], stored: list[Row]) -> list[Started]:
@@ -207,13 +222,13 @@ class RegionRunner:
         failpoint("worker.claimed")
         if begun:
             failpoint("worker.started")
-        for row, run in zip(
-            claimed, runs if start else self._planned_runs(claimed, stored, messages, done), strict=True
-        ):
+        if not start:
+            runs = self._planned_runs(claimed, stored, messages, done)
+        for row, run in zip(claimed, runs, strict=True):
             run.ready = [call for call in run.chosen if key_of(call) in begun]
             if row["attempt"] == 1:
                 telemetry.series(telemetry.QUEUE_LATENCY, run.region).observe(max(0.0, row["waited_seconds"]))
-            yield run
+        yield runs
 
     def _planned_runs(
         self, claimed: list[Row], stored: list[Row], messages: dict[tuple[str, str], Message], done: Done
@@ -228,14 +243,15 @@ class RegionRunner:
 
         Only the thread that claims plans calls, so what is free now is still free when the runs arrive.
         """
+        ahead = self._ahead()
         with self._lock:
             planned = self._planned.copy()
-        free = self.settings.concurrency - planned.total()
+        free = self.settings.concurrency + ahead - planned.total()
         for run in runs:
             run.chosen = []
             for call in run.calls():
                 provider = call.unit.provider
-                if provider is None or free <= 0 or planned[provider.id] >= provider.max_concurrency:
+                if provider is None or free <= 0 or planned[provider.id] >= provider.max_concurrency + ahead:
                     continue
                 planned[provider.id] += 1
                 free -= 1
@@ -250,10 +266,11 @@ class RegionRunner:
             batch = Batch()
             for event in events:
                 match event:
-                    case Run() if self._draining:  # the claim was on its way when the signal came
-                        self._release([event], "released")
-                    case Run():
-                        self._begin(event, batch)
+                    case Claimed(runs) if self._draining:  # the claim was on its way when the signal came
+                        self._release(runs, "released")
+                    case Claimed(runs):
+                        for run in runs:
+                            self._begin(run, batch)
                     case Answer():
                         self._take(event, batch)
                     case Expired(run):
@@ -333,15 +350,15 @@ class RegionRunner:
 
     def _admit(self, batch: Batch) -> None:
         """Start waiting calls while their provider and this process have room."""
-        total = sum(self._in_flight.values())
+        total, ahead = sum(self._in_flight.values()), self._ahead()
         for provider_id, waiting in self._waiting.items():
-            while waiting and total < self.settings.concurrency:
+            while waiting and total < self.settings.concurrency + ahead:
                 call = waiting[0]
                 if not self._is_held(call.run) or (call.question_id, call.run_no) not in call.unit.open:
                     waiting.popleft()
                     continue
                 provider = call.unit.provider
-                if provider is None or self._in_flight[provider_id] >= provider.max_concurrency:
+                if provider is None or self._in_flight[provider_id] >= provider.max_concurrency + ahead:
                     break
                 if self._draining and not call.run.begun:
                     waiting.popleft()
@@ -400,7 +417,7 @@ class RegionRunner:
 
     def _call(self, call: Call) -> None:
         call.run.begun = True
-        self._callers.submit(self._ask, call)
+        self._callers.put(call)
 
     def _ask(self, call: Call) -> None:
         run, provider = call.run, call.unit.provider
@@ -483,7 +500,7 @@ class RegionRunner:
         for thread in self._threads:  # first: the one that writes may be about to hand a call to the callers
             if thread is not threading.current_thread():
                 thread.join(5)
-        self._callers.shutdown(wait=False, cancel_futures=True)
+        self._callers.close()
 
     def _release(self, runs: list[Run], outcome: str) -> None:
         runs = [run for run in runs if self._is_held(run)]
@@ -553,19 +570,18 @@ def claim(
     Returns the claimed runs, what earlier attempts stored for them, and the keys of the calls that may be made. A first
     call that starts with its claim costs no transaction of its own.
     """
-    return _claim(db, {region: uuid4() for region in wanted}, worker, plan)
+    return _claim(db, {region: str(uuid4()) for region in wanted}, worker, plan)
 
 
 @retried
 def _claim(
-    db: Database, tokens: Mapping[tuple[str, str], UUID], worker: str, plan: Plan | None
+    db: Database, tokens: Mapping[tuple[str, str], str], worker: str, plan: Plan | None
 ) -> tuple[list[Row], list[Row], set[CallKey]]:
     settings = db.settings
     with db.transaction() as conn:
         claimed = region_runs.claim(
             conn,
             tokens,
-            tokens=tokens,
             worker=worker,
             lease_seconds=settings.lease_seconds,
             max_attempts=settings.region_max_attempts,
@@ -579,7 +595,7 @@ def _claim(
 
 
 @retried
-def beat(db: Database, held: list[region_runs.Held]) -> list[UUID]:
+def beat(db: Database, held: list[region_runs.Held]) -> list[str]:
     """Extend the leases; returns the tokens that are lost."""
     ordered = sorted(held)
     with db.transaction() as conn:

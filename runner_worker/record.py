@@ -5,8 +5,8 @@ unit takes no job lock, so regions of one job do not wait for each other.
 """
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
-from uuid import UUID
 
 from pydantic_core import to_json
 
@@ -55,7 +55,7 @@ class Batch:
 class Written:
     """What the database said: tokens that are not ours any more, calls that may be made, what has ended."""
 
-    fenced: set[UUID]
+    fenced: set[str]
     started: set[CallKey]
     endings: endings.Endings
 
@@ -78,6 +78,7 @@ class Scribe:
     def __init__(self, catalogue: Catalogue, receipt_key: PrivateKey | None) -> None:
         self.catalogue = catalogue
         self.receipt_key = receipt_key
+        self._parameters = cache(self._write_parameters)  # the same for every execution of a model
 
     def write(self, db: Database, batch: Batch) -> Written:
         """Write a batch in one transaction, repeated as a whole after a passing failure."""
@@ -105,14 +106,6 @@ class Scribe:
         }
         if len(outputs) == 1:
             output["response"] = outputs[0]["response"]
-        region = self.catalogue.regions.get(held.region)
-        parameters = {
-            "temperature": TEMPERATURE,
-            "max_tokens": unit.provider.max_tokens if unit.provider else MAX_TOKENS,
-            "system_prompt": region.system_prompt if region else "",
-            "upstream_model": unit.upstream,
-            "regions_sha256": self.catalogue.sha256,
-        }
         facts: dict[str, Any] = {
             "job_id": held.job_id,
             "region": held.region,
@@ -142,8 +135,22 @@ class Scribe:
             retry_count=held.attempt - 1 + unit.tries,
             error_detail=None if unit.outputs else _json(unit.errors[-1]),
             output=_json(output),
-            parameter=_json(parameters),
+            parameter=self._parameters(
+                held.region, unit.upstream, unit.provider.max_tokens if unit.provider else MAX_TOKENS
+            ),
             receipt=_json(receipt) if receipt else None,
+        )
+
+    def _write_parameters(self, region_name: str, upstream: str, max_tokens: int) -> str:
+        region = self.catalogue.regions.get(region_name)
+        return _json(
+            {
+                "temperature": TEMPERATURE,
+                "max_tokens": max_tokens,
+                "system_prompt": region.system_prompt if region else "",
+                "upstream_model": upstream,
+                "regions_sha256": self.catalogue.sha256,
+            }
         )
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from runner_core.queries import Row
 from runner_core.regions import Catalogue, Provider
@@ -132,7 +131,7 @@ class Run:
     def __init__(self, claimed: Row, message: Message, done: Done, catalogue: Catalogue) -> None:
         self.job_id: str = claimed["job_id"]
         self.region: str = claimed["region"]
-        self.token: UUID = claimed["token"]
+        self.token: str = claimed["token"]
         self.attempt: int = claimed["attempt"]
         self.request_id: str = claimed["request_id"]
         self.traceparent: str = claimed["traceparent"]

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from psycopg import Connection, Cursor
 
@@ -22,7 +21,7 @@ class Started(NamedTuple):
     question_id: str
     run_no: int
     provider_id: str
-    token: UUID
+    token: str
 
 
 class Finished(NamedTuple):
@@ -33,7 +32,7 @@ class Finished(NamedTuple):
     model_id: str
     question_id: str
     run_no: int
-    token: UUID
+    token: str
     attempt: int
     status: str
     provider_id: str | None

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from psycopg import Connection, Cursor
 
@@ -17,7 +16,7 @@ class Ended(NamedTuple):
     job_id: str
     region: str
     model_id: str
-    token: UUID
+    token: str
     status: str
     provider_id: str | None
     started_at: datetime

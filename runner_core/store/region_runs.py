@@ -1,30 +1,29 @@
 """The region runs' statements. `held` is always a sequence of (job id, region, lease token)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import UUID, uuid4
 
 from psycopg import Connection, Cursor
 
 from runner_core.queries import Row, rows, run
 
-Held = tuple[str, str, UUID]
+Held = tuple[str, str, str]
 
 
 def claim(
     conn: Connection[Any],
-    wanted: Iterable[tuple[str, str]],
+    tokens: Mapping[tuple[str, str], str],
     *,
     worker: str,
     lease_seconds: float,
     max_attempts: int,
-    tokens: Mapping[tuple[str, str], UUID] | None = None,
 ) -> list[Row]:
-    """Lease the claimable ones among (job id, region) pairs; the others give no row. Locks the jobs first.
+    """Lease the claimable ones among these (job id, region) pairs; the others give no row. Locks the jobs first.
 
-    With `tokens`, one for each pair, the claim is repeatable: the same tokens get the same leases again.
+    Each pair comes with the UUID that its lease is to have, so that a claim is repeatable: the same tokens get the same
+    leases again.
     """
-    ordered = sorted(set(wanted))
+    ordered = sorted(tokens)
     job_ids = [w[0] for w in ordered]
     run(conn, "jobs.lock", job_ids=sorted(set(job_ids)))
     return rows(
@@ -32,7 +31,7 @@ def claim(
         "region_runs.claim",
         job_ids=job_ids,
         regions=[w[1] for w in ordered],
-        tokens=[tokens[w] if tokens else uuid4() for w in ordered],
+        tokens=[tokens[w] for w in ordered],
         worker=worker,
         lease_seconds=lease_seconds,
         max_attempts=max_attempts,
@@ -54,7 +53,7 @@ def beat(conn: Connection[Any], held: Sequence[Held], lease_seconds: float) -> N
     run(conn, "region_runs.beat", **_columns(held), lease_seconds=lease_seconds)
 
 
-def lost(conn: Connection[Any], held: Sequence[Held]) -> list[UUID]:
+def lost(conn: Connection[Any], held: Sequence[Held]) -> list[str]:
     """The tokens that are not live any more."""
     return [row["token"] for row in rows(conn, "region_runs.lost", **_columns(held))]
 

@@ -136,14 +136,15 @@ class Api:
         """Rows of every table."""
         return {table: self.sql(f"SELECT count(*) FROM {table}")[0][0] for table in TABLES}  # noqa: S608 - our names
 
-    def claim(self, job_id: str, region: str) -> uuid.UUID:
+    def claim(self, job_id: str, region: str) -> str:
         """Take a region as a worker does; returns its token."""
         with self.worker.transaction() as conn:
-            claimed = region_runs.claim(conn, [(job_id, region)], worker="hand", lease_seconds=60, max_attempts=3)
-        token: uuid.UUID = claimed[0]["token"]
+            tokens = {(job_id, region): str(uuid.uuid4())}
+            claimed = region_runs.claim(conn, tokens, worker="hand", lease_seconds=60, max_attempts=3)
+        token: str = claimed[0]["token"]
         return token
 
-    def answer(self, job_id: str, region: str, token: uuid.UUID, results: Mapping[tuple[str, str], str | None]) -> None:
+    def answer(self, job_id: str, region: str, token: str, results: Mapping[tuple[str, str], str | None]) -> None:
         """Store answers by (model, question): a text, or None for a failure."""
         now = datetime.now(UTC)
         provider = f"sandbox-{region.lower()}"
@@ -172,9 +173,7 @@ class Api:
             answers.start(conn, started).fetchall()
             answers.finish(conn, finished)
 
-    def record(
-        self, job_id: str, region: str, token: uuid.UUID, units: Mapping[str, bool], receipt: bool = False
-    ) -> None:
+    def record(self, job_id: str, region: str, token: str, units: Mapping[str, bool], receipt: bool = False) -> None:
         """Record executions by model, completed or failed, and close what has ended."""
         now = datetime.now(UTC)
         ended = [

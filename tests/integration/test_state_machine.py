@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any, cast
-from uuid import UUID
 
 import psycopg
 from hypothesis import HealthCheck, Phase, settings
@@ -86,7 +85,7 @@ class Lease:
 
     job_id: str
     region: str
-    token: UUID
+    token: str
     attempt: int
     models: list[str]
     questions: list[str]
