@@ -150,6 +150,7 @@ class Database:
                 raise
             finally:
                 conn.journal = None
+                journal.write()
 
     @contextmanager
     def _connection(self, journal: Journal) -> Iterator[ObservedConnection[Any]]:
@@ -159,6 +160,7 @@ class Database:
                 conn = stack.enter_context(self.pool.connection())
             except PoolTimeout as error:
                 journal.failed(sqlstate(error), expected=False, will_retry=False)
+                journal.write()
                 raise
             yield conn
 

@@ -2,11 +2,14 @@
 
 In a pipeline a result arrives after its statement was sent, and an error surfaces later still. A transaction's journal
 therefore remembers what was sent and settles each entry when its result is there; what failed is the first without one.
+
+The audit's lines are written when the transaction has ended: by then it is known whose trace they belong to, because a
+verb begins with locking its jobs, and what it read of them names it.
 """
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from psycopg import Connection, Cursor
@@ -14,7 +17,7 @@ from psycopg.abc import Params, Query
 from psycopg.rows import Row
 
 from runner_core.queries import Statement, named
-from runner_core.telemetry import DB_WRITE_ERRORS, DB_WRITE_LATENCY
+from runner_core.telemetry import DB_WRITE_ERRORS, DB_WRITE_LATENCY, about
 
 audit_log = logging.getLogger("db.audit")
 log = logging.getLogger("db")
@@ -51,6 +54,8 @@ class Journal:
         self.open: list[tuple[Cursor[Any], Statement, Mapping[str, Any], float]] = []
         self.begun = False
         self.wrote = False
+        self._lines: list[tuple[Any, ...]] = []
+        self._read: list[Cursor[Any]] = []
 
     def sent(self, cursor: Cursor[Any], statement: Statement, params: Mapping[str, Any]) -> None:
         """Remember a statement whose result is still to come."""
@@ -61,18 +66,15 @@ class Journal:
         """Record every statement whose result has arrived, in order, up to the first without one."""
         while self.open and self.open[0][0].pgresult is not None:
             cursor, statement, params, started = self.open.pop(0)
+            if self.audit:
+                self._read.append(cursor)
             if not statement.writes:
                 continue
             elapsed_ms = (time.perf_counter() - started) * 1000
             DB_WRITE_LATENCY.labels(statement.name).observe(elapsed_ms)
             if self.audit:
-                audit_log.info(
-                    "DB_AUDIT %s %s rows=%d elapsed_ms=%.0f",
-                    statement.name,
-                    shown(params),
-                    max(cursor.rowcount, 0),
-                    elapsed_ms,
-                )
+                ids, rows = shown(params), max(cursor.rowcount, 0)
+                self._lines.append(("DB_AUDIT %s %s rows=%d elapsed_ms=%.0f", statement.name, ids, rows, elapsed_ms))
 
     def failed(self, sqlstate: str, *, expected: bool, will_retry: bool) -> None:
         """Record the error of the first statement without a result; COMMIT's own when all have one.
@@ -87,13 +89,32 @@ class Journal:
             self.wrote = self.wrote or statement.writes
         elapsed_ms = (time.perf_counter() - started) * 1000
         if self.wrote and self.audit:
-            audit_log.info("DB_AUDIT %s %s rows=0 elapsed_ms=%.0f sqlstate=%s", name, ids, elapsed_ms, sqlstate)
+            line = "DB_AUDIT %s %s rows=0 elapsed_ms=%.0f sqlstate=%s"
+            self._lines.append((line, name, ids, elapsed_ms, sqlstate))
         if expected:
             return
         if self.wrote:
             DB_WRITE_ERRORS.labels(sqlstate).inc()
         level = logging.WARNING if will_retry else logging.ERROR
         log.log(level, "statement failed: %s %s sqlstate=%s elapsed_ms=%.0f", name, ids, sqlstate, elapsed_ms)
+
+    def write(self) -> None:
+        """Write the audit's lines. The transaction has ended, well or not."""
+        if not self._lines:
+            return
+        traces = {trace for cursor in self._read for trace in _traces(cursor)}
+        extra = about(traces.pop()) if len(traces) == 1 else None
+        for line in self._lines:
+            audit_log.info(*line, extra=extra)
+
+
+def _traces(cursor: Cursor[Any]) -> Iterator[str]:
+    """What a result says of its jobs' traces."""
+    names = [column.name for column in cursor.description or ()]
+    if cursor.pgresult is not None and "traceparent" in names:
+        column = names.index("traceparent")
+        for number in range(cursor.pgresult.ntuples):
+            yield (cursor.pgresult.get_value(number, column) or b"").decode()
 
 
 class ObservedConnection(Connection[Row]):

@@ -30,7 +30,7 @@ from runner_core.store.answers import CallKey, Started
 from runner_worker.callers import Callers
 from runner_worker.providers import Ask, CallFailed, Providers
 from runner_worker.record import TEMPERATURE, Batch, Scribe, Written, release, started
-from runner_worker.runs import Answer, Call, Done, Message, Run, Unit, key_of
+from runner_worker.runs import Answer, Call, Done, Message, Run, Unit, key_of, log_as_of
 
 log = logging.getLogger("worker")
 TICK_SECONDS = 0.5  # how late a deadline may be noticed
@@ -469,6 +469,7 @@ class RegionRunner:
                 self._beat(runs)
 
     def _beat(self, runs: list[Run]) -> None:
+        log_as_of(runs)
         try:
             lost = set(beat(self.db, [run.held for run in runs]))
         except (psycopg.Error, PoolTimeout) as error:

@@ -20,8 +20,7 @@ from runner_core.regions import Catalogue
 from runner_core.store import answers, executions, outbox, region_runs
 from runner_core.store.answers import CallKey, Finished, Started
 from runner_core.store.executions import Ended
-from runner_core.telemetry import context
-from runner_worker.runs import Answer, Call, Run, Unit
+from runner_worker.runs import Answer, Call, Run, Unit, log_as_of
 
 TEMPERATURE = 0.1
 MAX_TOKENS = 500
@@ -83,8 +82,7 @@ class Scribe:
     def write(self, db: Database, batch: Batch) -> Written:
         """Write a batch in one transaction, repeated as a whole after a passing failure."""
         runs = batch.runs()
-        alone = len({run.job_id for run in runs}) == 1  # then what is logged of it belongs to one job's trace
-        context.set(runs[0].about["about"] if alone else None)
+        log_as_of(runs)
         starts = sorted(started(call) for call in batch.starts)
         finished = sorted((_finished(answer) for answer in batch.answers), key=lambda f: f[:5])
         ended = sorted((self.ended(unit) for unit in batch.units), key=lambda e: e[:3])

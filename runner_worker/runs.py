@@ -11,7 +11,7 @@ from runner_core.queries import Row
 from runner_core.regions import Catalogue, Provider
 from runner_core.store.answers import CallKey
 from runner_core.store.region_runs import Held
-from runner_core.telemetry import about, trace_id
+from runner_core.telemetry import about, context, trace_id
 from runner_worker.providers import CallFailed, Reply
 
 Done = Callable[["Message", str], None]
@@ -194,3 +194,9 @@ class Run:
             for (question_id, run_no), prompt in self._prompts.items()
             if (question_id, run_no) in unit.open
         ]
+
+
+def log_as_of(runs: Sequence[Run]) -> None:
+    """What this thread logs next is about these runs: of one job's trace when they all are."""
+    alone = len({run.job_id for run in runs}) == 1
+    context.set(runs[0].about["about"] if alone else None)

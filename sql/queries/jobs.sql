@@ -30,8 +30,9 @@ SELECT id, cross_region_execution_id, created_at FROM job;
 
 -- name: jobs.lock
 -- Every verb that changes a job's regions, units or status begins here: jobs before all else, in id order. NO KEY
--- UPDATE, because FOR UPDATE deadlocks with the foreign keys' KEY SHARE when two regions finish together.
-SELECT id FROM jobs WHERE id = ANY (%(job_ids)s::text[]) ORDER BY id FOR NO KEY UPDATE;
+-- UPDATE, because FOR UPDATE deadlocks with the foreign keys' KEY SHARE when two regions finish together. The trace is for
+-- the audit.
+SELECT id, traceparent FROM jobs WHERE id = ANY (%(job_ids)s::text[]) ORDER BY id FOR NO KEY UPDATE;
 
 -- name: jobs.close
 -- The status that the regions, the executions and the cancellation say.

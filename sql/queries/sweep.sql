@@ -11,12 +11,12 @@ SELECT DISTINCT job_id FROM region_runs
 
 -- name: sweep.lock
 -- The open ones among these jobs that nobody else is changing at the moment.
-SELECT id FROM jobs WHERE id = ANY (%(job_ids)s::text[]) AND status IN ('queued', 'running')
+SELECT id, traceparent FROM jobs WHERE id = ANY (%(job_ids)s::text[]) AND status IN ('queued', 'running')
  ORDER BY id FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: sweep.page
 -- The next open jobs in id order: a keyset, so that a crowd of healthy ones does not starve the rest.
-SELECT id FROM jobs WHERE status IN ('queued', 'running') AND id > %(after)s
+SELECT id, traceparent FROM jobs WHERE status IN ('queued', 'running') AND id > %(after)s
  ORDER BY id LIMIT %(page)s FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: sweep.clear

@@ -106,7 +106,7 @@ class TestACommitThatIsCut:
         counted = self.cut(proxy, fault, at=job.job_id)  # one statement, which commits itself
         accepted = submit(db, job)
         assert accepted.replayed == (fault == "lose_reply")
-        assert one(conn, "SELECT cross_region_execution_id FROM jobs") == accepted.cross_region_execution_id
+        assert one(conn, "SELECT cross_region_execution_id::text FROM jobs") == accepted.cross_region_execution_id
         assert one(conn, "SELECT count(*) FROM outbox") == 2
         assert one(conn, "SELECT count(*) FROM idempotency_keys") == 1
         assert (counted(), proxy.acted) == (LOST, 1)
@@ -129,7 +129,7 @@ class TestACommitThatIsCut:
         job_id = submit(plain, submission(regions=("US", "EU"))).job_id
         counted = self.cut(proxy, fault)
         claimed, _, _ = claim(db, [(job_id, "US"), (job_id, "EU")], "w")
-        held = query(conn, "SELECT lease_token AS token, attempt FROM region_runs ORDER BY region")
+        held = query(conn, "SELECT lease_token::text AS token, attempt FROM region_runs ORDER BY region")
         assert [{"token": r["token"], "attempt": 1} for r in sorted(claimed, key=lambda r: r["region"])] == held
         assert one(conn, "SELECT count(*) FROM job_events WHERE type = 'region_claimed'") == 2
         assert (counted(), proxy.acted) == (LOST, 1)

@@ -49,8 +49,8 @@ def provider() -> Iterator[ProviderServer]:
     server.close()
 
 
-# Statements of a batch that learn only by their answer which jobs they were about.
-OF_A_BATCH = ("DB_AUDIT outbox.", "DB_AUDIT region_runs.claim ", "DB_AUDIT answers.start ")
+# Statements about jobs. The others are about processes.
+AUDITED = tuple(f"DB_AUDIT {table}." for table in ("jobs", "outbox", "region_runs", "answers", "executions"))
 
 
 def test_one_trace_from_the_client_to_the_provider(
@@ -102,13 +102,11 @@ def test_one_trace_from_the_client_to_the_provider(
 
     assert [(tmp_path / f"{name}.err").read_text() for name in commands] == [""] * 3, "logs go to stdout"
     logs["api"] = server.log
-    about = {
-        name: [
-            line for line in lines(path) if job_id in json.dumps(line) and not line["message"].startswith(OF_A_BATCH)
-        ]
-        for name, path in logs.items()
-    }
+    about = {name: [line for line in lines(path) if job_id in json.dumps(line)] for name, path in logs.items()}
     assert [line for found in about.values() for line in found if line.get("trace_id") != TRACE] == []
+    audited = [line for path in logs.values() for line in lines(path) if line["message"].startswith(AUDITED)]
+    assert {line["message"].split()[1] for line in audited} >= {"outbox.mark", "region_runs.claim", "answers.start"}
+    assert {line.get("trace_id") for line in audited} == {TRACE}, "whole batches too, when they are of one job"
     messages = {name: [line["message"].split(" ")[0] for line in found] for name, found in about.items()}
     assert "DB_AUDIT" in messages["api"]
     assert messages["publisher"] == ["published"] * 2
