@@ -9,33 +9,33 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, SimpleQueue
-from uuid import uuid4
 
 import psycopg
 from psycopg_pool import PoolTimeout
 
 from runner_core import telemetry
-from runner_core.db import Database, is_transient, retried
+from runner_core.db import Database, is_transient
 from runner_core.errors import BeaconError
 from runner_core.failpoints import failpoint
 from runner_core.keys import PrivateKey
 from runner_core.queries import Row
 from runner_core.regions import Catalogue
 from runner_core.settings import Settings
-from runner_core.store import answers, region_runs
-from runner_core.store.answers import CallKey, Started
+from runner_core.store.answers import Started
+from runner_worker.asking import DEADLINE, NO_PROVIDER, ask_of, error_of
 from runner_worker.callers import Callers
-from runner_worker.providers import Ask, CallFailed, Providers
-from runner_worker.record import TEMPERATURE, Batch, Scribe, Written, release, started
+from runner_worker.events import Broken, Claimed, Event, Expired, HandBack, Lost
+from runner_worker.leases import beat, claim, release
+from runner_worker.pace import Pace
+from runner_worker.providers import CallFailed, Providers
+from runner_worker.record import Batch, Scribe, Written, started
 from runner_worker.runs import Answer, Call, Done, Message, Run, Unit, key_of, log_as_of
 
 log = logging.getLogger("worker")
 TICK_SECONDS = 0.5  # how late a deadline may be noticed
 OUTAGE_SECONDS = 1.0
-MOST_AHEAD = 2  # claims of full size that short calls may have claimed and started before there is a thread for them
 MAX_WAITS = 5  # statement timeouts in a row before a batch is taken apart
 
 __all__ = ["EngineBroken", "Message", "RegionRunner"]
@@ -43,55 +43,6 @@ __all__ = ["EngineBroken", "Message", "RegionRunner"]
 
 class EngineBroken(BeaconError):
     """A thread of the worker has ended by an error; its process has to be started again."""
-
-
-@dataclass(frozen=True)
-class Claimed:
-    """One transaction has claimed these. Told at once, so that what they bring is written together as well."""
-
-    runs: list[Run]
-
-
-@dataclass(frozen=True)
-class Expired:
-    """The run's deadline has passed."""
-
-    run: Run
-
-
-@dataclass(frozen=True)
-class Lost:
-    """The run's lease is gone: cancelled, taken back, or finished by another."""
-
-    run: Run
-
-
-@dataclass(frozen=True)
-class Broken:
-    """Our own code failed in this call."""
-
-    call: Call
-
-
-@dataclass(frozen=True)
-class HandBack:
-    """Release runs: those that have not begun, or all that are left."""
-
-    everything: bool
-
-
-Event = Claimed | Answer | Expired | Lost | Broken | HandBack | None
-
-
-class Mean:
-    """A mean that forgets: each value counts a tenth."""
-
-    def __init__(self, value: float) -> None:
-        self.value = value
-
-    def add(self, value: float) -> None:
-        """Take in one more."""
-        self.value += (value - self.value) / 10
 
 
 class RegionRunner:
@@ -122,7 +73,7 @@ class RegionRunner:
         self._planned: Counter[str] = Counter()  # calls planned and not answered, by provider
         self._inbox: SimpleQueue[Event] = SimpleQueue()
         self._waiting: dict[str, deque[Call]] = {}
-        self._claim_seconds, self._call_seconds = Mean(0.0), Mean(60.0)
+        self._pace = Pace(settings.concurrency, settings.claim_batch)
         self._in_flight: Counter[str] = Counter()
         self._draining = False
         self._idle = threading.Condition(self._lock)
@@ -141,20 +92,12 @@ class RegionRunner:
         Besides the callers that are idle, those that will be by the time that a claim has been made. They are claimed
         when half of the last ones are left, so that claims stay large while every caller has work.
         """
-        callers, ahead = self.settings.concurrency, self._ahead()
+        callers, ahead = self.settings.concurrency, self._pace.ahead()
         with self._lock:
             planned, runs = self._planned.total(), len(self._runs)
         if self._draining or self.broken or planned > callers + ahead // 2:
             return 0
         return max(0, min(callers + ahead - planned, 6 * callers - runs))
-
-    def _ahead(self) -> int:
-        """How many calls end while a claim is made: none of seconds, whose regions another worker had better take.
-
-        So many are claimed and started besides those that there are callers for; each waits for milliseconds.
-        """
-        ended = self.settings.concurrency * self._claim_seconds.value / max(self._call_seconds.value, 1e-6)
-        return int(min(ended, MOST_AHEAD * self.settings.claim_batch))
 
     def busy(self) -> int:
         """How many region runs this process holds."""
@@ -184,7 +127,7 @@ class RegionRunner:
                     self._planned.update(_by_provider(run))
                 telemetry.RUNS_IN_FLIGHT.set(len(self._runs))
             self._inbox.put(Claimed(runs))
-        self._claim_seconds.add(time.monotonic() - began)
+        self._pace.claimed(time.monotonic() - began)
         for message in [*refused, *by_region.values()]:
             done(message, "not_claimed")
 
@@ -243,7 +186,7 @@ class RegionRunner:
 
         Only the thread that claims plans calls, so what is free now is still free when the runs arrive.
         """
-        ahead = self._ahead()
+        ahead = self._pace.ahead()
         with self._lock:
             planned = self._planned.copy()
         free = self.settings.concurrency + ahead - planned.total()
@@ -307,7 +250,7 @@ class RegionRunner:
         begun = {key_of(call) for call in run.ready}
         for call in run.calls():
             if call.unit.provider is None:
-                call.unit.add(call.question_id, call.run_no, None, _error(call, "no_provider", NO_PROVIDER), None)
+                call.unit.add(call.question_id, call.run_no, None, error_of(call, "no_provider", NO_PROVIDER), None)
                 self._answered(call)
             elif key_of(call) not in begun:
                 self._waiting.setdefault(call.unit.provider.id, deque()).append(call)
@@ -319,7 +262,7 @@ class RegionRunner:
     def _take(self, answer: Answer, batch: Batch) -> None:
         call = answer.call
         self._returned(call)
-        self._call_seconds.add(answer.ended - call.begun)
+        self._pace.called(answer.ended - call.begun)
         if not self._is_held(call.run):
             if answer.status == "ok":  # paid for: kept while the region is open, whoever holds it now
                 batch.answers.append(answer)
@@ -335,7 +278,7 @@ class RegionRunner:
             return
         run.cancelled.set()
         for call in run.calls():
-            failure = CallFailed(_error(call, "timeout", DEADLINE), DEADLINE, 0, [])
+            failure = CallFailed(error_of(call, "timeout", DEADLINE), DEADLINE, 0, [])
             call.begun = run.claimed_at
             call.unit.take(answer := Answer.failed(call, failure))
             self._answered(call)
@@ -350,7 +293,7 @@ class RegionRunner:
 
     def _admit(self, batch: Batch) -> None:
         """Start waiting calls while their provider and this process have room."""
-        total, ahead = sum(self._in_flight.values()), self._ahead()
+        total, ahead = sum(self._in_flight.values()), self._pace.ahead()
         for provider_id, waiting in self._waiting.items():
             while waiting and total < self.settings.concurrency + ahead:
                 call = waiting[0]
@@ -426,22 +369,7 @@ class RegionRunner:
         try:
             if provider is None:
                 raise LookupError("a call without a provider was started")
-            region = self.catalogue.regions[run.region]
-            ask = Ask(
-                region=run.region,
-                model_id=call.unit.model_id,
-                upstream=call.unit.upstream,
-                prompt=call.prompt,
-                deadline=min(run.deadline, call.begun + run.provider_timeout),
-                question_id=call.question_id,
-                run_no=call.run_no,
-                system_prompt=region.system_prompt,
-                temperature=TEMPERATURE,
-                max_tokens=provider.max_tokens,
-                seed=call.run_no,
-                request_id=run.request_id,
-                traceparent=run.traceparent,
-            )
+            ask = ask_of(call, provider, self.catalogue)
             answer = Answer.of(call, self.providers.ask(provider, ask, run.cancelled))
         except CallFailed as failure:
             answer = Answer.failed(call, failure)
@@ -558,69 +486,6 @@ class RegionRunner:
             self.broken = True
             self._stopped.set()
             self._release(self._held(), "error")
-
-
-Plan = Callable[[list[Row], list[Row]], list[Started]]
-
-
-def claim(
-    db: Database, wanted: list[tuple[str, str]], worker: str, plan: Plan | None = None
-) -> tuple[list[Row], list[Row], set[CallKey]]:
-    """Transaction C1: lease what is claimable, and start the calls that `plan` makes of it.
-
-    Returns the claimed runs, what earlier attempts stored for them, and the keys of the calls that may be made. A first
-    call that starts with its claim costs no transaction of its own.
-    """
-    return _claim(db, {region: str(uuid4()) for region in wanted}, worker, plan)
-
-
-@retried
-def _claim(
-    db: Database, tokens: Mapping[tuple[str, str], str], worker: str, plan: Plan | None
-) -> tuple[list[Row], list[Row], set[CallKey]]:
-    settings = db.settings
-    with db.transaction() as conn:
-        claimed = region_runs.claim(
-            conn,
-            tokens,
-            worker=worker,
-            lease_seconds=settings.lease_seconds,
-            max_attempts=settings.region_max_attempts,
-        )
-        again = [(row["job_id"], row["region"]) for row in claimed if row["again"]]
-        stored = region_runs.stored(conn, again) if again else []
-        first = sorted(plan(claimed, stored)) if plan else []
-        begun = answers.begun(answers.start(conn, first)) if first else set()
-    db.bell.ring(row["job_id"] for row in claimed)
-    return claimed, stored, begun
-
-
-@retried
-def beat(db: Database, held: list[region_runs.Held]) -> list[str]:
-    """Extend the leases; returns the tokens that are lost."""
-    ordered = sorted(held)
-    with db.transaction() as conn:
-        region_runs.beat(conn, ordered, db.settings.lease_seconds)
-        return region_runs.lost(conn, ordered)
-
-
-DEADLINE = "The region's deadline has passed."
-NO_PROVIDER = "No provider is configured for this model in this region."
-
-
-def _error(call: Call, code: str, message: str) -> dict[str, object]:
-    return {
-        "code": code,
-        "type": "timeout" if code == "timeout" else "configuration",
-        "stage": "waiting",
-        "message": message,
-        "transient": code == "timeout",
-        "http_status": None,
-        "provider": call.unit.provider.id if call.unit.provider else None,
-        "region": call.run.region,
-        "model": call.unit.model_id,
-        "timestamp": call.run.at(time.monotonic()).isoformat(),
-    }
 
 
 def _provider_id(unit: Unit) -> str:

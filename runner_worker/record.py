@@ -17,12 +17,12 @@ from runner_core.keys import PrivateKey
 from runner_core.queries import run
 from runner_core.receipts import output_sha256, sign_receipt
 from runner_core.regions import Catalogue
-from runner_core.store import answers, executions, outbox, region_runs
+from runner_core.store import answers, executions, region_runs
 from runner_core.store.answers import CallKey, Finished, Started
 from runner_core.store.executions import Ended
+from runner_worker.asking import TEMPERATURE
 from runner_worker.runs import Answer, Call, Run, Unit, log_as_of
 
-TEMPERATURE = 0.1
 MAX_TOKENS = 500
 
 
@@ -184,18 +184,6 @@ def _write(
     ending.report()
     db.bell.ring({f.job_id for f in finished}.union(job_ids))
     return Written({token for _, _, token in held} - ours, calls, ending)
-
-
-@retried
-def release(db: Database, runs: list[Run]) -> None:
-    """Hand runs back and stage their regions at once: nobody waits for a lease to run out. Wakes the publishers."""
-    ordered = sorted(runs, key=lambda r: r.held)
-    with db.transaction() as conn:
-        run(conn, "jobs.lock", job_ids=sorted({r.job_id for r in runs}))
-        released = region_runs.release(conn, [r.held for r in ordered], [not r.begun for r in ordered])
-        if released:
-            outbox.stage(conn, [(r["job_id"], r["region"], "released") for r in released])
-    db.bell.ring((r.job_id for r in runs), outbox=True)
 
 
 def started(call: Call) -> Started:

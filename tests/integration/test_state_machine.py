@@ -40,7 +40,7 @@ from runner_core.queries import run
 from runner_core.store import outbox, region_runs
 from runner_core.store.answers import Finished, Started
 from runner_core.store.executions import Ended
-from runner_worker.execute import beat, claim
+from runner_worker.leases import beat, claim
 from runner_worker.record import _write
 from tests.jobs import opened, settings_for, submission, submit
 

@@ -1,0 +1,48 @@
+"""What a provider is asked for a call, and what is written of a call that nobody was asked for."""
+
+import time
+from typing import Any
+
+from runner_core.regions import Catalogue, Provider
+from runner_worker.providers import Ask
+from runner_worker.runs import Call
+
+TEMPERATURE = 0.1
+DEADLINE = "The region's deadline has passed."
+NO_PROVIDER = "No provider is configured for this model in this region."
+
+
+def ask_of(call: Call, provider: Provider, catalogue: Catalogue) -> Ask:
+    """The question as it goes to the provider."""
+    run = call.run
+    return Ask(
+        region=run.region,
+        model_id=call.unit.model_id,
+        upstream=call.unit.upstream,
+        prompt=call.prompt,
+        deadline=min(run.deadline, call.begun + run.provider_timeout),
+        question_id=call.question_id,
+        run_no=call.run_no,
+        system_prompt=catalogue.regions[run.region].system_prompt,
+        temperature=TEMPERATURE,
+        max_tokens=provider.max_tokens,
+        seed=call.run_no,
+        request_id=run.request_id,
+        traceparent=run.traceparent,
+    )
+
+
+def error_of(call: Call, code: str, message: str) -> dict[str, Any]:
+    """The error of a call that ended before its provider did: `timeout`, or `no_provider`."""
+    return {
+        "code": code,
+        "type": "timeout" if code == "timeout" else "configuration",
+        "stage": "waiting",
+        "message": message,
+        "transient": code == "timeout",
+        "http_status": None,
+        "provider": call.unit.provider.id if call.unit.provider else None,
+        "region": call.run.region,
+        "model": call.unit.model_id,
+        "timestamp": call.run.at(time.monotonic()).isoformat(),
+    }

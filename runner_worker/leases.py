@@ -1,0 +1,65 @@
+"""The lease of a region run: claimed (C1), kept, and handed back."""
+
+from collections.abc import Callable, Mapping
+from uuid import uuid4
+
+from runner_core.db import Database, retried
+from runner_core.queries import Row, run
+from runner_core.store import answers, outbox, region_runs
+from runner_core.store.answers import CallKey, Started
+from runner_worker.runs import Run
+
+Plan = Callable[[list[Row], list[Row]], list[Started]]
+
+
+def claim(
+    db: Database, wanted: list[tuple[str, str]], worker: str, plan: Plan | None = None
+) -> tuple[list[Row], list[Row], set[CallKey]]:
+    """Transaction C1: lease what is claimable, and start the calls that `plan` makes of it.
+
+    Returns the claimed runs, what earlier attempts stored for them, and the keys of the calls that may be made. A first
+    call that starts with its claim costs no transaction of its own.
+    """
+    return _claim(db, {region: str(uuid4()) for region in wanted}, worker, plan)
+
+
+@retried
+def _claim(
+    db: Database, tokens: Mapping[tuple[str, str], str], worker: str, plan: Plan | None
+) -> tuple[list[Row], list[Row], set[CallKey]]:
+    settings = db.settings
+    with db.transaction() as conn:
+        claimed = region_runs.claim(
+            conn,
+            tokens,
+            worker=worker,
+            lease_seconds=settings.lease_seconds,
+            max_attempts=settings.region_max_attempts,
+        )
+        again = [(row["job_id"], row["region"]) for row in claimed if row["again"]]
+        stored = region_runs.stored(conn, again) if again else []
+        first = sorted(plan(claimed, stored)) if plan else []
+        begun = answers.begun(answers.start(conn, first)) if first else set()
+    db.bell.ring(row["job_id"] for row in claimed)
+    return claimed, stored, begun
+
+
+@retried
+def beat(db: Database, held: list[region_runs.Held]) -> list[str]:
+    """Extend the leases; returns the tokens that are lost."""
+    ordered = sorted(held)
+    with db.transaction() as conn:
+        region_runs.beat(conn, ordered, db.settings.lease_seconds)
+        return region_runs.lost(conn, ordered)
+
+
+@retried
+def release(db: Database, runs: list[Run]) -> None:
+    """Hand runs back and stage their regions at once: nobody waits for a lease to run out. Wakes the publishers."""
+    ordered = sorted(runs, key=lambda r: r.held)
+    with db.transaction() as conn:
+        run(conn, "jobs.lock", job_ids=sorted({r.job_id for r in runs}))
+        released = region_runs.release(conn, [r.held for r in ordered], [not r.begun for r in ordered])
+        if released:
+            outbox.stage(conn, [(r["job_id"], r["region"], "released") for r in released])
+    db.bell.ring((r.job_id for r in runs), outbox=True)
