@@ -351,7 +351,7 @@ class RegionRunner:
                     self._release([call.run], "released")
         finished = {(r["job_id"], r["region"]) for r in written.endings.regions}
         for run in batch.runs():
-            if (run.job_id, run.region) in finished:
+            if (run.job_id, run.region) in finished or run.token in written.kept:
                 self._drop(run, "finished")
             elif run.token in written.fenced:
                 self._fence(run)

@@ -52,20 +52,23 @@ class Batch:
 
 @dataclass
 class Written:
-    """What the database said: tokens that are not ours any more, calls that may be made, what has ended."""
+    """What the database said: tokens that are not ours any more, runs that an earlier try of the same transaction has
+    finished, calls that may be made, what has ended."""
 
     fenced: set[str]
+    kept: set[str]
     started: set[CallKey]
     endings: endings.Endings
 
     @classmethod
     def nothing(cls) -> "Written":
         """What an empty batch says."""
-        return cls(set(), set(), endings.Endings([], []))
+        return cls(set(), set(), set(), endings.Endings([], []))
 
     def add(self, other: "Written") -> None:
         """Take in what another transaction said."""
         self.fenced |= other.fenced
+        self.kept |= other.kept
         self.started |= other.started
         self.endings.regions.extend(other.endings.regions)
         self.endings.jobs.extend(other.endings.jobs)
@@ -175,7 +178,8 @@ def _write(
             failpoint("worker.recorded")
         if job_ids:
             ending = endings.close(conn, job_ids)
-        ours = {row["token"] for row in holding.fetchall() if row["mine"]}
+        lost = {token for _, _, token in held}.difference(row["token"] for row in holding.fetchall() if row["mine"])
+        kept = executions.kept(conn, [e for e in ended if e.token in lost]) if lost and ended else set()
         calls = answers.begun(allowed) if allowed else set()
     if starts:
         failpoint("worker.started")
@@ -183,7 +187,7 @@ def _write(
         failpoint("worker.committed")
     ending.report()
     db.bell.ring({f.job_id for f in finished}.union(job_ids))
-    return Written({token for _, _, token in held} - ours, calls, ending)
+    return Written(lost - kept, kept, calls, ending)
 
 
 def started(call: Call) -> Started:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection, Cursor
 
-from runner_core.queries import Row, run
+from runner_core.queries import Row, rows, run
 from runner_core.store.columns import columns
 
 
@@ -36,3 +36,10 @@ def record(conn: Connection[Any], ended: Sequence[Ended]) -> Cursor[Row]:
     The caller holds the locks of the jobs and of the runs.
     """
     return run(conn, "executions.record", **columns(Ended, ended))
+
+
+def kept(conn: Connection[Any], ended: Sequence[Ended]) -> set[str]:
+    """The tokens of those that an earlier try of the same transaction has stored."""
+    every = columns(Ended, ended)
+    names = ("job_ids", "regions", "model_ids", "tokens", "completed_ats")
+    return {row["token"] for row in rows(conn, "executions.kept", **{name: every[name] for name in names})}

@@ -1,3 +1,11 @@
+-- name: executions.kept
+-- Whose results are stored just as they were to be written: the transaction that did it was ours, although its end never
+-- reached us.
+SELECT DISTINCT w.token
+  FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(model_ids)s::text[], %(tokens)s::uuid[], %(completed_ats)s::timestamptz[])
+       AS w (job_id, region, model_id, token, completed_at)
+  JOIN executions e ON e.job_id = w.job_id AND e.region = w.region AND e.model_id = w.model_id AND e.completed_at = w.completed_at;
+
 -- name: executions.record
 -- C2: the result of each unit, joined to its run by the token, so that a zombie writes nothing; a unit that has its
 -- row already is an idempotent success. The runs were locked by the statement before; the job's version follows when

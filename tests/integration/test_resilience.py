@@ -137,13 +137,14 @@ class TestACommitThatIsCut:
     def test_a_region_run_leaves_one_result(
         self, db: Database, plain: Database, proxy: CommitProxy, conn: Conn, tmp_path: Path, fault: str, answer: str
     ) -> None:
-        """Each of its transactions is cut: the claim, the start, the result."""
+        """Its claim is cut twice, its result once: what was kept is no zombie's, though nobody holds its lease."""
         regions = catalogue(tmp_path, {"US": {"options": {"fail": "http_403"} if answer == "failed" else {}}})
         job_id = submit(plain, submission(regions=("US",))).job_id
         getattr(proxy, fault)(times=3)
+        fenced = REGISTRY.get_sample_value("runner_fenced_total")
         with running(db, regions) as engine:
-            engine.run((job_id, "US"))
-        assert proxy.acted == 3
+            assert engine.run((job_id, "US")) == ["finished"]
+        assert (proxy.acted, REGISTRY.get_sample_value("runner_fenced_total")) == (3, fenced)
         status = "completed" if answer == "usable" else "failed"
         assert query(conn, "SELECT status, attempt FROM executions") == [{"status": status, "attempt": 1}]
         assert query(conn, "SELECT calls, lost_calls, attempt FROM answers") == [
