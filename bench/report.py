@@ -150,7 +150,7 @@ def page(results: Results) -> str:
 
 def _steady(steady: dict[str, float]) -> str:
     return (
-        f"{steady['per_second']:,.0f} rows a second for a minute, published in batches of 100 and removed in batches "
+        f"{steady['per_second']:,.0f} rows a second for a minute, three of each job, published in batches of 100 and removed in batches "
         f"once a second when their jobs had ended ({steady['removed']:,} of {steady['passed']:,} were): the table with its "
         f"indexes had {steady['middle_mb']:.0f} MB after half of the time, {steady['last_mb']:.0f} MB at the end, "
         f"{steady['most_mb']:.0f} MB at most."

@@ -12,7 +12,9 @@ from runner_core.db import Database
 from runner_core.settings import Settings
 
 PER_SECOND = 1000
-STEP_SECONDS = 0.1
+PLAN = '{"US": ["m1"], "EU": ["m1"], "ASIA": ["m1"]}'  # a message for each region
+JOBS = 40  # of a step
+STEP_SECONDS = 3 * JOBS / PER_SECOND
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,11 @@ def run(ground: Ground, seconds: float) -> Steady:
     due = next_removal = began
     try:
         while (now := time.monotonic()) - began < seconds:
-            count = int(PER_SECOND * STEP_SECONDS)
-            first, ground.jobs = ground.jobs + 1, ground.jobs + count
+            first, ground.jobs = ground.jobs + 1, ground.jobs + JOBS
             where = {"prefix": "bench-", "first": first, "last": ground.jobs}
-            ground.run("submit", **where, plan='{"US": ["m1"]}', questions="[]", key="benchmark", spec="{}")
+            ground.run("submit", **where, plan=PLAN, questions="[]", key="benchmark", spec="{}")
             ground.run("stage", **where)
-            passed += count
+            passed += 3 * JOBS
             while publish_batch(db, broker) == settings.outbox_batch:
                 pass
             if now >= next_removal:
