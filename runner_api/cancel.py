@@ -46,7 +46,7 @@ def cancel_job(db: Database, job_id: str, who: Actor, action_id: str) -> Cancell
             return Cancelled(done["detail"]["previous_status"], now["cancelled"] if now else 0, done["at"])
         marked = jobs.cancel(conn, job_id, actor=who.name, action_id=action_id)
         if marked is None:
-            raise Conflict(detail=f"The job has ended already: it is {job['status']}.")
+            raise Conflict(detail=f"The job has ended already: its status is {job['status']}.")
         count = jobs.cancel_units(conn, job_id, REASON)
         closed = jobs.close(conn, job_id)
         run(conn, "outbox.withdraw", job_id=job_id)

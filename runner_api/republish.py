@@ -49,7 +49,7 @@ def republish_job(db: Database, job_id: str, who: Actor, action_id: str) -> list
         job, _ = actions.begin(conn, job_id, who, action_id)
         waiting = [r["region"] for r in reads.open_regions(conn, job_id) if not r["leased"]]
         if job["status"] not in ("queued", "running"):
-            raise Conflict(detail=f"The job has ended: it is {job['status']}. What failed can be retried.")
+            raise Conflict(detail=f"The job has ended: its status is {job['status']}. What failed can be retried.")
         if not waiting:
             raise Conflict(detail="Nothing waits: workers hold every region that has not ended.")
         actions.stage(conn, job_id, waiting, REASON)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from runner_api.portal.grid import ENDED, in_order
-from runner_api.portal.words import span
+from runner_api.portal.words import counted, span
 from runner_core.queries import Row
 
 UNSENT_SECONDS = 10  # a push that fails as a whole counts against no message, so only its age tells
@@ -64,10 +64,8 @@ class Waiting:
             text = f"It has waited in the outbox for {waited}, and no publisher is alive.{again}"
             return Sentence(region["region"], text, "python -m outbox_publisher", True)
         if region["publish_attempts"]:
-            text = (
-                f"It has waited in the outbox for {waited}. Publishing failed {region['publish_attempts']} times: "
-                f"{region['publish_error']}.{again}"
-            )
+            failed = f"Publishing failed {counted(region['publish_attempts'], 'time')}: {region['publish_error']}."
+            text = f"It has waited in the outbox for {waited}. {failed}{again}"
             return Sentence(region["region"], text, "It is tried again by itself; check Redis.", True)
         if (self.now - region["staged_at"]).total_seconds() > UNSENT_SECONDS:
             text = f"It has waited in the outbox for {waited} though a publisher is alive: Redis may be away.{again}"
@@ -78,7 +76,8 @@ class Waiting:
         name = region["region"]
         mine = [row for row in self.rows if row["region"] == name]
         done = sum(row["status"] in ENDED for row in mine)
-        text = f"{done} of {len(mine)} calls are done after {self._since(region['started_at'])}"
+        calls = "1 call is" if len(mine) == 1 else f"{len(mine)} calls are"
+        text = f"{done} of {calls} done after {self._since(region['started_at'])}"
         text += f", attempt {region['attempt']} of {region['max_attempts']}." if region["attempt"] > 1 else "."
         codes = sorted({str((row["error_detail"] or {}).get("code")) for row in mine if row["status"] == "failed"})
         if codes:

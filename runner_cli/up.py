@@ -85,7 +85,9 @@ def greeting(local: Local) -> list[str]:
     return [
         "",
         "Beacon Runner is up. Ctrl-C stops it; its data stays.",
-        f"  API           {local.api_url}; in a browser it is the portal: jobs, why one waits, answers side by side",
+        f"  portal        {local.api_url}",
+        f"  submit        ./beacon submit job.json --wait  (or {local.api_url}/submit)",
+        f"  API           {local.api_url}/docs",
         f"  health        {local.api_url}/health",
         f"  signing key   {local.signing_key}",
         f"  receipt keys  {local.home / 'runner-keys.json'}",

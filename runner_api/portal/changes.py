@@ -7,6 +7,7 @@ from werkzeug.wrappers import Response
 
 from runner_api.cancel import cancel_job
 from runner_api.portal.blueprint import administrator, blueprint, changing, page
+from runner_api.portal.jobs import verdict
 from runner_api.republish import republish_job, republish_row
 from runner_api.retry import Wanted, retry_job
 from runner_api.services import services
@@ -135,7 +136,7 @@ def _job(job_id: str) -> Row:
         found = reads.job(conn, job_id)
     if found is None:
         raise NotFound(detail="There is no such job.")
-    return found
+    return {**found, "verdict": verdict(found["status"], found["cross_status"])}
 
 
 def _to_job(job_id: str, said: str) -> Response:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from runner_api.portal.words import counted
 from runner_core.queries import Row
 
 TITLES = {
@@ -65,7 +66,7 @@ def _text(kind: str, detail: dict[str, Any], actor: str) -> str:
     match kind:
         case "submitted":
             form = f"signature form {detail['form']}" if detail.get("form") else "unsigned"
-            return f"by {actor}, {form}, {detail.get('units')} units"
+            return f"by {actor}, {form}, {counted(detail.get('units') or 0, 'unit')}"
         case "region_claimed":
             return f"attempt {detail.get('attempt')}, {detail.get('worker')}"
         case "region_staged":
@@ -75,16 +76,15 @@ def _text(kind: str, detail: dict[str, Any], actor: str) -> str:
         case "execution_recorded":
             return " · ".join(dict.fromkeys(str(detail[name]) for name in ("status", "code") if detail.get(name)))
         case "region_finished":
-            return (
-                f"{detail.get('completed')} of {detail.get('units')} units completed, attempt {detail.get('attempt')}"
-            )
+            attempt = f", attempt {detail['attempt']}" if detail.get("attempt") else ""
+            return f"{detail.get('completed')} of {counted(detail.get('units') or 0, 'unit')} completed{attempt}"
         case "cancel_requested":
             return f"by {actor}"
         case "retry_requested":
             units = detail.get("units") or []
             return f"by {actor}: {', '.join(_replaced(unit) for unit in units)}"
         case "job_completed" | "job_failed" | "job_cancelled" | "job_running" if "regions" in detail:
-            return f"{detail.get('succeeded')} of {detail['regions']} regions succeeded"
+            return f"{detail.get('succeeded')} of {counted(detail['regions'], 'region')} succeeded"
     return ""
 
 

@@ -1,8 +1,11 @@
 """How times, durations and numbers are written on the pages."""
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
+
+from markupsafe import Markup, escape
 
 
 def since(moment: datetime | None) -> str:
@@ -31,8 +34,8 @@ def duration(ms: float | None) -> str:
         return f"{ms / 1000:.1f} s"
     minutes, seconds = divmod(round(ms / 1000), 60)
     if minutes < 60:
-        return f"{minutes} min {seconds} s"
-    return f"{minutes // 60} h {minutes % 60} min"
+        return f"{minutes} min {seconds} s".removesuffix(" 0 s")
+    return f"{minutes // 60} h {minutes % 60} min".removesuffix(" 0 min")
 
 
 def moment(time: datetime | None) -> str:
@@ -50,6 +53,16 @@ def count(number: int | None) -> str:
     return "" if number is None else f"{number:,}"
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 call`, `2 calls`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def ticked(text: str) -> Markup:
+    """A docstring for readers: what it has in backticks is code."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped just before
+
+
 def pretty(value: Any) -> str:
     """JSON for readers."""
     return json.dumps(value, ensure_ascii=False, indent=2, default=str)
@@ -62,5 +75,7 @@ FILTERS = {
     "moment": moment,
     "clock": clock,
     "count": count,
+    "counted": counted,
+    "ticked": ticked,
     "pretty": pretty,
 }

@@ -130,9 +130,12 @@ def looking(browser: "Browser", local: "Local", refused: tuple[str, ...] = (), *
     assert [line for line in said if "responded with a status of 4" not in line] == []
 
 
-def submit(local: "Local", models: list[str], questions: list[str] | None = None, **constraints: Any) -> str:
+def submit(
+    local: "Local", models: list[str], questions: list[str] | None = None, runs: int = 1, **constraints: Any
+) -> str:
     spec = unsigned(
         models=models,
+        runs=runs,
         questions=questions or ["math_basic", "identity_basic", "greatest_invention"],
         constraints={"regions": ["US", "EU", "ASIA"], "min_regions": 1, **constraints},
     )
@@ -242,7 +245,7 @@ def test_login_cancel_and_retry(browser: "Browser", local: "Local") -> None:
         page.wait_for_url(re.compile(r"/login\?next="))
         page.get_by_label("Token").fill("not a token at all, but as long as one")
         page.get_by_role("button", name="Log in").click()
-        assert page.get_by_role("alert").inner_text().strip() == "No token is like that."
+        assert page.get_by_role("alert").inner_text().strip() == "This token is not known here."
         page.get_by_label("Token").fill(local.admin_token)
         page.get_by_role("button", name="Log in").click()
         page.get_by_role("heading", name="Cancel this job?").wait_for()
@@ -318,6 +321,7 @@ def test_every_page_in_every_state(browser: "Browser", local: "Local") -> None:
         page.wait_for_selector("td[data-label=US] a.state.completed")
     call(local, f"/api/v1/jobs/{jobs['cancelled']}/cancel", {})
     jobs["running"] = submit(local, ["steady", "endless"])
+    jobs["wide"] = submit(local, [WIDE], runs=3)
     rows = call(local, f"/api/v1/jobs/{jobs['completed']}/executions/all")["executions"]
     refused = next(row["id"] for row in rows if (row["output"] or {}).get("refused"))
     broken = call(local, f"/api/v1/jobs/{jobs['failed']}/executions/all")["executions"][0]["id"]
@@ -326,6 +330,7 @@ def test_every_page_in_every_state(browser: "Browser", local: "Local") -> None:
         "jobs-empty": "/?status=queued",
         "compare": f"/jobs/{jobs['completed']}/compare?model=refuser&question=greatest_invention",
         "compare-running": f"/jobs/{jobs['running']}/compare?model=endless",
+        "compare-wide": f"/jobs/{jobs['wide']}/compare",
         "execution": f"/executions/{refused}",
         "execution-failed": f"/executions/{broken}",
         "operations": "/operations",
@@ -340,6 +345,9 @@ def test_every_page_in_every_state(browser: "Browser", local: "Local") -> None:
                 page.goto(path)
                 if name == "job-running":
                     page.wait_for_selector("td[data-label=US] a.state.completed")
+                if name == "job-wide":
+                    fits = "region => region.scrollWidth <= region.clientWidth"
+                    assert page.locator("#grid-region").evaluate(fits), "three runs are told below each other"
                 if name == "job-completed":
                     told = page.locator(".grid").inner_text()
                     assert "refused" in told.lower()

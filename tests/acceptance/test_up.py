@@ -1,7 +1,10 @@
-"""`beacon up` itself, with the Procfile's real processes: started, asked twice, stopped, killed."""
+"""`beacon up` itself, with the Procfile's real processes: started, taken at its word, asked twice, stopped, killed."""
 
+import json
 import os
+import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,12 +13,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx2
 import psycopg
 import pytest
 
 from runner_cli.child import free_port
+from runner_cli.demo_job import demo_job
 from runner_cli.home import running
 from runner_cli.processes import PROCFILE
+from runner_core.keys import PrivateKey
+from runner_core.trust import TrustList
 
 UP = [sys.executable, "-m", "runner_cli", "up"]
 
@@ -43,7 +50,7 @@ def up(env: dict[str, str], *args: str) -> Iterator["subprocess.Popen[str]"]:
     said = []
     for line in command.stderr:
         said.append(line)
-        if "Beacon Runner is up" in line:
+        if line == "Beacon Runner is up. Ctrl-C stops it; its data stays.\n":
             break
     else:
         pytest.fail("".join(said))
@@ -52,6 +59,13 @@ def up(env: dict[str, str], *args: str) -> Iterator["subprocess.Popen[str]"]:
     finally:
         command.kill()
         command.communicate()
+
+
+def told(command: "subprocess.Popen[str]") -> dict[str, str]:
+    """What `up` says when it is up, by the name that begins each line."""
+    assert command.stderr is not None
+    lines = [line.strip() for line in iter(command.stderr.readline, "\n")]
+    return dict(re.split(" {2,}", line, maxsplit=1) for line in lines)
 
 
 def descendants(pid: int) -> list[int]:
@@ -95,6 +109,34 @@ def test_up_runs_until_ctrl_c_and_keeps_its_data(env: dict[str, str], home: Path
             assert conn.execute("SELECT n FROM kept").fetchone() == (1,)
         again.send_signal(signal.SIGTERM)
         assert again.wait(30) == 0
+
+
+def test_what_up_tells_a_newcomer_holds(env: dict[str, str], home: Path, tmp_path: Path) -> None:
+    (tmp_path / "job.json").write_text(json.dumps(demo_job()))
+    with up(env) as command:
+        said = told(command)
+        answers = {url: httpx2.get(url) for url in re.findall(r"http://[^\s)]+", " ".join(said.values()))}
+        assert {answer.status_code for answer in answers.values()} == {200}
+        assert "<title>Jobs" in answers[said["portal"]].text
+        assert "<title>API" in answers[said["API"]].text
+
+        submit = re.search(r"\./beacon (.+?)  \(or (.+)\)", said["submit"])
+        assert submit
+        assert "<title>Submit" in answers[submit[2]].text
+        done = subprocess.run([*UP[:-1], *shlex.split(submit[1])], env=env, cwd=tmp_path, check=False)
+        assert done.returncode == 0, "signed by the stack's own key, found and followed to its end"
+
+        token = Path(said["admin token"]).read_text()
+        asked = httpx2.get(f"{said['portal']}/admin/queues", headers={"Authorization": f"Bearer {token}"})
+        assert asked.status_code == 200
+        assert PrivateKey.load(Path(said["signing key"])).public_key in (home / "trusted-keys.json").read_text()
+        assert TrustList.load(Path(said["receipt keys"]))
+        assert list(Path(said["logs"]).glob("api*.log"))
+        assert "publisher" in [t["labels"]["kind"] for t in json.loads(Path(said["metrics"]).read_text())]
+        kept = json.loads(Path(said["database URL"].removeprefix("in ")).read_text())
+        psycopg.connect(kept["database_url"]).close()
+        command.send_signal(signal.SIGINT)
+        assert command.wait(30) == 0
 
 
 def test_a_killed_up_leaves_nothing_running(env: dict[str, str], home: Path) -> None:
