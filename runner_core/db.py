@@ -11,6 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import psycopg
 from psycopg import Connection
 from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool.base import AttemptWithBackoff
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, stop_after_delay
 from tenacity.wait import wait_random_exponential
 
@@ -33,6 +34,11 @@ MAX_ATTEMPTS = 6
 MAX_SECONDS = 20
 CONNECT_SECONDS = 10
 STOP_SECONDS = 1.0  # connections that are being made are not waited for
+
+# A pool asks each second for a server that is away. Its own pauses double: a restart of four seconds would outlast the
+# wait for a connection, and after an outage of a minute it would be away for up to another one. (No option of the pool
+# says so; its version is exact.)
+AttemptWithBackoff.DELAY_BACKOFF = 1.0
 
 _more_tries: contextvars.ContextVar[bool] = contextvars.ContextVar("more_tries", default=False)
 

@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import REGISTRY
 from psycopg import errors
 from psycopg_pool import PoolTimeout
+from psycopg_pool.base import AttemptWithBackoff
 
 from outbox_publisher.broker import Broker
 from outbox_publisher.relay import publish_batch
@@ -411,13 +412,12 @@ def test_a_connection_is_discarded_after_a_failed_pipeline(database_url: str, co
             assert own.info.backend_pid != first
 
 
-SHOW = (
-    b"SELECT current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('plan_cache_mode')"
-)
+SHOW = b"""SELECT current_setting('statement_timeout'), current_setting('lock_timeout'),
+                  current_setting('plan_cache_mode'), current_setting('jit')"""
 
 
 @pytest.mark.parametrize(
-    ("kind", "limits"), [("api", ("5s", "2s", "auto")), ("worker", ("5s", "0", "force_generic_plan"))]
+    ("kind", "limits"), [("api", ("5s", "2s", "auto", "off")), ("worker", ("5s", "0", "force_generic_plan", "off"))]
 )
 @pytest.mark.parametrize("pooler", ["", "transaction"])
 def test_limits_are_the_sessions_or_behind_a_pooler_the_transactions(
@@ -430,7 +430,7 @@ def test_limits_are_the_sessions_or_behind_a_pooler_the_transactions(
         with db.statement() as own:
             assert own.execute(SHOW).fetchone() == limits
         with db.pool.connection() as bare:
-            assert bare.execute(SHOW).fetchone() == (("0", "0", "auto") if pooler else limits)
+            assert bare.execute(SHOW).fetchone() == (("0", "0", "auto", "on") if pooler else limits)
 
 
 def test_a_statement_is_held_to_its_limit(database_url: str) -> None:
@@ -440,6 +440,16 @@ def test_a_statement_is_held_to_its_limit(database_url: str) -> None:
         db.statement() as conn,
     ):
         conn.execute(b"SELECT pg_sleep(30)")
+
+
+def test_a_pool_asks_each_second_for_a_server_that_is_away() -> None:
+    """Pauses that double would keep it away for as long again as the server was."""
+    attempt = AttemptWithBackoff(timeout=300)
+    pauses = []
+    for second in range(60):
+        attempt.update_delay(second)
+        pauses.append(attempt.delay)
+    assert 0.9 <= min(pauses) <= max(pauses) <= 1.1
 
 
 # -- classification --
