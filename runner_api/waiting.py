@@ -9,6 +9,8 @@ from runner_api.portal.words import counted, span
 from runner_core.queries import Row
 
 UNSENT_SECONDS = 10  # a push that fails as a whole counts against no message, so only its age tells
+SILENT_SECONDS = 10  # two heartbeats late
+SLOW_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -23,19 +25,21 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A job, its regions with their newest messages, its calls, the processes that live, and the present time."""
+    """A job, its regions with their newest messages, its calls, the processes seen lately, and the present time."""
 
     job: Row
     regions: Sequence[Row]
     rows: Sequence[Row]
-    alive: Sequence[Row]
+    processes: Sequence[Row]
     now: datetime
 
     def sentences(self) -> list[Sentence]:
         """Everything worth saying."""
         if self.job["status"] in ("queued", "running"):
             runs = {region["region"]: region for region in self.regions}
-            return [self._region(runs[name]) for name in in_order(runs) if not runs[name]["finished_at"]]
+            told = [self._lost(runs[name]) for name in in_order(runs) if self._is_lost(runs[name])]
+            told += [self._region(runs[name]) for name in in_order(runs) if not runs[name]["finished_at"]]
+            return told + self._hopeless()
         return self._failures()
 
     def _region(self, region: Row) -> Sentence:
@@ -49,10 +53,9 @@ class Waiting:
         if region["staged_at"] and not region["published_at"]:
             return self._unpublished(region, again)
         waited = self._since(region["published_at"] or region["staged_at"] or self.job["created_at"])
-        workers = self._alive("worker", name)
-        if not workers:
-            text = f"It has been in the queue for {waited}, and no worker of {name} is alive.{again}"
-            return Sentence(name, text, f"python -m runner_worker --region {name}", True)
+        if gone := self._gone("worker", name, f"worker of {name}", f"python -m runner_worker --region {name}"):
+            return Sentence(name, f"It has been in the queue for {waited}, and {gone[0]}.{again}", gone[1], True)
+        workers = len(self._heard_of("worker", name))
         many = "1 worker is" if workers == 1 else f"{workers} workers are"
         return Sentence(
             name, f"It has been in the queue for {waited}; {many} alive and busy or about to take it.{again}"
@@ -60,9 +63,9 @@ class Waiting:
 
     def _unpublished(self, region: Row, again: str) -> Sentence:
         waited = self._since(region["staged_at"])
-        if not self._alive("publisher", None):
-            text = f"It has waited in the outbox for {waited}, and no publisher is alive.{again}"
-            return Sentence(region["region"], text, "python -m outbox_publisher", True)
+        if gone := self._gone("publisher", None, "publisher", "python -m outbox_publisher"):
+            text = f"It has waited in the outbox for {waited}, and {gone[0]}.{again}"
+            return Sentence(region["region"], text, gone[1], True)
         if region["publish_attempts"]:
             failed = f"Publishing failed {counted(region['publish_attempts'], 'time')}: {region['publish_error']}."
             text = f"It has waited in the outbox for {waited}. {failed}{again}"
@@ -79,13 +82,19 @@ class Waiting:
         calls = "1 call is" if len(mine) == 1 else f"{len(mine)} calls are"
         text = f"{done} of {calls} done after {self._since(region['started_at'])}"
         text += f", attempt {region['attempt']} of {region['max_attempts']}." if region["attempt"] > 1 else "."
-        codes = sorted({str((row["error_detail"] or {}).get("code")) for row in mine if row["status"] == "failed"})
-        if codes:
-            text += f" Errors so far: {', '.join(codes)}."
+        if errors := self._errors(name):
+            text += f" Errors so far: {errors}."
+        asked = [row for row in mine if row["status"] == "running" and row["provider_id"]]
+        if asked:
+            oldest = min(asked, key=lambda row: row["started_at"])
+            if (self.now - oldest["started_at"]).total_seconds() > SLOW_SECONDS:
+                limit = span(self.job["provider_timeout_seconds"])
+                text += f" {oldest['provider_id']} has not answered for {self._since(oldest['started_at'])};"
+                text += f" a call is given up after {limit}."
         if region["lease_expires_at"] and region["lease_expires_at"] < self.now:
             silent = self._since(region["lease_expires_at"])
             text += f" Its worker has been silent and its lease ran out {silent} ago: it is about to be sent again."
-            return Sentence(name, text, "", not self._alive("publisher", None))
+            return Sentence(name, text, "", not self._heard_of("publisher", None))
         if region["deadline"] and region["deadline"] < self.now:
             return Sentence(name, f"{text} It is past its deadline by {self._since(region['deadline'])}.", "", True)
         return Sentence(name, text)
@@ -103,8 +112,47 @@ class Waiting:
             for (code, message), where in places.items()
         ]
 
-    def _alive(self, kind: str, region: str | None) -> int:
-        return sum(row["alive"] for row in self.alive if row["kind"] == kind and row["region"] == region)
+    def _is_lost(self, region: Row) -> bool:
+        return bool(region["finished_at"]) and region["status"] != "success"
+
+    def _lost(self, region: Row) -> Sentence:
+        return Sentence(
+            region["region"], f"It failed: {self._errors(region['region']) or region['last_error']}.", "", True
+        )
+
+    def _hopeless(self) -> list[Sentence]:
+        """That too few regions are left, as soon as it is certain."""
+        possible = sum(not self._is_lost(region) for region in self.regions)
+        needed = self.job["min_regions_required"]
+        if possible >= needed:
+            return []
+        left = f"only {possible} still can" if possible else "none still can"
+        return [
+            Sentence("Job", f"{counted(needed, 'region')} must succeed, and {left}: it will end as failed.", "", True)
+        ]
+
+    def _errors(self, region: str) -> str:
+        """What failed there, each code once, with the provider that it came from."""
+        failed = [row for row in self.rows if row["region"] == region and row["status"] == "failed"]
+        details = [row["error_detail"] or {} for row in failed]
+        told = (f"{d.get('code')} from {d['provider']}" if d.get("provider") else str(d.get("code")) for d in details)
+        return ", ".join(sorted(set(told)))
+
+    def _gone(self, kind: str, region: str | None, name: str, command: str) -> tuple[str, str] | None:
+        """That nobody of this kind is at work, and the way out; None when somebody was heard of just now."""
+        if self._heard_of(kind, region):
+            return None
+        mine = [row for row in self.processes if row["kind"] == kind and row["region"] == region]
+        if not mine:
+            return f"no {name} is alive", command
+        last = min(mine, key=lambda row: row["seconds_since"])
+        silent = f"process {last['pid']} on {last['host']} has been silent for {span(last['seconds_since'])}"
+        way_out = f"kill -9 {last['pid']} if it hangs: what supervises it starts it again; else {command}"
+        return f"no {name} is alive: {silent}", way_out
+
+    def _heard_of(self, kind: str, region: str | None) -> list[Row]:
+        mine = [row for row in self.processes if row["kind"] == kind and row["region"] == region]
+        return [row for row in mine if row["seconds_since"] < SILENT_SECONDS]
 
     def _since(self, moment: datetime) -> str:
         return span((self.now - moment).total_seconds())

@@ -80,7 +80,9 @@ def _providers(catalogue: Catalogue, env: Mapping[str, str], probe: bool) -> Ite
         if provider.kind == "sandbox":
             yield warning(subject, "it makes its answers up: not for production")
         elif provider.api_key_env and not env.get(provider.api_key_env):
-            yield error(subject, f"its key is not here: set {provider.api_key_env} for the workers")
+            yield error(
+                subject, f"its key is not here, so it was not asked: set {provider.api_key_env} here as for the workers"
+            )
         elif probe:
             yield probed(provider, env)
 

@@ -54,6 +54,7 @@ def environment() -> dict[str, str]:
             "REDIS_URL": facts.get("redis_url"),
             "TRUSTED_KEYS_FILE": home / "trusted-keys.json",
             "RECEIPT_KEY_FILE": home / "receipt.pem",
+            **facts.get("environment", {}),
         }
         for name, value in kept.items():
             if value:
@@ -73,9 +74,7 @@ def examine(args: argparse.Namespace, env: Mapping[str, str]) -> Iterator[Findin
     yield from check_database(settings, find_database_url(args))
     yield from check_redis(settings)
     yield from check_keys(settings)
-    # `beacon up` picks its regions itself unless it is told.
-    if settings.regions_file or env.get("DATABASE_URL") != running(default_home()).get("database_url"):
-        yield from check_regions(settings, env, probe=args.probe)
+    yield from check_regions(settings, env, probe=args.probe)
     yield from check_api(args)
 
 

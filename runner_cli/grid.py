@@ -81,7 +81,7 @@ def badges(row: dict[str, Any]) -> list[str]:
     output = row.get("output") or {}
     found = [name for name in ("simulated", "refused", "sanitised") if output.get(name)]
     if retries := row.get("retry_count"):
-        found.append(f"{retries} retries")
+        found.append("1 retry" if retries == 1 else f"{retries} retries")
     if row.get("status") == "failed":
         found.append(clean((row.get("error_detail") or {}).get("code") or "failed"))
     return found

@@ -118,7 +118,9 @@ def follow(api: Api, job_id: str, *, every: float | None = None, timeout: float 
             if snapshot.has_ended:
                 return
         if deadline is not None and time.monotonic() >= deadline:
-            raise TimedOut(f"job {job_id} has not ended within {timeout:.0f} s; it goes on")
+            raise TimedOut(
+                f"job {job_id} has not ended within {timeout:.0f} s; it goes on, and `beacon explain {job_id}` says why"
+            )
         time.sleep(max(0.0, PAUSE_SECONDS - (time.monotonic() - began)))
 
 

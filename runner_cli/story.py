@@ -31,10 +31,13 @@ class Story:
         return sentences + self._reasons()
 
     def _reasons(self) -> list[str]:
-        """What the API says of each region that waits, or of each failure."""
+        """What the API says of each region that waits, or of each failure; what holds for several of them once."""
+        subjects: dict[tuple[str, str], list[str]] = {}
+        for reason in self.job.job["waiting"]:
+            subjects.setdefault((reason["text"], reason["remedy"]), []).append(reason["subject"])
         return [
-            f"{reason['subject']}: {reason['text']}" + (f" -> {reason['remedy']}" if reason["remedy"] else "")
-            for reason in self.job.job["waiting"]
+            f"{_and(names)}: {text}" + (f" -> {remedy}." if remedy else "")
+            for (text, remedy), names in subjects.items()
         ]
 
     def _ended(self) -> list[str]:

@@ -43,6 +43,7 @@ def up(args: argparse.Namespace) -> int:
                         "api_url": local.api_url,
                         "database_url": local.database_url,
                         "redis_url": local.servers.redis_url,
+                        "environment": {"REGIONS_FILE": env["REGIONS_FILE"], **added},
                     }
                 )
                 say(*greeting(local))

@@ -89,6 +89,8 @@ class Catalogue:
 
 def load_catalogue(path: str | Path, *, allow_sandbox: bool, env: Mapping[str, str] = os.environ) -> Catalogue:
     """Read a regions file. Raises ConfigError with every mistake in it, one sentence each."""
+    if not path:
+        raise ConfigError(["REGIONS_FILE is not set: the file with the regions, their providers and the questions."])
     try:
         raw = Path(path).read_bytes()
         file = Table(tomllib.loads(raw.decode()), "")

@@ -32,7 +32,7 @@ def job(job_id: str) -> Response:
         rows, regions = reads.job_rows(conn, job_id), portal.regions(conn, job_id)
         newest = found["version"] if found else 0
         events = reads.events(conn, job_id, max(0, newest - NEWEST_EVENTS), NEWEST_EVENTS)
-        alive = reads.alive(conn)
+        processes = reads.processes(conn)
     # Not in the transaction: an exception there costs its connection.
     if found is None or extra is None:
         raise NotFound(detail="There is no such job.")
@@ -50,7 +50,7 @@ def job(job_id: str) -> Response:
         retryable={region for region, _ in failed},
         blocks=grid.blocks(found, extra["questions"], rows, finished),
         several=extra["runs"] > 1,
-        waiting=Waiting(found, regions, rows, alive, datetime.now(UTC)).sentences(),
+        waiting=Waiting(found, regions, rows, processes, datetime.now(UTC)).sentences(),
         moments=timeline.moments(events, found["created_at"]),
         first_events_left_out=found["version"] > NEWEST_EVENTS,
         key_id=key_id(extra["public_key"]) if extra["public_key"] else None,

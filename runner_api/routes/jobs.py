@@ -69,13 +69,13 @@ def _answer(job_id: str) -> Response:
         tag = _tag(job, with_executions) if job else ""
         known = job is None or request.if_none_match.contains_weak(tag) or after == job["version"]
         rows = [] if known else reads.job_rows(conn, job_id)
-        regions, alive = ([], []) if known else (portal.regions(conn, job_id), reads.alive(conn))
+        regions, processes = ([], []) if known else (portal.regions(conn, job_id), reads.processes(conn))
     if job is None:
         raise _unknown()
     if known:
         answer = Response(status=304)
     else:
-        waiting = Waiting(job, regions, rows, alive, datetime.now(UTC)).sentences()
+        waiting = Waiting(job, regions, rows, processes, datetime.now(UTC)).sentences()
         shown = _shown(job) | {"waiting": [asdict(sentence) for sentence in waiting]}
         if with_executions:
             shown["executions"] = [result(row) for row in rows]

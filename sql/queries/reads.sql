@@ -4,6 +4,7 @@
 SELECT j.id, j.status, j.version, j.spec_raw, j.plan, j.enable_analysis, j.created_at, j.updated_at, j.started_at,
        j.completed_at, j.cross_region_execution_id, x.total_regions, x.success_count, x.failure_count,
        x.min_regions_required, x.min_success_rate::double precision AS min_success_rate, x.status AS cross_status,
+       j.provider_timeout_seconds,
        x.started_at AS cross_started_at, x.completed_at AS cross_completed_at, x.duration_ms, u.total, u.completed, u.failed, u.cancelled, u.running,
        u.total * jsonb_array_length(j.questions) * j.runs AS calls,
        (SELECT count(*) FROM answers a WHERE a.job_id = j.id AND a.status IN ('ok', 'failed')) AS calls_done
@@ -134,10 +135,14 @@ SELECT j.id, j.status, j.version,
   FROM jobs j WHERE j.id = ANY (%(job_ids)s::text[]);
 
 -- name: reads.processes
--- Every process that has been seen lately, and how long ago.
-SELECT id, kind, region, host, pid, version, regions_sha, concurrency, started_at, seen_at,
-       extract(epoch FROM clock_timestamp() - seen_at)::double precision AS seconds_since
-  FROM processes ORDER BY kind, region NULLS FIRST, started_at;
+-- Every process that has been seen lately, and how long ago; no silent one in whose place another was started since.
+SELECT p.id, p.kind, p.region, p.host, p.pid, p.version, p.regions_sha, p.concurrency, p.started_at, p.seen_at,
+       extract(epoch FROM clock_timestamp() - p.seen_at)::double precision AS seconds_since
+  FROM processes p
+ WHERE p.seen_at > clock_timestamp() - interval '20 seconds'
+    OR NOT EXISTS (SELECT 1 FROM processes n WHERE n.kind = p.kind AND n.region IS NOT DISTINCT FROM p.region AND n.host = p.host
+                      AND n.started_at > p.seen_at)
+ ORDER BY p.kind, p.region NULLS FIRST, p.started_at;
 
 -- name: reads.alive
 -- Live processes by kind and region; a process beats every 5 seconds.

@@ -433,7 +433,7 @@ def test_what_an_open_job_waits_for() -> None:
     )
     assert told == (
         "Job job-1 is running; it was submitted 10 min 00 s ago. EU has finished. "
-        "US: It waits. -> python -m runner_worker --region US ASIA: It runs."
+        "US: It waits. -> python -m runner_worker --region US. ASIA: It runs."
     )
 
 
