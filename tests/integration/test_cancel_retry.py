@@ -224,7 +224,7 @@ def test_cancel_waits_for_the_finish_that_came_first(api: Api, conn: "psycopg.Co
                 "UPDATE jobs SET status = 'completed', completed_at = now(), version = version + 1 WHERE id = %s",
                 (job_id,),
             )
-        with pytest.raises(Exception, match="it is completed"):
+        with pytest.raises(Exception, match="its status is completed"):
             waiting.result(10)
 
 
