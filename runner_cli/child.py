@@ -79,12 +79,16 @@ def start_until_ready(
     deadline = time.monotonic() + START_SECONDS
     for pause in (0.3, 1.0, 0.0):
         process = launch()
-        while process.poll() is None:
-            if ready(process):
-                return process
-            if time.monotonic() > deadline:
-                end(process)
-            time.sleep(0.02)
+        try:
+            while process.poll() is None:
+                if ready(process):
+                    return process
+                if time.monotonic() > deadline:
+                    end(process)
+                time.sleep(0.02)
+        except BaseException:  # a Ctrl-C while nobody else knows of it
+            end(process, (signal.SIGINT, STOP_SECONDS))
+            raise
         time.sleep(pause)
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
     raise ChildError(f"{name} did not start (status {process.returncode}); the end of {log}:\n{tail}")

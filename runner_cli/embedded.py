@@ -5,6 +5,7 @@ although a long one: the two are started, stopped and revived by the same few st
 """
 # ruff: noqa: S603 - it starts the servers' own programs; nothing here comes from a request.
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -144,18 +145,28 @@ class EmbeddedPostgres:
                 raise
 
     def _run(self, program: str, *arguments: str, **env: str) -> str:
-        done = subprocess.run(
+        with subprocess.Popen(
             [str(self._programs / program), *arguments],
             env=ENVIRONMENT | env,
             cwd=self._folder,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
+            start_new_session=True,
             **self._as_user,
-        )
-        if done.returncode:
-            raise EmbeddedError(f"{program} ended with status {done.returncode}:\n{done.stderr.strip()}")
-        return str(done.stdout)
+        ) as process:
+            try:
+                said, complained = process.communicate()
+            except BaseException:
+                # initdb's own children too, which would go on writing where all is soon removed. They hold our pipes:
+                # when these are at their end, all have ended.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
+                process.communicate()
+                raise
+        if process.returncode:
+            raise EmbeddedError(f"{program} ended with status {process.returncode}:\n{complained.strip()}")
+        return str(said)
 
     def _ready(self, process: "subprocess.Popen[bytes]") -> bool:
         """Whether this postmaster says so: line 1 of its pid file is its pid, line 8 its state (miscinit.h)."""

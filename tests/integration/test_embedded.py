@@ -1,6 +1,7 @@
 """The embedded servers: data that survives, crashes that are cleaned up, nothing left when the parent is killed."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from runner_cli import binaries
 from runner_cli.binaries import EmbeddedError, ServerUser
 from runner_cli.child import end
 from runner_cli.embedded import EmbeddedPostgres, EmbeddedValkey
+from tests.jobs import until
 
 ORPHANING_PARENT = """
 import sys
@@ -28,10 +30,18 @@ sys.stdin.read()
 """
 
 
+INTERRUPTED = """
+import sys
+from pathlib import Path
+from runner_cli import interrupt
+from runner_cli.embedded import EmbeddedPostgres
+interrupt.install()
+EmbeddedPostgres(Path(sys.argv[1])).start()
+"""
+
+
 def wait_for_end(pid: int) -> None:
     """Return when the process (nobody's child here) has ended; the kernel tells through a pidfd."""
-    import select
-
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -106,6 +116,18 @@ def test_nothing_outlives_a_killed_parent(home: Path) -> None:
     again.stop()
     for pid in pids:
         wait_for_end(pid)
+
+
+def test_an_interrupted_start_ends_the_server(home: Path) -> None:
+    command = [sys.executable, "-c", INTERRUPTED, str(home)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=Path(__file__).parents[2]) as parent:
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+        until((home / "postgres/data").exists)  # initdb has ended
+        (server,) = until(lambda: children.read_text().split())
+        handle = os.pidfd_open(int(server))
+        parent.send_signal(signal.SIGTERM)
+    assert select.select([handle], [], [], 0)[0] == [handle]
+    os.close(handle)
 
 
 def test_valkey_keeps_what_was_acknowledged(own_valkey: EmbeddedValkey) -> None:
