@@ -4,6 +4,7 @@
 """
 
 import importlib.util
+import os
 import signal
 import sys
 from pathlib import Path
@@ -24,6 +25,8 @@ def main(port: int, model_id: str, slots: int) -> None:
     settings.hostnames = ["127.0.0.1"]
     settings.port = port
     settings.n_parallel = slots  # answered side by side, in one batch
+    # Its threads spin while they wait for each other: with none to spare for the stack, each token costs a time slice.
+    settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = max(1, (os.cpu_count() or 1) - 1)
     settings.n_ctx = slots * TOKENS_PER_SLOT
     settings.cors_origins = "null"  # no page in a browser may ask it
     settings.ui = False

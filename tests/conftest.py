@@ -1,13 +1,15 @@
 """Real servers for the tests: one PostgreSQL and one Valkey a session, started by the product's own launcher.
 
 A database per test is a copy of a template that was migrated once, so commits and locks are real and nothing has to
-be cleaned up. Set TEST_DATABASE_URL (a superuser's) and TEST_REDIS_URL to run against servers of your own. Where a
-server can't run, the tests that need it are skipped with a line, and fail when CI is set.
+be cleaned up. Set TEST_DATABASE_URL (a superuser's) and TEST_REDIS_URL to run against servers of your own, or
+TEST_GROUND=pooler to put what `stack` starts behind PgBouncer (tests/pooler.py). Where a server can't run, the tests
+that need it are skipped with a line, and fail when CI is set.
 """
 
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,8 +20,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
-from pytest_postgresql import factories
-from pytest_postgresql.executors import NoopExecutor
 from pytest_postgresql.janitor import DatabaseJanitor
 
 if TYPE_CHECKING:
@@ -46,27 +46,44 @@ def _missing(reason: str) -> NoReturn:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(program): a system package's program; skipped where it is missing")
+    # A shell starts what is put in its background with SIGINT ignored, and what tests interrupt would inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Everything runs side by side, each place with servers of its own; what was chosen runs here, and at once.
+
+    One place more than CPUs, because tests wait more than they compute."""
+    chosen = config.args_source is config.ArgsSource.ARGS or config.option.keyword or config.option.markexpr
+    return 0 if chosen else min(8, (os.cpu_count() or 1) + 1)
+
+
+def _need(*programs: str) -> None:
+    for program in programs:
+        if not shutil.which(program, path=SYSTEM_PATH):
+            _missing(f"needs {program}, a program of the system's packages")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
-        for program in marker.args:
-            if not shutil.which(program, path=SYSTEM_PATH):
-                _missing(f"needs {program}, a program of the system's packages")
+        _need(*marker.args)
 
 
 @dataclass(frozen=True)
 class Servers:
-    """Where the session's servers are; the first seven names are what pytest-postgresql asks of a server."""
+    """Where the session's servers are, and PgBouncer's port where the processes reach PostgreSQL through it."""
 
     host: str
     port: int
     user: str
     password: str
     redis_url: str
-    options: str = ""
-    maintenance_dbname: str = "postgres"
-    template_dbname: None = None
+    pooler_port: int = 0
+
+    def through_pooler(self, database_url: str) -> str:
+        """The same database through PgBouncer, where there is one."""
+        return database_url.replace(f":{self.port}/", f":{self.pooler_port or self.port}/")
 
 
 @pytest.fixture(scope="session")
@@ -91,70 +108,83 @@ def home(make_home: Callable[[], Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def servers(make_home: Callable[[], Path]) -> Iterator[Servers]:
-    """The session's PostgreSQL and Valkey."""
+def servers(request: pytest.FixtureRequest, make_home: Callable[[], Path]) -> Iterator[Servers]:
+    """The session's PostgreSQL and Valkey; on the pooled ground PgBouncer, PostgreSQL 15 and Redis 7."""
     from runner_cli.binaries import EmbeddedError
     from runner_cli.child import ChildError
     from runner_cli.embedded import EmbeddedPostgres, EmbeddedValkey
+    from tests.pooler import pgbouncer, system_programs
 
     home = make_home()
-    stop: list[Callable[[], None]] = []
-    try:
-        url = os.environ.get("TEST_DATABASE_URL")
-        if not url:
-            postgres = EmbeddedPostgres(home)
-            stop.append(postgres.stop)
-            url = postgres.start()
-        redis_url = os.environ.get("TEST_REDIS_URL")
-        if not redis_url:
-            # A numbered database for every test; an empty one costs nothing.
-            valkey = EmbeddedValkey(home, {"databases": "4096"})
-            stop.append(valkey.stop)
-            redis_url = valkey.start()
-    except (EmbeddedError, ChildError) as error:
-        _missing(error.detail)
-    at: dict[str, Any] = conninfo_to_dict(url)
-    yield Servers(at.get("host", "127.0.0.1"), int(at.get("port", 5432)), at["user"], at.get("password", ""), redis_url)
-    for stop_one in reversed(stop):
-        stop_one()
-
-
-def _migrate(**where: Any) -> None:
-    from runner_core.migrate import migrate
-
-    migrate(_url(**where))
-
-
-migrated = factories.postgresql_noproc(depends_on="servers", dbname="beacon", load=[_migrate])
-"""Session fixture: the migrated template (its `template_dbname`)."""
+    pooled = getattr(request, "param", os.environ.get("TEST_GROUND")) == "pooler"
+    with ExitStack() as stop:
+        try:
+            if pooled:
+                _need("pgbouncer", "postgres", "redis-server")
+                stop.enter_context(system_programs())
+            url, port = os.environ.get("TEST_DATABASE_URL"), 0
+            if pooled or not url:
+                postgres = EmbeddedPostgres(home)
+                stop.callback(postgres.stop)
+                url = postgres.start()
+            if pooled:
+                port = stop.enter_context(pgbouncer(home, postgres))
+            redis_url = os.environ.get("TEST_REDIS_URL")
+            if pooled or not redis_url:
+                # A numbered database for every test; an empty one costs nothing.
+                valkey = EmbeddedValkey(home, {"databases": "4096"})
+                stop.callback(valkey.stop)
+                redis_url = valkey.start()
+        except (EmbeddedError, ChildError) as error:
+            _missing(error.detail)
+        at: dict[str, Any] = conninfo_to_dict(url)
+        where = (at.get("host", "127.0.0.1"), int(at.get("port", 5432)), at["user"], at.get("password", ""))
+        yield Servers(*where, redis_url, port)
 
 
 @contextmanager
-def _database(server: Servers | NoopExecutor, template: str | None) -> Iterator[str]:
+def _database(servers: Servers, template: str | None = None, *, as_template: bool = False) -> Iterator[str]:
     """A database made from `template`; dropped at the end, whoever is connected."""
     # Named anew each time: what outlives its test must not wander into the next one's database.
     where: dict[str, Any] = {
-        "host": server.host,
-        "port": server.port,
-        "user": server.user,
-        "password": server.password,
+        "host": servers.host,
+        "port": servers.port,
+        "user": servers.user,
+        "password": servers.password,
         "dbname": f"test_{os.getpid()}_{next(_numbers)}",
     }
-    with DatabaseJanitor(template_dbname=template, **where):
+    with DatabaseJanitor(template_dbname=template, as_template=as_template, **where):
         yield _url(**where)
 
 
+@pytest.fixture(scope="session")
+def migrated(servers: Servers) -> Iterator[str]:
+    """The owner's URL of the migrated template."""
+    from runner_core.migrate import migrate
+
+    with _database(servers, as_template=True) as url:
+        migrate(url)
+        yield url
+
+
 @pytest.fixture
-def database_url(migrated: NoopExecutor) -> Iterator[str]:
+def database_url(servers: Servers, migrated: str) -> Iterator[str]:
     """The owner's URL of a fresh, migrated database."""
-    with _database(migrated, migrated.template_dbname) as url:
+    with _database(servers, migrated.rpartition("/")[2]) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def shared_database_url(servers: Servers, migrated: str) -> Iterator[str]:
+    """As `database_url`, but one for all tests of a module: each must bear what the others leave there."""
+    with _database(servers, migrated.rpartition("/")[2]) as url:
         yield url
 
 
 @pytest.fixture
 def empty_database_url(servers: Servers) -> Iterator[str]:
     """The owner's URL of a fresh database without our schema."""
-    with _database(servers, None) as url:
+    with _database(servers) as url:
         yield url
 
 
@@ -165,9 +195,7 @@ def conn(database_url: str) -> Iterator["psycopg.Connection[Any]"]:
         yield connection
 
 
-@pytest.fixture
-def redis_url(servers: Servers) -> str:
-    """An empty numbered database of the session's Valkey. Never FLUSHALL it or kill it: others share the server."""
+def _empty_redis(servers: Servers) -> str:
     import redis
 
     with redis.Redis.from_url(servers.redis_url) as client:
@@ -176,6 +204,12 @@ def redis_url(servers: Servers) -> str:
     with redis.Redis.from_url(url) as client:
         client.flushdb()
     return url
+
+
+@pytest.fixture
+def redis_url(servers: Servers) -> str:
+    """An empty numbered database of the session's Valkey. Never FLUSHALL it or kill it: others share the server."""
+    return _empty_redis(servers)
 
 
 @pytest.fixture
@@ -203,13 +237,8 @@ def own_postgres(servers: Servers, make_home: Callable[[], Path]) -> Iterator["E
 SANDBOX_REGIONS = Path(__file__).parent.parent / "regions/sandbox.toml"
 
 
-@pytest.fixture
-def stack(home: Path, database_url: str, redis_url: str) -> Iterator[Callable[..., "Local"]]:
-    """Starts the Procfile's real processes, each under its own login, with simulated providers, on free ports.
-
-    stack(worker_us=2, env={"LEASE_SECONDS": "3"}) -> Local; counts by Procfile name, everything stopped after the test.
-    What a process writes is in the test's captured output. Kills on purpose do not make this stack give up.
-    """
+@contextmanager
+def _stacks(home: Path, servers: Servers, database_url: str, redis_url: str) -> Iterator[Callable[..., "Local"]]:
     from runner_cli.local import login_urls, running_stack, set_passwords
 
     with ExitStack() as stop:
@@ -217,16 +246,38 @@ def stack(home: Path, database_url: str, redis_url: str) -> Iterator[Callable[..
         def start(env: dict[str, str] | None = None, **counts: int) -> "Local":
             base = {name: value for name, value in os.environ.items() if not name.startswith("DATABASE_URL")}
             set_passwords(home, database_url)
+            reached = servers.through_pooler(database_url)
             base |= {
                 "BEACON_TEST": "1",
-                "DATABASE_URL": database_url,
+                "DATABASE_URL": reached,
+                "DB_POOLER": "transaction" if servers.pooler_port else "",
                 "REDIS_URL": redis_url,
                 "REGIONS_FILE": str(SANDBOX_REGIONS),
                 "ALLOW_SANDBOX": "1",
                 "STOP_GRACE_SECONDS": "5",
-                **login_urls(home, database_url),
+                **login_urls(home, reached),
                 **(env or {}),
             }
             return stop.enter_context(running_stack(home, base, counts, max_ends=1_000_000))
 
+        yield start
+
+
+@pytest.fixture
+def stack(home: Path, servers: Servers, database_url: str, redis_url: str) -> Iterator[Callable[..., "Local"]]:
+    """Starts the Procfile's real processes, each under its own login, with simulated providers, on free ports.
+
+    stack(worker_us=2, env={"LEASE_SECONDS": "3"}) -> Local; counts by Procfile name, everything stopped after the test.
+    What a process writes is in the test's captured output. Kills on purpose do not make this stack give up.
+    """
+    with _stacks(home, servers, database_url, redis_url) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def shared_stack(
+    make_home: Callable[[], Path], servers: Servers, shared_database_url: str
+) -> Iterator[Callable[..., "Local"]]:
+    """As `stack`, but stopped after the module; a test that starts another meanwhile takes this one's logins away."""
+    with _stacks(make_home(), servers, shared_database_url, _empty_redis(servers)) as start:
         yield start

@@ -129,5 +129,5 @@ def until(look: Callable[[], T], seconds: float = 20.0) -> T:
     while not (seen := look()):
         if time.monotonic() > deadline:
             raise AssertionError(f"did not come true within {seconds} s: {look.__name__}")
-        time.sleep(0.005)
+        time.sleep(0.02)  # what is waited for needs the CPU more
     return seen

@@ -115,7 +115,8 @@ class Site:
         total = 0.0
         for process in self.local.stack.processes():
             if process.kind == kind:
-                with urllib.request.urlopen(f"http://127.0.0.1:{process.env['METRICS_PORT']}/metrics") as page:
+                port = process.env["PORT" if kind == "api" else "METRICS_PORT"]
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as page:
                     lines = page.read().decode().splitlines()
                 total += sum(float(line.split()[-1]) for line in lines if line.startswith(name))
         return total

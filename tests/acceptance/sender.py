@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,3 +57,19 @@ def wait_for_all(conn: "psycopg.Connection[Any]", seconds: float = 60.0) -> None
     """Wait until no job is open."""
     open_jobs = "SELECT count(*) FROM jobs WHERE status IN ('queued', 'running')"
     until(lambda: one(conn, open_jobs) == 0, seconds)
+
+
+def verify(local: Local) -> list[dict[str, Any]]:
+    """The invariants that `beacon verify` finds broken, receipts and signatures among them."""
+    done = subprocess.run(
+        [sys.executable, "-m", "runner_cli", "verify", "--json", "--signatures"],
+        env=local.env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    verdicts: list[dict[str, Any]] = json.loads(done.stdout)
+    broken = [verdict for verdict in verdicts if verdict["broken"]]
+    assert done.returncode == (1 if broken else 0), done.stderr
+    return broken

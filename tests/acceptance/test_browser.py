@@ -100,7 +100,7 @@ def local(stack: Callable[..., "Local"], home: Path) -> "Local":
     return stack(env={"REGIONS_FILE": str(regions_file(home))})
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
     from playwright.sync_api import sync_playwright
 

@@ -10,22 +10,29 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 import redis
 
-from runner_cli.embedded import EmbeddedValkey
-from runner_cli.local import Local
+from runner_cli.embedded import EmbeddedPostgres, EmbeddedValkey
+from runner_cli.local import Local, login_urls, set_passwords
+from runner_core.migrate import migrate
 from tests.acceptance.fault_site import Site, at_once, frozen, site
+from tests.acceptance.sender import verify
 from tests.jobs import one, opened, query, settings_for, submit_many, until
+from tests.pooler import pgbouncer
 from tests.provider_server import ProviderServer
+
+if TYPE_CHECKING:
+    from tests.conftest import Servers
 
 Build = Callable[..., AbstractContextManager[Site]]
 
@@ -219,6 +226,71 @@ def test_a_worker_whose_clock_is_five_minutes_ahead_keeps_its_leases_and_stores_
         assert datetime.fromisoformat(stamp[0]).astimezone() - stored["completed_at"] > timedelta(minutes=4)
 
 
+# -- PostgreSQL --
+
+
+@pytest.fixture
+def own_url(servers: "Servers", home: Path, own_postgres: EmbeddedPostgres) -> Iterator[str]:
+    """The owner's URL of a migrated database on `own_postgres`; through PgBouncer where the others are."""
+    migrate(own_postgres.url)
+    set_passwords(home, own_postgres.url)
+    with ExitStack() as stop:
+        port = stop.enter_context(pgbouncer(home, own_postgres)) if servers.pooler_port else own_postgres.port
+        yield own_postgres.url.replace(f":{own_postgres.port}/", f":{port}/")
+
+
+def crash_within(
+    it: Site, postgres: EmbeddedPostgres, kind: str, statement: str, table: str, begin: Callable[[], object]
+) -> None:
+    """Begin a verb, crash PostgreSQL while this statement of it waits for this table, and start it again.
+
+    Afterwards the only process of this kind has seen the statement fail, and means to try the verb again."""
+    log = it.local.home / f"log/{kind}.1.log"
+    holder = psycopg.connect(postgres.url)
+    holder.execute(f"LOCK TABLE {table} IN SHARE MODE")  # it may be read
+    begin()
+    until(lambda: one(it.conn, IN_FLIGHT, f"-- name: {statement}\n%"))
+    postgres.restart(immediate=True)
+    for lost in (holder, it.conn):
+        lost.close()
+    it.conn = psycopg.connect(postgres.url, autocommit=True)
+    until(lambda: re.search(rf"WARNING .*statement failed: {statement} .*sqlstate=(08|57P)", log.read_text()))
+
+
+def test_postgresql_that_crashes_within_each_verb_of_a_job_has_each_done_once(
+    own_postgres: EmbeddedPostgres, own_url: str, stack: Callable[..., Local], home: Path
+) -> None:
+    """Who comes later in a job's life is stopped until it is his turn, so that each verb meets a crash of its own."""
+    env = {"DATABASE_URL": own_url, **login_urls(home, own_url), "LEASE_SECONDS": "15", "HEARTBEAT_SECONDS": "5"}
+    conn = psycopg.connect(own_postgres.url, autocommit=True)
+    with site(stack, home, conn, env, worker_us=1) as it, ThreadPoolExecutor(1) as client:
+        _, publisher, worker = (int(process.pid or 0) for process in it.local.stack.processes())
+        it.provider.add_rule(delay=3600.0)
+        for pid in (publisher, worker):
+            os.kill(pid, signal.SIGSTOP)
+        spec = it.spec()
+        answers = []
+        crash = partial(crash_within, it, own_postgres)
+        crash("api", "jobs.submit", "idempotency_keys", lambda: answers.append(client.submit(it.post, spec)))
+        assert [answer.result()[0] for answer in answers] == [202]
+        crash("publisher", "outbox.mark", "outbox", partial(os.kill, publisher, signal.SIGCONT))
+        crash("worker_us", "region_runs.claim", "region_runs", partial(os.kill, worker, signal.SIGCONT))
+        it.called(spec["id"])
+        crash("worker_us", "executions.record", "executions", it.provider.release)
+
+        job = it.ended(spec["id"])
+        assert (job["status"], len(job["executions"])) == ("completed", 1)
+        for table in ("jobs", "idempotency_keys", "nonces", "outbox", "region_runs", "executions", "answers"):
+            assert one(it.conn, f"SELECT count(*) FROM {table}") == 1, table  # noqa: S608 - our names
+        assert (it.run(spec["id"])["attempt"], len(it.calls())) == (1, 1)
+        assert one(it.conn, "SELECT version FROM jobs") == one(it.conn, "SELECT count(*) FROM job_events") == 5
+        for kind, crashes in (("api", 1), ("publisher", 1), ("worker_us", 2)):
+            assert it.metric(kind, "db_write_errors_total{") >= crashes
+            assert it.metric(kind, "db_write_retries_total ") >= crashes
+        assert verify(it.local) == []
+        it.conn.close()
+
+
 # -- Redis and the outbox --
 
 
@@ -400,6 +472,7 @@ if "runner_worker" in sys.orig_argv:
 
     datetime.datetime = Ahead
 """
+IN_FLIGHT = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
 WAITING = """
 SELECT r.job_id, r.worker, EXISTS (SELECT 1 FROM answers a WHERE a.job_id = r.job_id) AS begun
   FROM region_runs r WHERE r.lease_token IS NOT NULL

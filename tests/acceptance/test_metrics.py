@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -16,6 +16,9 @@ from runner_cli.local import Local, login_urls
 from tests.acceptance.sender import job, submit, wait_for_all
 from tests.jobs import one, query, until
 from tests.scrape import pages, samples, total
+
+if TYPE_CHECKING:
+    from tests.conftest import Servers
 
 Conn = psycopg.Connection[Any]
 KINDS = ("api", "publisher", "worker")
@@ -102,12 +105,12 @@ def kinds_with(local: Local, name: str, **labels: str) -> set[str]:
 
 
 def test_a_failed_write_is_counted_by_its_sqlstate_in_the_process_that_made_it(
-    stack: Callable[..., Local], home: Path, database_url: str, conn: Conn
+    stack: Callable[..., Local], home: Path, servers: "Servers", database_url: str, conn: Conn
 ) -> None:
-    at = urlsplit(database_url)
+    at = urlsplit(reached := servers.through_pooler(database_url))
     with ExitStack() as stop:
         proxy = stop.enter_context(Proxy(str(at.hostname), int(at.port or 5432)))
-        through = database_url.replace(f":{at.port}/", f":{proxy.port}/")
+        through = reached.replace(f":{at.port}/", f":{proxy.port}/")
         local = stack(env=login_urls(home, through), worker_eu=0, worker_asia=0)
         stop.callback(local.stack.stop)  # while its way to the database is still there
 

@@ -1,9 +1,5 @@
 """Many clients at once, over HTTP: one key makes one job, and every accepted job is done once."""
 
-import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +10,7 @@ import psycopg
 
 from runner_cli.local import Local
 from tests.acceptance.fault_site import at_once
-from tests.acceptance.sender import job, post, submit, wait_for_all
+from tests.acceptance.sender import job, post, submit, verify, wait_for_all
 from tests.jobs import one, query
 
 Conn = psycopg.Connection[Any]
@@ -50,9 +46,7 @@ def test_one_key_for_two_jobs_at_once_keeps_one_of_them(stack: Callable[..., Loc
         assert one(conn, f"SELECT count(*) FROM {table}") == 10, table  # noqa: S608 - our names
 
 
-def test_two_hundred_jobs_through_two_of_everything(
-    stack: Callable[..., Local], conn: Conn, database_url: str, redis_url: str
-) -> None:
+def test_two_hundred_jobs_through_two_of_everything(stack: Callable[..., Local], conn: Conn) -> None:
     local = stack(publisher=2, worker_us=2, worker_eu=2, worker_asia=2)
     specs = [job(local, questions=["math_basic", "identity_basic"]) for _ in range(BATCH)]
     with ThreadPoolExecutor(16) as clients:
@@ -69,20 +63,4 @@ def test_two_hundred_jobs_through_two_of_everything(
     assert one(conn, "SELECT max(attempt) FROM region_runs") == 1
     both = query(conn, "SELECT region, count(DISTINCT worker) AS workers FROM region_runs GROUP BY region")
     assert {row["region"]: row["workers"] for row in both} == {"US": 2, "EU": 2, "ASIA": 2}
-    assert verify(database_url, redis_url) == []
-
-
-def verify(database_url: str, redis_url: str) -> list[dict[str, Any]]:
-    """The invariants that `beacon verify` finds broken, receipts and signatures among them."""
-    done = subprocess.run(
-        [sys.executable, "-m", "runner_cli", "verify", "--json", "--signatures"],
-        env=os.environ | {"DATABASE_URL": database_url, "REDIS_URL": redis_url},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    verdicts: list[dict[str, Any]] = json.loads(done.stdout)
-    broken = [verdict for verdict in verdicts if verdict["broken"]]
-    assert done.returncode == (1 if broken else 0), done.stderr
-    return broken
+    assert verify(local) == []

@@ -3,7 +3,7 @@
 import base64
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from runner_core.signing import PrivateKey, sign
-from tests.integration.api_client import Api, stamp, unsigned
+from tests.integration.api_client import Api, serving, stamp, unsigned
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "signature_vectors.json").read_text())
 CROSS = "/api/v1/jobs/cross-region"
@@ -251,6 +251,13 @@ def test_a_first_request_that_takes_too_long_is_in_flight(api: Api, conn: "psyco
 # -- refused: each has its code, its status, and leaves no row behind
 
 
+@pytest.fixture(scope="module")
+def unused(shared_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """One API for all that must leave nothing behind: whoever does fails, and all after it."""
+    with serving(shared_database_url, tmp_path_factory.mktemp("unused")) as api:
+        yield api
+
+
 def changed(spec: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return spec | fields
 
@@ -300,9 +307,9 @@ REFUSALS: list[tuple[str, Callable[[Api], Any], int, str]] = [
 
 
 @pytest.mark.parametrize(("make", "status", "code"), [r[1:] for r in REFUSALS], ids=[r[0] for r in REFUSALS])
-def test_what_is_refused_leaves_no_row(api: Api, make: Callable[[Api], Any], status: int, code: str) -> None:
-    refused(api.post(make(api)), status, code)
-    assert api.counts() == NOTHING
+def test_what_is_refused_leaves_no_row(unused: Api, make: Callable[[Api], Any], status: int, code: str) -> None:
+    refused(unused.post(make(unused)), status, code)
+    assert unused.counts() == NOTHING
 
 
 WRAPPERS: list[tuple[str, dict[str, Any], int, str]] = [
@@ -319,10 +326,10 @@ WRAPPERS: list[tuple[str, dict[str, Any], int, str]] = [
 
 
 @pytest.mark.parametrize(("wrapper", "status", "code"), [w[1:] for w in WRAPPERS], ids=[w[0] for w in WRAPPERS])
-def test_a_wrapper_never_widens(api: Api, wrapper: dict[str, Any], status: int, code: str) -> None:
-    spec = api.job(constraints={"regions": ["US", "EU"], "min_regions": 2, "min_success_rate": 0.9})
-    refused(api.post({"jobspec": spec, **wrapper}, CROSS), status, code)
-    assert api.counts() == NOTHING
+def test_a_wrapper_never_widens(unused: Api, wrapper: dict[str, Any], status: int, code: str) -> None:
+    spec = unused.job(constraints={"regions": ["US", "EU"], "min_regions": 2, "min_success_rate": 0.9})
+    refused(unused.post({"jobspec": spec, **wrapper}, CROSS), status, code)
+    assert unused.counts() == NOTHING
 
 
 def test_a_nonce_counts_once(api: Api) -> None:
