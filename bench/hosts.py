@@ -102,6 +102,9 @@ def _host(number: int) -> Iterator[tuple[str, str]]:
             _ip("-n", name, *action)
         yield name, near
     finally:
+        # The link first: a namespace goes later than it is told to, and its link's name would be taken until then.
+        with contextlib.suppress(subprocess.CalledProcessError):  # where making it is what failed
+            _ip("link", "del", f"bb{number}")
         _ip("netns", "del", name)
 
 
