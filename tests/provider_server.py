@@ -188,7 +188,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve()
 
     def _serve(self) -> None:
-        raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        # Every client states the length of what it posts: without one the request was cut off within its head.
+        length = int(self.headers.get("Content-Length", self.command == "POST"))
+        raw = self.rfile.read(length)
+        if len(raw) < length:  # the caller died, or was cut off, within its request: there was no call
+            self.close_connection = True
+            return
         body = json.loads(raw) if raw else None
         if self.path.startswith("/_control/"):
             self._control(body)

@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import select
+import socket
 import subprocess
 import sys
 import threading
@@ -758,3 +759,14 @@ def test_the_server_runs_alone_and_writes_its_books_first(make: Make, tmp_path: 
         (2, "none", "/EU/v1/chat/completions"),
     ]
     assert lines[0]["body"]["messages"][-1]["content"] == PROMPT
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"Content-Length: 1", b"Content-Length: 11\r\n\r\n", b'Content-Length: 11\r\n\r\n{"a": ']
+)
+def test_a_request_cut_off_within_its_head_or_body_is_no_call(server: ProviderServer, sent: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
+        connection.sendall(b"POST /EU/v1/chat/completions HTTP/1.1\r\n" + sent)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1) == b""
+    assert server.calls == []
