@@ -7,12 +7,12 @@ psycopg looks at every element of a list to choose its type; each statement here
 from datetime import datetime
 from typing import Any
 
+import orjson
 from psycopg import Connection, DataError
 from psycopg.abc import Buffer
 from psycopg.adapt import Dumper
 from psycopg.types.json import set_json_loads
 from psycopg.types.string import TextLoader
-from pydantic_core import from_json
 
 
 class ArrayDumper(Dumper):
@@ -50,7 +50,7 @@ def _escaped(text: str) -> str:
 
 
 def adapt(conn: Connection[Any]) -> None:
-    """Prepare a new connection: lists as text, JSON by pydantic's parser, UUIDs as the text that they are sent as."""
+    """Prepare a new connection: lists as text, JSON by orjson, UUIDs as the text that they are sent as."""
     conn.adapters.register_dumper(list, ArrayDumper)
     conn.adapters.register_loader("uuid", TextLoader)
-    set_json_loads(from_json, conn)
+    set_json_loads(orjson.loads, conn)

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pydantic_core import from_json
+import orjson
 from redis import Redis
 from redis.exceptions import ResponseError
 from rq.exceptions import NoSuchJobError
@@ -40,7 +40,7 @@ def envelope_of(data: bytes) -> dict[str, Any]:
     what passes is also safe to send to PostgreSQL.
     """
     try:
-        function, instance, args, kwargs = from_json(_inflate(data))
+        function, instance, args, kwargs = orjson.loads(_inflate(data))
     except (ValueError, TypeError, RecursionError) as error:
         raise ForeignCall from error
     if function != FUNCTION or instance is not None or args != [] or not isinstance(kwargs, dict):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from pydantic_core import to_json
+import orjson
 
 from runner_core import endings
 from runner_core.db import Database, retried
@@ -221,4 +221,4 @@ def _finished(answer: Answer) -> Finished:
 
 
 def _json(value: Any) -> str:
-    return to_json(value).decode()
+    return orjson.dumps(value).decode()
