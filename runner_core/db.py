@@ -3,7 +3,7 @@
 import contextvars
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -113,8 +113,7 @@ class Database:
         """
         with (
             self._observed(expected, discard=pipeline) as conn,
-            conn.pipeline() if pipeline else nullcontext(),
-            conn.transaction(),
+            _pipelined(conn) if pipeline else conn.transaction(),
         ):
             if self._pooled:
                 self._set(conn, local=True)
@@ -219,6 +218,19 @@ class Database:
             # What befell one connection has probably befallen those that lie in the pool: a restart kills them all.
             # Not checked, because a check through a black hole would wait for ever.
             self.pool.drain()
+
+
+@contextmanager
+def _pipelined(conn: Connection[Any]) -> Iterator[None]:
+    """A transaction whose BEGIN and COMMIT travel with its statements.
+
+    psycopg's own synchronises around both: in a pipeline it has more round trips than without one. After an error the
+    server skips what follows, COMMIT too, and the connection must be closed.
+    """
+    with conn.pipeline():
+        conn.execute("BEGIN", prepare=False)
+        yield
+        conn.execute("COMMIT", prepare=False)
 
 
 def retried(verb: Callable[Concatenate[Database, P], T]) -> Callable[Concatenate[Database, P], T]:
