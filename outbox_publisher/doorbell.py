@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 
 import psycopg
 
@@ -11,6 +12,7 @@ from runner_core.settings import Settings
 log = logging.getLogger("publisher")
 AGAIN_SECONDS = 2.0
 LOOK_SECONDS = 1.0  # how late a stop is noticed
+BREATH_SECONDS = 0.001
 
 
 class Doorbell:
@@ -58,6 +60,8 @@ class Doorbell:
                     while not self._stopped.is_set():
                         for _ in conn.notifies(timeout=LOOK_SECONDS, stop_after=1):
                             self._rung.set()
+                        # The publisher's thread first: it can't run while this one makes ready to listen again.
+                        time.sleep(BREATH_SECONDS)
             except psycopg.Error as error:
                 log.warning("the listening connection was lost, polling until it is back: %s", error)
                 self._stopped.wait(AGAIN_SECONDS)
