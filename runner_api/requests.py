@@ -5,13 +5,12 @@ import re
 import secrets
 import socket
 import time
-import uuid
 from urllib.parse import quote
 
 from flask import Flask, Response, g, request
 
 from runner_api.services import services
-from runner_core.telemetry import HTTP_DURATION, HTTP_REQUESTS, context, trace_id
+from runner_core.telemetry import HTTP_DURATION, HTTP_REQUESTS, context, series, trace_id
 
 log = logging.getLogger("api.access")
 
@@ -42,12 +41,12 @@ def traceparent() -> str:
     return str(g.traceparent)
 
 
-def _traceparent() -> str:
+def _traceparent(random: str) -> str:
     """The client's, read as version 00, as later versions must allow; a new one when it is absent or malformed."""
     sent = _TRACEPARENT.fullmatch(request.headers.get("traceparent", "").strip())
     if sent and (sent["version"] != "00" or not sent["more"]):
         return f"00-{sent['context']}"
-    return f"00-{uuid.uuid4().hex}-{secrets.token_hex(8)}-01"
+    return f"00-{random[:32]}-{random[32:48]}-01"
 
 
 def connection() -> socket.socket | None:
@@ -59,8 +58,9 @@ def connection() -> socket.socket | None:
 def _begin() -> Response | None:
     g.began = time.perf_counter()
     sent = request.headers.get("X-Request-ID", "")
-    g.request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
-    g.traceparent = _traceparent()
+    random = secrets.token_hex(40)  # for both ids: one question to the system
+    g.request_id = sent if _REQUEST_ID.fullmatch(sent) else random[48:]
+    g.traceparent = _traceparent(random)
     context.set({"request_id": g.request_id, "trace_id": trace_id(g.traceparent)})
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         return Response(status=204)
@@ -76,8 +76,8 @@ def _end(response: Response) -> Response:
     seconds = time.perf_counter() - g.began
     path = request.url_rule.rule if request.url_rule else "unmatched"
     method = request.method if request.method in _METHODS else "other"
-    HTTP_REQUESTS.labels(path, method, str(response.status_code)).inc()
-    HTTP_DURATION.labels(path, method).observe(seconds)
+    series(HTTP_REQUESTS, path, method, str(response.status_code)).inc()
+    series(HTTP_DURATION, path, method).observe(seconds)
     log.info(
         "%s %s %d %.1fms request_id=%s", method, quote(request.path), response.status_code, seconds * 1000, g.request_id
     )
