@@ -111,7 +111,7 @@ def page(results: Results) -> str:
         "\n".join(_memory_table(results)),
         "## From commit to start",
         "Ten jobs a second. From just before the commit that accepts a job to the claim of its region, both by the "
-        "database's clock; ours goes through the API, its notifier, a publisher, Valkey and a worker. pgqueuer's message "
+        "database's clock; ours goes through the API, a publisher, Valkey and a worker. pgqueuer's message "
         "is enqueued in the same transaction and wakes its worker by NOTIFY.",
         "\n".join(
             table(

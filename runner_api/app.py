@@ -9,6 +9,7 @@ from runner_api.portal.install import install as install_portal
 from runner_api.routes import actions, admin, docs, executions, jobs, submissions
 from runner_api.routes import catalogue as catalogue_routes
 from runner_api.services import Services
+from runner_api.submit import shared_submissions
 from runner_api.watch import Watchers
 from runner_core.db import Database
 from runner_core.regions import Catalogue
@@ -35,7 +36,7 @@ def create_app(
     """
     app = Flask("runner_api", static_folder=None)
     app.url_map.converters["default"] = Name
-    Services(settings, db, catalogue, trust, watchers or Watchers(db)).install(app)
+    Services(settings, db, shared_submissions(db), catalogue, trust, watchers or Watchers(db)).install(app)
     requests.install(app)
     problems.install(app)
     api = Blueprint("api", __name__, url_prefix="/api/v1")

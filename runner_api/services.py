@@ -5,6 +5,7 @@ from typing import cast
 
 from flask import Flask, current_app
 
+from runner_api.submit import Submissions
 from runner_api.watch import Watchers
 from runner_core.db import Database
 from runner_core.regions import Catalogue
@@ -20,6 +21,7 @@ class Services:
 
     settings: Settings
     db: Database
+    submissions: Submissions
     catalogue: Catalogue
     trust: TrustList | None
     watchers: Watchers

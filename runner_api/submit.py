@@ -1,23 +1,30 @@
 """Transaction A: a job, its key, its nonce, its first event and its messages, all of them or none: one statement.
 
+Jobs that come at the same time share a transaction (runner_api/group_commit.py).
+
 Three things can come of it. The job is new: it is inserted. The same request was accepted before: its answer is given
 again. Something in the request names another job's id, key or nonce: it is refused, and nothing is kept.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
 from psycopg.errors import LockNotAvailable, UniqueViolation
+from psycopg_pool import PoolTimeout
 
-from runner_core.db import Database, retried
+from runner_api.group_commit import GroupCommit
+from runner_core.db import Database, is_transient, retried
 from runner_core.errors import Rejected
 from runner_core.failpoints import failpoint
 from runner_core.jobspec import Submission
 from runner_core.queries import Row
 from runner_core.store import jobs
-from runner_core.telemetry import JOBS_ENQUEUED
+from runner_core.telemetry import JOBS_ENQUEUED, context
+
+MOST_BYTES = 1 << 20  # of the specs in one transaction
 
 
 @dataclass(frozen=True)
@@ -44,15 +51,29 @@ class Accepted:
     replayed: bool
 
 
-def submit_job(db: Database, job: Submission, sender: Sender) -> Accepted:
+Submissions = GroupCommit[jobs.Entry, Row]
+
+
+def shared_submissions(db: Database) -> Submissions:
+    """One for each process: the submissions of its requests share their commits."""
+    return GroupCommit(
+        lambda entries: _insert(db, entries),
+        is_common=lambda error: isinstance(error, PoolTimeout) or is_transient(error),
+        size=lambda entry: len(entry.job.spec_raw),
+        most=MOST_BYTES,
+    )
+
+
+def submit_job(db: Database, submissions: Submissions, job: Submission, sender: Sender) -> Accepted:
     """Accept a valid job once.
 
     Raises Rejected: job_conflict, replay_detected, idempotency_key_reuse, request_in_flight.
     """
     key = sender.key or f"job:{job.job_id}"
+    entry = jobs.Entry(job, key, sender.actor, sender.request_id, sender.traceparent)
     for _ in range(2):
         try:
-            inserted = _insert(db, job, key, sender)
+            inserted = submissions.put(entry)
         except UniqueViolation:
             earlier, refusal = _look_up(db, job, sender.key)
             if earlier:
@@ -65,7 +86,6 @@ def submit_job(db: Database, job: Submission, sender: Sender) -> Accepted:
             break
         else:
             JOBS_ENQUEUED.inc()
-            db.bell.ring(outbox=True)
             return Accepted(
                 job.job_id,
                 inserted["cross_region_execution_id"],
@@ -84,21 +104,23 @@ def find_repeat(db: Database, job: Submission, key: str | None) -> Accepted | No
     return _look_up(db, job, key)[0]
 
 
+def _insert(db: Database, entries: Sequence[jobs.Entry]) -> list[Row]:
+    """Insert these jobs in one transaction."""
+    # The statement of several requests belongs to none of them.
+    mine = context.set(context.get() if len(entries) == 1 else None)
+    try:
+        return _insert_all(db, entries)
+    finally:
+        context.reset(mine)
+
+
 @retried
-def _insert(db: Database, job: Submission, key: str, sender: Sender) -> Row:
+def _insert_all(db: Database, entries: Sequence[jobs.Entry]) -> list[Row]:
     failpoint("api.inserting")
     with db.statement(expected=("23505", "55P03")) as conn:
-        inserted = jobs.submit(
-            conn,
-            job,
-            key=key,
-            actor=sender.actor,
-            request_id=sender.request_id,
-            traceparent=sender.traceparent,
-            queue_timeout_seconds=db.settings.queue_timeout_seconds,
-        )
+        inserted = jobs.submit(conn, entries, queue_timeout_seconds=db.settings.queue_timeout_seconds)
     failpoint("api.committed")
-    return inserted
+    return [inserted[entry.job.job_id] for entry in entries]
 
 
 @retried

@@ -1,8 +1,9 @@
 """Wakes whoever waits for a commit: the publishers for outbox rows, the API's watchers for jobs that changed.
 
-Never inside the transaction that made the change: NOTIFY takes a lock that serialises commits, and at 16 connections a
+Not inside the transactions that make the changes: NOTIFY takes a lock that serialises commits, and at 16 connections a
 third of them is left. So a thread sends it afterwards, one statement for all that was committed within a few
-milliseconds. What is lost with a process costs its receivers no more than their polling interval.
+milliseconds. (Submissions carry their own, because they share their commits.) What is lost with a process costs its
+receivers no more than their polling interval.
 """
 
 import logging

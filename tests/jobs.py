@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.rows import dict_row
 
-from runner_api.submit import Accepted, Sender, submit_job
+from runner_api.submit import Accepted, Sender, shared_submissions, submit_job
 from runner_core.db import Database
 from runner_core.jobspec import Question, Submission
 from runner_core.regions import Catalogue, load_catalogue
@@ -82,7 +82,7 @@ def submission(
 
 def submit(db: Database, job: Submission, key: str | None = None) -> Accepted:
     """Accept a job as the API does."""
-    return submit_job(db, job, Sender(actor="test", key=key, request_id="r-1", traceparent=""))
+    return submit_job(db, shared_submissions(db), job, Sender(actor="test", key=key, request_id="r-1", traceparent=""))
 
 
 def submit_many(db: Database, count: int, **shape: Any) -> list[str]:

@@ -94,7 +94,7 @@ def accept(spec: dict[str, Any], raw: bytes, wrapping: dict[str, Any] | None) ->
             raise
     if invalid or job is None:
         raise invalid or Rejected()
-    return submit_job(service.db, job, Sender(actor, key, request_id(), traceparent()))
+    return submit_job(service.db, service.submissions, job, Sender(actor, key, request_id(), traceparent()))
 
 
 def _answer(accepted: Accepted, shown: dict[str, Any]) -> Response:

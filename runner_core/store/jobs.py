@@ -1,9 +1,11 @@
 """The jobs' statements: submission, cancellation, retry, and what a repeated request is compared with."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from psycopg import Connection
-from pydantic_core import to_json
 
 from runner_core.jobspec import Submission
 from runner_core.queries import Row, row, rows, run
@@ -12,48 +14,54 @@ from runner_core.queries import Row, row, rows, run
 KEY_DAYS = 7
 
 
-def submit(
-    conn: Connection[Any],
-    job: Submission,
-    *,
-    key: str,
-    actor: str,
-    request_id: str,
-    traceparent: str,
-    queue_timeout_seconds: int,
-) -> Row:
-    """Insert the job with its key, nonce, first event and messages; returns id, cross_region_execution_id, created_at.
+@dataclass(frozen=True)
+class Entry:
+    """A job to insert, and who sent it. `key` is the stored form of an idempotency key."""
 
-    Raises psycopg's UniqueViolation when any of them exists (then nothing was kept) and LockNotAvailable when a
-    transaction that holds one of them takes too long.
+    job: Submission
+    key: str
+    actor: str
+    request_id: str
+    traceparent: str
+
+
+def submit(conn: Connection[Any], entries: Sequence[Entry], *, queue_timeout_seconds: int) -> dict[str, Row]:
+    """Insert jobs, each with its key, nonce, first event and messages, and notify the publishers.
+
+    Returns id, cross_region_execution_id, created_at by job id. Raises psycopg's UniqueViolation when any of them
+    exists (then nothing was kept) and LockNotAvailable when a transaction that holds one of them takes too long.
     """
-    return rows(
+    jobs = [entry.job for entry in entries]
+    planned = [(job.job_id, region, len(models)) for job in jobs for region, models in job.plan.items()]
+    inserted = rows(
         conn,
         "jobs.submit",
-        job_id=job.job_id,
-        plan=_json(job.plan),
-        questions=_json(job.questions),
-        runs=job.runs,
-        min_regions=job.min_regions,
-        min_success_rate=job.min_success_rate,
-        timeout_seconds=job.timeout_seconds,
-        provider_timeout_seconds=job.provider_timeout_seconds,
-        enable_analysis=job.enable_analysis,
+        job_ids=[job.job_id for job in jobs],
+        plans=[_json(job.plan) for job in jobs],
+        questions=[_json(job.questions) for job in jobs],
+        runs=[job.runs for job in jobs],
+        min_regions=[job.min_regions for job in jobs],
+        min_success_rates=[job.min_success_rate for job in jobs],
+        timeouts=[job.timeout_seconds for job in jobs],
+        provider_timeouts=[job.provider_timeout_seconds for job in jobs],
+        analyses=[job.enable_analysis for job in jobs],
+        request_ids=[entry.request_id for entry in entries],
+        traceparents=[entry.traceparent for entry in entries],
+        public_keys=[job.public_key for job in jobs],
+        forms=[job.signature_form for job in jobs],
+        digests=[_bytea(job.digest) for job in jobs],
+        specs=[_json(job.spec) for job in jobs],
+        raw_specs=[_bytea(job.spec_raw) for job in jobs],
+        keys=[entry.key for entry in entries],
+        nonces=[job.nonce for job in jobs],
+        actors=[entry.actor for entry in entries],
+        planned=[job_id for job_id, _, _ in planned],
+        regions=[region for _, region, _ in planned],
+        units=[units for _, _, units in planned],
         queue_timeout_seconds=queue_timeout_seconds,
-        request_id=request_id,
-        traceparent=traceparent,
-        public_key=job.public_key,
-        signature_form=job.signature_form,
-        digest=job.digest,
-        spec=_json(job.spec),
-        spec_raw=job.spec_raw,
-        key=key,
         key_days=KEY_DAYS,
-        nonce=job.nonce,
-        actor=actor,
-        regions=list(job.plan),
-        units=sum(map(len, job.plan.values())),
-    )[0]
+    )
+    return {row["id"]: row for row in inserted}
 
 
 def stored(conn: Connection[Any], job_id: str) -> Row | None:
@@ -145,4 +153,9 @@ def reopen(
 
 
 def _json(value: Any) -> str:
-    return to_json(value).decode()
+    return orjson.dumps(value).decode()
+
+
+def _bytea(value: bytes) -> str:
+    """PostgreSQL's hex format (manual, 8.4.1)."""
+    return f"\\x{value.hex()}"

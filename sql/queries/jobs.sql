@@ -1,32 +1,48 @@
 -- name: jobs.submit
--- Transaction A: the job, its key, its nonce, its first event and one outbox row per region, or none of them.
-WITH job AS (
+-- Transaction A, for one job or for several that share a commit: each with its key, its nonce, its first event and one
+-- outbox row per region, and the publishers' notification; all of it or nothing.
+WITH received AS (
+  SELECT * FROM unnest(%(job_ids)s::text[], %(plans)s::jsonb[], %(questions)s::jsonb[], %(runs)s::integer[],
+                       %(min_regions)s::integer[], %(min_success_rates)s::numeric[], %(timeouts)s::double precision[],
+                       %(provider_timeouts)s::double precision[], %(analyses)s::boolean[], %(request_ids)s::text[],
+                       %(traceparents)s::text[], %(public_keys)s::text[], %(forms)s::text[], %(digests)s::bytea[],
+                       %(specs)s::jsonb[], %(raw_specs)s::bytea[], %(keys)s::text[], %(nonces)s::text[], %(actors)s::text[])
+         AS r (id, plan, questions, runs, min_regions, min_success_rate, timeout_seconds, provider_timeout_seconds,
+               enable_analysis, request_id, traceparent, public_key, signature_form, digest, spec, spec_raw, key, nonce, actor)
+), planned AS (
+  SELECT p.id, p.region, p.units, p.number
+    FROM unnest(%(planned)s::text[], %(regions)s::text[], %(units)s::integer[]) WITH ORDINALITY AS p (id, region, units, number)
+), job AS (
   INSERT INTO jobs (id, plan, questions, runs, min_regions, min_success_rate, timeout_seconds, provider_timeout_seconds,
-                    enable_analysis, queued_until, request_id, traceparent, public_key, signature_form, digest, spec, spec_raw)
-  VALUES (%(job_id)s, %(plan)s::jsonb, %(questions)s::jsonb, %(runs)s, %(min_regions)s, %(min_success_rate)s,
-          %(timeout_seconds)s, %(provider_timeout_seconds)s, %(enable_analysis)s,
-          clock_timestamp() + make_interval(secs => %(queue_timeout_seconds)s), %(request_id)s, %(traceparent)s,
-          %(public_key)s, %(signature_form)s, %(digest)s, %(spec)s::jsonb, %(spec_raw)s)
-  RETURNING id, cross_region_execution_id, created_at
+                    enable_analysis, request_id, traceparent, public_key, signature_form, digest, spec, spec_raw, queued_until)
+  SELECT id, plan, questions, runs, min_regions, min_success_rate, timeout_seconds, provider_timeout_seconds,
+         enable_analysis, request_id, traceparent, public_key, signature_form, digest, spec, spec_raw,
+         clock_timestamp() + make_interval(secs => %(queue_timeout_seconds)s)
+    FROM received
+  RETURNING id, cross_region_execution_id, created_at, request_id
 ), key AS (
   INSERT INTO idempotency_keys (key, request_digest, job_id, expires_at)
-  SELECT %(key)s, %(digest)s, id, clock_timestamp() + make_interval(days => %(key_days)s) FROM job
+  SELECT key, digest, id, clock_timestamp() + make_interval(days => %(key_days)s) FROM received
 ), nonce AS (
   INSERT INTO nonces (public_key, nonce, job_id)
-  SELECT %(public_key)s, %(nonce)s, id FROM job WHERE %(nonce)s::text IS NOT NULL AND %(public_key)s::text IS NOT NULL
+  SELECT public_key, nonce, id FROM received WHERE nonce IS NOT NULL AND public_key IS NOT NULL
 ), event AS (
   INSERT INTO job_events (job_id, seq, type, actor, detail)
-  SELECT id, 1, 'submitted', %(actor)s, jsonb_build_object('regions', %(regions)s::text[], 'units', %(units)s::integer,
-         'form', %(signature_form)s::text, 'request_id', %(request_id)s::text)
-    FROM job
+  SELECT r.id, 1, 'submitted', r.actor,
+         jsonb_build_object('regions', p.regions, 'units', p.units, 'form', r.signature_form, 'request_id', r.request_id)
+    FROM received r
+    JOIN (SELECT id, jsonb_agg(region ORDER BY number) AS regions, sum(units) AS units FROM planned GROUP BY id) p ON p.id = r.id
 ), staged AS (
   INSERT INTO outbox (job_id, topic, payload)
-  SELECT job.id, 'beacon-' || lower(r.region),
-         jsonb_build_object('id', job.id, 'attempt', 0, 'request_id', %(request_id)s::text, 'enqueued_at',
+  SELECT job.id, 'beacon-' || lower(p.region),
+         jsonb_build_object('id', job.id, 'attempt', 0, 'request_id', job.request_id, 'enqueued_at',
                             to_char(job.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
-    FROM job CROSS JOIN unnest(%(regions)s::text[]) AS r (region)
+    FROM job JOIN planned p ON p.id = job.id
+   ORDER BY p.number
+), told AS (
+  SELECT pg_notify('beacon_outbox', '')
 )
-SELECT id, cross_region_execution_id, created_at FROM job;
+SELECT job.id, job.cross_region_execution_id, job.created_at FROM job CROSS JOIN told;
 
 -- name: jobs.lock
 -- Every verb that changes a job's regions, units or status begins here: jobs before all else, in id order. NO KEY

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,9 @@ import pytest
 from werkzeug.test import TestResponse
 
 from runner_core.signing import PrivateKey, sign
+from runner_core.telemetry import context
 from tests.integration.api_client import Api, serving, stamp, unsigned
+from tests.jobs import until
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "signature_vectors.json").read_text())
 CROSS = "/api/v1/jobs/cross-region"
@@ -413,3 +416,41 @@ def at_once(count: int, request: Callable[[int], TestResponse]) -> list[TestResp
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(send, range(count)))
+
+
+def test_submissions_that_share_a_commit_are_each_accepted_or_refused(
+    make_api: Callable[..., Api], conn: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one waits for a lock; meanwhile five others come, of which one repeats a job and one imitates it."""
+    api = make_api(DB_AUDIT="1")
+    known = api.job()
+    assert api.post(known).status_code == 202
+    imitation = api.job(id=known["id"], questions=["q2"])
+    fresh = [api.job() for _ in range(3)]
+    told: list[tuple[str, object]] = []
+    monkeypatch.setattr(
+        logging.getLogger("db.audit"), "info", lambda line, *args, **_: told.append((line % args, context.get()))
+    )
+    waiting = api.app.extensions["beacon"].submissions._waiting
+    first = api.job()
+    with ThreadPoolExecutor(6) as pool:
+        with conn.transaction(force_rollback=True):
+            conn.execute("INSERT INTO nonces SELECT %s, %s, id FROM jobs", (api.key.public_key, nonce(first)))
+            futures = [pool.submit(api.post, first)]
+            until(lambda: api.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'transactionid'"))
+            for number, spec in enumerate([fresh[0], known, fresh[1], imitation, fresh[2]], 1):
+                futures.append(pool.submit(api.post, spec))
+                until(lambda number=number: len(waiting) == number)  # type: ignore[misc]
+        answers = [future.result(20) for future in futures]
+    assert [answer.status_code for answer in answers] == [202, 202, 200, 202, 409, 202]
+    assert api.counts()["jobs"] == 5
+    ids = [spec["id"] for spec in (first, *fresh)]
+    assert {row[0] for row in api.sql("SELECT job_id FROM outbox WHERE job_id = ANY (%s)", ids)} == set(ids)
+    shared = [of for line, of in told if "jobs.submit job_ids=4 " in line]
+    assert shared == [None], "the statement of five requests carries no request's ids"
+    assert all(of for line, of in told if "jobs.submit job_id=" in line)
+
+
+def nonce(spec: dict[str, Any]) -> str:
+    made: str = spec["metadata"]["nonce"]
+    return made

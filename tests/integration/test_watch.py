@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psycopg
 import pytest
 
 from runner_api import portal
@@ -235,13 +236,24 @@ def test_a_lost_listener_is_replaced(api: Api, start: Callable[..., Server]) -> 
     assert "the listening connection was lost" in server.log.read_text()
 
 
-def test_the_bell_is_silent_inside_transactions(api: Api) -> None:
+def test_a_submission_tells_the_publishers_by_its_commit(api: Api, conn: psycopg.Connection[Any]) -> None:
+    """A repeat changes nothing and tells nobody."""
+    conn.execute("LISTEN beacon_outbox")
+    spec = api.job()
+    assert [api.post(spec).status_code, api.post(spec).status_code] == [202, 200]
+    conn.execute("NOTIFY beacon_outbox, 'the end'")
+    assert [notice.payload for notice in conn.notifies(timeout=20, stop_after=2)] == ["", "the end"]
+
+
+def test_the_bell_is_rung_after_the_commit_alone(api: Api) -> None:
     """A verb that fails rings nothing."""
     rung: list[Any] = []
     db: Database = api.db
     db.bell.ring = lambda *args, **kwargs: rung.append((args, kwargs))  # type: ignore[method-assign]
-    spec = api.job()
-    assert api.post(spec).status_code == 202
-    assert rung == [((), {"outbox": True})]
-    assert api.post(spec).status_code == 200
-    assert len(rung) == 1, "a repeat has changed nothing"
+    job_id = api.submit()
+
+    def cancel() -> int:
+        return api.client.post(f"/api/v1/jobs/{job_id}/cancel", headers=api_admin()).status_code
+
+    assert [cancel(), cancel()] == [200, 409]
+    assert rung == [(([job_id],), {})]

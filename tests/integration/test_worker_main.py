@@ -1,6 +1,5 @@
 """The worker as the Procfile starts it, and RQ's own worker on the same queue, with the real engine and database."""
 
-import json
 import os
 import signal
 import subprocess
@@ -19,8 +18,8 @@ from outbox_publisher.broker import Broker
 from outbox_publisher.relay import publish_batch
 from runner_cli.child import free_port
 from runner_core.db import Database
-from runner_core.queries import rows
 from runner_core.settings import Settings
+from tests.jobs import submission, submit
 
 REGIONS = Path(__file__).parents[2] / "regions" / "sandbox.toml"
 PATIENCE_SECONDS = 30.0
@@ -46,35 +45,7 @@ def publish(env: dict[str, str]) -> Iterator[Callable[..., None]]:
     db, broker = Database(settings, "test").open(), Broker(settings)
 
     def store(job_id: str, regions: list[str], models: list[str]) -> None:
-        spec = {"id": job_id}
-        with db.transaction() as conn:
-            rows(
-                conn,
-                "jobs.submit",
-                job_id=job_id,
-                plan=json.dumps(dict.fromkeys(regions, models)),
-                questions=json.dumps([{"id": "math_basic", "text": "What is 2+2?"}]),
-                runs=1,
-                min_regions=1,
-                min_success_rate=1,
-                timeout_seconds=60,
-                provider_timeout_seconds=30,
-                enable_analysis=None,
-                queue_timeout_seconds=3600,
-                request_id="req-1",
-                traceparent="",
-                public_key=None,
-                signature_form=None,
-                digest=job_id.encode(),
-                spec=json.dumps(spec),
-                spec_raw=json.dumps(spec).encode(),
-                key=f"job:{job_id}",
-                key_days=7,
-                nonce=None,
-                actor="test",
-                regions=regions,
-                units=len(regions) * len(models),
-            )
+        submit(db, submission(job_id, regions=regions, models=models, questions=("math_basic",)))
         while publish_batch(db, broker):
             pass
 
