@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,16 @@ class Ground:
     def server_pid(self) -> int:
         """PostgreSQL's."""
         return self.postgres.pid or 0
+
+    @contextlib.contextmanager
+    def beside(self, name: str) -> Iterator["Ground"]:
+        """An empty database of that name on the same servers, to be measured in turn with this one."""
+        self.conn.execute(f"CREATE DATABASE {name}".encode())
+        url = self.postgres.url.rpartition("/")[0] + f"/{name}"
+        migrate(url)
+        with psycopg.connect(url, autocommit=True) as conn:
+            env = {**self.env, "DATABASE_URL": url}
+            yield replace(self, conn=conn, env=env, logs=self.logs + 1000, old=0)
 
     def log(self, name: str) -> Path:
         """A fresh file for a process's output."""

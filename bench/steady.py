@@ -1,6 +1,8 @@
 """The outbox under a steady stream of messages, published and removed in batches: how large does it get?"""
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from bench import statements
@@ -15,6 +17,7 @@ PER_SECOND = 1000
 PLAN = '{"US": ["m1"], "EU": ["m1"], "ASIA": ["m1"]}'  # a message for each region
 JOBS = 40  # of a step
 STEP_SECONDS = 3 * JOBS / PER_SECOND
+REMOVAL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -31,36 +34,45 @@ class Steady:
 
 
 def run(ground: Ground, seconds: float) -> Steady:
-    """Rows come at 1,000 a second, are published in the publisher's batches, and are removed every second.
+    """Rows come at 1,000 a second; beside them they are published in the publisher's batches, and removed each second.
 
     Retention counts in days, so here it is set to none: every row is old once it is sent and its job has ended.
     """
     ground.empty()
     settings = replace(Settings.from_env(ground.env, process="publisher"), outbox_retention_days=0)
     db, broker = Database(settings, "publisher").open(), Broker(settings)
-    sizes: list[float] = []
     passed = removed = 0
-    began = time.monotonic()
-    due = next_removal = began
-    try:
-        while (now := time.monotonic()) - began < seconds:
-            first, ground.jobs = ground.jobs + 1, ground.jobs + JOBS
-            where = {"prefix": "bench-", "first": first, "last": ground.jobs}
-            ground.run("submit", **where, plan=PLAN, questions="[]", key="benchmark", spec="{}")
-            ground.run("stage", **where)
-            passed += 3 * JOBS
-            while publish_batch(db, broker) == settings.outbox_batch:
-                pass
-            if now >= next_removal:
-                next_removal = now + 1.0
-                ground.run("ended")
-                removed += remove_old(db)
-                ground.redis.flushdb()  # nobody takes the messages here
-                sizes.append(ground.value(statements.for_psycopg("outbox_size")) / 2**20)
-            due += STEP_SECONDS
-            time.sleep(max(0.0, due - time.monotonic()))
-        took = time.monotonic() - began
-    finally:
-        broker.close()
-        db.close()
+    stopped = threading.Event()
+
+    def publish() -> None:
+        while not stopped.is_set():
+            if publish_batch(db, broker) < settings.outbox_batch:
+                stopped.wait(STEP_SECONDS / 10)  # its doorbell would ring with the next step
+
+    sizes: list[float] = []
+    with ThreadPoolExecutor(1) as threads:
+        publishing = threads.submit(publish)
+        try:
+            began = due = time.monotonic()
+            next_removal = began + REMOVAL_SECONDS
+            while (now := time.monotonic()) - began < seconds and not publishing.done():
+                first, ground.jobs = ground.jobs + 1, ground.jobs + JOBS
+                where = {"prefix": "bench-", "first": first, "last": ground.jobs}
+                ground.run("submit", **where, plan=PLAN, questions="[]", key="benchmark", spec="{}")
+                ground.run("stage", **where)
+                passed += 3 * JOBS
+                if now >= next_removal:
+                    next_removal = now + REMOVAL_SECONDS
+                    ground.run("ended")
+                    removed += remove_old(db)
+                    ground.redis.flushdb()  # nobody takes the messages here
+                    sizes.append(ground.value(statements.for_psycopg("outbox_size")) / 2**20)
+                due += STEP_SECONDS
+                time.sleep(max(0.0, due - time.monotonic()))
+            took = time.monotonic() - began
+        finally:
+            stopped.set()
+            publishing.result()
+            broker.close()
+            db.close()
     return Steady(passed / took, passed, removed, sizes[len(sizes) // 2], max(sizes), sizes[-1])

@@ -133,8 +133,8 @@ def growth(ground: Ground, plan: Plan, tell: Tell) -> Results:
     """The same work with more of everything."""
     found: Results = {}
 
-    def add(name: str, *arguments: Any, **options: Any) -> None:
-        found.setdefault(name, []).append(_flat(throughput.run(ground, OURS, *arguments, **options)))
+    def add(name: str, *arguments: Any, where: Ground = ground, **options: Any) -> None:
+        found.setdefault(name, []).append(_flat(throughput.run(where, OURS, *arguments, **options)))
         tell(f"{name}: {found[name][-1]['per_second']:.0f} full executions/s")
 
     if plan.complete:
@@ -145,13 +145,13 @@ def growth(ground: Ground, plan: Plan, tell: Tell) -> Results:
         add("1 model a job", 10_000)
         add("10 models a job", 10_000, models=10)
     size = int(OURS.executions * plan.executions)
-    for _ in range(plan.rounds):
-        add("empty tables", size)
     ground.empty()
     tell(f"writing {plan.finished} finished jobs")
     ground.load(plan.finished)
-    for _ in range(plan.rounds):
-        add("full tables", size, keep=True)
+    with ground.beside("empty") as empty:
+        for _ in range(plan.rounds):
+            add("empty tables", size, where=empty)
+            add("full tables", size, keep=True)
     found["finished"] = plan.finished
     found["database_gb"] = float(ground.one("SELECT pg_database_size(current_database()) / 1e9"))
     found["claim"] = rest.claim_plan(ground)

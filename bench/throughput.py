@@ -32,7 +32,7 @@ def run(
     since = ground.since()
     commits, commands = measure.commits(ground.conn), measure.redis_commands(ground.redis)
     workers = system.start(ground, processes, models=models)
-    sampler = Sampler(ground.postgres.url, ground.server_pid, lambda: [w.pid for w in workers], since)
+    sampler = Sampler(ground.env["DATABASE_URL"], ground.server_pid, lambda: [w.pid for w in workers], since)
     try:
         sampler.until(executions // models * models, PATIENCE_SECONDS)
     finally:

@@ -28,8 +28,8 @@ class GroupCommit(Generic[T, R]):
     """Commits items by `commit`, which takes several and returns a result for each in their order, or raises.
 
     What makes a group fail is found by committing each of it alone; an error that `is_common` (a database that is away)
-    would meet each of them and is everybody's at once. A group has at most `most` bytes, as `size` counts them, or one
-    item.
+    would meet each of them and is everybody's at once, also theirs who have come meanwhile. A group has at most `most`
+    bytes, as `size` counts them, or one item.
     """
 
     def __init__(
@@ -70,7 +70,9 @@ class GroupCommit(Generic[T, R]):
             for one, result in zip(group, self._commit([one.item for one in group]), strict=True):
                 one.results.append(result)
         except Exception as error:  # noqa: BLE001  it is raised by whom it concerns
-            if len(group) == 1 or self._is_common(error):
+            if common := self._is_common(error):  # to those too that have come since: they would wait as long again
+                group += self._take(everything=True)
+            if common or len(group) == 1:
                 for one in group:
                     one.error = error
         finally:
@@ -87,11 +89,11 @@ class GroupCommit(Generic[T, R]):
             following.leads = True
             following.turn.set()
 
-    def _take(self) -> list[_Waiting[T, R]]:
+    def _take(self, *, everything: bool = False) -> list[_Waiting[T, R]]:
         group: list[_Waiting[T, R]] = []
         size = 0
         with self._lock:
-            while self._waiting and (not group or size + self._size(self._waiting[0].item) <= self._most):
+            while self._waiting and (everything or not group or size + self._size(self._waiting[0].item) <= self._most):
                 size += self._size(self._waiting[0].item)
                 group.append(self._waiting.popleft())
         return group

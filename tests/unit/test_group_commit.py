@@ -94,6 +94,19 @@ def test_an_error_that_is_everybodys_is_tried_once(pool: ThreadPoolExecutor) -> 
     assert store.calls == [["first"], ["a", "away", "b"]]
 
 
+def test_an_error_that_is_everybodys_reaches_those_who_wait_behind(pool: ThreadPoolExecutor) -> None:
+    store = Store()
+    store.gate.clear()
+    futures = [pool.submit(store.group.put, "away")]
+    until(lambda: store.calls == [["away"]])
+    futures += [pool.submit(store.group.put, item) for item in ("a", "b")]
+    until(lambda: len(store.group._waiting) == 2)
+    store.gate.set()
+    assert [outcome(f) for f in futures] == [Away, Away, Away]
+    assert store.calls == [["away"]]
+    assert store.group.put("later") == "LATER"
+
+
 def test_a_leader_that_is_ended_leaves_nobody_waiting(pool: ThreadPoolExecutor) -> None:
     store = Store()
     futures = store.together(pool, "exit", "a")
