@@ -340,7 +340,8 @@ class RegionRunner:
     def _settle(self, batch: Batch, written: Written) -> None:
         """Act on what the database said."""
         for unit in batch.units:
-            _observe(unit)
+            if self._is_held(unit.run):  # not what could not be written
+                _observe(unit)
         for call in batch.starts:
             if key_of(call) in written.started:
                 self._call(call)

@@ -566,6 +566,15 @@ def test_a_result_that_cannot_be_written_fails_alone_in_its_batch(
     assert engine.runner._in_flight == {"p-us": 0}
 
 
+def test_a_run_whose_rows_cannot_be_built_fails_alone(db: Database, tmp_path: Path) -> None:
+    """A job without questions, which no API accepts."""
+    odd = submit(db, submission(questions=(), regions=("US",))).job_id
+    job_id = submit(db, submission(regions=("US",))).job_id
+    with running(db, catalogue(tmp_path)) as engine:
+        assert engine.run((odd, "US"), (job_id, "US")) == ["error", "finished"]
+        assert not engine.runner.broken
+
+
 def test_a_run_that_cannot_even_begin_uses_its_attempts_up(
     db: Database, conn: Conn, simulated: Catalogue, start: Start
 ) -> None:
