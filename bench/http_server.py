@@ -29,18 +29,18 @@ START_SECONDS = 30.0
 
 
 @contextlib.contextmanager
-def running(ground: Ground, command: list[str] | None = None) -> Iterator[tuple[int, int]]:
-    """The API, as the Procfile starts it or by another command; yields its port and pid when it is ready."""
+def running(ground: Ground, command: list[str] = GUNICORN) -> Iterator[tuple[int, int]]:
+    """The API, as the Procfile starts it or by another server's command; yields its port and pid when it is ready."""
     port = free_port()
     env = {**ground.env, "REGIONS_FILE": str(ground.regions()), "PORT": str(port)}
-    if command:
+    if command is not GUNICORN:
         site = Path(next(p for p in sys.path if p.endswith("site-packages")))
         metrics = ground.home / f"metrics-{port}"
         metrics.mkdir()
         env |= {"PYTHONPATH": f"{CHECKOUT}{os.pathsep}{site}", "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
     with ground.log("api").open("wb") as log:
         process = spawn(
-            [part.replace("{port}", str(port)) for part in command or GUNICORN],
+            [part.replace("{port}", str(port)) for part in command],
             death_signal=signal.SIGKILL,
             env=env,
             cwd=CHECKOUT,
@@ -56,7 +56,7 @@ def running(ground: Ground, command: list[str] | None = None) -> Iterator[tuple[
 
 def granian() -> list[str]:
     """The other server, with as many processes and threads."""
-    flags = ["--interface", "wsgi", "--workers", "2", "--blocking-threads", "64", "--port", "{port}", "--no-log"]
+    flags = ["--interface", "wsgi", "--workers", "2", "--blocking-threads", "128", "--port", "{port}", "--no-log"]
     return [str(environment.program("granian")), *flags, "bench.wsgi:app"]
 
 
@@ -109,10 +109,19 @@ def open_streams(ground: Ground, port: int, count: int = STREAMS) -> Iterator[in
         for _ in range(count):
             sockets.append(socket.create_connection(("127.0.0.1", port)))
             sockets[-1].sendall(request.encode())
-        yield sum(reader.recv(4096).startswith(b"HTTP/1.1 200") for reader in sockets)
+        deadline = time.monotonic() + START_SECONDS
+        yield sum(_is_taken(reader, deadline) for reader in sockets)
     finally:
         for reader in sockets:
             reader.close()
+
+
+def _is_taken(reader: socket.socket, deadline: float) -> bool:
+    reader.settimeout(max(0.01, deadline - time.monotonic()))
+    try:
+        return reader.recv(4096).startswith(b"HTTP/1.1 200")
+    except TimeoutError:
+        return False
 
 
 def _wait_for(port: int) -> None:

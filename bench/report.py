@@ -128,7 +128,7 @@ def page(results: Results) -> str:
         f"{_x(ratios(results['drain']['ours'], results['drain']['enqueue_many']))}.",
         "## Accepting jobs over HTTP",
         "Sixteen keep-alive connections; signed jobs, all different, each verified and written in one transaction, against "
-        "`GET /health/live` of the same server. gunicorn is the Procfile's (2 workers of 128 threads).",
+        "`GET /health/live` of the same server. gunicorn is the Procfile's; each server has 2 workers of 128 threads.",
         "\n".join(_http_table(http)),
         "## Growth",
         "The first table's work, with more of everything. Cost is CPU of workers and PostgreSQL together.",
@@ -194,11 +194,8 @@ def _weight(weight: dict[str, float]) -> tuple[str, str]:
 
 
 def _http_table(http: Results) -> list[str]:
-    named = {"gunicorn": http["gunicorn"]}
-    named |= {f"gunicorn, {r['open']} event streams open": [r] for r in http["streams"]}
-    named |= {"granian, 2 workers of 64 threads": http["granian"]} if "granian" in http else {}
     rows = []
-    for name, rounds in named.items():
+    for name, rounds in http.items():
         posts, noops = ([r[kind]["per_second"] for r in rounds] for kind in ("post", "noop"))
         p99 = max(r["post"]["p99_ms"] for r in rounds)
         rows.append([name, _span(noops), _span(posts), _x(ratios(posts, noops)), f"{p99:.0f}"])

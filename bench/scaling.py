@@ -31,9 +31,9 @@ def page(results: Results) -> str:
         f"default of one worker process, are 6.4 executions a second at ten seconds a call. To need {rate:,.0f} a second at "
         f"ten seconds a call there must be {rate * 10:,.0f} calls in the air. One process held 400 of them in "
         f"{wide['mb']:.0f} MB.",
-        f"The cost does not grow with what is stored: with {growth['finished']:,} finished jobs in the tables "
-        f"({growth['database_gb']:.1f} GB) it was {median(cost(growth['full tables'])) / median(cost(growth['empty tables'])):.2f} "
-        f"times that on empty ones, and the publisher's claim of 100 rows behind {growth['claim']['processed']:,} processed ones "
+        f"With {growth['finished']:,} finished jobs in the tables ({growth['database_gb']:.1f} GB) an execution cost "
+        f"{median(cost(growth['full tables'])) / median(cost(growth['empty tables'])):.2f} "
+        f"times what it cost on empty ones beside them, and the publisher's claim of 100 rows behind {growth['claim']['processed']:,} processed ones "
         f"took {growth['claim']['ms']:.2f} ms.",
         "## Processes",
         f"One worker process made {one:,.0f} executions a second, two {two:,.0f}, four {four:,.0f}, on two cores that they share "

@@ -98,22 +98,19 @@ def weigh(ground: Ground, plan: Plan, tell: Tell) -> Results:
 
 def http(ground: Ground, plan: Plan, tell: Tell) -> Results:
     """POST /jobs against the route that does nothing."""
-    found: Results = {"gunicorn": [], "streams": []}
-    ground.empty()
-    with http_server.running(ground) as (port, _):
-        for number in range(plan.rounds):
-            found["gunicorn"].append(http_server.post_against_noop(ground, port, plan.http_seconds))
-            if plan.complete and number == 0:
-                with http_server.open_streams(ground, port) as count:
-                    found["streams"].append(
-                        {"open": count, **http_server.post_against_noop(ground, port, plan.http_seconds)}
-                    )
-        tell(f"POST /jobs {found['gunicorn'][-1]['post']['per_second']:.0f}/s")
+    found: Results = {}
+    servers = {"gunicorn": http_server.GUNICORN}
     if plan.complete:
+        servers["granian"] = http_server.granian()
+    for name, command in servers.items():
         ground.empty()
-        with http_server.running(ground, http_server.granian()) as (port, _):
-            found["granian"] = [http_server.post_against_noop(ground, port, plan.http_seconds) for _ in range(2)]
-        tell(f"POST /jobs with granian {found['granian'][-1]['post']['per_second']:.0f}/s")
+        with http_server.running(ground, command) as (port, _):
+            found[name] = [http_server.post_against_noop(ground, port, plan.http_seconds) for _ in range(plan.rounds)]
+            if plan.complete:
+                with http_server.open_streams(ground, port) as count:
+                    with_streams = http_server.post_against_noop(ground, port, plan.http_seconds)
+                found[f"{name}, {count} event streams open"] = [with_streams]
+        tell(f"POST /jobs with {name} {found[name][-1]['post']['per_second']:.0f}/s")
     return found
 
 

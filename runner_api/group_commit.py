@@ -77,6 +77,7 @@ class GroupCommit(Generic[T, R]):
                     one.error = error
         finally:
             self._pass_on(group)
+            del group  # an error's traceback would keep it, and with it every item
 
     def _pass_on(self, group: list[_Waiting[T, R]]) -> None:
         """Wake the group, and let the first of those that have come since lead the next."""

@@ -51,14 +51,14 @@ class Accepted:
     replayed: bool
 
 
-Submissions = GroupCommit[jobs.Entry, Row]
+Submissions = GroupCommit[jobs.Entry, Row | None]
 
 
 def shared_submissions(db: Database) -> Submissions:
     """One for each process: the submissions of its requests share their commits."""
     return GroupCommit(
         lambda entries: _insert(db, entries),
-        is_common=lambda error: isinstance(error, PoolTimeout) or is_transient(error),
+        is_common=lambda error: isinstance(error, PoolTimeout) or is_transient(error) or _is_busy(error),
         size=lambda entry: len(entry.job.spec_raw),
         most=MOST_BYTES,
     )
@@ -75,16 +75,12 @@ def submit_job(db: Database, submissions: Submissions, job: Submission, sender: 
         try:
             inserted = submissions.put(entry)
         except UniqueViolation:
-            earlier, refusal = _look_up(db, job, sender.key)
-            if earlier:
-                return earlier
-            if refusal:
-                raise refusal from None
-            # Neither is there: what stood in the way has been removed, or is a key past its days.
-            _expire(db, key)
-        except LockNotAvailable:
+            inserted = None
+        except LockNotAvailable as error:
+            if _is_busy(error):
+                raise
             break
-        else:
+        if inserted:
             JOBS_ENQUEUED.inc()
             return Accepted(
                 job.job_id,
@@ -96,6 +92,13 @@ def submit_job(db: Database, submissions: Submissions, job: Submission, sender: 
                 job.enable_analysis,
                 replayed=False,
             )
+        earlier, refusal = _look_up(db, job, sender.key)
+        if earlier:
+            return earlier
+        if refusal:
+            raise refusal
+        # Neither is there: what stood in the way has been removed, or is a key past its days.
+        _expire(db, key)
     raise Rejected("request_in_flight", "The same request is being accepted at this moment.")
 
 
@@ -104,7 +107,12 @@ def find_repeat(db: Database, job: Submission, key: str | None) -> Accepted | No
     return _look_up(db, job, key)[0]
 
 
-def _insert(db: Database, entries: Sequence[jobs.Entry]) -> list[Row]:
+def _is_busy(error: BaseException) -> bool:
+    """Whether it was no row that was waited for, of which PostgreSQL says the index: a commit that takes too long."""
+    return isinstance(error, LockNotAvailable) and not error.diag.context
+
+
+def _insert(db: Database, entries: Sequence[jobs.Entry]) -> list[Row | None]:
     """Insert these jobs in one transaction."""
     # The statement of several requests belongs to none of them.
     mine = context.set(context.get() if len(entries) == 1 else None)
@@ -115,12 +123,12 @@ def _insert(db: Database, entries: Sequence[jobs.Entry]) -> list[Row]:
 
 
 @retried
-def _insert_all(db: Database, entries: Sequence[jobs.Entry]) -> list[Row]:
+def _insert_all(db: Database, entries: Sequence[jobs.Entry]) -> list[Row | None]:
     failpoint("api.inserting")
     with db.statement(expected=("23505", "55P03")) as conn:
         inserted = jobs.submit(conn, entries, queue_timeout_seconds=db.settings.queue_timeout_seconds)
     failpoint("api.committed")
-    return [inserted[entry.job.job_id] for entry in entries]
+    return [inserted.get(entry.job.job_id) for entry in entries]
 
 
 @retried

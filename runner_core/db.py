@@ -225,12 +225,14 @@ def _pipelined(conn: Connection[Any]) -> Iterator[None]:
     """A transaction whose BEGIN and COMMIT travel with its statements.
 
     psycopg's own synchronises around both: in a pipeline it has more round trips than without one. After an error the
-    server skips what follows, COMMIT too, and the connection must be closed.
+    server skips what follows, COMMIT too, and the connection must be closed. Nothing in the block may synchronise.
     """
     with conn.pipeline():
         conn.execute("BEGIN", prepare=False)
         yield
-        conn.execute("COMMIT", prepare=False)
+        commit = conn.execute("COMMIT", prepare=False)
+    if commit.statusmessage != "COMMIT":
+        raise psycopg.errors.InFailedSqlTransaction("an error in the transaction was not noticed; it was rolled back")
 
 
 def retried(verb: Callable[Concatenate[Database, P], T]) -> Callable[Concatenate[Database, P], T]:

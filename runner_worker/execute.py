@@ -340,7 +340,7 @@ class RegionRunner:
     def _settle(self, batch: Batch, written: Written) -> None:
         """Act on what the database said."""
         for unit in batch.units:
-            if self._is_held(unit.run):  # not what could not be written
+            if self._is_held(unit.run) and unit.run.token not in written.fenced:  # what was written
                 _observe(unit)
         for call in batch.starts:
             if key_of(call) in written.started:

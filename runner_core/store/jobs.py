@@ -28,8 +28,9 @@ class Entry:
 def submit(conn: Connection[Any], entries: Sequence[Entry], *, queue_timeout_seconds: int) -> dict[str, Row]:
     """Insert jobs, each with its key, nonce, first event and messages, and notify the publishers.
 
-    Returns id, cross_region_execution_id, created_at by job id. Raises psycopg's UniqueViolation when any of them
-    exists (then nothing was kept) and LockNotAvailable when a transaction that holds one of them takes too long.
+    Returns id, cross_region_execution_id, created_at by job id, without those whose id or key exists. Raises psycopg's
+    UniqueViolation when that, or a nonce, has come in between (then nothing was kept), and LockNotAvailable when a
+    transaction that holds one of them takes too long.
     """
     jobs = [entry.job for entry in entries]
     planned = [(job.job_id, region, len(models)) for job in jobs for region, models in job.plan.items()]

@@ -1,14 +1,17 @@
 -- name: jobs.submit
 -- Transaction A, for one job or for several that share a commit: each with its key, its nonce, its first event and one
--- outbox row per region, and the publishers' notification; all of it or nothing.
+-- outbox row per region, and the publishers' notification; all of it or nothing. A job that was accepted before gives no
+-- row. In one order, so that two groups can't wait for each other.
 WITH received AS (
-  SELECT * FROM unnest(%(job_ids)s::text[], %(plans)s::jsonb[], %(questions)s::jsonb[], %(runs)s::integer[],
+  SELECT r.*
+    FROM unnest(%(job_ids)s::text[], %(plans)s::jsonb[], %(questions)s::jsonb[], %(runs)s::integer[],
                        %(min_regions)s::integer[], %(min_success_rates)s::numeric[], %(timeouts)s::double precision[],
                        %(provider_timeouts)s::double precision[], %(analyses)s::boolean[], %(request_ids)s::text[],
                        %(traceparents)s::text[], %(public_keys)s::text[], %(forms)s::text[], %(digests)s::bytea[],
                        %(specs)s::jsonb[], %(raw_specs)s::bytea[], %(keys)s::text[], %(nonces)s::text[], %(actors)s::text[])
          AS r (id, plan, questions, runs, min_regions, min_success_rate, timeout_seconds, provider_timeout_seconds,
                enable_analysis, request_id, traceparent, public_key, signature_form, digest, spec, spec_raw, key, nonce, actor)
+   WHERE NOT EXISTS (SELECT 1 FROM idempotency_keys k WHERE k.key = r.key) AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = r.id)
 ), planned AS (
   SELECT p.id, p.region, p.units, p.number
     FROM unnest(%(planned)s::text[], %(regions)s::text[], %(units)s::integer[]) WITH ORDINALITY AS p (id, region, units, number)
@@ -18,14 +21,14 @@ WITH received AS (
   SELECT id, plan, questions, runs, min_regions, min_success_rate, timeout_seconds, provider_timeout_seconds,
          enable_analysis, request_id, traceparent, public_key, signature_form, digest, spec, spec_raw,
          clock_timestamp() + make_interval(secs => %(queue_timeout_seconds)s)
-    FROM received
+    FROM received ORDER BY id
   RETURNING id, cross_region_execution_id, created_at, request_id
 ), key AS (
   INSERT INTO idempotency_keys (key, request_digest, job_id, expires_at)
-  SELECT key, digest, id, clock_timestamp() + make_interval(days => %(key_days)s) FROM received
+  SELECT key, digest, id, clock_timestamp() + make_interval(days => %(key_days)s) FROM received ORDER BY key
 ), nonce AS (
   INSERT INTO nonces (public_key, nonce, job_id)
-  SELECT public_key, nonce, id FROM received WHERE nonce IS NOT NULL AND public_key IS NOT NULL
+  SELECT public_key, nonce, id FROM received WHERE nonce IS NOT NULL AND public_key IS NOT NULL ORDER BY nonce
 ), event AS (
   INSERT INTO job_events (job_id, seq, type, actor, detail)
   SELECT r.id, 1, 'submitted', r.actor,

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,32 @@ class Counted:
 
 
 LOST = {"retries": 1, "08006": 1}
+
+
+# -- COMMIT: refused by the server --
+
+
+def test_a_commit_that_the_server_refuses_is_an_error(plain: Database, conn: Conn) -> None:
+    conn.execute("CREATE TABLE deferred (job_id text REFERENCES jobs DEFERRABLE INITIALLY DEFERRED)")
+    with pytest.raises(psycopg.errors.ForeignKeyViolation), plain.transaction() as inside:
+        inside.execute("INSERT INTO deferred VALUES ('nobody')")
+    assert one(conn, "SELECT count(*) FROM deferred") == 0
+    assert submit(plain, submission()).status == "queued", "the next transaction is not concerned"
+
+
+def test_a_commit_that_rolled_back_is_an_error(plain: Database, conn: Conn) -> None:
+    """A verb that swallows its own error."""
+    conn.execute("CREATE TABLE kept (n integer)")
+
+    def careless() -> None:
+        with plain.transaction() as inside:
+            inside.execute("INSERT INTO kept VALUES (1)")
+            with suppress(psycopg.errors.DivisionByZero), inside.pipeline():
+                inside.execute("SELECT 1 / 0")
+
+    with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+        careless()
+    assert one(conn, "SELECT count(*) FROM kept") == 0
 
 
 # -- COMMIT: its request lost, its reply lost --

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from werkzeug.test import TestResponse
 
+from runner_core import db
 from runner_core.signing import PrivateKey, sign
 from runner_core.telemetry import context
 from tests.integration.api_client import Api, serving, stamp, unsigned
@@ -422,6 +423,7 @@ def test_submissions_that_share_a_commit_are_each_accepted_or_refused(
     make_api: Callable[..., Api], conn: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first one waits for a lock; meanwhile five others come, of which one repeats a job and one imitates it."""
+    monkeypatch.setitem(db.SESSIONS, "api", db.Session())
     api = make_api(DB_AUDIT="1")
     known = api.job()
     assert api.post(known).status_code == 202
@@ -437,7 +439,7 @@ def test_submissions_that_share_a_commit_are_each_accepted_or_refused(
         with conn.transaction(force_rollback=True):
             conn.execute("INSERT INTO nonces SELECT %s, %s, id FROM jobs", (api.key.public_key, nonce(first)))
             futures = [pool.submit(api.post, first)]
-            until(lambda: api.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'transactionid'"))
+            until(lambda: api.sql(BLOCKED))
             for number, spec in enumerate([fresh[0], known, fresh[1], imitation, fresh[2]], 1):
                 futures.append(pool.submit(api.post, spec))
                 until(lambda number=number: len(waiting) == number)  # type: ignore[misc]
@@ -449,6 +451,9 @@ def test_submissions_that_share_a_commit_are_each_accepted_or_refused(
     shared = [of for line, of in told if "jobs.submit job_ids=4 " in line]
     assert shared == [None], "the statement of five requests carries no request's ids"
     assert all(of for line, of in told if "jobs.submit job_id=" in line)
+
+
+BLOCKED = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'transactionid'"
 
 
 def nonce(spec: dict[str, Any]) -> str:
