@@ -453,6 +453,19 @@ def test_submissions_that_share_a_commit_are_each_accepted_or_refused(
     assert all(of for line, of in told if "jobs.submit job_id=" in line)
 
 
+def test_a_job_that_waits_for_no_row_is_not_told_that_it_is_being_accepted(
+    api: Api, conn: psycopg.Connection[Any]
+) -> None:
+    """Another process's commit that takes too long is one such wait; a lock on the whole table is another."""
+    spec = api.job()
+    with conn.transaction(force_rollback=True):
+        conn.execute("LOCK TABLE nonces IN ACCESS EXCLUSIVE MODE")
+        answer = api.post(spec)
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+    assert api.post(spec).status_code == 202
+
+
 BLOCKED = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'transactionid'"
 
 
