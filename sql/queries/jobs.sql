@@ -5,12 +5,12 @@
 WITH received AS (
   SELECT r.*
     FROM unnest(%(job_ids)s::text[], %(plans)s::jsonb[], %(questions)s::jsonb[], %(runs)s::integer[],
-                       %(min_regions)s::integer[], %(min_success_rates)s::numeric[], %(timeouts)s::double precision[],
-                       %(provider_timeouts)s::double precision[], %(analyses)s::boolean[], %(request_ids)s::text[],
-                       %(traceparents)s::text[], %(public_keys)s::text[], %(forms)s::text[], %(digests)s::bytea[],
-                       %(specs)s::jsonb[], %(raw_specs)s::bytea[], %(keys)s::text[], %(nonces)s::text[], %(actors)s::text[])
-         AS r (id, plan, questions, runs, min_regions, min_success_rate, timeout_seconds, provider_timeout_seconds,
-               enable_analysis, request_id, traceparent, public_key, signature_form, digest, spec, spec_raw, key, nonce, actor)
+                %(min_regions)s::integer[], %(min_success_rates)s::numeric[], %(timeouts)s::double precision[],
+                %(provider_timeouts)s::double precision[], %(analyses)s::boolean[], %(request_ids)s::text[],
+                %(traceparents)s::text[], %(public_keys)s::text[], %(forms)s::text[], %(digests)s::bytea[],
+                %(specs)s::jsonb[], %(raw_specs)s::bytea[], %(keys)s::text[], %(nonces)s::text[], %(actors)s::text[])
+      AS r (id, plan, questions, runs, min_regions, min_success_rate, timeout_seconds, provider_timeout_seconds,
+            enable_analysis, request_id, traceparent, public_key, signature_form, digest, spec, spec_raw, key, nonce, actor)
    WHERE NOT EXISTS (SELECT 1 FROM idempotency_keys k WHERE k.key = r.key) AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = r.id)
 ), planned AS (
   SELECT p.id, p.region, p.units, p.number
