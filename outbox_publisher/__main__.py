@@ -10,7 +10,6 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 import psycopg
-from prometheus_client import start_http_server
 from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 
@@ -24,7 +23,7 @@ from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
 from runner_core.presence import Presence, wait_until_ready
 from runner_core.settings import Settings
-from runner_core.telemetry import OUTBOX_PUBLISH_ERRORS, setup_logging
+from runner_core.telemetry import OUTBOX_PUBLISH_ERRORS, serve_metrics, setup_logging
 
 log = logging.getLogger("publisher")
 SWEEP_SECONDS = 1.0
@@ -43,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     ).parse_args(argv)
     try:
         settings = Settings.from_env(process="publisher")
+        serve_metrics(settings.metrics_host, settings.metrics_port)
     except ConfigError as error:
         print(error.detail, file=sys.stderr)  # noqa: T201 - there is no log yet
         return 2
@@ -53,8 +53,6 @@ def main(argv: list[str] | None = None) -> int:
     except NotReady as error:
         log.error("not ready: %s", error.detail)
         return 1
-    if settings.metrics_port:
-        start_http_server(settings.metrics_port, settings.metrics_host)
     return serve(db)
 
 

@@ -1,8 +1,10 @@
 """Starting a server as a child process that cannot outlive its parent, and ending it."""
 # ruff: noqa: S603, S607 - it starts what our own modules name; nothing here comes from a request.
 
+import contextlib
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -16,6 +18,7 @@ from runner_core.errors import BeaconError
 
 START_SECONDS = 30.0  # recovery after a crash included
 STOP_SECONDS = 15.0
+SERVER_PORTS = range(16_000, 32_000)
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 # Loaded here, because between fork and exec no library may be loaded: another thread could hold the loader's lock.
@@ -27,10 +30,16 @@ class ChildError(BeaconError):
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of 127.0.0.1 that nobody uses at this moment and no connection will be given.
+
+    It lies below the ports that a system gives to outgoing connections (Linux from 32768, IANA from 49152): one of
+    those could be gone before the server that it is for has started.
+    """
+    for port in random.sample(SERVER_PORTS, len(SERVER_PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise ChildError(f"No port from {SERVER_PORTS[0]} to {SERVER_PORTS[-1]} is free.")
 
 
 def spawn(args: Sequence[str], *, death_signal: signal.Signals, **options: Any) -> "subprocess.Popen[bytes]":

@@ -123,10 +123,13 @@ def running_stack(
     with servers(home, env) as found, contextlib.ExitStack() as stop:
         env = {**env, **make_keys(home, env), "DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url}
         env.setdefault("PORT", str(free_port()))
-        _check_port(int(env["PORT"]))
+        _check_port("PORT", int(env["PORT"]))
         ours = any(isinstance(server, EmbeddedPostgres) for server in found.embedded)
         logins = login_urls(home, found.database_url) if ours else {}
         stack = Stack({**env, **logins}, home, counts, on_line=on_line, procfile=procfile, max_ends=max_ends)
+        for process in stack.processes():
+            if process.kind != "api":  # whose metrics are on its own port
+                _check_port("METRICS_PORT", int(process.env["METRICS_PORT"]))
         stack.release()
         if ours:  # an operator's own database has its logins from the operator
             set_passwords(home, found.database_url)
@@ -152,12 +155,12 @@ def wait_until_ready(api_url: str, stack: Stack) -> None:
     raise StackError(stack.failure or "The stack was stopped before it was ready.")
 
 
-def _check_port(port: int) -> None:
+def _check_port(setting: str, port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server will
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise StackError(
-                f"Port {port} can't be used ({os.strerror(error.errno or 0)}): set PORT to another."
+                f"Port {port} can't be used ({os.strerror(error.errno or 0)}): set {setting} to another."
             ) from None

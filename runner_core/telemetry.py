@@ -3,6 +3,7 @@
 import contextvars
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -10,7 +11,9 @@ from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import orjson
-from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics, start_http_server
+
+from runner_core.errors import ConfigError
 
 # When a series began: a second series for each, which nobody reads and whose names promtool minds.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # it ships no types
@@ -71,6 +74,19 @@ M = TypeVar("M", Counter, Histogram)
 def series(metric: M, *labels: str) -> M:
     """`metric.labels(*labels)`, remembered: looking one up anew costs more than counting on it."""
     return metric.labels(*labels)
+
+
+def serve_metrics(host: str, port: int) -> None:
+    """Serve /metrics on `host`:`port` from a thread of its own; port 0 means none. Raises ConfigError when it can't."""
+    if not port:
+        return
+    try:
+        start_http_server(port, host)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise ConfigError(
+            [f"METRICS_PORT {port} of {host} can't be used ({reason}): set METRICS_PORT to another, or to 0 for none"]
+        ) from None
 
 
 # The fields that every log line of one piece of work shares: request_id, trace_id, job_id.

@@ -6,8 +6,6 @@ import os
 import sys
 from dataclasses import replace
 
-from prometheus_client import start_http_server
-
 from runner_core.collector import spare_what_stays
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
@@ -15,7 +13,7 @@ from runner_core.keys import PrivateKey
 from runner_core.presence import Presence, wait_until_ready
 from runner_core.regions import Catalogue, load_catalogue
 from runner_core.settings import Settings
-from runner_core.telemetry import setup_logging
+from runner_core.telemetry import serve_metrics, setup_logging
 from runner_worker.execute import RegionRunner
 from runner_worker.providers import Providers
 from runner_worker.tasks import topic_of
@@ -49,12 +47,11 @@ def main(argv: list[str] | None = None) -> int:
         catalogue = _only(region, catalogue)
         providers = Providers(catalogue, settings)
         receipt_key = PrivateKey.load(settings.receipt_key_file) if settings.receipt_key_file else None
+        serve_metrics(settings.metrics_host, settings.metrics_port)
     except ConfigError as error:
         sys.stderr.write(f"{error.detail}\n")
         return 2
     setup_logging("worker", as_json=settings.log_json)
-    if settings.metrics_port:
-        start_http_server(settings.metrics_port, addr=settings.metrics_host)
     db = Database(settings, "worker").open()
     try:
         wait_until_ready(db, settings.probe_seconds)

@@ -16,6 +16,8 @@ import threading
 from collections.abc import Callable
 from typing import Self
 
+from runner_cli.child import free_port
+
 CHUNK = 65536
 
 
@@ -33,7 +35,7 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._server: asyncio.Server | None = None
-        self.port = 0
+        self.port = free_port()  # it is listened on anew after `refuse`, so no connection may be given it meanwhile
         self.connections = 0  # accepted so far
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"proxy to {port}", daemon=True)
         self._thread.start()
@@ -111,7 +113,6 @@ class Proxy:
         self._server = await asyncio.start_server(
             self._accept, self._bind, self.port, limit=CHUNK, backlog=256, reuse_address=True
         )
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
         if self._server:

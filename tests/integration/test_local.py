@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 import redis
 
 from runner_cli import home as home_module
+from runner_cli.child import free_port
 from runner_cli.home import HomeInUse, claimed, default_home, make_keys, running, secret
 from runner_cli.local import LOGINS, login_urls, running_stack, servers, set_passwords
 from runner_cli.processes import PROCFILE, StackError
@@ -72,16 +74,14 @@ def test_a_stack_that_never_gets_ready_says_why(home: Path, procfile: Path) -> N
         pass
 
 
-def test_a_taken_port_is_named(home: Path, procfile: Path) -> None:
-    import socket
-
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
+@pytest.mark.parametrize(("setting", "before"), [("PORT", 0), ("METRICS_PORT", 1)])
+def test_a_taken_port_is_named(setting: str, before: int, home: Path, procfile: Path) -> None:
+    procfile.write_text("first: sleep 1\nsecond: sleep 1\n")  # the second's metrics are one port further
+    with socket.create_server(("127.0.0.1", free_port())) as other:
         port = other.getsockname()[1]
         with (
-            pytest.raises(StackError, match=f"Port {port} can't be used"),
-            running_stack(home, environment(PORT=str(port)), procfile=procfile),
+            pytest.raises(StackError, match=f"Port {port} can't be used.*set {setting} to another"),
+            running_stack(home, environment(**{setting: str(port - before)}), procfile=procfile),
         ):
             pass
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -149,3 +150,15 @@ def test_a_start_that_cannot_work_says_why(
     output = process.communicate(timeout=PATIENCE_SECONDS)[0]
     assert (process.returncode, says in output) == (code, True), output
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("arguments", [("runner_worker", "--region", "US"), ("outbox_publisher",)])
+def test_a_port_for_metrics_that_is_taken_is_named(
+    arguments: tuple[str, ...], start: Callable[..., "subprocess.Popen[str]"]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        process = start(*arguments, METRICS_PORT=str(port))
+        output = process.communicate(timeout=PATIENCE_SECONDS)[0]
+    said = f"METRICS_PORT {port} of 127.0.0.1 can't be used (Address already in use): set METRICS_PORT to another"
+    assert (process.returncode, said in output, "Traceback" in output) == (2, True, False), output
