@@ -94,6 +94,7 @@ def serve(db: Database) -> int:
     doorbell.stop()
     for thread in threads:
         thread.join()
+    doorbell.close()
     presence.stop()
     db.close()
     log.info("stopped")

@@ -1,8 +1,11 @@
 """Wakes the publisher when rows were committed: LISTEN where the connection can carry it, polling in any case."""
 
+import contextlib
 import logging
+import select
+import socket
 import threading
-import time
+from typing import Any
 
 import psycopg
 
@@ -11,57 +14,94 @@ from runner_core.settings import Settings
 
 log = logging.getLogger("publisher")
 AGAIN_SECONDS = 2.0
-LOOK_SECONDS = 1.0  # how late a stop is noticed
-BREATH_SECONDS = 0.001
+CONNECT_SECONDS = 10
 
 
 class Doorbell:
-    """One listening connection. `ring` may also be called by this process, for rows that it wrote itself."""
+    """One listening connection. The publisher itself waits on it, so that no other thread has to pass the news on; a
+    thread lives only while there is no connection, to make one."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._rung = threading.Event()
-        self._stopped = threading.Event()
+        self._poll_ms = settings.outbox_poll_ms
         # A pooler in transaction mode can't carry LISTEN: it needs a direct address, or the polling is all there is.
         self._url = settings.listen_database_url or ("" if settings.db_pooler else settings.database_url)
+        self._conn: psycopg.Connection[Any] | None = None
+        self._rung, self._rings = socket.socketpair()
+        self._rings.setblocking(False)
+        self._stopped = threading.Event()
 
     def start(self) -> None:
         """Begin to listen, beside the caller."""
         if self._url:
-            threading.Thread(target=self._listen, name="doorbell", daemon=True).start()
+            threading.Thread(target=self._connect, name="doorbell", daemon=True).start()
         else:
             log.warning(
                 "no LISTEN through a pooler: polling every %d ms (LISTEN_DATABASE_URL would wake at once)",
-                self._settings.outbox_poll_ms,
+                self._poll_ms,
             )
 
     def ring(self) -> None:
-        """There may be rows."""
-        self._rung.set()
+        """There may be rows. For any thread of this process, which wrote them itself."""
+        with contextlib.suppress(OSError):  # rung so often already, or closed
+            self._rings.send(b"!")
 
     def wait(self) -> None:
-        """Return when there may be rows, at the latest after OUTBOX_POLL_MS."""
-        self._rung.wait(self._settings.outbox_poll_ms / 1000)
-        self._rung.clear()
+        """Return when there may be rows, at the latest after OUTBOX_POLL_MS. For one thread."""
+        conn = self._conn
+        waiting = select.poll()
+        waiting.register(self._rung, select.POLLIN)
+        if conn:
+            waiting.register(conn.pgconn.socket, select.POLLIN)
+        ready = {fd for fd, _ in waiting.poll(self._poll_ms)}
+        if self._rung.fileno() in ready:
+            self._rung.recv(4096)
+        if conn and conn.pgconn.socket in ready:
+            self._hear(conn)
 
     def stop(self) -> None:
-        """Stop listening and wake whoever waits."""
+        """Wake whoever waits and connect no more."""
         self._stopped.set()
-        self._rung.set()
+        self.ring()
 
-    def _listen(self) -> None:
+    def close(self) -> None:
+        """Stop listening. Nobody may wait any more."""
+        if self._conn:
+            self._conn.close()
+        self._rung.close()
+        self._rings.close()
+
+    def _hear(self, conn: psycopg.Connection[Any]) -> None:
+        try:
+            conn.pgconn.consume_input()
+            while conn.pgconn.notifies():
+                pass
+        except psycopg.Error as error:
+            log.warning("the listening connection was lost, polling until it is back: %s", error)
+            conn.close()
+            self._conn = None
+            self.start()
+
+    def _connect(self) -> None:
         while not self._stopped.is_set():
             try:
-                with psycopg.connect(
-                    self._url, autocommit=True, application_name="beacon-publisher-listen", connect_timeout=10
-                ) as conn:
+                conn = psycopg.connect(
+                    self._url,
+                    autocommit=True,
+                    application_name="beacon-publisher-listen",
+                    connect_timeout=CONNECT_SECONDS,
+                )
+                try:
                     run(conn, "bell.listen_outbox")
-                    self._rung.set()  # what was committed before we listened
-                    while not self._stopped.is_set():
-                        for _ in conn.notifies(timeout=LOOK_SECONDS, stop_after=1):
-                            self._rung.set()
-                        # The publisher's thread first: it can't run while this one makes ready to listen again.
-                        time.sleep(BREATH_SECONDS)
+                except psycopg.Error:
+                    conn.close()
+                    raise
             except psycopg.Error as error:
-                log.warning("the listening connection was lost, polling until it is back: %s", error)
+                log.warning("can't listen, polling meanwhile: %s", error)
                 self._stopped.wait(AGAIN_SECONDS)
+                continue
+            if self._stopped.is_set():
+                conn.close()
+                return
+            self._conn = conn
+            self.ring()  # what was committed before we listened
+            return
