@@ -77,7 +77,7 @@ class OutboxRow:
 
 
 class Broker:
-    """A publisher's connection to Redis. `push` may run beside the two questions, which belong to one thread."""
+    """A publisher's way to Redis. `push` belongs to one thread, the two questions to one, which may be another."""
 
     def __init__(self, settings: Settings) -> None:
         # No retries inside redis-py: it would send a push again whose reply was lost, and it would hold the outbox
@@ -88,6 +88,8 @@ class Broker:
             socket_connect_timeout=settings.redis_timeout_seconds,
             retry=Retry(NoBackoff(), 0),
         )
+        # The push's own. The client's pool and bookkeeping would take longer than Redis does.
+        self._line = self.redis.connection_pool.make_connection()
         self.moved_is_alive_seconds = settings.lease_seconds
         self._moved: dict[str, dict[str, float]] = {}  # topic -> dispatch id -> first seen
         self._seen: tuple[bytes, str] | None = None
@@ -112,7 +114,7 @@ class Broker:
             keys.append(f"rq:job:{row.dispatch_id}")
         if pushed:
             try:
-                refused = cast(list[list[Any]], self.redis.eval(PUSH, len(keys), *keys, *values))
+                refused = self._eval(PUSH, len(keys), *keys, *values)
             except ResponseError as error:  # out of memory, read-only replica, disk full, no permission
                 raise RedisConnectionError(f"Redis takes no messages: {error}") from error
             for number, reason in refused:
@@ -152,7 +154,21 @@ class Broker:
         return bool(absent) or before not in (None, self._seen)
 
     def close(self) -> None:
+        self._line.disconnect()  # type: ignore[no-untyped-call]
         self.redis.close()
+
+    def _eval(self, *arguments: str | bytes | int) -> list[list[Any]]:
+        """One EVAL. A server that restarted has hung up meanwhile: it is called anew, before anything is sent."""
+        if self._line.is_connected and self._has_hung_up():
+            self._line.disconnect()  # type: ignore[no-untyped-call]  # redis is typed in part
+        self._line.send_command("EVAL", *arguments)  # type: ignore[no-untyped-call]
+        return cast(list[list[Any]], self._line.read_response())
+
+    def _has_hung_up(self) -> bool:
+        try:
+            return self._line.can_read()  # or it says what nobody has asked for
+        except RedisConnectionError:
+            return True
 
 
 def _names(ids: list[bytes]) -> list[str]:

@@ -74,6 +74,8 @@ class RegionWorker(Worker):
             queues, name, connection=connection, job_class=RegionJob, serializer=JSONSerializer, prepare_for_work=False
         )
         self.hostname, self.pid = socket.gethostname(), os.getpid()
+        # The main thread's. The client's pool and bookkeeping take longer than Redis does.
+        self._line = connection.connection_pool.make_connection()
         self.runner = runner
         self.region = region
         self.claim_batch = claim_batch
@@ -125,7 +127,7 @@ class RegionWorker(Worker):
             self._freed.wait(BLOCK_SECONDS)
             return
         try:
-            popped = self.connection.blmpop(BLOCK_SECONDS, 1, self.queues[0].key, direction="LEFT", count=room)
+            popped = self._ask("BLMPOP", BLOCK_SECONDS, 1, self.queues[0].key, "LEFT", "COUNT", room)
         except RedisError:
             self._suspicious = True
             raise
@@ -144,12 +146,12 @@ class RegionWorker(Worker):
                 self.standing.withdrawn(ids)
                 raise
         # After the claim, so that messages can be handed back until then. Handed back after it they end at the claim.
-        self.connection.unlink(*map(_job_key, self._taken))
+        self._ask("UNLINK", *map(_job_key, self._taken))
         self._taken = []
 
     def _read(self, ids: list[bytes]) -> list[Message]:
         """Read the hashes of `ids` in one round trip; drop and log what is missing or not ours."""
-        found = cast(list[object], self.connection.eval(READ_DATA, len(ids), *map(_job_key, ids)))
+        found = cast(list[object], self._ask("EVAL", READ_DATA, len(ids), *map(_job_key, ids)))
         messages = []
         for id_, data in zip(ids, found, strict=True):
             name = id_.decode(errors="backslashreplace")
@@ -164,6 +166,10 @@ class RegionWorker(Worker):
                 continue
             messages.append(Message(envelope["id"], self.region, envelope["request_id"], name))
         return messages
+
+    def _ask(self, *command: str | bytes | float) -> Any:
+        self._line.send_command(*command)  # type: ignore[no-untyped-call]
+        return self._line.read_response()
 
     def _done(self, message: Message, outcome: str) -> None:
         """Count an ended region run; called from the engine's threads."""

@@ -116,6 +116,13 @@ def test_a_redis_that_is_away_is_raised_at_once_and_comes_back(own_valkey: Embed
     assert broker.push([row(3)]) == {}
 
 
+def test_a_redis_that_restarted_between_two_pushes_is_called_anew(own_valkey: EmbeddedValkey) -> None:
+    broker = Broker(settings_for(own_valkey.url))
+    for number in (1, 2):
+        assert broker.push([row(number)]) == {}
+        own_valkey.restart()
+
+
 def test_a_redis_that_does_not_answer_is_given_up_after_the_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
