@@ -3,7 +3,7 @@
 import contextvars
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -134,40 +134,36 @@ class Database:
 
     @contextmanager
     def _observed(self, expected: tuple[str, ...], *, discard: bool) -> Iterator[Connection[Any]]:
-        """A connection whose statements are timed, bounded and told of; `discard` it after an error."""
-        journal = Journal(self.settings.db_audit)
-        with self._connection(journal) as conn:
-            conn.journal = journal
-            try:
-                with self._watchdog.guard(conn.fileno(), self._limit_seconds):
-                    yield conn
-                journal.settle()
-            except BaseException as error:
-                if isinstance(error, psycopg.Error):
-                    journal.settle()
-                    state = sqlstate(error)
-                    error.add_note(f"sqlstate {state}")
-                    journal.failed(
-                        state, expected=state in expected, will_retry=_more_tries.get() and is_transient(error)
-                    )
-                if discard or conn.closed or conn.broken:
-                    conn.close()
-                raise
-            finally:
-                conn.journal = None
-                journal.write()
+        """A connection whose statements are timed, bounded and told of; `discard` it after an error.
 
-    @contextmanager
-    def _connection(self, journal: Journal) -> Iterator[ObservedConnection[Any]]:
-        """A connection of the pool; a pool that has none to give is a failure like any other."""
-        with ExitStack() as stack:
-            try:
-                conn = stack.enter_context(self.pool.connection())
-            except PoolTimeout as error:
-                journal.failed(sqlstate(error), expected=False, will_retry=False)
-                journal.write()
-                raise
+        In one piece: a generator for each of its parts would cost as much as a round trip when nothing is warm.
+        """
+        journal = Journal(self.settings.db_audit)
+        try:
+            conn = self.pool.getconn()
+        except PoolTimeout as error:  # a failure like any other
+            journal.failed(sqlstate(error), expected=False, will_retry=False)
+            journal.write()
+            raise
+        conn.journal = journal
+        guard = self._watchdog.guard(conn.fileno(), self._limit_seconds)
+        try:
             yield conn
+            journal.settle()
+        except BaseException as error:
+            if isinstance(error, psycopg.Error):
+                journal.settle()
+                state = sqlstate(error)
+                error.add_note(f"sqlstate {state}")
+                journal.failed(state, expected=state in expected, will_retry=_more_tries.get() and is_transient(error))
+            if discard or conn.broken:
+                conn.close()
+            raise
+        finally:
+            self._watchdog.release(guard)
+            conn.journal = None
+            journal.write()
+            self.pool.putconn(conn)
 
     def _prepare(self, conn: Connection[Any]) -> None:
         """Called by the pool for each new connection."""
@@ -189,11 +185,18 @@ class Database:
         )
 
     def retry(self, verb: Callable[[], T]) -> T:
-        """Call `verb` again while it fails for a passing reason, at most 6 times or 20 s, with full jitter.
+        """Call `verb` again while it fails for a passing reason: 6 times in all, for 20 s, with full jitter.
 
         The whole verb is repeated, never one statement: after a lost connection nobody knows whether COMMIT happened,
         so every verb is repeatable. Raises its last error.
         """
+        try:
+            return self._try(verb, more=True)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            failed = error
+        # Only now, and beginning with what has failed: setting this up costs as much as sending a statement.
         retrying = Retrying(
             retry=retry_if_exception(is_transient),
             stop=stop_after_attempt(MAX_ATTEMPTS) | stop_after_delay(MAX_SECONDS),
@@ -203,12 +206,19 @@ class Database:
         )
         for attempt in retrying:
             with attempt:
-                more = _more_tries.set(attempt.retry_state.attempt_number < MAX_ATTEMPTS)
-                try:
-                    return verb()
-                finally:
-                    _more_tries.reset(more)
+                number = attempt.retry_state.attempt_number
+                if number == 1:
+                    raise failed
+                return self._try(verb, more=number < MAX_ATTEMPTS)
         raise AssertionError("unreachable: the loop returns or raises")
+
+    @staticmethod
+    def _try(verb: Callable[[], T], *, more: bool) -> T:
+        before = _more_tries.set(more)
+        try:
+            return verb()
+        finally:
+            _more_tries.reset(before)
 
     def _before_retry(self, state: RetryCallState) -> None:
         DB_WRITE_RETRIES.inc()

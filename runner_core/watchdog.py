@@ -7,8 +7,6 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 log = logging.getLogger("db.watchdog")
 CHECK_SECONDS = 0.5
@@ -23,9 +21,8 @@ class Watchdog:
         self._watched: dict[int, float] = {}
         self._thread: threading.Thread | None = None
 
-    @contextmanager
-    def guard(self, fd: int, seconds: float) -> Iterator[None]:
-        """Shut the socket `fd` down if the block takes longer than `seconds`.
+    def guard(self, fd: int, seconds: float) -> int:
+        """Shut the socket `fd` down in so many seconds, unless what this returns is released before.
 
         The descriptor is duplicated: the original may be closed, and its number given to another, at any moment.
         """
@@ -35,12 +32,13 @@ class Watchdog:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name="db-watchdog", daemon=True)
                 self._thread.start()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._watched.pop(twin, None)
-                os.close(twin)
+        return twin
+
+    def release(self, guard: int) -> None:
+        """It was in time, or too late: either way this guard has done its work."""
+        with self._lock:
+            self._watched.pop(guard, None)
+            os.close(guard)
 
     def _watch(self) -> None:
         while True:
