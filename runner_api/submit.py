@@ -125,10 +125,14 @@ def _insert(db: Database, entries: Sequence[jobs.Entry]) -> list[Row | None]:
 @retried
 def _insert_all(db: Database, entries: Sequence[jobs.Entry]) -> list[Row | None]:
     failpoint("api.inserting")
+    first: dict[str, jobs.Entry] = {}
+    for entry in entries:
+        first.setdefault(entry.job.job_id, entry)
     with db.statement(expected=("23505", "55P03")) as conn:
-        inserted = jobs.submit(conn, entries, queue_timeout_seconds=db.settings.queue_timeout_seconds)
+        inserted = jobs.submit(conn, list(first.values()), queue_timeout_seconds=db.settings.queue_timeout_seconds)
     failpoint("api.committed")
-    return [inserted.get(entry.job.job_id) for entry in entries]
+    # Who comes second with an id is answered like any repeat.
+    return [inserted.get(entry.job.job_id) if first[entry.job.job_id] is entry else None for entry in entries]
 
 
 @retried

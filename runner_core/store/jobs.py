@@ -26,43 +26,51 @@ class Entry:
 
 
 def submit(conn: Connection[Any], entries: Sequence[Entry], *, queue_timeout_seconds: int) -> dict[str, Row]:
-    """Insert jobs, each with its key, nonce, first event and messages, and notify the publishers.
+    """Insert jobs of different ids, each with its key, nonce, first event and messages, and notify the publishers.
 
-    Returns id, cross_region_execution_id, created_at by job id, without those whose id or key exists. Raises psycopg's
-    UniqueViolation when that, or a nonce, has come in between (then nothing was kept), and LockNotAvailable when a
+    Returns id, cross_region_execution_id, created_at by job id, without those whose id exists. Raises psycopg's
+    UniqueViolation when a key or a nonce is another job's (then nothing was kept), and LockNotAvailable when a
     transaction that holds one of them takes too long.
     """
-    jobs = [entry.job for entry in entries]
-    planned = [(job.job_id, region, len(models)) for job in jobs for region, models in job.plan.items()]
     inserted = rows(
         conn,
         "jobs.submit",
-        job_ids=[job.job_id for job in jobs],
-        plans=[_json(job.plan) for job in jobs],
-        questions=[_json(job.questions) for job in jobs],
-        runs=[job.runs for job in jobs],
-        min_regions=[job.min_regions for job in jobs],
-        min_success_rates=[job.min_success_rate for job in jobs],
-        timeouts=[job.timeout_seconds for job in jobs],
-        provider_timeouts=[job.provider_timeout_seconds for job in jobs],
-        analyses=[job.enable_analysis for job in jobs],
-        request_ids=[entry.request_id for entry in entries],
-        traceparents=[entry.traceparent for entry in entries],
-        public_keys=[job.public_key for job in jobs],
-        forms=[job.signature_form for job in jobs],
-        digests=[_bytea(job.digest) for job in jobs],
-        specs=[_json(job.spec) for job in jobs],
-        raw_specs=[_bytea(job.spec_raw) for job in jobs],
-        keys=[entry.key for entry in entries],
-        nonces=[job.nonce for job in jobs],
-        actors=[entry.actor for entry in entries],
-        planned=[job_id for job_id, _, _ in planned],
-        regions=[region for _, region, _ in planned],
-        units=[units for _, _, units in planned],
+        jobs=_json([_columns(entry) for entry in entries]),
         queue_timeout_seconds=queue_timeout_seconds,
         key_days=KEY_DAYS,
+        # For the audit alone.
+        job_ids=[entry.job.job_id for entry in entries],
+        regions=[region for entry in entries for region in entry.job.plan],
     )
     return {row["id"]: row for row in inserted}
+
+
+def _columns(entry: Entry) -> dict[str, Any]:
+    """What `jobs.submit` reads of a job."""
+    job = entry.job
+    return {
+        "id": job.job_id,
+        "plan": job.plan,
+        "questions": job.questions,
+        "runs": job.runs,
+        "min_regions": job.min_regions,
+        "min_success_rate": str(job.min_success_rate),
+        "timeout_seconds": job.timeout_seconds,
+        "provider_timeout_seconds": job.provider_timeout_seconds,
+        "enable_analysis": job.enable_analysis,
+        "request_id": entry.request_id,
+        "traceparent": entry.traceparent,
+        "public_key": job.public_key,
+        "signature_form": job.signature_form,
+        "digest": _bytea(job.digest),
+        "spec": job.spec,
+        "spec_raw": _bytea(job.spec_raw),
+        "key": entry.key,
+        "nonce": job.nonce,
+        "actor": entry.actor,
+        # The plan's order, which its own column does not keep.
+        "regions": [{"region": region, "units": len(models)} for region, models in job.plan.items()],
+    }
 
 
 def stored(conn: Connection[Any], job_id: str) -> Row | None:

@@ -1,20 +1,19 @@
 -- name: jobs.submit
--- Transaction A, for one job or for several that share a commit: each with its key, its nonce, its first event and one
--- outbox row per region, and the publishers' notification; all of it or nothing. A job that was accepted before gives no
--- row. In one order, so that two groups can't wait for each other.
+-- Transaction A, for one job or for several that share a commit, each with an id of its own: the job with its key, its
+-- nonce, its first event and one outbox row per region, and the publishers' notification; all of it or nothing. A job that
+-- was accepted before gives no row. In one order, so that two groups can't wait for each other. (What asks beforehand
+-- whether a job exists is planned while the tables are small, and then reads all of them when they are not.)
 WITH received AS (
-  SELECT r.*
-    FROM unnest(%(job_ids)s::text[], %(plans)s::jsonb[], %(questions)s::jsonb[], %(runs)s::integer[],
-                %(min_regions)s::integer[], %(min_success_rates)s::numeric[], %(timeouts)s::double precision[],
-                %(provider_timeouts)s::double precision[], %(analyses)s::boolean[], %(request_ids)s::text[],
-                %(traceparents)s::text[], %(public_keys)s::text[], %(forms)s::text[], %(digests)s::bytea[],
-                %(specs)s::jsonb[], %(raw_specs)s::bytea[], %(keys)s::text[], %(nonces)s::text[], %(actors)s::text[])
-      AS r (id, plan, questions, runs, min_regions, min_success_rate, timeout_seconds, provider_timeout_seconds,
-            enable_analysis, request_id, traceparent, public_key, signature_form, digest, spec, spec_raw, key, nonce, actor)
-   WHERE NOT EXISTS (SELECT 1 FROM idempotency_keys k WHERE k.key = r.key) AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = r.id)
+  SELECT *
+    FROM json_to_recordset(%(jobs)s::json)
+      AS r (id text, plan jsonb, questions jsonb, runs integer, min_regions integer, min_success_rate numeric,
+            timeout_seconds double precision, provider_timeout_seconds double precision, enable_analysis boolean,
+            request_id text, traceparent text, public_key text, signature_form text, digest bytea, spec jsonb, spec_raw bytea,
+            key text, nonce text, actor text, regions json)
 ), planned AS (
-  SELECT p.id, p.region, p.units, p.number
-    FROM unnest(%(planned)s::text[], %(regions)s::text[], %(units)s::integer[]) WITH ORDINALITY AS p (id, region, units, number)
+  SELECT r.id, p.region, p.units, p.number
+    FROM received r,
+         ROWS FROM (json_to_recordset(r.regions) AS (region text, units integer)) WITH ORDINALITY AS p (region, units, number)
 ), job AS (
   INSERT INTO jobs (id, plan, questions, runs, min_regions, min_success_rate, timeout_seconds, provider_timeout_seconds,
                     enable_analysis, request_id, traceparent, public_key, signature_form, digest, spec, spec_raw, queued_until)
@@ -22,19 +21,23 @@ WITH received AS (
          enable_analysis, request_id, traceparent, public_key, signature_form, digest, spec, spec_raw,
          clock_timestamp() + make_interval(secs => %(queue_timeout_seconds)s)
     FROM received ORDER BY id
+  ON CONFLICT (id) DO NOTHING
   RETURNING id, cross_region_execution_id, created_at, request_id
 ), key AS (
   INSERT INTO idempotency_keys (key, request_digest, job_id, expires_at)
-  SELECT key, digest, id, clock_timestamp() + make_interval(days => %(key_days)s) FROM received ORDER BY key
+  SELECT r.key, r.digest, r.id, clock_timestamp() + make_interval(days => %(key_days)s)
+    FROM job JOIN received r USING (id) ORDER BY r.key
 ), nonce AS (
   INSERT INTO nonces (public_key, nonce, job_id)
-  SELECT public_key, nonce, id FROM received WHERE nonce IS NOT NULL AND public_key IS NOT NULL ORDER BY nonce
+  SELECT r.public_key, r.nonce, r.id
+    FROM job JOIN received r USING (id)
+   WHERE r.nonce IS NOT NULL AND r.public_key IS NOT NULL ORDER BY r.nonce
 ), event AS (
   INSERT INTO job_events (job_id, seq, type, actor, detail)
   SELECT r.id, 1, 'submitted', r.actor,
          jsonb_build_object('regions', p.regions, 'units', p.units, 'form', r.signature_form, 'request_id', r.request_id)
-    FROM received r
-    JOIN (SELECT id, jsonb_agg(region ORDER BY number) AS regions, sum(units) AS units FROM planned GROUP BY id) p ON p.id = r.id
+    FROM job JOIN received r USING (id)
+    JOIN (SELECT id, jsonb_agg(region ORDER BY number) AS regions, sum(units) AS units FROM planned GROUP BY id) p USING (id)
 ), staged AS (
   INSERT INTO outbox (job_id, topic, payload)
   SELECT job.id, 'beacon-' || lower(p.region),
@@ -43,7 +46,7 @@ WITH received AS (
     FROM job JOIN planned p ON p.id = job.id
    ORDER BY p.number
 ), told AS (
-  SELECT pg_notify('beacon_outbox', '')
+  SELECT pg_notify('beacon_outbox', '') FROM (SELECT FROM job LIMIT 1) AS accepted
 )
 SELECT job.id, job.cross_region_execution_id, job.created_at FROM job CROSS JOIN told;
 

@@ -134,6 +134,15 @@ def test_claiming_reads_the_partial_index_whatever_lies_behind(database_url: str
     assert "Sort" not in plan
 
 
+def test_a_submission_reads_no_table_whole(migrated_conn: Conn) -> None:
+    """Its plan is made once, while the tables are small, and kept while they grow."""
+    sql = statements()["jobs.submit"].sql
+    values = {"jobs": "[]", "queue_timeout_seconds": 1, "key_days": 1}
+    plan = "\n".join(row[0] for row in migrated_conn.execute(b"EXPLAIN " + sql, values))
+    assert "Insert on jobs" in plan
+    assert "Seq Scan" not in plan
+
+
 def test_the_schema_file_is_what_the_migrations_make(migrated: str) -> None:
     assert SCHEMA.read_text("utf-8") == dump(migrated), "run: python -m tests.schema"
 
