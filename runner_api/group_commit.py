@@ -1,11 +1,13 @@
 """Group commit (DeWitt et al., 1984): what arrives while a transaction is committing shares the next one.
 
 There is no thread for it and nothing is waited for. Whoever finds nobody at work commits, for himself and for all that
-wait; when he is done he passes the work on to the first of those that have come meanwhile. Alone, an item goes straight
-through; under load the transactions grow by themselves, and each item costs a fraction of one.
+wait; threads that are ready to run go first, and what they bring goes along. When he is done he passes the work on to
+the first of those that have come meanwhile. Alone, an item goes straight through; under load the transactions grow by
+themselves, and each item costs a fraction of one.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -64,7 +66,10 @@ class GroupCommit(Generic[T, R]):
         return mine.results[0] if mine.results else self._commit([item])[0]
 
     def _lead(self) -> None:
-        """Commit for all that wait now."""
+        """Commit for all that wait now, or are about to."""
+        size = -1
+        while size < (size := len(self._waiting)):
+            time.sleep(0)
         group = self._take()
         try:
             for one, result in zip(group, self._commit([one.item for one in group]), strict=True):
