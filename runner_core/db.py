@@ -2,6 +2,8 @@
 
 import contextvars
 import logging
+import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -146,7 +148,8 @@ class Database:
             journal.write()
             raise
         conn.journal = journal
-        guard = self._watchdog.guard(conn.fileno(), self._limit_seconds)
+        twin = conn.twin = conn.twin or socket.socket(fileno=os.dup(conn.fileno()))
+        self._watchdog.guard(twin, self._limit_seconds)
         try:
             yield conn
             journal.settle()
@@ -160,7 +163,7 @@ class Database:
                 conn.close()
             raise
         finally:
-            self._watchdog.release(guard)
+            self._watchdog.release(twin)
             conn.journal = None
             journal.write()
             self.pool.putconn(conn)

@@ -8,6 +8,7 @@ verb begins with locking its jobs, and what it read of them names it.
 """
 
 import logging
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -118,9 +119,20 @@ def _traces(cursor: Cursor[Any]) -> Iterator[str]:
 
 
 class ObservedConnection(Connection[Row]):
-    """A connection whose statements are journalled while a transaction of ours is open."""
+    """A connection whose statements are journalled while a transaction of ours is open.
+
+    `twin` is a second descriptor of its socket, for the watchdog: the first may be closed by libpq, and its number
+    given to another, at any moment.
+    """
 
     journal: Journal | None = None
+    twin: socket.socket | None = None
+
+    def close(self) -> None:
+        """As psycopg's, and the twin's."""
+        super().close()
+        if self.twin:
+            self.twin.close()
 
 
 class ObservedCursor(Cursor[Row]):
