@@ -1,8 +1,8 @@
 """What every request gets: an id, an access line, its metrics, the headers of cross-origin clients."""
 
 import logging
+import random
 import re
-import secrets
 import socket
 import time
 from urllib.parse import quote
@@ -41,12 +41,12 @@ def traceparent() -> str:
     return str(g.traceparent)
 
 
-def _traceparent(random: str) -> str:
+def _traceparent(ids: str) -> str:
     """The client's, read as version 00, as later versions must allow; a new one when it is absent or malformed."""
     sent = _TRACEPARENT.fullmatch(request.headers.get("traceparent", "").strip())
     if sent and (sent["version"] != "00" or not sent["more"]):
         return f"00-{sent['context']}"
-    return f"00-{random[:32]}-{random[32:48]}-01"
+    return f"00-{ids[:32]}-{ids[32:48]}-01"
 
 
 def connection() -> socket.socket | None:
@@ -58,9 +58,9 @@ def connection() -> socket.socket | None:
 def _begin() -> Response | None:
     g.began = time.perf_counter()
     sent = request.headers.get("X-Request-ID", "")
-    random = secrets.token_hex(40)  # for both ids: one question to the system
-    g.request_id = sent if _REQUEST_ID.fullmatch(sent) else random[48:]
-    g.traceparent = _traceparent(random)
+    ids = f"{random.getrandbits(320):080x}"  # names and no secrets: the system need not be asked
+    g.request_id = sent if _REQUEST_ID.fullmatch(sent) else ids[48:]
+    g.traceparent = _traceparent(ids)
     context.set({"request_id": g.request_id, "trace_id": trace_id(g.traceparent)})
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         return Response(status=204)

@@ -1,12 +1,12 @@
 """JSON as it goes over the wire: times in RFC 3339 UTC, rates as numbers, uuids as text."""
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import orjson
 from flask import Response
 
 
@@ -17,7 +17,7 @@ def reply(body: Mapping[str, Any], status: int = 200, headers: Mapping[str, str]
 
 def dumps(body: Mapping[str, Any]) -> str:
     """`body` as JSON. Raises TypeError for what has no form on the wire."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=_plain)
+    return orjson.dumps(body, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
 
 
 def timestamp(time: datetime | None) -> str | None:

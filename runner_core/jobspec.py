@@ -23,7 +23,7 @@ from runner_core.job_shapes import (
     validated,
 )
 from runner_core.regions import PROMPT_ID, Catalogue
-from runner_core.signing import canonical, signed_object
+from runner_core.signing import canonical, signed_object, unsigned
 from runner_core.strict_json import member_bytes, parse_json
 
 __all__ = [
@@ -104,12 +104,13 @@ def plan_job(
     *,
     raw: bytes | None = None,
     signature_form: str | None = None,
+    content: bytes | None = None,
 ) -> Submission:
     """Check a job and work out what it means here.
 
     `raw` are the job's received bytes (made from `spec` when it was never bytes), `signature_form` what verify
-    returned, None for an unsigned job. Raises SpecError: validation_error, missing_field:<name>, unknown_region,
-    no_provider.
+    returned, None for an unsigned job, `content` what signing.unsigned made of it, where the caller has it. Raises
+    SpecError: validation_error, missing_field:<name>, unknown_region, no_provider.
     """
     job = validated(JobSpec, _as_signed(spec, signature_form))
     metadata = job.metadata or Metadata()
@@ -135,7 +136,7 @@ def plan_job(
         timeout_seconds=(signed.timeout or DEFAULT_TIMEOUT) / NANOSECONDS,
         provider_timeout_seconds=(signed.provider_timeout or DEFAULT_PROVIDER_TIMEOUT) / NANOSECONDS,
         enable_analysis=wrapper.enable_analysis,
-        digest=_digest(spec, plan, min_regions, rate),
+        digest=_digest(content or unsigned(spec), plan, min_regions, rate),
         public_key=job.public_key if signature_form else None,
         signature_form=signature_form,
         nonce=metadata.nonce or None,
@@ -238,11 +239,7 @@ def _question(text: str, catalogue: Catalogue) -> Question:
     return Question(f"text-{hashlib.sha256(text.encode()).hexdigest()[:16]}", text)
 
 
-def _digest(spec: dict[str, Any], plan: dict[str, list[str]], min_regions: int, rate: float) -> bytes:
-    request = {
-        "spec": {name: value for name, value in spec.items() if name not in ("signature", "public_key")},
-        "plan": plan,
-        "min_regions": min_regions,
-        "min_success_rate": rate,
-    }
-    return hashlib.sha256(canonical(request)).digest()
+def _digest(content: bytes, plan: dict[str, list[str]], min_regions: int, rate: float) -> bytes:
+    """SHA-256 of a canonical object, whose last member is the job as it has been written already."""
+    head = canonical({"min_regions": min_regions, "min_success_rate": rate, "plan": plan})
+    return hashlib.sha256(head[:-1] + b',"spec":' + content + b"}").digest()

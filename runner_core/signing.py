@@ -27,6 +27,7 @@ __all__ = [
     "key_id",
     "sign",
     "signed_object",
+    "unsigned",
     "verify",
     "verify_jcs",
 ]
@@ -71,21 +72,27 @@ def signed_object(spec: Mapping[str, Any], form: str) -> dict[str, Any]:
     return kept
 
 
+def unsigned(spec: Mapping[str, Any]) -> bytes:
+    """The canonical bytes of a job without its signature: what form jcs signs, and what names the job's content."""
+    return canonical(signed_object(spec, "jcs"))
+
+
 def is_signed(spec: Mapping[str, Any]) -> bool:
     """Whether the job claims to be signed: half a signature counts, so that it is refused and not taken as none."""
     return bool(spec.get("signature") or spec.get("public_key"))
 
 
-def verify(spec: Mapping[str, Any]) -> str:
+def verify(spec: Mapping[str, Any], content: bytes | None = None) -> str:
     """The first form that the signature verifies in: "jcs", "B", "C", "D", or one with "+go" (Go's escapes).
 
+    `content` is what `unsigned` made of the job, where the caller has it.
     Raises SignatureError: missing_field:<signature|public_key|nonce>, invalid_encoding:<signature|public_key>,
     signature_mismatch. A nonce is demanded wherever no id is signed: such a job could be sent again for ever under
     another id.
     """
     signature = decode_base64(spec.get("signature"), 64, "signature")
     key = load_public_key(spec.get("public_key"))
-    for form, message in _messages(spec):
+    for form, message in _messages(spec, content):
         try:
             key.verify(signature, message)
         except InvalidSignature:
@@ -136,10 +143,10 @@ def check_timestamp(text: object, now: datetime) -> None:
         raise SignatureError("timestamp_invalid", "The timestamp is over 10 minutes old or over 5 minutes ahead.")
 
 
-def _messages(spec: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+def _messages(spec: Mapping[str, Any], content: bytes | None) -> Iterator[tuple[str, bytes]]:
     """Each form with the bytes it signs, made only when the earlier ones did not verify."""
     for form in FORMS:
-        message = canonical(signed_object(spec, form))
+        message = content if content and form == "jcs" else canonical(signed_object(spec, form))
         yield form, message
         # Go's encoding/json escapes the first three for HTML and the last two for JavaScript; canonicalisers built
         # on it are known with and without the latter. All five occur in JSON strings only.

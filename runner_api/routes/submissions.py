@@ -13,7 +13,7 @@ from runner_api.submit import Accepted, Sender, find_repeat, submit_job
 from runner_api.wire import reply
 from runner_core.errors import Rejected, SignatureError
 from runner_core.jobspec import Submission, Wrapper, plan_job, split_wrapper
-from runner_core.signing import check_freshness, is_signed, key_id, verify
+from runner_core.signing import check_freshness, is_signed, key_id, unsigned, verify
 
 blueprint = Blueprint("submissions", __name__)
 
@@ -71,9 +71,10 @@ def accept(spec: dict[str, Any], raw: bytes, wrapping: dict[str, Any] | None) ->
     """
     service = services()
     now = datetime.now(UTC)
+    content = unsigned(spec)
     form, actor = None, "unsigned"
     if is_signed(spec) or not service.settings.allow_unsigned:
-        form = verify(spec)
+        form = verify(spec, content)
         actor = (
             service.trust.check(spec["public_key"], now).kid if service.trust else f"key:{key_id(spec['public_key'])}"
         )
@@ -82,7 +83,7 @@ def accept(spec: dict[str, Any], raw: bytes, wrapping: dict[str, Any] | None) ->
     try:
         key = stored_key(spec["public_key"] if form else None)
         wrapper = None if wrapping is None else Wrapper.parse(wrapping)
-        job = plan_job(spec, service.catalogue, wrapper, raw=raw, signature_form=form)
+        job = plan_job(spec, service.catalogue, wrapper, raw=raw, signature_form=form, content=content)
     except Rejected as error:
         invalid = error
     if form and service.settings.freshness_enforce:
