@@ -3,6 +3,7 @@
 
 from typing import Any
 
+from bench.http_server import CONNECTIONS
 from bench.measure import Spread, percentile, ratios
 from bench.suite import Results, cost, spread
 from bench.system import OURS
@@ -127,7 +128,7 @@ def page(results: Results) -> str:
         f"the same transaction with RQ's `enqueue_many`: {_span(results['drain']['enqueue_many'])} rows/s. Ratio "
         f"{_x(ratios(results['drain']['ours'], results['drain']['enqueue_many']))}.",
         "## Accepting jobs over HTTP",
-        "Sixteen keep-alive connections; signed jobs, all different, each verified and written in one transaction, against "
+        f"{CONNECTIONS} keep-alive connections; signed jobs, all different, each verified and written, against "
         "`GET /health/live` of the same server. gunicorn is the Procfile's; each server has 2 workers of 128 threads.",
         "\n".join(_http_table(http)),
         "## Growth",
