@@ -1,10 +1,10 @@
 """RegionWorker: an RQ worker that has many region runs at once in one process, and takes and settles them in batches.
 
-One round is BLMPOP (up to N ids), the hashes of those ids in one round trip, one claim in PostgreSQL, one UNLINK. RQ
-takes its jobs through an intermediate list instead, at several commands per job, so that a killed worker's job can be
-found again. Here nothing in Redis is needed for that: a message that was popped and not claimed has neither a place
-in the queue nor a lease, which is exactly what the sweeper looks for. What a kill in those milliseconds leaves in
-Redis is at most a batch of hashes of a few hundred bytes.
+One round is one question to Redis, which waits for a message and brings up to N ids with their hashes, one claim in
+PostgreSQL, one UNLINK. RQ takes its jobs through an intermediate list, at several commands per job, so that a killed
+worker's job can be found again. Here nothing in Redis is needed for that: a message that was popped and not claimed has
+neither a place in the queue nor a lease, which is exactly what the sweeper looks for. What a kill in those milliseconds
+leaves in Redis is at most a batch of hashes of a few hundred bytes.
 """
 
 import logging
@@ -37,15 +37,23 @@ logger = logging.getLogger(__name__)
 SENTINEL = "beacon:sentinel"  # the publishers'; without it they look for every open region's message at once
 BLOCK_SECONDS = 0.5  # the longest that a signal waits to be seen
 LONGEST_PAUSE_SECONDS = 2.0
-# The data of many jobs in one reply: nil where there is none, empty where the key is no hash. As a pipeline of HGETs,
-# taking the replies apart was a sixth of a worker's time.
-READ_DATA = """
+# Sent together with a BLMOVE that waits for a message and puts it aside for this worker, so that what has come arrives
+# with its data at once. KEYS are the list of what was put aside and the queue, ARGV for how many messages there is
+# room. The data of each: nil where there is none, empty where the key is no hash.
+TAKE = """
+local ids = redis.call('LPOP', KEYS[1], ARGV[1]) or {}
+local room = ARGV[1] - #ids
+if #ids > 0 and room > 0 then
+  for _, id in ipairs(redis.call('LPOP', KEYS[2], room) or {}) do
+    ids[#ids + 1] = id
+  end
+end
 local found = {}
-for i, key in ipairs(KEYS) do
-  local data = redis.pcall('HGET', key, 'data')
+for i, id in ipairs(ids) do
+  local data = redis.pcall('HGET', 'rq:job:' .. id, 'data')
   found[i] = type(data) == 'table' and '' or data
 end
-return found
+return {ids, found}
 """
 SECOND_SIGNAL_SECONDS = 1.0  # a terminal and a supervisor may both send the first one: RQ's own rule
 
@@ -76,6 +84,7 @@ class RegionWorker(Worker):
         self.hostname, self.pid = socket.gethostname(), os.getpid()
         # The main thread's. The client's pool and bookkeeping take longer than Redis does.
         self._line = connection.connection_pool.make_connection()
+        self._aside = f"beacon:aside:{name}"
         self.runner = runner
         self.region = region
         self.claim_batch = claim_batch
@@ -127,14 +136,13 @@ class RegionWorker(Worker):
             self._freed.wait(BLOCK_SECONDS)
             return
         try:
-            popped = self._ask("BLMPOP", BLOCK_SECONDS, 1, self.queues[0].key, "LEFT", "COUNT", room)
+            self._taken, found = self._take(room)
         except RedisError:
             self._suspicious = True
             raise
-        if popped is None:
+        if not self._taken:
             return
-        self._taken = cast(list[bytes], popped[1])
-        messages = self._read(self._taken)
+        messages = self._read(self._taken, found)
         if self._stop_at is not None:
             return
         if messages:
@@ -146,12 +154,25 @@ class RegionWorker(Worker):
                 self.standing.withdrawn(ids)
                 raise
         # After the claim, so that messages can be handed back until then. Handed back after it they end at the claim.
-        self._ask("UNLINK", *map(_job_key, self._taken))
+        self.connection.unlink(*map(_job_key, self._taken))
         self._taken = []
 
-    def _read(self, ids: list[bytes]) -> list[Message]:
-        """Read the hashes of `ids` in one round trip; drop and log what is missing or not ours."""
-        found = cast(list[object], self._ask("EVAL", READ_DATA, len(ids), *map(_job_key, ids)))
+    def _take(self, room: int) -> tuple[list[bytes], list[object]]:
+        """Up to `room` messages' ids and data, in one round trip; none when none has come for a while."""
+        queue = self.queues[0].key
+        line = self._line
+        wait = ("BLMOVE", queue, self._aside, "LEFT", "RIGHT", BLOCK_SECONDS)
+        try:
+            both = line.pack_commands([wait, ("EVAL", TAKE, 2, self._aside, queue, room)])  # type: ignore[no-untyped-call]
+            line.send_packed_command(both)  # type: ignore[no-untyped-call]
+            line.read_response()
+            return cast(tuple[list[bytes], list[object]], line.read_response())
+        except RedisError:
+            line.disconnect()  # type: ignore[no-untyped-call]  # an answer may still be on its way
+            raise
+
+    def _read(self, ids: list[bytes], found: list[object]) -> list[Message]:
+        """The messages; what is missing or not ours is dropped and logged."""
         messages = []
         for id_, data in zip(ids, found, strict=True):
             name = id_.decode(errors="backslashreplace")
@@ -166,10 +187,6 @@ class RegionWorker(Worker):
                 continue
             messages.append(Message(envelope["id"], self.region, envelope["request_id"], name))
         return messages
-
-    def _ask(self, *command: str | bytes | float) -> Any:
-        self._line.send_command(*command)  # type: ignore[no-untyped-call]
-        return self._line.read_response()
 
     def _done(self, message: Message, outcome: str) -> None:
         """Count an ended region run; called from the engine's threads."""
