@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
@@ -240,8 +240,10 @@ def _pipelined(conn: Connection[Any]) -> Iterator[None]:
     psycopg's own synchronises around both: in a pipeline it has more round trips than without one. After an error the
     server skips what follows, COMMIT too, and the connection must be closed. Nothing in the block may synchronise.
     """
-    with conn.pipeline():
-        conn.execute("BEGIN", prepare=False)
+    with conn.pipeline() as pipeline:
+        # It lies in the queue until the first statement comes; `execute` would send it, at the price of a statement.
+        pipeline.command_queue.append(partial(conn.pgconn.send_query_params, b"BEGIN", None))
+        pipeline.result_queue.append(None)
         yield
         commit = conn.execute("COMMIT", prepare=False)
     if commit.statusmessage != "COMMIT":
