@@ -24,6 +24,7 @@ from runner_core.settings import Settings
 
 FUNCTION = "runner_worker.tasks.run_region"  # by name: the publisher never imports the worker
 SENTINEL = "beacon:sentinel"
+_json = json.JSONEncoder(allow_nan=False).encode
 MAX_DATA_BYTES = 16_384  # the worker refuses more; an envelope has a few hundred
 
 # KEYS are the jobs' hashes, ARGV the time and then (id, queue, data) of each. Returns (number, error) for what was
@@ -181,7 +182,7 @@ def _encode(row: OutboxRow) -> bytes:
         raise ValueError(f"dispatch id {row.dispatch_id!r} is not an RQ id")
     if not re.fullmatch(r"[a-z0-9._-]{1,255}", row.topic):
         raise ValueError(f"topic {row.topic!r} is not a queue name")
-    data = json.dumps([FUNCTION, None, [], row.payload], allow_nan=False).encode()
+    data = _json([FUNCTION, None, [], row.payload]).encode()
     if len(data) > MAX_DATA_BYTES:
         raise ValueError(f"the message has {len(data)} bytes, more than {MAX_DATA_BYTES}")
     return data
