@@ -3,8 +3,9 @@
 
 import contextlib
 import ctypes
+import itertools
 import os
-import random
+import secrets
 import signal
 import socket
 import subprocess
@@ -19,6 +20,8 @@ from runner_core.errors import BeaconError
 START_SECONDS = 30.0  # recovery after a crash included
 STOP_SECONDS = 15.0
 SERVER_PORTS = range(16_000, 32_000)
+_first: int = secrets.randbelow(len(SERVER_PORTS))  # not of `random`, which a test may have seeded
+_ports = itertools.cycle([*SERVER_PORTS[_first:], *SERVER_PORTS[:_first]])
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 # Loaded here, because between fork and exec no library may be loaded: another thread could hold the loader's lock.
@@ -33,9 +36,11 @@ def free_port() -> int:
     """A TCP port of 127.0.0.1 that nobody uses at this moment and no connection will be given.
 
     It lies below the ports that a system gives to outgoing connections (Linux from 32768, IANA from 49152): one of
-    those could be gone before the server that it is for has started.
+    those could be gone before the server that it is for has started. One process takes them one after the other, from
+    a random one on, so that two that choose at the same time do not choose the same.
     """
-    for port in random.sample(SERVER_PORTS, len(SERVER_PORTS)):
+    for _ in SERVER_PORTS:
+        port: int = next(_ports)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
