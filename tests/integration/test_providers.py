@@ -36,6 +36,7 @@ from runner_worker.providers import Ask, CallFailed, Providers
 from runner_worker.providers.ask import TryFailed
 from runner_worker.providers.breaker import Gate
 from runner_worker.providers.connections import LARGEST_ANSWER
+from tests.jobs import until
 from tests.provider_server import ProviderServer
 
 KEY = "sk-live-0123456789abcdef"
@@ -371,13 +372,16 @@ def test_a_deadline_in_the_past_calls_nobody(server: ProviderServer, make: Make)
 # Cancellation.
 
 
-def test_cancelling_wakes_the_rest_between_tries_at_once(server: ProviderServer, make: Make) -> None:
+def test_cancelling_wakes_the_rest_between_tries_at_once(
+    server: ProviderServer, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     server.add_rule(fault="status", status=503, retry_after=25)
     cancelled = threading.Event()
     providers, provider = make()
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(providers.ask, provider, question(), cancelled)
-        server.wait_for_calls(1)
+        until(lambda: "retry_in_ms=" in caplog.text)
         started = time.monotonic()
         cancelled.set()
         error = future.exception(20)
