@@ -4,6 +4,7 @@ import contextvars
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -148,12 +149,13 @@ class Database:
             journal.write()
             raise
         conn.journal = journal
-        twin = conn.twin = conn.twin or socket.socket(fileno=os.dup(conn.fileno()))
-        self._watchdog.guard(twin, self._limit_seconds)
         try:
+            conn.twin = conn.twin or socket.socket(fileno=os.dup(conn.fileno()))
+            self._watchdog.guard(conn.twin, self._limit_seconds)
             yield conn
             journal.settle()
         except BaseException as error:
+            self._watchdog.release(conn.twin)  # before its descriptor is closed
             if isinstance(error, psycopg.Error):
                 journal.settle()
                 state = sqlstate(error)
@@ -163,10 +165,10 @@ class Database:
                 conn.close()
             raise
         finally:
-            self._watchdog.release(twin)
+            self._watchdog.release(conn.twin)
             conn.journal = None
-            journal.write()
             self.pool.putconn(conn)
+            journal.write()
 
     def _prepare(self, conn: Connection[Any]) -> None:
         """Called by the pool for each new connection."""
@@ -193,6 +195,7 @@ class Database:
         The whole verb is repeated, never one statement: after a lost connection nobody knows whether COMMIT happened,
         so every verb is repeatable. Raises its last error.
         """
+        began = time.monotonic()
         try:
             return self._try(verb, more=True)
         except Exception as error:
@@ -202,7 +205,7 @@ class Database:
         # Only now, and beginning with what has failed: setting this up costs as much as sending a statement.
         retrying = Retrying(
             retry=retry_if_exception(is_transient),
-            stop=stop_after_attempt(MAX_ATTEMPTS) | stop_after_delay(MAX_SECONDS),
+            stop=stop_after_attempt(MAX_ATTEMPTS) | stop_after_delay(MAX_SECONDS - time.monotonic() + began),
             wait=wait_random_exponential(multiplier=0.05, max=2),
             before_sleep=self._before_retry,
             reraise=True,

@@ -29,10 +29,11 @@ class Watchdog:
                 self._thread = threading.Thread(target=self._watch, name="db-watchdog", daemon=True)
                 self._thread.start()
 
-    def release(self, twin: socket.socket) -> None:
+    def release(self, twin: socket.socket | None) -> None:
         """It was in time, or too late: either way it is guarded no more."""
-        with self._lock:
-            self._watched.pop(twin, None)
+        if twin:
+            with self._lock:
+                self._watched.pop(twin, None)
 
     def _watch(self) -> None:
         while True:

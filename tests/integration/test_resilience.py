@@ -514,3 +514,20 @@ class Stated(psycopg.OperationalError):
 )
 def test_an_error_has_a_state_and_says_whether_it_passes(error: Exception, state: str, transient: bool) -> None:
     assert (sqlstate(error), is_transient(error)) == (state, transient)
+
+
+def test_a_connection_that_cannot_be_guarded_goes_back_to_the_pool(plain: Database, monkeypatch: Any) -> None:
+    """A process that is out of descriptors must not be out of connections when it has some again."""
+    with plain.transaction():
+        pass
+
+    def fails(*_: object) -> None:
+        raise OSError("too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(plain._watchdog, "guard", fails)
+        for _ in range(2 * plain.pool.max_size):
+            with pytest.raises(OSError, match="too many"), plain.statement():
+                pass
+    with plain.statement() as conn:
+        assert run(conn, "sweep.clock").fetchone()
