@@ -115,6 +115,7 @@ def publish(db: Database, doorbell: Doorbell, stopped: threading.Event) -> None:
             pause = min(max(2 * pause, 0.1), LONGEST_PAUSE_SECONDS)
             log.warning("can't publish, the outbox keeps what is accepted: %s", error)
             stopped.wait(pause)
+            doorbell.hear()
             continue
         if claimed < db.settings.outbox_batch:
             doorbell.wait()

@@ -33,7 +33,7 @@ class Doorbell:
     def start(self) -> None:
         """Begin to listen, beside the caller."""
         if self._url:
-            threading.Thread(target=self._connect, name="doorbell", daemon=True).start()
+            self._connect_beside(0.0)
         else:
             log.warning(
                 "no LISTEN through a pooler: polling every %d ms (LISTEN_DATABASE_URL would wake at once)",
@@ -55,8 +55,24 @@ class Doorbell:
         ready = {fd for fd, _ in waiting.poll(self._poll_ms)}
         if self._rung.fileno() in ready:
             self._rung.recv(4096)
-        if conn and conn.pgconn.socket in ready:
-            self._hear(conn)
+        self.hear()
+
+    def hear(self) -> None:
+        """Take what was said, without waiting: a server must not wait for a listener who is busy elsewhere."""
+        conn = self._conn
+        if not conn:
+            return
+        try:
+            conn.pgconn.consume_input()
+            while conn.pgconn.notifies():
+                pass
+            if conn.closed:  # it said something that no server says
+                raise psycopg.OperationalError("the connection is closed")
+        except psycopg.Error as error:
+            log.warning("the listening connection was lost, polling until it is back: %s", error)
+            conn.close()
+            self._conn = None
+            self._connect_beside(AGAIN_SECONDS)
 
     def stop(self) -> None:
         """Wake whoever waits and connect no more."""
@@ -70,19 +86,12 @@ class Doorbell:
         self._rung.close()
         self._rings.close()
 
-    def _hear(self, conn: psycopg.Connection[Any]) -> None:
-        try:
-            conn.pgconn.consume_input()
-            while conn.pgconn.notifies():
-                pass
-        except psycopg.Error as error:
-            log.warning("the listening connection was lost, polling until it is back: %s", error)
-            conn.close()
-            self._conn = None
-            self.start()
+    def _connect_beside(self, pause: float) -> None:
+        threading.Thread(target=self._connect, args=(pause,), name="doorbell", daemon=True).start()
 
-    def _connect(self) -> None:
-        while not self._stopped.is_set():
+    def _connect(self, pause: float) -> None:
+        while not self._stopped.wait(pause):
+            pause = AGAIN_SECONDS
             try:
                 conn = psycopg.connect(
                     self._url,
@@ -97,7 +106,6 @@ class Doorbell:
                     raise
             except psycopg.Error as error:
                 log.warning("can't listen, polling meanwhile: %s", error)
-                self._stopped.wait(AGAIN_SECONDS)
                 continue
             if self._stopped.is_set():
                 conn.close()

@@ -1,5 +1,6 @@
 """What wakes a publisher: commits of others, its own process, a stop; and a lost connection is replaced."""
 
+import select
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -85,6 +86,18 @@ def test_a_lost_connection_is_replaced(hang: Callable[..., Doorbell], conn: Conn
     waiting = waits(bell)
     conn.execute("NOTIFY beacon_outbox")
     assert wakes(waiting)
+
+
+def test_what_was_said_to_a_busy_publisher_is_taken(hang: Callable[..., Doorbell], conn: Conn) -> None:
+    """A server must not wait for a listener who does not listen: it would keep every notification from then on."""
+    bell = hang()
+    heard(bell)
+    listener(conn)
+    for _ in range(3):
+        conn.execute("NOTIFY beacon_outbox")
+        until(lambda: bell._conn and select.select([bell._conn], [], [], 0)[0])
+        bell.hear()
+        assert not select.select([bell._conn], [], [], 0)[0]
 
 
 def test_a_stop_wakes(hang: Callable[..., Doorbell]) -> None:
