@@ -122,17 +122,34 @@ def _insert(db: Database, entries: Sequence[jobs.Entry]) -> list[Row | None]:
         context.reset(mine)
 
 
-@retried
 def _insert_all(db: Database, entries: Sequence[jobs.Entry]) -> list[Row | None]:
-    failpoint("api.inserting")
+    """None for a job that can't be new: its id, its key or its nonce was used before."""
     first: dict[str, jobs.Entry] = {}
     for entry in entries:
         first.setdefault(entry.job.job_id, entry)
-    with db.statement(expected=("23505", "55P03")) as conn:
-        inserted = jobs.submit(conn, list(first.values()), queue_timeout_seconds=db.settings.queue_timeout_seconds)
-    failpoint("api.committed")
+    try:
+        inserted = _insert_new(db, list(first.values()))
+    except UniqueViolation:
+        if len(first) == 1 or not (repeats := _repeats(db, list(first.values()))):
+            raise
+        inserted = _insert_new(db, [entry for job_id, entry in first.items() if job_id not in repeats])
     # Who comes second with an id is answered like any repeat.
     return [inserted.get(entry.job.job_id) if first[entry.job.job_id] is entry else None for entry in entries]
+
+
+@retried
+def _insert_new(db: Database, entries: Sequence[jobs.Entry]) -> dict[str, Row]:
+    failpoint("api.inserting")
+    with db.statement(expected=("23505", "55P03")) as conn:
+        inserted = jobs.submit(conn, entries, queue_timeout_seconds=db.settings.queue_timeout_seconds)
+    failpoint("api.committed")
+    return inserted
+
+
+@retried
+def _repeats(db: Database, entries: Sequence[jobs.Entry]) -> set[str]:
+    with db.statement() as conn:
+        return jobs.repeats(conn, entries)
 
 
 @retried

@@ -45,6 +45,19 @@ def submit(conn: Connection[Any], entries: Sequence[Entry], *, queue_timeout_sec
     return {row["id"]: row for row in inserted}
 
 
+def repeats(conn: Connection[Any], entries: Sequence[Entry]) -> set[str]:
+    """The ids of the jobs whose key or nonce was used before."""
+    found = rows(
+        conn,
+        "jobs.repeats",
+        job_ids=[entry.job.job_id for entry in entries],
+        keys=[entry.key for entry in entries],
+        public_keys=[entry.job.public_key for entry in entries],
+        nonces=[entry.job.nonce for entry in entries],
+    )
+    return {row["id"] for row in found}
+
+
 def _columns(entry: Entry) -> dict[str, Any]:
     """What `jobs.submit` reads of a job."""
     job = entry.job

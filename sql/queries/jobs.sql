@@ -50,6 +50,14 @@ WITH received AS (
 )
 SELECT job.id, job.cross_region_execution_id, job.created_at FROM job CROSS JOIN told;
 
+-- name: jobs.repeats
+-- Which jobs of a group that was refused have a key or a nonce that was used before: the others are not to suffer for them.
+SELECT r.id
+  FROM unnest(%(job_ids)s::text[], %(keys)s::text[], %(public_keys)s::text[], %(nonces)s::text[])
+    AS r (id, key, public_key, nonce)
+ WHERE EXISTS (SELECT 1 FROM idempotency_keys k WHERE k.key = r.key)
+    OR EXISTS (SELECT 1 FROM nonces n WHERE n.public_key = r.public_key AND n.nonce = r.nonce);
+
 -- name: jobs.lock
 -- Every verb that changes a job's regions, units or status begins here: jobs before all else, in id order. NO KEY
 -- UPDATE, because FOR UPDATE deadlocks with the foreign keys' KEY SHARE when two regions finish together. The trace is for

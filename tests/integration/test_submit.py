@@ -453,6 +453,30 @@ def test_submissions_that_share_a_commit_are_each_accepted_or_refused(
     assert all(of for line, of in told if "jobs.submit job_id=" in line)
 
 
+def test_a_repeated_key_does_not_break_the_group_that_it_is_in(
+    make_api: Callable[..., Api], conn: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The three that are new share a commit all the same."""
+    monkeypatch.setitem(db.SESSIONS, "api", db.Session())
+    api = make_api(DB_AUDIT="1")
+    assert api.post(api.job(), Idempotency_Key="used").status_code == 202
+    told: list[str] = []
+    monkeypatch.setattr(logging.getLogger("db.audit"), "info", lambda line, *args, **_: told.append(line % args))
+    waiting = api.app.extensions["beacon"].submissions._waiting
+    first = api.job()
+    with ThreadPoolExecutor(6) as pool:
+        with conn.transaction(force_rollback=True):
+            conn.execute("INSERT INTO nonces SELECT %s, %s, id FROM jobs", (api.key.public_key, nonce(first)))
+            futures = [pool.submit(api.post, first)]
+            until(lambda: api.sql(BLOCKED))
+            for number, key in enumerate(["one", "used", "two", "three"], 1):
+                futures.append(pool.submit(api.post, api.job(), Idempotency_Key=key))
+                until(lambda number=number: len(waiting) == number)  # type: ignore[misc]
+        answers = [future.result(20) for future in futures]
+    assert [answer.status_code for answer in answers] == [202, 202, 422, 202, 202]
+    assert [line.split()[2] for line in told if "jobs.submit job_ids=" in line] == ["job_ids=4", "job_ids=3"]
+
+
 def test_a_job_that_waits_for_no_row_is_not_told_that_it_is_being_accepted(
     api: Api, conn: psycopg.Connection[Any]
 ) -> None:
