@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -20,6 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.retry import Retry
 
+from runner_core.redis_line import RedisLine
 from runner_core.settings import Settings
 
 FUNCTION = "runner_worker.tasks.run_region"  # by name: the publisher never imports the worker
@@ -89,8 +90,7 @@ class Broker:
             socket_connect_timeout=settings.redis_timeout_seconds,
             retry=Retry(NoBackoff(), 0),
         )
-        # The push's own. The client's pool and bookkeeping would take longer than Redis does.
-        self._line = self.redis.connection_pool.make_connection()
+        self._pushes = RedisLine(self.redis)
         self.moved_is_alive_seconds = settings.lease_seconds
         self._moved: dict[str, dict[str, float]] = {}  # topic -> dispatch id -> first seen
         self._seen: tuple[bytes, str] | None = None
@@ -114,10 +114,9 @@ class Broker:
             pushed.append(row)
             keys.append(f"rq:job:{row.dispatch_id}")
         if pushed:
-            try:
-                refused = self._eval(PUSH, len(keys), *keys, *values)
-            except ResponseError as error:  # out of memory, read-only replica, disk full, no permission
-                raise RedisConnectionError(f"Redis takes no messages: {error}") from error
+            (refused,) = self._pushes.ask(("EVAL", PUSH, len(keys), *keys, *values))
+            if isinstance(refused, ResponseError):  # out of memory, read-only replica, disk full, no permission
+                raise RedisConnectionError(f"Redis takes no messages: {refused}") from refused
             for number, reason in refused:
                 row = pushed[number - 1]
                 failures[row.id] = _refusal(reason.decode(errors="replace"))
@@ -155,21 +154,8 @@ class Broker:
         return bool(absent) or before not in (None, self._seen)
 
     def close(self) -> None:
-        self._line.disconnect()  # type: ignore[no-untyped-call]
+        self._pushes.close()
         self.redis.close()
-
-    def _eval(self, *arguments: str | bytes | int) -> list[list[Any]]:
-        """One EVAL. A server that restarted has hung up meanwhile: it is called anew, before anything is sent."""
-        if self._line.is_connected and self._has_hung_up():
-            self._line.disconnect()  # type: ignore[no-untyped-call]  # redis is typed in part
-        self._line.send_command("EVAL", *arguments)  # type: ignore[no-untyped-call]
-        return cast(list[list[Any]], self._line.read_response())
-
-    def _has_hung_up(self) -> bool:
-        try:
-            return self._line.can_read()  # or it says what nobody has asked for
-        except RedisConnectionError:
-            return True
 
 
 def _names(ids: list[bytes]) -> list[str]:

@@ -20,11 +20,13 @@ import pytest
 import redis
 from rq import Queue, Worker
 from rq.command import send_command, send_shutdown_command
+from rq.utils import now
 
 from bench.chaos.proxy import Proxy
 from outbox_publisher.broker import Broker, OutboxRow
 from runner_cli.embedded import EmbeddedValkey
 from runner_core.settings import Settings
+from runner_worker.execute import Message
 from runner_worker.worker import RegionWorker, connect, worker_name
 
 HERE = Path(__file__).parent
@@ -347,6 +349,81 @@ def test_a_region_run_costs_few_redis_commands(start: Callable[..., Stage], own_
     # Alone it is looked for in two lists; six are for a report to `rq info` and idle rounds that may fall into it.
     assert used("a") <= 8 + 6
     assert used(*(f"job-{number}" for number in range(500))) <= 3 * 500
+
+
+@pytest.fixture
+def rounds(own_valkey: EmbeddedValkey) -> Iterator[Callable[[], tuple[RegionWorker, list[str]]]]:
+    """A worker of this process, whose rounds the test runs itself, and what its engine was given."""
+    workers = []
+
+    def make() -> tuple[RegionWorker, list[str]]:
+        given: list[str] = []
+
+        class Engine:
+            broken = False
+
+            def free(self) -> int:
+                return 8
+
+            def submit(self, messages: list[Message], done: object) -> None:
+                given.extend(message.dispatch_id for message in messages)
+
+        engine: Any = Engine()
+        client = connect(own_valkey.url, 1.0)
+        worker = RegionWorker([TOPIC], worker_name("US"), engine, client, region="US", claim_batch=9, grace_seconds=1)
+        worker.birth_date = now()
+        workers.append(worker)
+        return worker, given
+
+    yield make
+    for worker in workers:
+        worker._farewell()
+        worker.connection.close()
+
+
+def push(valkey: EmbeddedValkey, *ids: str) -> None:
+    envelope = {"id": "job", "enqueued_at": "now", "attempt": 0, "request_id": ""}
+    broker = Broker(Settings.from_env({"REDIS_URL": valkey.url}))
+    assert broker.push([OutboxRow(n, TOPIC, envelope, name, 0) for n, name in enumerate(ids)]) == {}
+    broker.close()
+
+
+def test_a_full_redis_is_emptied_by_the_workers(
+    rounds: Callable[[], tuple[RegionWorker, list[str]]], own_valkey: EmbeddedValkey
+) -> None:
+    """Nothing can be moved or told then; what is taken makes the room."""
+    worker, given = rounds()
+    push(own_valkey, "a", "b")
+    worker.connection.config_set("maxmemory", "1")
+    worker._round()
+    assert given == ["a", "b"]
+    worker.connection.config_set("maxmemory", "0")
+    push(own_valkey, "c")
+    worker._round()
+    assert given == ["a", "b", "c"]
+
+
+def test_an_id_that_was_left_aside_is_taken(
+    rounds: Callable[[], tuple[RegionWorker, list[str]]], own_valkey: EmbeddedValkey
+) -> None:
+    worker, given = rounds()
+    push(own_valkey, "a", "b")
+    worker.connection.lmove(QUEUE, worker._aside, "LEFT", "RIGHT")
+    worker._round()
+    assert given == ["a", "b"]
+    assert worker.connection.keys("beacon:aside:*") == []
+
+
+def test_a_redis_that_has_hung_up_on_a_busy_worker_is_no_outage(
+    rounds: Callable[[], tuple[RegionWorker, list[str]]], own_valkey: EmbeddedValkey
+) -> None:
+    worker, given = rounds()
+    push(own_valkey, "a")
+    worker._round()
+    worker.connection.client_kill_filter(skipme=True)
+    push(own_valkey, "b")
+    worker._round()
+    assert given == ["a", "b"]
 
 
 def test_a_signal_that_comes_while_it_takes_puts_the_messages_back_in_order(redis_url: str) -> None:
