@@ -48,8 +48,8 @@ def _all(results: Results, last: Results) -> dict[str, Any]:
         "mb_per_call_50": _per_call(memory["50"][OURS.name]),
         "mb_per_call_400": _per_call(memory["400"][OURS.name]),
         "drain_vs_enqueue_many": ratios(drain["ours"], drain["enqueue_many"]).median,
-        "start_p50_ms": percentile(latency, 0.5),
-        "start_p99_ms": percentile(latency, 0.99),
+        "start_p50_ms": _start(latency, 0.5).median,
+        "start_p99_ms": _start(latency, 0.99).median,
         "post_vs_noop": _post(results["http"]["gunicorn"]).median,
         "million_vs_empty": _growth(results).median if complete else old.get("million_vs_empty"),
     }
@@ -64,8 +64,8 @@ def quick_text(results: Results, last: Results) -> str:
         "",
         f"cost of an execution with {results['growth']['finished']:,} finished jobs in the tables against none: "
         f"{_x(_growth(results))}",
-        f"commit to start p50 {percentile(results['latency']['ours'], 0.5):.1f} ms, "
-        f"pgqueuer {percentile(results['latency']['pgqueuer'], 0.5):.1f} ms",
+        f"commit to start p50 {_start(results['latency']['ours'], 0.5).median:.1f} ms, "
+        f"pgqueuer {_start(results['latency']['pgqueuer'], 0.5).median:.1f} ms",
         f"not measured here: {', '.join(borrowed)}; "
         + (f"from the full run of {date}" if date else "and no full run has left its numbers"),
     ]
@@ -113,12 +113,13 @@ def page(results: Results) -> str:
         "## From commit to start",
         "Ten jobs a second. From just before the commit that accepts a job to the claim of its region, both by the "
         "database's clock; ours goes through the API, a publisher, Valkey and a worker. pgqueuer's message "
-        "is enqueued in the same transaction and wakes its worker by NOTIFY.",
+        "is enqueued in the same transaction and wakes its worker by NOTIFY. Each percentile is of one round; here are "
+        "its median, least and most over the rounds, in turns with the peer's.",
         "\n".join(
             table(
                 ["system", "jobs", "p50 ms", "p90 ms", "p99 ms"],
                 [
-                    [n, str(len(v)), *(f"{percentile(v, share):.1f}" for share in (0.5, 0.9, 0.99))]
+                    [n, str(sum(map(len, v))), *(_ms(_start(v, share)) for share in (0.5, 0.9, 0.99))]
                     for n, v in ((OURS.name, results["latency"]["ours"]), ("pgqueuer", results["latency"]["pgqueuer"]))
                 ],
             )
@@ -217,6 +218,14 @@ def _growth(results: Results) -> Spread:
 
 def _post(rounds: list[Results]) -> Spread:
     return ratios([r["post"]["per_second"] for r in rounds], [r["noop"]["per_second"] for r in rounds])
+
+
+def _start(rounds: list[list[float]], share: float) -> Spread:
+    return Spread.of(percentile(found, share) for found in rounds)
+
+
+def _ms(s: Spread) -> str:
+    return f"{s.median:.1f} ({s.least:.1f} to {s.most:.1f})"
 
 
 def _rates(results: Results, name: str) -> list[float]:
