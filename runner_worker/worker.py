@@ -42,7 +42,7 @@ LONGEST_PAUSE_SECONDS = 2.0
 # Sent together with a BLMOVE that waits for a message and puts it aside for this worker, so that what has come arrives
 # with its data at once. KEYS are the list of what was put aside and the queue, ARGV for how many messages there is
 # room. The data of each: nil where there is none, empty where the key is no hash. (Should Redis end between the two,
-# an id stays aside: this worker finds it there, and the sweeper misses it whatever becomes of the worker.)
+# an id stays aside: this worker finds it there, and the sweeper stages its region again if there is none.)
 TAKE = """
 local ids = redis.call('LPOP', KEYS[1], ARGV[1]) or {}
 local room = ARGV[1] - #ids

@@ -433,17 +433,8 @@ def test_submissions_that_share_a_commit_are_each_accepted_or_refused(
     monkeypatch.setattr(
         logging.getLogger("db.audit"), "info", lambda line, *args, **_: told.append((line % args, context.get()))
     )
-    waiting = api.app.extensions["beacon"].submissions._waiting
     first = api.job()
-    with ThreadPoolExecutor(6) as pool:
-        with conn.transaction(force_rollback=True):
-            conn.execute("INSERT INTO nonces SELECT %s, %s, id FROM jobs", (api.key.public_key, nonce(first)))
-            futures = [pool.submit(api.post, first)]
-            until(lambda: api.sql(BLOCKED))
-            for number, spec in enumerate([fresh[0], known, fresh[1], imitation, fresh[2]], 1):
-                futures.append(pool.submit(api.post, spec))
-                until(lambda number=number: len(waiting) == number)  # type: ignore[misc]
-        answers = [future.result(20) for future in futures]
+    answers = in_one_group(api, conn, first, *((spec, {}) for spec in [fresh[0], known, fresh[1], imitation, fresh[2]]))
     assert [answer.status_code for answer in answers] == [202, 202, 200, 202, 409, 202]
     assert api.counts()["jobs"] == 5
     ids = [spec["id"] for spec in (first, *fresh)]
@@ -462,17 +453,8 @@ def test_a_repeated_key_does_not_break_the_group_that_it_is_in(
     assert api.post(api.job(), Idempotency_Key="used").status_code == 202
     told: list[str] = []
     monkeypatch.setattr(logging.getLogger("db.audit"), "info", lambda line, *args, **_: told.append(line % args))
-    waiting = api.app.extensions["beacon"].submissions._waiting
-    first = api.job()
-    with ThreadPoolExecutor(6) as pool:
-        with conn.transaction(force_rollback=True):
-            conn.execute("INSERT INTO nonces SELECT %s, %s, id FROM jobs", (api.key.public_key, nonce(first)))
-            futures = [pool.submit(api.post, first)]
-            until(lambda: api.sql(BLOCKED))
-            for number, key in enumerate(["one", "used", "two", "three"], 1):
-                futures.append(pool.submit(api.post, api.job(), Idempotency_Key=key))
-                until(lambda number=number: len(waiting) == number)  # type: ignore[misc]
-        answers = [future.result(20) for future in futures]
+    posts = [(api.job(), {"Idempotency_Key": key}) for key in ("one", "used", "two", "three")]
+    answers = in_one_group(api, conn, api.job(), *posts)
     assert [answer.status_code for answer in answers] == [202, 202, 422, 202, 202]
     assert [line.split()[2] for line in told if "jobs.submit job_ids=" in line] == ["job_ids=4", "job_ids=3"]
 
@@ -491,6 +473,22 @@ def test_a_job_that_waits_for_no_row_is_not_told_that_it_is_being_accepted(
 
 
 BLOCKED = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'transactionid'"
+
+
+def in_one_group(
+    api: Api, conn: psycopg.Connection[Any], first: dict[str, Any], *posts: tuple[dict[str, Any], dict[str, str]]
+) -> list[Any]:
+    """The answers to all, where `first` waited for a lock and the others came meanwhile, in this order."""
+    waiting = api.app.extensions["beacon"].submissions._waiting
+    with ThreadPoolExecutor(6) as pool:
+        with conn.transaction(force_rollback=True):
+            conn.execute("INSERT INTO nonces SELECT %s, %s, id FROM jobs", (api.key.public_key, nonce(first)))
+            futures = [pool.submit(api.post, first)]
+            until(lambda: api.sql(BLOCKED))
+            for number, (spec, headers) in enumerate(posts, 1):
+                futures.append(pool.submit(api.post, spec, **headers))
+                until(lambda number=number: len(waiting) == number)  # type: ignore[misc]
+        return [future.result(20) for future in futures]
 
 
 def nonce(spec: dict[str, Any]) -> str:
