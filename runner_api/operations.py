@@ -42,6 +42,8 @@ class Operation:
 
 
 PAGE = whole(1, 200, 50)
+CURSOR: Schema = {"type": "string", "description": "an earlier answer's next_cursor"}
+FAR = "rows to skip; a larger one is refused as offset_too_large: read on with cursor"
 POSTING = (400, 401, 403, 409, 413, 415, 422, 503)
 KEYED = {"Idempotency-Key": KEY, "traceparent": TRACE}
 
@@ -64,7 +66,7 @@ OPERATIONS: dict[str, Operation] = {
         query={
             "limit": PAGE,
             "status": {"type": "string", "enum": ["", "queued", "running", "completed", "failed", "cancelled"]},
-            "cursor": {"type": "string", "description": "an earlier answer's next_cursor"},
+            "cursor": CURSOR,
         },
     ),
     "api.jobs.get_job": Operation(
@@ -94,7 +96,10 @@ OPERATIONS: dict[str, Operation] = {
         "jobs", {202: s.Retried}, (*POSTING, 404), s.RetryAction, body_required=False, admin=True, reads=False
     ),
     "api.executions.list_executions": Operation(
-        "executions", {200: s.Executions}, (422, 503), query={"limit": PAGE, "offset": whole(0, 1_000_000, 0)}
+        "executions",
+        {200: s.Executions},
+        (400, 422, 503),
+        query={"limit": PAGE, "offset": {**whole(0, 10_000, 0), "description": FAR}, "cursor": CURSOR},
     ),
     "api.executions.get_details": Operation("executions", {200: s.Details}, (404, 503)),
     "api.executions.get_receipt": Operation("executions", {200: s.Receipt}, (404, 503)),

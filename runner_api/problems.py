@@ -27,6 +27,7 @@ STATUSES = {
     "invalid_encoding": 400,
     "timestamp_invalid": 400,
     "signature_mismatch": 400,
+    "offset_too_large": 400,
     "unauthorized": 401,
     "forbidden": 403,
     "trust_violation": 403,

@@ -233,11 +233,12 @@ class Retried(BaseModel):
 
 
 class Executions(BaseModel):
-    """A page of executions, newest first."""
+    """A page of executions, newest first; `next_cursor` asks for the next."""
 
     executions: list[Result]
     limit: int
     offset: int
+    next_cursor: str | None
 
 
 class Call(BaseModel):

@@ -15,16 +15,17 @@ from runner_core.queries import Row
 from runner_core.store import reads
 
 blueprint = Blueprint("executions", __name__)
-FARTHEST = 1_000_000  # an offset is counted off row by row
 
 
 @blueprint.get("/executions")
 def list_executions() -> Response:
-    """A page of every job's executions, newest first."""
-    limit, offset = paging.page(), paging.number("offset", 0, 0, FARTHEST)
+    """A page of every job's executions, newest first. `offset` skips rows after the cursor, where there is one."""
+    limit, offset, before = paging.page(), paging.offset(), paging.result_cursor()
     with services().db.transaction() as conn:
-        found = reads.executions(conn, limit, offset)
-    return reply({"executions": [result(row) for row in found], "limit": limit, "offset": offset})
+        found = reads.executions(conn, before, limit + 1, offset)
+    more = paging.next_cursor(found[limit - 1]) if len(found) > limit else None
+    shown = [result(row) for row in found[:limit]]
+    return reply({"executions": shown, "limit": limit, "offset": offset, "next_cursor": more})
 
 
 @blueprint.get("/executions/<result_id>/details")

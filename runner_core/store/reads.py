@@ -36,9 +36,9 @@ def job_rows(conn: Connection[Any], job_id: str) -> list[Row]:
     return rows(conn, "reads.rows", job_id=job_id)
 
 
-def executions(conn: Connection[Any], page: int, skip: int) -> list[Row]:
-    """A page of every job's executions, newest first."""
-    return rows(conn, "reads.executions", page=page, skip=skip)
+def executions(conn: Connection[Any], before: tuple[str, int], page: int, skip: int) -> list[Row]:
+    """The next executions of every job before (created_at as text, id), newest first, after skipping some."""
+    return rows(conn, "reads.executions", before=before[0], before_id=before[1], page=page, skip=skip)
 
 
 def execution(conn: Connection[Any], result_id: int) -> Row | None:

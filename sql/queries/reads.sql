@@ -64,11 +64,13 @@ SELECT CASE WHEN a.status IN ('ok', 'failed') THEN a.id ELSE e.id END AS id, e.i
  ORDER BY created_at DESC, id DESC NULLS LAST, p.region, m.model_no, q.question_no, n.run_no;
 
 -- name: reads.executions
--- A page of executions of every job, newest first.
+-- A page of executions of every job before a (created_at, id), newest first. What is skipped is only read in the index.
 SELECT e.id, e.id AS execution_id, e.job_id, e.region, e.model_id, e.status, e.provider_id, e.started_at, e.completed_at,
        e.created_at, e.duration_ms, e.output, e.error AS error_detail, e.receipt IS NOT NULL AS has_receipt, e.retry_count
-  FROM executions e
- ORDER BY e.created_at DESC, e.id DESC LIMIT %(page)s OFFSET %(skip)s;
+  FROM (SELECT x.id FROM executions x WHERE (x.created_at, x.id) < (%(before)s::timestamptz, %(before_id)s::bigint)
+         ORDER BY x.created_at DESC, x.id DESC LIMIT %(page)s OFFSET %(skip)s) p
+ CROSS JOIN LATERAL (SELECT * FROM executions x WHERE x.id = p.id OFFSET 0) e
+ ORDER BY e.created_at DESC, e.id DESC;
 
 -- name: reads.execution
 -- The execution that an id names: its own, or that of one of its answers.

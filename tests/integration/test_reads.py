@@ -247,6 +247,42 @@ def test_executions_of_all_jobs(api: Api) -> None:
     assert api.client.get("/api/v1/executions?offset=-1").status_code == 422
 
 
+def test_executions_are_read_on_with_a_cursor(api: Api) -> None:
+    """Page by page every execution comes once, newest first, and what ends meanwhile moves no page."""
+    jobs = [api.submit(constraints={"regions": ["US"]}) for _ in range(5)]
+    for job_id in jobs:
+        api.finish(job_id, "US", {"m1": True})
+    everything = [row["id"] for row in api.get("/executions")["executions"]]
+    assert len(everything) == 5
+    assert api.get("/executions")["next_cursor"] is None
+    first = api.get("/executions?limit=2")
+    api.finish(api.submit(constraints={"regions": ["US"]}), "US", {"m1": True})
+    second = api.get(f"/executions?limit=2&cursor={first['next_cursor']}")
+    third = api.get(f"/executions?limit=2&cursor={second['next_cursor']}")
+    assert [row["id"] for page in (first, second, third) for row in page["executions"]] == everything
+    assert third["next_cursor"] is None
+    skipped = api.get(f"/executions?limit=2&offset=1&cursor={first['next_cursor']}")
+    assert [row["id"] for row in skipped["executions"]] == everything[3:5]
+
+
+@pytest.mark.parametrize("offset", ["10001", "1000000", "9" * 30])
+def test_a_large_offset_is_refused_with_the_way_out(api: Api, offset: str) -> None:
+    answer = api.client.get(f"/api/v1/executions?offset={offset}")
+    assert (answer.status_code, answer.get_json()["error_code"]) == (400, "offset_too_large")
+    assert "next_cursor" in answer.get_json()["detail"]
+    assert api.get("/executions?offset=10000")["executions"] == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["offset=-1", "offset=x", "offset=1e3", "cursor=x", f"cursor={b64encode(b'2026-01-01T00:00:00Z job').decode()}"],
+)
+def test_executions_asked_for_wrongly(api: Api, query: str) -> None:
+    """A cursor of the list of jobs is none of this list."""
+    answer = api.client.get(f"/api/v1/executions?{query}")
+    assert (answer.status_code, answer.get_json()["error_code"]) == (422, "validation_error")
+
+
 def test_details_and_receipt_by_either_id(api: Api) -> None:
     job_id = api.submit()
     token = api.claim(job_id, "US")
