@@ -5,6 +5,7 @@ from typing import Any
 from runner_core import telemetry
 from runner_core.db import Database, retried
 from runner_core.queries import Row, rows
+from runner_core.store.reads import ALIVE_SECONDS, COUNTED
 
 JOB_STATUSES = ("queued", "running", "completed", "failed", "cancelled")
 
@@ -34,8 +35,8 @@ def _set_by_region(gauge: Any, regions: list[Row], column: str) -> None:
 def _read(db: Database) -> tuple[Row, list[Row], Row, list[Row]]:
     with db.transaction(pipeline=False) as conn:
         return (
-            rows(conn, "metrics.outbox")[0],
-            rows(conn, "metrics.jobs"),
-            rows(conn, "metrics.late", grace_seconds=3 * db.settings.lease_seconds)[0],
-            rows(conn, "metrics.regions"),
+            rows(conn, "metrics.outbox", most=COUNTED)[0],
+            rows(conn, "metrics.jobs", most=COUNTED),
+            rows(conn, "metrics.late", grace_seconds=3 * db.settings.lease_seconds, most=COUNTED)[0],
+            rows(conn, "metrics.regions", alive_seconds=ALIVE_SECONDS),
         )

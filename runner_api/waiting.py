@@ -7,9 +7,9 @@ from datetime import datetime
 from runner_api.portal.grid import ENDED, in_order
 from runner_api.portal.words import counted, span
 from runner_core.queries import Row
+from runner_core.store.reads import ALIVE_SECONDS
 
 UNSENT_SECONDS = 10  # a push that fails as a whole counts against no message, so only its age tells
-SILENT_SECONDS = 10  # two heartbeats late
 SLOW_SECONDS = 10
 
 
@@ -152,7 +152,7 @@ class Waiting:
 
     def _heard_of(self, kind: str, region: str | None) -> list[Row]:
         mine = [row for row in self.processes if row["kind"] == kind and row["region"] == region]
-        return [row for row in mine if row["seconds_since"] < SILENT_SECONDS]
+        return [row for row in mine if row["seconds_since"] < ALIVE_SECONDS]
 
     def _since(self, moment: datetime) -> str:
         return span((self.now - moment).total_seconds())

@@ -12,6 +12,7 @@ from runner_cli.findings import Finding, error, ok, warning
 from runner_core.migrate import latest
 from runner_core.queries import row, rows
 from runner_core.settings import Settings
+from runner_core.store.reads import ALIVE_SECONDS, COUNTED
 
 CONNECT_SECONDS = 10
 KINDS = ("api", "publisher", "worker")
@@ -93,7 +94,7 @@ def _clock(conn: psycopg.Connection[Any]) -> Finding:
 def _connections(conn: psycopg.Connection[Any], settings: Settings) -> Iterator[Finding]:
     """Every live process may fill its pool: does max_connections have room for all of them?"""
     try:
-        alive = {r["kind"]: r["processes"] for r in rows(conn, "doctor.alive")}
+        alive = {r["kind"]: r["processes"] for r in rows(conn, "doctor.alive", alive_seconds=ALIVE_SECONDS)}
     except psycopg.errors.UndefinedTable:
         return
     found = {
@@ -115,7 +116,8 @@ def _connections(conn: psycopg.Connection[Any], settings: Settings) -> Iterator[
 def _backlog(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
     """What waits longer than it should."""
     try:
-        waiting, late = row(conn, "metrics.outbox"), row(conn, "metrics.late", grace_seconds=0.0)
+        waiting = row(conn, "metrics.outbox", most=COUNTED)
+        late = row(conn, "metrics.late", grace_seconds=0.0, most=COUNTED)
     except psycopg.errors.UndefinedTable:
         return
     if waiting and waiting["dead"]:

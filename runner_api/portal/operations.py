@@ -13,7 +13,6 @@ from runner_core.store import portal, reads
 
 SHOWN = 50
 RUNS_SHOWN = 4  # of each worker
-SILENT_SECONDS = 20  # four missed beats
 
 
 @blueprint.get("/operations")
@@ -37,13 +36,15 @@ def operations() -> Response:
         throughput=charts.throughput(minutes),
         latency=charts.latency(minutes),
         ended={name: sum(row[name] for row in minutes) for name in ("completed", "failed")},
-        silent=SILENT_SECONDS,
+        silent=reads.ALIVE_SECONDS,
+        counted=reads.COUNTED,
     )
 
 
 def _queues(regions: list[str], open_runs: dict[str, Row], processes: list[Row]) -> list[dict[str, Any]]:
     idle = {"depth": 0, "running": 0, "oldest_seconds": None}
-    alive = [row["region"] for row in processes if row["kind"] == "worker" and row["seconds_since"] < SILENT_SECONDS]
+    workers = (row for row in processes if row["kind"] == "worker")
+    alive = [row["region"] for row in workers if row["seconds_since"] < reads.ALIVE_SECONDS]
     names = in_order({*regions, *open_runs})
     return [{"region": name, **idle, **open_runs.get(name, {}), "workers": alive.count(name)} for name in names]
 

@@ -8,6 +8,9 @@ from psycopg import Connection
 
 from runner_core.queries import Row, row, rows
 
+ALIVE_SECONDS = 20  # a process beats every five seconds; one that has been silent for longer counts as gone, everywhere
+COUNTED = 10_000  # of a backlog; beyond it a page says "10,000+". The view region_queues has the same number
+
 
 def job(conn: Connection[Any], job_id: str) -> Row | None:
     """One job with its cross-region view and its progress."""
@@ -73,12 +76,12 @@ def events(conn: Connection[Any], job_id: str, after: int, page: int) -> list[Ro
 
 def processes(conn: Connection[Any]) -> list[Row]:
     """Every process seen lately."""
-    return rows(conn, "reads.processes")
+    return rows(conn, "reads.processes", alive_seconds=ALIVE_SECONDS)
 
 
 def alive(conn: Connection[Any]) -> list[Row]:
     """How many live processes there are of each kind and region."""
-    return rows(conn, "reads.alive")
+    return rows(conn, "reads.alive", alive_seconds=ALIVE_SECONDS)
 
 
 def queues(conn: Connection[Any]) -> list[Row]:

@@ -4,4 +4,4 @@ SELECT name, setting FROM pg_settings WHERE name = ANY (%(names)s::text[]);
 
 -- name: doctor.alive
 -- How many processes of each kind live, each with a pool of its own.
-SELECT kind, count(*) AS processes FROM processes WHERE seen_at > clock_timestamp() - interval '20 seconds' GROUP BY kind;
+SELECT kind, count(*) AS processes FROM processes WHERE seen_at > statement_timestamp() - make_interval(secs => %(alive_seconds)s) GROUP BY kind;

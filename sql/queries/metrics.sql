@@ -28,5 +28,5 @@ SELECT COALESCE(q.region, w.region) AS region, COALESCE(q.depth, 0) AS depth, CO
          WHERE j.status IN ('queued', 'running') AND r.finished_at IS NULL AND r.lease_token IS NULL
          GROUP BY p.region) q
   FULL JOIN (SELECT region, count(*) AS workers FROM processes
-              WHERE kind = 'worker' AND seen_at > clock_timestamp() - interval '20 seconds' GROUP BY region) w
+              WHERE kind = 'worker' AND seen_at > statement_timestamp() - make_interval(secs => %(alive_seconds)s) GROUP BY region) w
     ON w.region = q.region;

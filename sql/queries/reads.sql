@@ -141,7 +141,7 @@ SELECT j.id, j.status, j.version,
 SELECT p.id, p.kind, p.region, p.host, p.pid, p.version, p.regions_sha, p.concurrency, p.started_at, p.seen_at,
        extract(epoch FROM clock_timestamp() - p.seen_at)::double precision AS seconds_since
   FROM processes p
- WHERE p.seen_at > clock_timestamp() - interval '20 seconds'
+ WHERE p.seen_at > statement_timestamp() - make_interval(secs => %(alive_seconds)s)
     OR NOT EXISTS (SELECT 1 FROM processes n WHERE n.kind = p.kind AND n.region IS NOT DISTINCT FROM p.region AND n.host = p.host
                       AND n.started_at > p.seen_at)
  ORDER BY p.kind, p.region NULLS FIRST, p.started_at;
@@ -149,7 +149,7 @@ SELECT p.id, p.kind, p.region, p.host, p.pid, p.version, p.regions_sha, p.concur
 -- name: reads.alive
 -- Live processes by kind and region; a process beats every 5 seconds.
 SELECT kind, region, count(*) AS alive FROM processes
- WHERE seen_at > clock_timestamp() - interval '20 seconds' AND kind <> 'cli' GROUP BY kind, region ORDER BY kind, region;
+ WHERE seen_at > statement_timestamp() - make_interval(secs => %(alive_seconds)s) AND kind <> 'cli' GROUP BY kind, region ORDER BY kind, region;
 
 -- name: reads.queues
 -- Regions of open jobs: runs that wait for a worker, since when the oldest does, and runs that a worker holds.
