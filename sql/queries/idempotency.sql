@@ -1,10 +1,10 @@
 -- name: idempotency.find
 -- The accepted request behind a key that has not expired.
-SELECT key, request_digest, job_id FROM idempotency_keys WHERE key = %(key)s AND expires_at > clock_timestamp();
+SELECT key, request_digest, job_id FROM idempotency_keys WHERE key = %(key)s AND expires_at > statement_timestamp();
 
 -- name: idempotency.expire
 -- A key past its days may name a new request even before the retention pass has come by.
-DELETE FROM idempotency_keys WHERE key = %(key)s AND expires_at <= clock_timestamp();
+DELETE FROM idempotency_keys WHERE key = %(key)s AND expires_at <= statement_timestamp();
 
 -- name: nonces.find
 -- The job for which a key's nonce was spent.

@@ -62,8 +62,8 @@ SELECT t.minute, count(e.id) FILTER (WHERE e.status = 'completed') AS completed,
        count(e.id) FILTER (WHERE e.status = 'failed') AS failed,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY e.duration_ms) AS p50_ms,
        percentile_cont(0.95) WITHIN GROUP (ORDER BY e.duration_ms) AS p95_ms
-  FROM generate_series(date_trunc('minute', clock_timestamp()) - interval '59 minutes',
-                       date_trunc('minute', clock_timestamp()), interval '1 minute') AS t (minute)
+  FROM generate_series(date_trunc('minute', statement_timestamp()) - interval '59 minutes',
+                       date_trunc('minute', statement_timestamp()), interval '1 minute') AS t (minute)
   LEFT JOIN (SELECT x.id, x.status, x.duration_ms, date_trunc('minute', x.created_at) AS minute FROM executions x
-              WHERE x.created_at >= date_trunc('minute', clock_timestamp()) - interval '59 minutes') e ON e.minute = t.minute
+              WHERE x.created_at >= date_trunc('minute', statement_timestamp()) - interval '59 minutes') e ON e.minute = t.minute
  GROUP BY t.minute ORDER BY t.minute;

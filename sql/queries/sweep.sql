@@ -92,28 +92,28 @@ SELECT DISTINCT 'beacon-' || lower(p.region) AS topic FROM jobs j CROSS JOIN LAT
 -- Sent messages of ended or forgotten days, a batch at a time.
 DELETE FROM outbox WHERE id IN (
   SELECT o.id FROM outbox o JOIN jobs j ON j.id = o.job_id
-   WHERE o.processed_at < clock_timestamp() - make_interval(days => %(days)s)
+   WHERE o.processed_at < statement_timestamp() - make_interval(days => %(days)s)
      AND j.status IN ('completed', 'failed', 'cancelled')
    ORDER BY o.processed_at LIMIT %(batch)s FOR UPDATE OF o SKIP LOCKED);
 
 -- name: retention.keys
 -- Idempotency keys past their days.
 DELETE FROM idempotency_keys WHERE key IN (
-  SELECT key FROM idempotency_keys WHERE expires_at < clock_timestamp() ORDER BY expires_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED);
+  SELECT key FROM idempotency_keys WHERE expires_at < statement_timestamp() ORDER BY expires_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED);
 
 -- name: retention.nonces
 -- Nonces as old as keys: a replay that late is stale by its own timestamp.
 DELETE FROM nonces WHERE (public_key, nonce) IN (
-  SELECT public_key, nonce FROM nonces WHERE created_at < clock_timestamp() - make_interval(days => %(days)s)
+  SELECT public_key, nonce FROM nonces WHERE created_at < statement_timestamp() - make_interval(days => %(days)s)
    ORDER BY created_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED);
 
 -- name: retention.processes
 -- Processes that have not been seen for an hour.
-DELETE FROM processes WHERE seen_at < clock_timestamp() - interval '1 hour';
+DELETE FROM processes WHERE seen_at < statement_timestamp() - interval '1 hour';
 
 -- name: retention.jobs
 -- Ended jobs with everything that belongs to them, and only together.
 DELETE FROM jobs WHERE id IN (
   SELECT id FROM jobs WHERE status IN ('completed', 'failed', 'cancelled')
-     AND completed_at < clock_timestamp() - make_interval(days => %(days)s)
-   ORDER BY created_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED);
+     AND completed_at < statement_timestamp() - make_interval(days => %(days)s)
+   ORDER BY completed_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED);
