@@ -3,13 +3,15 @@
 -- transaction of a process that was stopped in the middle of it, with the locks that others wait for. A verb's statements
 -- find every row by key: planned once, and never to read a whole table, because a plan that was made while a table was
 -- small would be kept while it grows (measured: 80 ms instead of 7 after 4,000 jobs). Nor is any worth compiling: a read
--- whose cost is thought high took seconds for its code and a fifth of a millisecond without.
+-- whose cost is thought high took seconds for its code and a fifth of a millisecond without. Nor is any worth parallel
+-- workers, which only whole tables can share: one read of a job's rows scanned all jobs for the sake of them.
 SELECT set_config('statement_timeout', %(statement_timeout)s, %(local)s::boolean),
        set_config('lock_timeout', %(lock_timeout)s, %(local)s::boolean),
        set_config('idle_in_transaction_session_timeout', %(idle_timeout)s, %(local)s::boolean),
        set_config('enable_seqscan', %(seqscan)s, %(local)s::boolean),
        set_config('plan_cache_mode', %(plan_mode)s, %(local)s::boolean),
-       set_config('jit', 'off', %(local)s::boolean);
+       set_config('jit', 'off', %(local)s::boolean),
+       set_config('max_parallel_workers_per_gather', '0', %(local)s::boolean);
 
 -- name: processes.beat
 -- This process is alive; also the real write of the readiness probe.

@@ -36,6 +36,9 @@ SELECT j.id, j.status, j.created_at, j.updated_at, j.plan FROM jobs j
 -- name: reads.rows
 -- Every planned call of a job with what became of it. A call without an answer shows what ended its unit; until then it
 -- is derived from its region's run and has no id. A unit may have completed without this one call: that call failed.
+-- The job comes first and apart, and every table is asked by the job's id: a plan that expects the millions of rows into
+-- which the functions may unfold each job would otherwise scan all jobs for the one.
+WITH j AS MATERIALIZED (SELECT id, plan, questions, runs, created_at FROM jobs WHERE id = %(job_id)s)
 SELECT CASE WHEN a.status IN ('ok', 'failed') THEN a.id ELSE e.id END AS id, e.id AS execution_id, j.id AS job_id, p.region,
        m.model_id, q.question ->> 'id' AS question_id, n.run_no,
        CASE WHEN a.status = 'ok' THEN 'completed' WHEN a.status = 'failed' THEN 'failed'
@@ -51,16 +54,15 @@ SELECT CASE WHEN a.status IN ('ok', 'failed') THEN a.id ELSE e.id END AS id, e.i
        COALESCE(e.receipt IS NOT NULL, false) AS has_receipt,
        greatest(COALESCE(e.attempt, r.attempt, 0) - 1, 0) + COALESCE(jsonb_array_length(a.errors), 0) AS retry_count,
        j.runs
-  FROM jobs j
+  FROM j
  CROSS JOIN LATERAL jsonb_each(j.plan) AS p (region, models)
  CROSS JOIN LATERAL jsonb_array_elements_text(p.models) WITH ORDINALITY AS m (model_id, model_no)
  CROSS JOIN LATERAL jsonb_array_elements(j.questions) WITH ORDINALITY AS q (question, question_no)
  CROSS JOIN LATERAL generate_series(1, j.runs) AS n (run_no)
-  LEFT JOIN region_runs r ON r.job_id = j.id AND r.region = p.region
-  LEFT JOIN executions e ON e.job_id = j.id AND e.region = p.region AND e.model_id = m.model_id
-  LEFT JOIN answers a ON a.job_id = j.id AND a.region = p.region AND a.model_id = m.model_id
+  LEFT JOIN region_runs r ON r.job_id = %(job_id)s AND r.region = p.region
+  LEFT JOIN executions e ON e.job_id = %(job_id)s AND e.region = p.region AND e.model_id = m.model_id
+  LEFT JOIN answers a ON a.job_id = %(job_id)s AND a.region = p.region AND a.model_id = m.model_id
                      AND a.question_id = q.question ->> 'id' AND a.run_no = n.run_no
- WHERE j.id = %(job_id)s
  ORDER BY created_at DESC, id DESC NULLS LAST, p.region, m.model_no, q.question_no, n.run_no;
 
 -- name: reads.executions
