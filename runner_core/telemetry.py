@@ -31,17 +31,18 @@ DB_WRITE_LATENCY = Histogram(
 # The outbox.
 OUTBOX_PUBLISHED = Counter("outbox_published", "Outbox rows pushed to Redis and marked.")
 OUTBOX_PUBLISH_ERRORS = Counter("outbox_publish_errors", "Pushes that failed, of a row or of Redis.")
-OUTBOX_UNPUBLISHED = Gauge("outbox_unpublished_count", "Outbox rows that wait to be published.")
+# What is counted in the database is counted up to 10,000, which then means "at least".
+OUTBOX_UNPUBLISHED = Gauge("outbox_unpublished_count", "Outbox rows that wait to be published; 10,000: at least.")
 OUTBOX_OLDEST = Gauge("outbox_oldest_unpublished_age_seconds", "Age of the oldest waiting outbox row.")
-OUTBOX_DEAD = Gauge("outbox_dead_rows", "Outbox rows that could not be delivered and wait for an operator.")
+OUTBOX_DEAD = Gauge("outbox_dead_rows", "Undeliverable outbox rows that wait for an operator; 10,000: at least.")
 
 # Jobs. Only the publisher exports the gauges; ended jobs are those of the last 24 hours.
-JOBS = Gauge("jobs", "Jobs by status; ended ones of the last 24 hours.", ["status"])
-JOBS_STUCK = Gauge("jobs_stuck", "Jobs queued for more than 10 minutes.")
-JOBS_OVERDUE = Gauge("jobs_overdue", "Running jobs past the deadline of their last region run.")
+JOBS = Gauge("jobs", "Jobs by status; ended ones of the last 24 hours. 10,000: at least.", ["status"])
+JOBS_STUCK = Gauge("jobs_stuck", "Jobs queued for more than 10 minutes; 10,000: at least.")
+JOBS_OVERDUE = Gauge("jobs_overdue", "Running jobs past the deadline of their last region run; 10,000: at least.")
 JOBS_ENQUEUED = Counter("jobs_enqueued", "Jobs accepted.")
 JOBS_PROCESSED = Counter("jobs_processed", "Jobs that ended, by status.", ["status"])
-REGION_QUEUE_DEPTH = Gauge("region_queue_depth", "Region runs staged and not claimed.", ["region"])
+REGION_QUEUE_DEPTH = Gauge("region_queue_depth", "Region runs staged, not claimed; 10,000: at least.", ["region"])
 REGION_WORKERS = Gauge("region_workers", "Live worker processes.", ["region"])
 LEASES_EXPIRED = Counter("leases_expired", "Leases that ran out and were taken back.")
 REGIONS_STAGED = Counter("regions_staged", "Regions staged again by the sweeper.", ["reason"])

@@ -484,6 +484,31 @@ CREATE TABLE public.nonces (
 
 
 --
+-- Name: open_region_sets; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.open_region_sets AS
+ WITH RECURSIVE found(regions) AS (
+         SELECT ( SELECT jsonb_path_query_array(j.plan, '$.keyvalue()."key"'::jsonpath) AS jsonb_path_query_array
+                   FROM public.jobs j
+                  WHERE (j.status = ANY (ARRAY['queued'::text, 'running'::text]))
+                  ORDER BY (jsonb_path_query_array(j.plan, '$.keyvalue()."key"'::jsonpath))
+                 LIMIT 1) AS jsonb_path_query_array
+        UNION ALL
+         SELECT ( SELECT jsonb_path_query_array(j.plan, '$.keyvalue()."key"'::jsonpath) AS jsonb_path_query_array
+                   FROM public.jobs j
+                  WHERE ((j.status = ANY (ARRAY['queued'::text, 'running'::text])) AND (jsonb_path_query_array(j.plan, '$.keyvalue()."key"'::jsonpath) > f.regions))
+                  ORDER BY (jsonb_path_query_array(j.plan, '$.keyvalue()."key"'::jsonpath))
+                 LIMIT 1) AS jsonb_path_query_array
+           FROM found f
+          WHERE (f.regions IS NOT NULL)
+        )
+ SELECT regions
+   FROM found
+  WHERE (regions IS NOT NULL);
+
+
+--
 -- Name: outbox; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -540,6 +565,40 @@ CREATE TABLE public.processes (
     CONSTRAINT processes_kind_check CHECK ((kind = ANY (ARRAY['api'::text, 'publisher'::text, 'worker'::text, 'cli'::text])))
 )
 WITH (fillfactor='50');
+
+
+--
+-- Name: region_queues; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.region_queues AS
+ SELECT p.region,
+    (LEAST(sum((q.jobs + w.jobs)), (10000)::numeric))::bigint AS depth,
+    min(LEAST(q.oldest, w.oldest)) AS oldest
+   FROM (((public.open_region_sets s
+     CROSS JOIN LATERAL ( SELECT count(*) AS jobs,
+            min(c.created_at) AS oldest
+           FROM ( SELECT j.created_at
+                   FROM public.jobs j
+                  WHERE ((j.status = 'queued'::text) AND (jsonb_path_query_array(j.plan, '$.keyvalue()."key"'::jsonpath) = s.regions))
+                  ORDER BY j.created_at
+                 LIMIT 10000) c) q)
+     CROSS JOIN LATERAL jsonb_array_elements_text(s.regions) p(region))
+     CROSS JOIN LATERAL ( SELECT count(*) AS jobs,
+            min(c.created_at) AS oldest
+           FROM (( SELECT j.id,
+                    j.created_at
+                   FROM public.jobs j
+                  WHERE ((j.status = 'running'::text) AND (jsonb_path_query_array(j.plan, '$.keyvalue()."key"'::jsonpath) = s.regions))
+                  ORDER BY j.created_at
+                 LIMIT 10000) c
+             LEFT JOIN LATERAL ( SELECT r_1.lease_token,
+                    r_1.finished_at
+                   FROM public.region_runs r_1
+                  WHERE ((r_1.job_id = c.id) AND (r_1.region = p.region))
+                 OFFSET 0) r ON (true))
+          WHERE ((r.lease_token IS NULL) AND (r.finished_at IS NULL))) w)
+  GROUP BY p.region;
 
 
 --
@@ -718,6 +777,13 @@ CREATE UNIQUE INDEX idempotency_keys_key_uidx ON public.idempotency_keys USING b
 
 
 --
+-- Name: jobs_completed_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX jobs_completed_idx ON public.jobs USING btree (completed_at) WHERE (completed_at IS NOT NULL);
+
+
+--
 -- Name: jobs_created_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -729,6 +795,13 @@ CREATE INDEX jobs_created_idx ON public.jobs USING btree (created_at DESC, id DE
 --
 
 CREATE INDEX jobs_open_idx ON public.jobs USING btree (id) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
+
+
+--
+-- Name: jobs_open_regions_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX jobs_open_regions_idx ON public.jobs USING btree (jsonb_path_query_array(plan, '$.keyvalue()."key"'::jsonpath), status, created_at) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
 
 
 --
@@ -1154,6 +1227,14 @@ GRANT UPDATE(created_at) ON TABLE public.nonces TO beacon_publisher;
 
 
 --
+-- Name: TABLE open_region_sets; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.open_region_sets TO beacon_api;
+GRANT SELECT ON TABLE public.open_region_sets TO beacon_publisher;
+
+
+--
 -- Name: TABLE outbox; Type: ACL; Schema: public; Owner: -
 --
 
@@ -1239,6 +1320,14 @@ GRANT USAGE ON SEQUENCE public.outbox_id_seq TO beacon_worker;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.processes TO beacon_api;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.processes TO beacon_publisher;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.processes TO beacon_worker;
+
+
+--
+-- Name: TABLE region_queues; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.region_queues TO beacon_api;
+GRANT SELECT ON TABLE public.region_queues TO beacon_publisher;
 
 
 --

@@ -33,6 +33,7 @@ def operations() -> Response:
         queues=_queues(list(service.catalogue.regions), open_runs, processes),
         workers=[_with_runs(row, held) for row in processes if row["kind"] != "cli"],
         stuck=stuck,
+        shown=SHOWN,
         throughput=charts.throughput(minutes),
         latency=charts.latency(minutes),
         ended={name: sum(row[name] for row in minutes) for name in ("completed", "failed")},

@@ -1,4 +1,4 @@
-"""What clients and operators read. Nothing here writes; each function is one statement."""
+"""What clients and operators read. Nothing here writes."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -85,7 +85,7 @@ def alive(conn: Connection[Any]) -> list[Row]:
 
 
 def queues(conn: Connection[Any]) -> list[Row]:
-    """Waiting and running region runs of each region with open jobs."""
+    """Waiting (at most COUNTED) and running region runs of each region with open jobs."""
     return rows(conn, "reads.queues")
 
 
@@ -95,8 +95,8 @@ def outbox(conn: Connection[Any], page: int) -> list[Row]:
 
 
 def outbox_counts(conn: Connection[Any]) -> Row:
-    """waiting, dead, oldest_seconds."""
-    return rows(conn, "reads.outbox_counts")[0]
+    """waiting and dead, each at most COUNTED, and oldest_seconds."""
+    return rows(conn, "reads.outbox_counts", most=COUNTED)[0]
 
 
 def dead(conn: Connection[Any], page: int) -> list[Row]:
@@ -105,8 +105,10 @@ def dead(conn: Connection[Any], page: int) -> list[Row]:
 
 
 def stuck(conn: Connection[Any], grace_seconds: float, page: int) -> list[Row]:
-    """Jobs that wait too long or run past their deadline by more than the grace."""
-    return rows(conn, "reads.stuck", grace_seconds=grace_seconds, page=page)
+    """A page of jobs that wait too long or run past their deadline by more than the grace, oldest first."""
+    late = rows(conn, "reads.stuck", page=page)
+    late += rows(conn, "reads.overdue", grace_seconds=grace_seconds, most=COUNTED, page=page)
+    return sorted(late, key=lambda job: job["created_at"])[:page]
 
 
 def open_regions(conn: Connection[Any], job_id: str) -> list[Row]:

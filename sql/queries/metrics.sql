@@ -1,32 +1,37 @@
 -- name: metrics.outbox
--- How much waits, how long the oldest has waited, and what is dead: each from the partial index with its condition.
-SELECT w.waiting, d.dead, COALESCE(extract(epoch FROM clock_timestamp() - w.oldest), 0)::double precision AS oldest
-  FROM (SELECT count(*) AS waiting, min(created_at) AS oldest FROM outbox WHERE processed_at IS NULL AND dead_at IS NULL) w
- CROSS JOIN (SELECT count(*) AS dead FROM outbox WHERE dead_at IS NOT NULL AND processed_at IS NULL) d;
+-- How much waits and is dead, each counted up to `most`, and how long the oldest message has waited: from the partial
+-- indexes with these conditions.
+SELECT w.waiting, d.dead, COALESCE(extract(epoch FROM clock_timestamp() - o.oldest), 0)::double precision AS oldest
+  FROM (SELECT count(*) AS waiting
+          FROM (SELECT FROM outbox WHERE processed_at IS NULL AND dead_at IS NULL LIMIT %(most)s) AS few) w
+  LEFT JOIN (SELECT created_at AS oldest FROM outbox WHERE processed_at IS NULL AND dead_at IS NULL ORDER BY id LIMIT 1) o ON true
+ CROSS JOIN (SELECT count(*) AS dead
+               FROM (SELECT FROM outbox WHERE dead_at IS NOT NULL AND processed_at IS NULL LIMIT %(most)s) AS few) d;
 
 -- name: metrics.jobs
--- Open jobs, and those created in the last 24 hours that have ended.
-SELECT status, count(*) AS jobs FROM jobs WHERE status IN ('queued', 'running') GROUP BY status
-UNION ALL
-SELECT status, count(*) FROM jobs
- WHERE status IN ('completed', 'failed', 'cancelled') AND created_at > clock_timestamp() - interval '24 hours' GROUP BY status;
+-- Open jobs, and those created in the last 24 hours that have ended, of each status up to `most`.
+SELECT s.status, (SELECT count(*) FROM (SELECT FROM jobs j WHERE j.status = s.status AND j.created_at > s.since
+                                         LIMIT %(most)s) AS few) AS jobs
+  FROM (SELECT o.status, '-infinity'::timestamptz FROM unnest(ARRAY['queued', 'running']) AS o (status)
+         UNION ALL
+        SELECT e.status, statement_timestamp() - interval '24 hours'
+          FROM unnest(ARRAY['completed', 'failed', 'cancelled']) AS e (status)) AS s (status, since);
 
 -- name: metrics.late
--- Jobs queued for over ten minutes, and running jobs past the deadline of their last region run by more than `grace`.
-SELECT count(*) FILTER (WHERE j.status = 'queued' AND j.created_at < clock_timestamp() - interval '10 minutes') AS stuck,
-       count(*) FILTER (WHERE j.status = 'running' AND d.deadline < clock_timestamp() - make_interval(secs => %(grace_seconds)s)) AS overdue
-  FROM jobs j
-  LEFT JOIN LATERAL (SELECT max(r.deadline) AS deadline FROM region_runs r WHERE r.job_id = j.id) d ON j.status = 'running'
- WHERE j.status IN ('queued', 'running');
+-- Jobs queued for over ten minutes, up to `most`; and those of the `most` oldest running jobs that are past the deadline
+-- of their last region run by more than the grace.
+SELECT (SELECT count(*)
+          FROM (SELECT FROM jobs j WHERE j.status = 'queued' AND j.created_at < statement_timestamp() - interval '10 minutes'
+                 LIMIT %(most)s) AS few) AS stuck,
+       (SELECT count(*)
+          FROM (SELECT j.id FROM jobs j WHERE j.status = 'running' ORDER BY j.created_at, j.id LIMIT %(most)s) AS few
+         CROSS JOIN LATERAL (SELECT max(r.deadline) AS deadline FROM region_runs r WHERE r.job_id = few.id OFFSET 0) d
+         WHERE d.deadline < statement_timestamp() - make_interval(secs => %(grace_seconds)s)) AS overdue;
 
 -- name: metrics.regions
--- For each region of the open jobs: runs that wait for a worker; and the workers seen in the last 20 seconds.
+-- For each region of the open jobs: runs that wait for a worker, 10,000 at most; and its live workers.
 SELECT COALESCE(q.region, w.region) AS region, COALESCE(q.depth, 0) AS depth, COALESCE(w.workers, 0) AS workers
-  FROM (SELECT p.region, count(*) AS depth
-          FROM jobs j CROSS JOIN LATERAL jsonb_object_keys(j.plan) AS p (region)
-          LEFT JOIN region_runs r ON r.job_id = j.id AND r.region = p.region
-         WHERE j.status IN ('queued', 'running') AND r.finished_at IS NULL AND r.lease_token IS NULL
-         GROUP BY p.region) q
+  FROM region_queues q
   FULL JOIN (SELECT region, count(*) AS workers FROM processes
               WHERE kind = 'worker' AND seen_at > statement_timestamp() - make_interval(secs => %(alive_seconds)s) GROUP BY region) w
     ON w.region = q.region;

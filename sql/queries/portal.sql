@@ -4,14 +4,17 @@ SELECT s.status, (SELECT count(*) FROM (SELECT 1 FROM jobs j WHERE j.status = s.
   FROM unnest(ARRAY['queued', 'running', 'completed', 'failed', 'cancelled']) AS s (status);
 
 -- name: portal.search
--- The job of that id, and others with the text in their id among the newest: bounded, whatever the collation.
+-- The job of that id, and others with the text in their id among the newest: bounded, whatever the collation. Ids are
+-- compared in the index, and only the jobs that are shown are read.
 SELECT j.id, j.status, j.created_at, j.updated_at, j.plan FROM jobs j WHERE j.id = %(wanted)s
 UNION ALL
 (SELECT n.id, n.status, n.created_at, n.updated_at, n.plan
-   FROM (SELECT j.id, j.status, j.created_at, j.updated_at, j.plan FROM jobs j
-          ORDER BY j.created_at DESC, j.id DESC LIMIT %(newest)s) n
-  WHERE strpos(lower(n.id), lower(%(wanted)s)) > 0 AND n.id <> %(wanted)s
-  ORDER BY n.created_at DESC, n.id DESC LIMIT %(page)s);
+   FROM (SELECT i.id, i.created_at
+           FROM (SELECT j.id, j.created_at FROM jobs j ORDER BY j.created_at DESC, j.id DESC LIMIT %(newest)s) i
+          WHERE strpos(lower(i.id), lower(%(wanted)s)) > 0 AND i.id <> %(wanted)s
+          ORDER BY i.created_at DESC, i.id DESC LIMIT %(page)s) f
+  CROSS JOIN LATERAL (SELECT * FROM jobs j WHERE j.id = f.id OFFSET 0) n
+  ORDER BY n.created_at DESC, n.id DESC);
 
 -- name: portal.progress
 -- The listed jobs' verdicts and progress, in units (one model in one region).

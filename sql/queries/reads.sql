@@ -154,15 +154,15 @@ SELECT kind, region, count(*) AS alive FROM processes
  WHERE seen_at > statement_timestamp() - make_interval(secs => %(alive_seconds)s) AND kind <> 'cli' GROUP BY kind, region ORDER BY kind, region;
 
 -- name: reads.queues
--- Regions of open jobs: runs that wait for a worker, since when the oldest does, and runs that a worker holds.
-SELECT p.region, count(*) FILTER (WHERE r.lease_token IS NULL) AS depth,
-       count(*) FILTER (WHERE r.lease_token IS NOT NULL) AS running,
-       max(extract(epoch FROM clock_timestamp() - j.created_at)::double precision)
-         FILTER (WHERE r.lease_token IS NULL) AS oldest_seconds
-  FROM jobs j CROSS JOIN LATERAL jsonb_object_keys(j.plan) AS p (region)
-  LEFT JOIN region_runs r ON r.job_id = j.id AND r.region = p.region
- WHERE j.status IN ('queued', 'running') AND r.finished_at IS NULL
- GROUP BY p.region ORDER BY p.region;
+-- Regions of open jobs: runs that wait for a worker, 10,000 at most, since when the oldest does, and runs that a worker
+-- holds.
+SELECT COALESCE(q.region, h.region) AS region, COALESCE(q.depth, 0) AS depth, COALESCE(h.running, 0) AS running,
+       extract(epoch FROM clock_timestamp() - q.oldest)::double precision AS oldest_seconds
+  FROM region_queues q
+  FULL JOIN (SELECT r.region, count(*) AS running FROM region_runs r WHERE r.lease_token IS NOT NULL GROUP BY r.region) h
+    ON h.region = q.region
+ WHERE q.depth > 0 OR h.running > 0
+ ORDER BY 1;
 
 -- name: reads.outbox
 -- The oldest messages that wait to be published.
@@ -170,10 +170,14 @@ SELECT id, job_id, topic, created_at, available_at, attempts, last_error FROM ou
  WHERE processed_at IS NULL AND dead_at IS NULL ORDER BY id LIMIT %(page)s;
 
 -- name: reads.outbox_counts
--- How many wait, how many are dead, how long the oldest has waited: each from the partial index with its condition.
-SELECT w.waiting, d.dead, COALESCE(extract(epoch FROM clock_timestamp() - w.oldest), 0)::double precision AS oldest_seconds
-  FROM (SELECT count(*) AS waiting, min(created_at) AS oldest FROM outbox WHERE processed_at IS NULL AND dead_at IS NULL) w
- CROSS JOIN (SELECT count(*) AS dead FROM outbox WHERE dead_at IS NOT NULL AND processed_at IS NULL) d;
+-- How many wait and are dead, each counted up to `most`, and how long the oldest has waited: from the partial indexes with
+-- these conditions.
+SELECT w.waiting, d.dead, COALESCE(extract(epoch FROM clock_timestamp() - o.oldest), 0)::double precision AS oldest_seconds
+  FROM (SELECT count(*) AS waiting
+          FROM (SELECT FROM outbox WHERE processed_at IS NULL AND dead_at IS NULL LIMIT %(most)s) AS few) w
+  LEFT JOIN (SELECT created_at AS oldest FROM outbox WHERE processed_at IS NULL AND dead_at IS NULL ORDER BY id LIMIT 1) o ON true
+ CROSS JOIN (SELECT count(*) AS dead
+               FROM (SELECT FROM outbox WHERE dead_at IS NOT NULL AND processed_at IS NULL LIMIT %(most)s) AS few) d;
 
 -- name: reads.dead
 -- Messages that could not be delivered and that nobody has dealt with.
@@ -181,15 +185,20 @@ SELECT id, job_id, topic, created_at, dead_at, attempts, last_error FROM outbox
  WHERE dead_at IS NOT NULL AND processed_at IS NULL ORDER BY id LIMIT %(page)s;
 
 -- name: reads.stuck
--- Jobs that have been queued for over ten minutes, and running ones past the last deadline of their regions.
-SELECT j.id, j.status, j.created_at, j.started_at, j.queued_until, d.deadline,
-       CASE WHEN j.status = 'queued' THEN 'queued' ELSE 'overdue' END AS reason
-  FROM jobs j
-  LEFT JOIN LATERAL (SELECT max(r.deadline) AS deadline FROM region_runs r WHERE r.job_id = j.id) d ON true
- WHERE j.status IN ('queued', 'running')
-   AND (j.status = 'queued' AND j.created_at < clock_timestamp() - interval '10 minutes'
-        OR j.status = 'running' AND d.deadline < clock_timestamp() - make_interval(secs => %(grace_seconds)s))
- ORDER BY j.created_at LIMIT %(page)s;
+-- Jobs that have been queued for over ten minutes, oldest first.
+SELECT j.id, j.status, j.created_at, j.started_at, j.queued_until, NULL::timestamptz AS deadline, 'queued' AS reason
+  FROM jobs j WHERE j.status = 'queued' AND j.created_at < statement_timestamp() - interval '10 minutes'
+ ORDER BY j.created_at, j.id LIMIT %(page)s;
+
+-- name: reads.overdue
+-- Those of the `most` oldest running jobs that are past the last deadline of their regions, oldest first; a statement of
+-- its own, so that each reads the index of its status in order.
+SELECT j.id, j.status, j.created_at, j.started_at, j.queued_until, d.deadline, 'overdue' AS reason
+  FROM (SELECT r.id, r.status, r.created_at, r.started_at, r.queued_until FROM jobs r
+         WHERE r.status = 'running' ORDER BY r.created_at, r.id LIMIT %(most)s) j
+ CROSS JOIN LATERAL (SELECT max(x.deadline) AS deadline FROM region_runs x WHERE x.job_id = j.id OFFSET 0) d
+ WHERE d.deadline < statement_timestamp() - make_interval(secs => %(grace_seconds)s)
+ ORDER BY j.created_at, j.id LIMIT %(page)s;
 
 -- name: reads.open_regions
 -- The planned regions of a job that have not ended, and whether a worker holds each.

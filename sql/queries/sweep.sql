@@ -84,9 +84,9 @@ SELECT j.id AS job_id, p.region, 'beacon-' || lower(p.region) AS topic, m.dispat
 SELECT clock_timestamp() AS now;
 
 -- name: sweep.topics
--- The queues of the open jobs.
-SELECT DISTINCT 'beacon-' || lower(p.region) AS topic FROM jobs j CROSS JOIN LATERAL jsonb_object_keys(j.plan) AS p (region)
- WHERE j.status IN ('queued', 'running');
+-- The queues of the open jobs, however many jobs there are.
+SELECT DISTINCT 'beacon-' || lower(p.region) AS topic
+  FROM open_region_sets s CROSS JOIN LATERAL jsonb_array_elements_text(s.regions) AS p (region);
 
 -- name: retention.outbox
 -- Sent messages of ended or forgotten days, a batch at a time.

@@ -512,10 +512,12 @@ def test_the_outbox_is_counted_from_its_indexes(conn: "psycopg.Connection[Any]",
     )
     conn.execute("ANALYZE outbox")
     statement = statements()[name].sql
-    plan = "\n".join(line for (line,) in conn.execute(b"EXPLAIN " + statement).fetchall())
+    most = {"most": 1000}
+    plan = "\n".join(line for (line,) in conn.execute(b"EXPLAIN " + statement, most).fetchall())
     assert "outbox_unprocessed_idx" in plan
     assert "outbox_dead_idx" in plan
     assert "Seq Scan" not in plan
-    found = conn.execute(statement).fetchall()[0]
+    found = conn.execute(statement, most).fetchall()[0]
     assert found[:2] == (5, 2)
     assert 3600 <= found[2] < 3700
+    assert conn.execute(statement, {"most": 3}).fetchall()[0][:2] == (3, 2), "counted no further than that"
