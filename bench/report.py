@@ -3,6 +3,7 @@
 
 from typing import Any
 
+from bench import reads
 from bench.http_server import CONNECTIONS
 from bench.measure import Spread, percentile, ratios
 from bench.suite import Results, cost, spread
@@ -139,6 +140,16 @@ def page(results: Results) -> str:
         f"{_x(_growth(results))} what it costs on empty ones. The publisher's claim of 100 rows behind "
         f"{growth['claim']['processed']:,} processed ones takes {growth['claim']['ms']:.2f} ms:",
         "```\n" + "\n".join(line.strip() for line in growth["claim"]["plan"]) + "\n```",
+        "## Reading",
+        f"The statements of each page and of each read of the API, with {results['reads']['many']:,} finished jobs in the tables "
+        f"against {results['reads']['few']:,} beside them, and {reads.OPEN} that wait in both: the same parameters asked "
+        f"{reads.ROUNDS} times, medians of EXPLAIN's milliseconds and of the buffers that were read. It may be "
+        f"{reads.LARGEST_RATIO:g} times as many buffers, and as much time where that is over {reads.SHORTEST_MS:g} ms.",
+        "\n".join(
+            table(
+                ["address", "ms", "ms, full", "x", "buffers", "buffers, full", "x", ""], reads.lines(results["reads"])
+            )
+        ),
         "## At rest, and at the limit of one job",
         f"The API, a publisher and three workers with nothing to do use {results['idle']['stack']:.2f} % of one core and "
         f"{results['idle']['mb']:.0f} MB (PSS); PostgreSQL uses {results['idle']['postgres']:.2f} % for them. One job of "

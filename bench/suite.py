@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bench import drain, hosts, http_server, latency, measure, memory, rest, steady, throughput
+from bench import drain, hosts, http_server, latency, measure, memory, reads, rest, steady, throughput
 from bench.ground import Ground
 from bench.peers.all import PEERS
 from bench.peers.all import QUICK as FEW
@@ -67,6 +67,9 @@ def run(ground: Ground, plan: Plan, tell: Tell) -> Results:
         results["steady"] = asdict(steady.run(ground, 60.0))
         results["hosts"] = spread_out(ground, tell)
     results["growth"] = growth(ground, plan, tell)
+    if plan.complete:
+        tell("each page and each read, on the full tables and on ten thousand jobs beside them")
+        results["reads"] = reads.run(ground, tell)
     return results
 
 

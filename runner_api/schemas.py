@@ -401,7 +401,7 @@ class OutboxRow(BaseModel):
 
 
 class Outbox(BaseModel):
-    """Messages that wait to be published."""
+    """Messages that wait to be published; a number of 10,000 means at least as many."""
 
     waiting: int
     dead: int
@@ -427,7 +427,7 @@ class Queue(BaseModel):
 
 
 class Queues(BaseModel):
-    """Every region."""
+    """Every region; a depth of 10,000 means at least as many."""
 
     queues: list[Queue]
 

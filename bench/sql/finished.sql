@@ -18,9 +18,10 @@ SELECT 'old-' || n, 'beacon-us', jsonb_build_object('id', 'old-' || n, 'attempt'
 INSERT INTO region_runs (job_id, region, attempt, max_attempts, worker, started_at, deadline, finished_at)
 SELECT 'old-' || n, 'US', 1, 3, 'us-host-1-abcd', clock_timestamp(), clock_timestamp(), clock_timestamp()
   FROM generate_series(:first::integer, :last::integer) AS g (n);
-INSERT INTO executions (job_id, region, model_id, status, provider_id, attempt, started_at, completed_at, duration_ms, output, parameters, receipt)
-SELECT 'old-' || n, 'US', 'm1', 'completed', 'sandbox-us', 1, clock_timestamp(), clock_timestamp(), 0, :output::jsonb, :parameters::jsonb, :receipt::jsonb
-  FROM generate_series(:first::integer, :last::integer) AS g (n);
+INSERT INTO executions (job_id, region, model_id, status, provider_id, attempt, started_at, completed_at, created_at, duration_ms, output, parameters, receipt)
+SELECT 'old-' || n, 'US', 'm1', 'completed', 'sandbox-us', 1, t, t, t, 0, :output::jsonb, :parameters::jsonb, :receipt::jsonb
+  FROM generate_series(:first::integer, :last::integer) AS g (n),
+       LATERAL (SELECT clock_timestamp() - make_interval(secs => (10000000 - n) / 10.0) AS t) AS at;
 INSERT INTO answers (job_id, region, model_id, question_id, run_no, status, provider_id, attempt, calls, started_at, completed_at, duration_ms, output)
 SELECT 'old-' || n, 'US', 'm1', 'q1', 1, 'ok', 'sandbox-us', 1, 1, clock_timestamp(), clock_timestamp(), 0, :answer::jsonb
   FROM generate_series(:first::integer, :last::integer) AS g (n);

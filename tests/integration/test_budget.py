@@ -9,8 +9,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
 
+from bench.explain import buffers, plain, prepared, read
 from runner_core.db import SESSIONS
 from runner_core.queries import rows, statements
 from runner_core.store import reads
@@ -52,11 +52,7 @@ def sessions(crowded: str) -> Iterator[dict[str, Conn]]:
         for kind in SESSIONS:
             db = stack.enter_context(opened(settings_for(crowded), kind))
             found[kind] = stack.enter_context(db.pool.connection())
-            # At a rollback psycopg gives up what it has prepared, and everything else that is: once, before the tests.
-            found[kind].prepare_threshold = None
-            with found[kind].transaction(force_rollback=True):
-                pass
-            found[kind].execute("SELECT 1")
+            plain(found[kind])
         yield found
 
 
@@ -78,7 +74,7 @@ def test_every_statement_has_its_typical_parameters() -> None:
 def test_a_statement_keeps_to_its_budget(sessions: dict[str, Conn], name: str, process: str, case: Case) -> None:
     """Planned for the session that runs it, whichever plan comes; and no large table is read from end to end."""
     conn = sessions[process]
-    text, arguments = _prepared(name, case)
+    text, arguments = prepared(name, case.params)
     conn.execute(b"PREPARE asked AS " + text)
     try:
         looks = [_explain(conn, arguments) for _ in range(TRIES)]
@@ -89,28 +85,18 @@ def test_a_statement_keeps_to_its_budget(sessions: dict[str, Conn], name: str, p
     assert not sum(scans for _, _, scans in looks), "a function reads a whole table"
 
 
-def _prepared(name: str, case: Case) -> tuple[bytes, bytes]:
-    """The statement with $1, $2 for its parameters, and their values as EXECUTE takes them."""
-    text = statements()[name].sql.decode()
-    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", text)))
-    text = re.sub(r"%\((\w+)\)s", lambda found: f"${names.index(found[1]) + 1}", text).replace("%%", "%")
-    values = ", ".join(sql.Literal(case.params[n]).as_string() for n in names)
-    return text.encode(), f"({values})".encode() if names else b""
-
-
 def _explain(conn: Conn, arguments: bytes) -> tuple[int, set[str], int]:
     """Run it once and take it back: the buffers read, the large tables scanned, and such scans inside functions."""
     with conn.transaction(force_rollback=True):
         before = conn.execute(BLOCKS, [list(LARGE)]).fetchone()
-        explained = conn.execute(b"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE asked" + arguments).fetchone()
+        explained = read(conn, "asked", arguments)
         after = conn.execute(BLOCKS, [list(LARGE)]).fetchone()
     assert before
-    assert explained
     assert after
-    plan = explained[0][0]["Plan"]
-    scanned = {node["Relation Name"] for node in _nodes(plan) if node["Node Type"] == "Seq Scan"} & set(LARGE)
+    scans = (node for node in _nodes(explained["Plan"]) if node["Node Type"] == "Seq Scan")
+    scanned = {node["Relation Name"] for node in scans} & set(LARGE)
     # What triggers read is not in the plan; what PostgreSQL's own tables cost is only there.
-    blocks = max(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"], after[0] - before[0])
+    blocks = max(buffers(explained), after[0] - before[0])
     return int(blocks), scanned, int(after[1] - before[1])
 
 

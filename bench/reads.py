@@ -1,0 +1,231 @@
+"""What each page and each read of the API costs the database with a million jobs, against ten thousand beside them.
+
+`python -m bench.reads` measures this alone and prints the table; it needs no peers. Every address that answers GET is
+asked once through the real application, which tells its statements; then these are explained again and again, in a
+session like the API's own.
+"""
+
+import argparse
+import sys
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, ClassVar
+
+import psycopg
+from flask import Flask
+
+from bench.explain import buffers, plain, prepared, read
+from bench.ground import Ground, ground
+from runner_api.app import create_app
+from runner_api.wire import timestamp
+from runner_core.db import Database
+from runner_core.observer import ObservedCursor
+from runner_core.queries import named
+from runner_core.regions import load_catalogue
+from runner_core.settings import Settings
+
+FEW = 10_000
+OPEN = 200  # jobs that wait, in either database
+ROUNDS = 50
+LARGEST_RATIO = 1.5
+SHORTEST_MS = 1.0  # below it a ratio of times says nothing
+FEWEST_BUFFERS = 20  # below it one more level of an index is half as much again
+# More than the few have: what they look through ends at a number that lies between the few and the many.
+BOUNDED = {"/?q=": "the ids of the newest 20,000 jobs"}
+ONE = 5_000  # the finished job that is asked for; it is in the middle of the few
+
+# By endpoint. One that is missing here ends the run.
+ADDRESSES = {
+    "portal.jobs": ["/", "/?status=completed", "/?status=queued", "/?cursor={jobs}", "/?q=d-50", "/?q={job}"],
+    "portal.job": ["/jobs/{job}", "/jobs/{open}"],
+    "portal.compare": ["/jobs/{job}/compare"],
+    "portal.export_csv": ["/jobs/{job}/compare.csv"],
+    "portal.export_json": ["/jobs/{job}/compare.json"],
+    "portal.execution": ["/executions/{execution}"],
+    "portal.operations": ["/operations"],
+    "portal.ask_cancel": ["/jobs/{open}/cancel"],
+    "portal.ask_retry": ["/jobs/{job}/retry"],
+    "portal.ask_republish_job": ["/jobs/{open}/republish"],
+    "portal.ask_republish": ["/operations/dead/{message}"],
+    "portal.submit": ["/submit"],
+    "api.jobs.list_jobs": ["/api/v1/jobs", "/api/v1/jobs?limit=200&status=completed", "/api/v1/jobs?cursor={jobs}"],
+    "api.jobs.get_job": ["/api/v1/jobs/{job}", "/api/v1/jobs/{open}", "/api/v1/jobs/{job}?include=executions"],
+    "api.jobs.get_rows": ["/api/v1/jobs/{job}/executions/all"],
+    "api.jobs.get_events": ["/api/v1/jobs/{job}/events"],
+    "api.executions.list_executions": [
+        *("/api/v1/executions", "/api/v1/executions?cursor={executions}", "/api/v1/executions?offset=9000"),
+    ],
+    "api.executions.get_details": ["/api/v1/executions/{execution}/details"],
+    "api.executions.get_receipt": ["/api/v1/executions/{execution}/receipt"],
+    "api.executions.get_cross_region": [
+        "/api/v1/executions/{job}/cross-region",
+        "/api/v1/executions/{uuid}/cross-region",
+    ],
+    "admin.outbox": ["/admin/outbox"],
+    "admin.queues": ["/admin/queues"],
+    "admin.stuck": ["/admin/stuck"],
+    "admin.processes": ["/admin/processes"],
+    "admin.dead": ["/admin/dead"],
+    "health.health": ["/health"],
+    "health.ready": ["/health/ready"],
+}
+WITHOUT_SQL = {"health.live", "metrics.metrics", "docs.page", "portal.login", "portal.static", "api.docs.document"}
+WITHOUT_SQL |= {"api.catalogue.questions", "api.catalogue.models", "api.catalogue.regions"}
+
+Asked = list[tuple[str, dict[str, Any]]]  # statements with their parameters
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Milliseconds and buffers of all statements of one address: the median of the rounds."""
+
+    ms: float
+    buffers: float
+
+
+class Recorder(ObservedCursor[Any]):
+    """Notes each named statement that the application sends."""
+
+    asked: ClassVar[Asked] = []
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> "Recorder":
+        """As the application's own."""
+        if isinstance(query, bytes) and (statement := named(query)) and statement.name != "db.settings":
+            self.asked.append((statement.name, dict(params or {})))
+        super().execute(query, params, **options)
+        return self
+
+
+def run(many: Ground, tell: Callable[[str], None], few: int = FEW) -> dict[str, Any]:
+    """Measure on `many`, which is full, and on a database of `few` finished jobs that is made beside it."""
+    with many.beside("few") as small:
+        small.load(few)
+        costs = {}
+        for name, where in (("few", small), ("many", many)):
+            where.submit(OPEN, staged=True)
+            where.run("give_key")
+            where.settle()
+            costs[name] = measured(where)
+            tell(f"{len(costs[name])} reads with {where.old:,} finished jobs")
+    pages = {
+        address: {"few": vars(cost), "many": vars(costs["many"][address])} for address, cost in costs["few"].items()
+    }
+    return {"few": few, "many": many.old, "pages": pages}
+
+
+def measured(where: Ground) -> dict[str, Cost]:
+    """Each address that says something to the database, and what that costs."""
+    with application(where) as (app, db):
+        missing = {r.endpoint for r in app.url_map.iter_rules() if "GET" in (r.methods or ())}
+        if missing := missing - ADDRESSES.keys() - WITHOUT_SQL:
+            raise RuntimeError(f"no address to measure for {', '.join(sorted(missing))}")
+        client = app.test_client()
+        token = where.env["ADMIN_TOKENS"].partition(":")[2]
+        client.post("/login", data={"token": token})
+        values, asked = names(where), {}
+        for address in (address for addresses in ADDRESSES.values() for address in addresses):
+            Recorder.asked.clear()
+            answer = client.get(address.format(**values), headers={"Authorization": f"Bearer {token}"})
+            if answer.status_code not in (200, 303):
+                raise RuntimeError(f"{address} answered {answer.status_code}")
+            asked[address] = list(Recorder.asked)
+        with db.pool.connection() as conn:
+            plain(conn)
+            return {address: cost(conn, statements) for address, statements in asked.items() if statements}
+
+
+@contextmanager
+def application(where: Ground) -> Iterator[tuple[Flask, Database]]:
+    """The API's application in this process, on that database."""
+    env = {**where.env, "REGIONS_FILE": str(where.regions())}
+    settings = Settings.from_env(env, process="api")
+    db = Database(settings, "api")
+    db.pool.kwargs = {**db.pool.kwargs, "cursor_factory": Recorder}
+    try:
+        yield create_app(settings, db.open(), load_catalogue(settings.regions_file, allow_sandbox=True), None), db
+    finally:
+        db.close()
+
+
+def names(where: Ground) -> dict[str, Any]:
+    """What the addresses ask for: the same finished job in either database."""
+    job, execution = f"old-{ONE}", where.one(f"SELECT id FROM executions WHERE job_id = 'old-{ONE}'")  # noqa: S608
+    created = timestamp(where.one(f"SELECT created_at FROM jobs WHERE id = '{job}'"))  # noqa: S608 - ours
+    ended = timestamp(where.one(f"SELECT created_at FROM executions WHERE id = {execution}"))  # noqa: S608 - ours
+    return {
+        "job": job,
+        "open": f"bench-{where.jobs}",
+        "execution": execution,
+        "uuid": where.one(f"SELECT cross_region_execution_id FROM jobs WHERE id = '{job}'"),  # noqa: S608 - ours
+        "message": where.one(f"SELECT id FROM outbox WHERE job_id = '{job}'"),  # noqa: S608 - ours
+        "jobs": urlsafe_b64encode(f"{created} {job}".encode()).decode().rstrip("="),
+        "executions": urlsafe_b64encode(f"{ended} {execution}".encode()).decode().rstrip("="),
+    }
+
+
+def cost(conn: psycopg.Connection[Any], asked: Asked) -> Cost:
+    """Ask all of it so many times, in transactions that are taken back. The first ones warm the memory."""
+    calls = []
+    for number, (name, params) in enumerate(asked):
+        text, arguments = prepared(name, params)
+        conn.execute(f"PREPARE asked{number} AS ".encode() + text)
+        calls.append((f"asked{number}", arguments))
+    took, touched = [], []
+    for _ in range(ROUNDS):
+        with conn.transaction(force_rollback=True):
+            explained = [read(conn, name, arguments) for name, arguments in calls]
+        took.append(sum(one["Execution Time"] for one in explained))
+        touched.append(sum(map(buffers, explained)))
+    conn.execute("DEALLOCATE ALL")
+    return Cost(median(took), median(touched))
+
+
+def verdict(address: str, page: dict[str, dict[str, float]]) -> str:
+    """`too much` where a page costs more than it may with so many more jobs, in buffers or in time that can be felt."""
+    for beginning, bound in BOUNDED.items():
+        if address.startswith(beginning):
+            return f"bounded: {bound}"
+    few, many = page["few"], page["many"]
+    longer = many["ms"] > SHORTEST_MS and many["ms"] > LARGEST_RATIO * few["ms"]
+    larger = many["buffers"] > FEWEST_BUFFERS and many["buffers"] > LARGEST_RATIO * few["buffers"]
+    return "too much" if longer or larger else ""
+
+
+def lines(results: dict[str, Any]) -> list[list[str]]:
+    """A line for each address: milliseconds and buffers with few jobs and with many, and both ratios."""
+    found = []
+    for address, page in results["pages"].items():
+        few, many = page["few"], page["many"]
+        times = [f"{few['ms']:.2f}", f"{many['ms']:.2f}", f"{many['ms'] / few['ms']:.2f}"]
+        read_ = [f"{few['buffers']:.0f}", f"{many['buffers']:.0f}", f"{many['buffers'] / max(1, few['buffers']):.2f}"]
+        found.append([f"`{address}`", *times, *read_, verdict(address, page)])
+    return found
+
+
+def main(argv: list[str] | None = None) -> int:
+    """0 when every read keeps to its ratio, 1 when one does not."""
+    parser = argparse.ArgumentParser("python -m bench.reads", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--finished", type=int, metavar="N", default=1_000_000, help="finished jobs [1000000]")
+    parser.add_argument("--few", type=int, metavar="N", default=FEW, help=f"finished jobs beside them [{FEW}]")
+    arguments = parser.parse_args(argv)
+    began = time.monotonic()
+
+    def tell(words: str) -> None:
+        print(f"{time.monotonic() - began:6.0f} s {words}", file=sys.stderr, flush=True)
+
+    with ground() as place:
+        tell(f"writing {arguments.finished:,} finished jobs")
+        place.load(arguments.finished)
+        results = run(place, tell, arguments.few)
+        tell(f"{float(place.one('SELECT pg_database_size(current_database()) / 1e9')):.1f} GB")
+    for line in lines(results):
+        print("  ".join([*(text.rjust(7) for text in line[1:7]), line[0].strip("`"), line[7]]))
+    return int(any(verdict(address, page) == "too much" for address, page in results["pages"].items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
