@@ -76,7 +76,7 @@ class Providers:
         while True:
             try:
                 pause(rest, ask.deadline, cancelled)
-                with line.gate.admitted(ask.deadline, cancelled):
+                with line.gate.admitted(ask.model_id, ask.deadline, cancelled):
                     answer = line.adapter.send(ask, cancelled)
             except TryFailed as failed:
                 calls += failed.stage in REACHED

@@ -619,13 +619,13 @@ def test_the_line_is_served_in_order_and_forgets_who_left() -> None:
     inside, leave = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with gate.admitted(far, None):
+        with gate.admitted("m1", far, None):
             inside.set()
             leave.wait(20)
 
     def wait(number: int, deadline: float) -> None:
         try:
-            with gate.admitted(deadline, None):
+            with gate.admitted("m1", deadline, None):
                 order.append(number)
         except TryFailed:
             order.append(-number)
@@ -636,7 +636,7 @@ def test_the_line_is_served_in_order_and_forgets_who_left() -> None:
     for number in (1, 2, 3):
         threads.append(threading.Thread(target=wait, args=(number, time.monotonic() + 0.3 if number == 2 else far)))
         threads[-1].start()
-        while len(gate._line) < number and number not in map(abs, order):
+        while gate.waiting < number and number not in map(abs, order):
             time.sleep(0.001)
     threads[2].join(20)
     leave.set()

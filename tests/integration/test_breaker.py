@@ -1,0 +1,132 @@
+"""One bad model of a provider: its own calls are held back, the other models' calls are not."""
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from runner_core.regions import Catalogue, Provider, Region
+from runner_core.settings import Settings
+from runner_worker.providers import Ask, CallFailed, Providers
+from runner_worker.providers.breaker import Gate
+from tests.jobs import until
+from tests.provider_server import ProviderServer
+
+MODELS = {"good": "good", "bad": "bad"}
+
+
+@pytest.fixture
+def server() -> Iterator[ProviderServer]:
+    with ProviderServer() as running:
+        yield running
+
+
+def providers_at(server: ProviderServer, *, width: int = 64, breaker_seconds: float = 3600.0) -> Providers:
+    provider = Provider("p", "US", "openai", f"{server.url}/US/v1", "", width, 500, MODELS)
+    regions = {"US": Region("US", "United States", (), "", "")}
+    catalogue = Catalogue("0" * 64, "good", {}, regions, [provider], (re.compile("never"),))
+    settings = Settings.from_env({"PROVIDER_MAX_TRIES": "1"})
+    return Providers(catalogue, settings, {}, backoff_seconds=0.0, breaker_seconds=breaker_seconds)
+
+
+def ask(providers: Providers, model: str, seconds: float = 30.0) -> str:
+    """`ok`, or the code of the failure."""
+    provider = Provider("p", "US", "openai", "", "", 64, 500, MODELS)
+    deadline = time.monotonic() + seconds
+    question = Ask(region="US", model_id=model, upstream=MODELS[model], prompt="What is it?", deadline=deadline)
+    try:
+        providers.ask(provider, question)
+    except CallFailed as failed:
+        return failed.code
+    return "ok"
+
+
+def asked(server: ProviderServer, model: str) -> int:
+    return sum(call.body["model"] == model for call in server.calls)
+
+
+def test_a_model_that_always_fails_holds_back_no_call_of_another(server: ProviderServer) -> None:
+    server.add_rule(fault="status", status=500, match={"model": "bad"})
+    providers = providers_at(server)
+    assert [ask(providers, "bad") for _ in range(5)] == ["http_500"] * 5
+    assert [ask(providers, "good") for _ in range(20)] == ["ok"] * 20
+    assert ask(providers, "bad", seconds=0.1) == "provider_unavailable"
+    assert (asked(server, "bad"), asked(server, "good")) == (5, 20)
+    providers.close()
+
+
+def test_good_answers_of_one_model_do_not_close_the_breaker_of_another(server: ProviderServer) -> None:
+    server.add_rule(fault="status", status=500, match={"model": "bad"})
+    providers = providers_at(server)
+    for _ in range(5):
+        ask(providers, "bad")
+        ask(providers, "good")
+    assert ask(providers, "bad", seconds=0.1) == "provider_unavailable"
+    providers.close()
+
+
+def test_calls_that_wait_for_a_breaker_let_later_calls_of_other_models_pass(server: ProviderServer) -> None:
+    """They wait in front, and take none of the provider's places."""
+    server.add_rule(fault="status", status=500, match={"model": "bad"})
+    providers = providers_at(server, width=2)
+    for _ in range(5):
+        ask(providers, "bad")
+    with ThreadPoolExecutor(20) as pool:
+        held = [pool.submit(ask, providers, "bad", 2.0) for _ in range(10)]
+        passed = [pool.submit(ask, providers, "good") for _ in range(10)]
+        assert [future.result(20) for future in passed] == ["ok"] * 10
+        assert not any(future.done() for future in held)
+        assert {future.result(20) for future in held} == {"provider_unavailable"}
+    assert asked(server, "bad") == 5
+    providers.close()
+
+
+def test_the_bad_models_probe_is_a_call_of_its_own_and_brings_it_back(server: ProviderServer) -> None:
+    server.add_rule(fault="status", status=500, match={"model": "bad"}, times=6)
+    providers = providers_at(server, breaker_seconds=0.1)
+    for _ in range(5):
+        ask(providers, "bad")
+    ask(providers, "good")
+    assert ask(providers, "bad") == "http_500"  # the first probe
+    assert ask(providers, "bad") == "ok"  # the second
+    assert asked(server, "bad") == 7
+    providers.close()
+
+
+def test_the_models_of_a_provider_share_its_places(server: ProviderServer) -> None:
+    server.add_rule(fault="hang")
+    providers = providers_at(server, width=2)
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(ask, providers, model) for model in ("good", "bad", "good", "bad")]
+        server.wait_for_calls(2)
+        assert ask(providers, "good", seconds=0.2) == "timeout"
+        assert len(server.calls) == 2
+        server.set_rules([])  # the calls that come next are answered
+        server.release()
+        for call in calls:
+            call.result(20)
+    assert len(server.calls) == 4
+    providers.close()
+
+
+def test_of_two_models_that_wait_the_call_that_came_first_goes_first() -> None:
+    gate = Gate("p", 1)
+    order: list[Any] = []
+
+    def call(model: str, number: int) -> None:
+        with gate.admitted(model, time.monotonic() + 30, None):
+            order.append((model, number))
+
+    threads: list[threading.Thread] = []
+    with gate.admitted("a", time.monotonic() + 30, None):
+        for number, model in enumerate("abba"):
+            threads.append(threading.Thread(target=call, args=(model, number)))
+            threads[-1].start()
+            until(lambda: gate.waiting == len(threads))
+    for thread in threads:
+        thread.join(20)
+    assert order == [("a", 0), ("b", 1), ("b", 2), ("a", 3)]
