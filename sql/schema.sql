@@ -145,7 +145,7 @@ BEGIN
     SELECT job_id, region, model_id,
            CASE WHEN final_status = 'failed' AND usable > 0 THEN 'completed' ELSE final_status END,
            provider_id, attempt, started_at, clock_timestamp(),
-           (extract(epoch FROM clock_timestamp() - started_at) * 1000)::integer,
+           (extract(epoch FROM clock_timestamp() - started_at) * 1000)::bigint,
            planned_calls - usable, greatest(attempt - 1, 0),
            reason || jsonb_build_object('region', region, 'model', model_id)
       FROM missing
@@ -250,7 +250,7 @@ CREATE TABLE public.answers (
     started_at timestamp with time zone NOT NULL,
     completed_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    duration_ms integer,
+    duration_ms bigint,
     output jsonb,
     error jsonb,
     errors jsonb DEFAULT '[]'::jsonb NOT NULL,
@@ -276,7 +276,7 @@ CREATE TABLE public.executions (
     started_at timestamp with time zone,
     completed_at timestamp with time zone NOT NULL,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    duration_ms integer,
+    duration_ms bigint,
     failed_answers integer DEFAULT 0 NOT NULL,
     retry_count integer DEFAULT 0 NOT NULL,
     error jsonb,

@@ -23,7 +23,7 @@ UPDATE answers a
        duration_ms = w.duration_ms, output = w.output, error = w.error, errors = w.errors
   FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(model_ids)s::text[], %(question_ids)s::text[], %(run_nos)s::integer[],
               %(tokens)s::uuid[], %(attempts)s::integer[], %(statuses)s::text[], %(provider_ids)s::text[], %(calls)s::integer[], %(completed_ats)s::timestamptz[],
-              %(durations)s::integer[], %(outputs)s::jsonb[], %(error_details)s::jsonb[], %(earlier)s::jsonb[])
+              %(durations)s::bigint[], %(outputs)s::jsonb[], %(error_details)s::jsonb[], %(earlier)s::jsonb[])
        AS w (job_id, region, model_id, question_id, run_no, token, attempt, status, provider_id, calls, completed_at, duration_ms,
              output, error, errors)
  CROSS JOIN LATERAL (SELECT x.lease_token FROM region_runs x WHERE x.job_id = w.job_id AND x.region = w.region

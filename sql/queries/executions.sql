@@ -16,7 +16,7 @@ WITH recorded AS (
   SELECT w.job_id, w.region, w.model_id, w.status, w.provider_id, r.attempt, w.started_at, w.completed_at, w.duration_ms,
          w.failed_answers, w.retry_count, w.error, w.output, w.parameters, w.receipt
     FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(model_ids)s::text[], %(tokens)s::uuid[], %(statuses)s::text[],
-                %(provider_ids)s::text[], %(started_ats)s::timestamptz[], %(completed_ats)s::timestamptz[], %(durations)s::integer[],
+                %(provider_ids)s::text[], %(started_ats)s::timestamptz[], %(completed_ats)s::timestamptz[], %(durations)s::bigint[],
                 %(failed_answers)s::integer[], %(retry_counts)s::integer[], %(error_details)s::jsonb[], %(outputs)s::jsonb[],
                 %(parameters)s::jsonb[], %(receipts)s::jsonb[])
          AS w (job_id, region, model_id, token, status, provider_id, started_at, completed_at, duration_ms, failed_answers,

@@ -87,7 +87,7 @@ SELECT e.id, e.id AS execution_id, e.job_id, e.region, e.model_id, e.status, e.p
 -- name: reads.answer
 -- The answer that an id names, while its unit is still running and has no execution.
 SELECT a.id, NULL::bigint AS execution_id, a.job_id, a.region, a.model_id, 'running' AS status, a.provider_id, a.started_at,
-       NULL::timestamptz AS completed_at, a.created_at, NULL::integer AS duration_ms, NULL::jsonb AS output,
+       NULL::timestamptz AS completed_at, a.created_at, NULL::bigint AS duration_ms, NULL::jsonb AS output,
        NULL::jsonb AS error_detail, false AS has_receipt, greatest(a.attempt - 1, 0) AS retry_count, a.attempt,
        0 AS failed_answers, NULL::jsonb AS parameters, NULL::jsonb AS receipt, j.cross_region_execution_id,
        j.status AS job_status
