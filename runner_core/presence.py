@@ -77,7 +77,7 @@ class Presence:
 
 
 def probe(db: Database) -> None:
-    """Read the schema's version, commit a real write, read it back in another transaction, and remove it.
+    """Read the schema's version, commit a real write, read it back in another transaction, remove it; ask for room.
 
     Raises NotReady with one sentence.
     """
@@ -93,6 +93,9 @@ def probe(db: Database) -> None:
         with db.transaction() as conn:
             written = row(conn, "processes.read", process_id=process_id)
             run(conn, "processes.leave", process_id=process_id)
+        with db.transaction(pipeline=False) as conn:
+            run(conn, "readiness.grow")
+            raise psycopg.Rollback
         if written is None:
             raise NotReady("the database did not give back what was written to it")
     except PoolTimeout:
@@ -101,6 +104,8 @@ def probe(db: Database) -> None:
         state = sqlstate(error)
         if state in ("42P01", "3F000"):
             raise NotReady("the database has no schema of ours: run `beacon migrate`") from None
+        if state.startswith("53"):
+            raise NotReady(f"the database has no room for a job (SQLSTATE {state})") from None
         raise NotReady(f"the database refused the probe (SQLSTATE {state})") from None
 
 

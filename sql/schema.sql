@@ -568,6 +568,16 @@ WITH (fillfactor='50');
 
 
 --
+-- Name: readiness; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.readiness (
+    filling text NOT NULL
+);
+ALTER TABLE ONLY public.readiness ALTER COLUMN filling SET STORAGE PLAIN;
+
+
+--
 -- Name: region_queues; Type: VIEW; Schema: public; Owner: -
 --
 
@@ -1320,6 +1330,15 @@ GRANT USAGE ON SEQUENCE public.outbox_id_seq TO beacon_worker;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.processes TO beacon_api;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.processes TO beacon_publisher;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.processes TO beacon_worker;
+
+
+--
+-- Name: TABLE readiness; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT INSERT ON TABLE public.readiness TO beacon_api;
+GRANT INSERT ON TABLE public.readiness TO beacon_publisher;
+GRANT INSERT ON TABLE public.readiness TO beacon_worker;
 
 
 --

@@ -64,3 +64,12 @@ BEGIN
   )
   SELECT job_id, region, model_id, status FROM written;
 END $$;
+
+-- readiness: always empty. The readiness probe inserts a row and rolls it back, to learn whether there is room for a job:
+-- on a full disk a small row still finds its place in a page that is there already, and a job does not. Two rows do not
+-- fit into a page, and the page of one that was rolled back is not used again before a vacuum has cut it off, so that
+-- each probe makes the file longer.
+CREATE TABLE readiness (filling text NOT NULL);
+ALTER TABLE readiness ALTER COLUMN filling SET STORAGE PLAIN;
+REVOKE ALL ON readiness FROM PUBLIC;
+GRANT INSERT ON readiness TO beacon_api, beacon_publisher, beacon_worker;

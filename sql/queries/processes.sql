@@ -24,6 +24,10 @@ RETURNING seen_at;
 -- The readiness probe's read-back of what it wrote.
 SELECT seen_at FROM processes WHERE id = %(process_id)s;
 
+-- name: readiness.grow
+-- The readiness probe asks for a page on the disk, as a submission does; it rolls this back.
+INSERT INTO readiness (filling) VALUES (repeat('.', 6000));
+
 -- name: processes.leave
 -- A process that ends in order takes its row along.
 DELETE FROM processes WHERE id = %(process_id)s;

@@ -193,6 +193,7 @@ CASES: dict[str, list[Case]] = {
     ],
     "processes.read": [Case("api publisher worker", {"process_id": "p"})],
     "processes.leave": [Case("api publisher worker", {"process_id": "p"})],
+    "readiness.grow": [Case("api publisher worker")],
     "reads.job": [Case("api", job), Case("api", open_job)],
     "reads.jobs": [Case("api", place), Case("api", {**place, "before": "infinity", "before_id": ""})],
     "reads.jobs_by_status": [Case("api", {**place, "status": s}) for s in ("completed", "cancelled", "queued")],
