@@ -35,9 +35,7 @@ def running(ground: Ground, command: list[str] = GUNICORN) -> Iterator[tuple[int
     env = {**ground.env, "REGIONS_FILE": str(ground.regions()), "PORT": str(port)}
     if command is not GUNICORN:
         site = Path(next(p for p in sys.path if p.endswith("site-packages")))
-        metrics = ground.home / f"metrics-{port}"
-        metrics.mkdir()
-        env |= {"PYTHONPATH": f"{CHECKOUT}{os.pathsep}{site}", "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
+        env |= {"PYTHONPATH": f"{CHECKOUT}{os.pathsep}{site}"}
     with ground.log("api").open("wb") as log:
         process = spawn(
             [part.replace("{port}", str(port)) for part in command],

@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     ).parse_args(argv)
     try:
         settings = Settings.from_env(process="publisher")
-        serve_metrics(settings.metrics_host, settings.metrics_port)
+        serve_metrics("publisher", settings.metrics_host, settings.metrics_port)
     except ConfigError as error:
         print(error.detail, file=sys.stderr)  # noqa: T201 - there is no log yet
         return 2

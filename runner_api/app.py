@@ -46,4 +46,5 @@ def create_app(
     for part in (api, docs.pages, health.blueprint, metrics.blueprint, admin.blueprint):
         app.register_blueprint(part)
     install_portal(app)
+    metrics.install(app)
     return app

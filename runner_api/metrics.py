@@ -1,29 +1,65 @@
-"""/metrics of all the server's workers together, through prometheus_client's directory of shared files."""
+"""/metrics of all the server's processes together."""
 
-import os
-from collections.abc import Iterable
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import cast
 
-from flask import Blueprint, Response
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Metric, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from flask import Blueprint, Flask, Response, current_app
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Metric, generate_latest
 
+from runner_core import telemetry
+from runner_core.shared_numbers import SharedNumbers
+
+NAME = "beacon-metrics"
 blueprint = Blueprint("metrics", __name__)
 
 
-class Counts(MultiProcessCollector):
-    """Counters and histograms only: gauges are read from the database and exported by the publishers."""
+class Together:
+    """A collector of what the API measures, each number added up over the server's processes."""
 
-    def collect(self) -> Iterable[Metric]:
-        """Every metric of every worker, added up."""
-        merged: list[Metric] = super().collect()  # type: ignore[no-untyped-call]  # it ships no types
-        return [metric for metric in merged if metric.type != "gauge"]
+    def __init__(self, numbers: SharedNumbers) -> None:
+        self._numbers = numbers
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric, those without a number yet as well."""
+        families = {family.name: family for metric in telemetry.MEASURED["api"] for family in metric.describe()}
+        buckets: dict[str, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
+        for key, value in self._numbers.sums().items():
+            name, sample, labels = json.loads(key)
+            if name not in families:
+                continue
+            if bound := labels.pop("le", None):
+                buckets[name][json.dumps(labels)][bound] = value
+            else:
+                families[name].add_sample(sample, labels, value)
+        for name, series in buckets.items():
+            for labels, counts in series.items():
+                _add_buckets(families[name], json.loads(labels), counts)
+        yield from families.values()
+
+
+def _add_buckets(family: Metric, labels: dict[str, str], counts: dict[str, float]) -> None:
+    """Each bucket was counted by itself; in the format it holds the smaller ones too, and the largest is the count."""
+    total = 0.0
+    for bound in sorted(counts, key=float):
+        total += counts[bound]
+        family.add_sample(f"{family.name}_bucket", labels | {"le": bound}, total)
+    family.add_sample(f"{family.name}_count", labels, total)
+
+
+def install(app: Flask, numbers: SharedNumbers | None = None) -> None:
+    """Have `app` tell this process's numbers, or with `numbers` those of all that share them."""
+    if numbers is None:
+        registry = telemetry.registry("api")
+    else:
+        registry = CollectorRegistry()
+        registry.register(Together(numbers))
+    app.extensions[NAME] = registry
 
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """Prometheus' text format."""
-    registry = REGISTRY
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        registry = CollectorRegistry()
-        Counts(registry)  # type: ignore[no-untyped-call]
+    registry = cast(CollectorRegistry, current_app.extensions[NAME])
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

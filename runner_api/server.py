@@ -14,6 +14,7 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  #
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
+from runner_api import metrics
 from runner_api.app import create_app
 from runner_api.watch import Watchers
 from runner_core.collector import spare_what_stays
@@ -22,6 +23,7 @@ from runner_core.errors import ConfigError, NotReady
 from runner_core.presence import Presence, wait_until_ready
 from runner_core.regions import Catalogue, load_catalogue
 from runner_core.settings import Settings
+from runner_core.shared_numbers import SharedNumbers
 from runner_core.telemetry import setup_logging
 from runner_core.trust import TrustList
 
@@ -29,6 +31,7 @@ log = logging.getLogger("api")
 DEFAULT_PORT = 8090
 # A thread that waits for an event stream or a changed job costs its stack; the pool of connections stays small.
 DEFAULT_WORKERS, DEFAULT_THREADS = 2, 128
+MEMORY_FOLDER = "/dev/shm"  # noqa: S108 - Linux' own; a file there takes no room on a disk
 KEEPALIVE_SECONDS = 65  # longer than the proxies' usual 60, so that they and not we close an idle connection
 
 
@@ -87,15 +90,16 @@ def serve() -> int:
         return 1
     finally:
         db.close()  # before the fork: a connection can't be shared
-    Server(configuration).run()
+    Server(configuration, _shared_numbers(configuration.workers)).run()
     return 0
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # it ships no types
     """gunicorn, configured by us alone: no file and no command line of its own."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, numbers: SharedNumbers | None = None) -> None:
         self.configuration = configuration
+        self.numbers = numbers
         self.opened: list[Any] = []
         super().__init__()
 
@@ -111,9 +115,15 @@ class Server(BaseApplication):  # type: ignore[misc]  # it ships no types
             "graceful_timeout": max(1, int(configuration.settings.stop_grace_seconds)),
             "timeout": 60,
             "control_socket_disable": True,
+            # Without a file there for each worker gunicorn ends, and temporary folders get cleaned.
+            "worker_tmp_dir": MEMORY_FOLDER if os.access(MEMORY_FOLDER, os.W_OK) else None,
             "logger_class": ServerLog,
             "worker_exit": lambda _server, _worker: self.close(),
         }
+        if numbers := self.numbers:
+            options["pre_fork"] = lambda _server, worker: numbers.reserve(worker.age)
+            options["post_fork"] = lambda _server, worker: numbers.enter(worker.age)
+            options["child_exit"] = lambda _server, worker: numbers.fold(worker.age)
         for name, value in options.items():
             self.cfg.set(name, value)
 
@@ -126,6 +136,8 @@ class Server(BaseApplication):  # type: ignore[misc]  # it ships no types
         presence.start()
         self.opened = [watchers, presence, db]
         app = create_app(settings, db, catalogue, self.configuration.trust, watchers)
+        if self.numbers:
+            metrics.install(app, self.numbers)
         spare_what_stays()
         return app
 
@@ -165,6 +177,15 @@ class ServerLog(Logger):  # type: ignore[misc]
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
+
+
+def _shared_numbers(workers: int) -> SharedNumbers | None:
+    """None where there is no memory for them: each process then tells its own alone, and answers all the same."""
+    try:
+        return SharedNumbers(2 * workers + 8)  # a reload starts the new ones before the old have ended
+    except (OSError, ValueError) as error:
+        log.warning("/metrics tells the numbers of one process at a time: %s", error)
+        return None
 
 
 def _catalogue(env: Mapping[str, str]) -> Catalogue:

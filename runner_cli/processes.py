@@ -48,7 +48,7 @@ class Process:
 
 
 def read_procfile(
-    procfile: Path, env: Mapping[str, str], home: Path, counts: Mapping[str, int]
+    procfile: Path, env: Mapping[str, str], counts: Mapping[str, int]
 ) -> tuple[Process | None, list[Process]]:
     """The release process, if there is one, and every copy of the other lines, in the file's order.
 
@@ -61,7 +61,7 @@ def read_procfile(
     for kind, command in lines.items():
         for copy in range(counts.get(kind, 1)):
             name = f"{kind}.{copy + 1}"
-            own = _environment(env, kind) | _ports(env, home, kind, copy, len(processes))
+            own = _environment(env, kind) | _ports(env, kind, copy, len(processes))
             processes.append(Process(name, kind, command, own))
     return release and Process("release", "release", release, _environment(env, "release")), processes
 
@@ -111,11 +111,10 @@ def _environment(env: Mapping[str, str], kind: str) -> dict[str, str]:
     return own
 
 
-def _ports(env: Mapping[str, str], home: Path, kind: str, copy: int, index: int) -> dict[str, str]:
-    """METRICS_PORT + index in the whole stack, PORT + copy for an API, and where its workers share their metrics."""
+def _ports(env: Mapping[str, str], kind: str, copy: int, index: int) -> dict[str, str]:
+    """METRICS_PORT + index in the whole stack, and PORT + copy for an API."""
     base = int(env.get("METRICS_PORT") or 0)
     ports = {"METRICS_PORT": str(base + index if base else free_port())}
     if _role(kind) == "api":
         ports["PORT"] = str(int(env.get("PORT") or 8090) + copy)
-        ports["PROMETHEUS_MULTIPROC_DIR"] = str(home / "metrics" / f"{kind}.{copy + 1}")
     return ports

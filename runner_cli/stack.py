@@ -8,7 +8,6 @@ import contextlib
 import os
 import queue
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -55,7 +54,7 @@ class Stack:
         self._launched, self._done = threading.Event(), threading.Event()
         self._stopping = self._killing = False
         self.failure: str | None = None  # why it gave up
-        self._release, self._processes = read_procfile(procfile, env, home, counts or {})
+        self._release, self._processes = read_procfile(procfile, env, counts or {})
 
     def release(self) -> None:
         """Run the release line, once. Raises StackError with its last lines when it fails."""
@@ -147,10 +146,6 @@ class Stack:
             self._done.set()
 
     def _launch(self, process: Process) -> None:
-        if directory := process.env.get("PROMETHEUS_MULTIPROC_DIR"):
-            # The files of processes that are gone would be added to this one's numbers.
-            shutil.rmtree(directory, ignore_errors=True)
-            Path(directory).mkdir(parents=True)
         process.ended, process.due, process.started = threading.Event(), None, time.monotonic()
         child = process.child = spawn(
             # With exec the pid is the program's and signals reach it; a compound line needs its shell.

@@ -11,12 +11,27 @@ from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import orjson
-from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    start_http_server,
+    values,
+)
 
 from runner_core.errors import ConfigError
+from runner_core.shared_numbers import Number
 
 # When a series began: a second series for each, which nobody reads and whose names promtool minds.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # it ships no types
+
+# No files, whatever PROMETHEUS_MULTIPROC_DIR says: their disk, their folder and their bytes could all be in a bad way.
+values.ValueClass = Number
 
 # Writes to the database. The unit of the first histogram is in its name, as clients already read it.
 DB_WRITE_ERRORS = Counter("db_write_errors", "Writes that failed.", ["sqlstate"])
@@ -68,6 +83,22 @@ HTTP_DURATION = Histogram("http_request_duration_seconds", "Time to serve a requ
 PROVIDER_REQUESTS = Counter("provider_requests", "Calls to providers by outcome.", ["region", "provider", "code"])
 PROVIDER_TOKENS = Counter("provider_tokens", "Tokens by direction, input or output.", ["region", "model", "direction"])
 
+# Which kinds of process measure what. The others export nothing of that name: a gauge that nobody sets would say 0.
+_WRITES = (DB_WRITE_ERRORS, DB_WRITE_RETRIES, DB_WRITE_LATENCY, JOBS_PROCESSED)
+MEASURED: dict[str, tuple[Counter | Gauge | Histogram, ...]] = {
+    "api": (*_WRITES, JOBS_ENQUEUED, HTTP_REQUESTS, HTTP_DURATION),
+    "publisher": (
+        *_WRITES,
+        *(OUTBOX_PUBLISHED, OUTBOX_PUBLISH_ERRORS, OUTBOX_UNPUBLISHED, OUTBOX_OLDEST, OUTBOX_DEAD),
+        *(JOBS, JOBS_STUCK, JOBS_OVERDUE, REGION_QUEUE_DEPTH, REGION_WORKERS, LEASES_EXPIRED, REGIONS_STAGED),
+    ),
+    "worker": (
+        *_WRITES,
+        *(EXECUTION_DURATION, RUNNER_FAILURES, QUEUE_LATENCY, FENCED, RUNS_IN_FLIGHT),
+        *(PROVIDER_REQUESTS, PROVIDER_TOKENS),
+    ),
+}
+
 M = TypeVar("M", Counter, Histogram)
 
 
@@ -77,12 +108,27 @@ def series(metric: M, *labels: str) -> M:
     return metric.labels(*labels)
 
 
-def serve_metrics(host: str, port: int) -> None:
-    """Serve /metrics on `host`:`port` from a thread of its own; port 0 means none. Raises ConfigError when it can't."""
+def registry(process: str) -> CollectorRegistry:
+    """What a process of this kind measures: api, publisher or worker."""
+    made = CollectorRegistry()
+    for metric in MEASURED[process]:
+        made.register(metric)
+    return made
+
+
+def serve_metrics(process: str, host: str, port: int) -> None:
+    """Serve /metrics of this kind of process on `host`:`port` from a thread of its own; port 0 means none.
+
+    Raises ConfigError when it can't.
+    """
     if not port:
         return
+    own = registry(process)
+    ProcessCollector(registry=own)
+    PlatformCollector(registry=own)
+    GCCollector(registry=own)
     try:
-        start_http_server(port, host)
+        start_http_server(port, host, own)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise ConfigError(

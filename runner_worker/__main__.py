@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
         catalogue = _only(region, catalogue)
         providers = Providers(catalogue, settings)
         receipt_key = PrivateKey.load(settings.receipt_key_file) if settings.receipt_key_file else None
-        serve_metrics(settings.metrics_host, settings.metrics_port)
+        serve_metrics("worker", settings.metrics_host, settings.metrics_port)
     except ConfigError as error:
         sys.stderr.write(f"{error.detail}\n")
         return 2

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from bench.chaos.proxy import Proxy
 from runner_cli.local import Local, login_urls
@@ -70,6 +71,27 @@ def check_labels(local: Local, conn: Conn) -> None:
         for sample in samples(page):
             for value in sample.labels.values():
                 assert not any(one_id in value for one_id in ids), sample
+
+
+def test_each_process_tells_what_it_measures_itself_and_nothing_else(local: Local) -> None:
+    """A gauge that nobody sets would say 0: no job is stuck, no message waits."""
+    writes = {"db_write_errors", "db_write_retries", "db_write_latency_ms", "jobs_processed"}
+    own = {
+        "api": {"jobs_enqueued", "http_requests", "http_request_duration_seconds"},
+        "publisher": {
+            *("outbox_published", "outbox_publish_errors", "outbox_unpublished_count"),
+            *("outbox_oldest_unpublished_age_seconds", "outbox_dead_rows", "jobs", "jobs_stuck", "jobs_overdue"),
+            *("region_queue_depth", "region_workers", "leases_expired", "regions_staged"),
+        },
+        "worker": {
+            *("runner_execution_duration_seconds", "runner_failures", "runner_queue_latency_seconds", "runner_fenced"),
+            *("runner_region_runs_in_flight", "provider_requests", "provider_tokens"),
+        },
+    }
+    for name, page in pages(local).items():
+        told = {family.name for family in text_string_to_metric_families(page)}
+        of_python = {family for family in told if family.startswith(("process_", "python_"))}
+        assert told - of_python == writes | own[name.partition(".")[0].partition("_")[0]], name
 
 
 @pytest.mark.needs("promtool")

@@ -228,7 +228,6 @@ def test_ports_targets_and_logs(make: Callable[..., Stack], lines: Lines, tmp_pa
         ("worker_us.2", ["127.0.0.1:7102"]),
     ]
     assert (tmp_path / "ho me/log/api.1.log").read_text() == "7000 7100\n"
-    assert (tmp_path / "ho me/metrics/api.1").is_dir()
 
 
 def test_an_unknown_line_is_refused(make: Callable[..., Stack]) -> None:
@@ -240,7 +239,7 @@ def test_an_unknown_line_is_refused(make: Callable[..., Stack]) -> None:
 
 
 def test_the_projects_own_procfile() -> None:
-    release, processes = read_procfile(PROCFILE, {}, Path("/nowhere"), {"worker_us": 2})
+    release, processes = read_procfile(PROCFILE, {}, {"worker_us": 2})
     assert release is not None
     assert [process.name for process in processes] == [
         "api.1",

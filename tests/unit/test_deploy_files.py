@@ -189,6 +189,10 @@ class TestMonitoring:
         assert names <= set(samples)
         assert labels <= ADDED.union(*(samples[name] for name in names))
 
+    def test_every_metric_is_told_by_the_processes_that_measure_it(self) -> None:
+        told = {metric for metrics in telemetry.MEASURED.values() for metric in metrics}
+        assert told == {metric for metric in vars(telemetry).values() if isinstance(metric, MetricWrapperBase)}
+
     def test_dead_messages_are_looked_for_where_they_are_listed(self) -> None:
         [dead] = [rule for rule in rules() if rule["alert"] == "OutboxDead"]
         assert "GET /admin/dead " in dead["annotations"]["action"]
