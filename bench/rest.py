@@ -50,9 +50,9 @@ def claim_plan(ground: Ground, waiting: int = 1000) -> dict[str, Any]:
     ground.submit(waiting, staged=True)
     statement = b"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF) " + named()["outbox.claim"].sql
     with ground.conn.transaction(force_rollback=True):
-        lines = [row[0] for row in ground.conn.execute(statement, {"batch": 100})]
+        lines = [row[0] for row in ground.conn.execute(statement, {"batch": 100, "left_out": []})]
     with ground.conn.transaction(force_rollback=True):
-        lines = [row[0] for row in ground.conn.execute(statement, {"batch": 100})]
+        lines = [row[0] for row in ground.conn.execute(statement, {"batch": 100, "left_out": []})]
     took = next(line for line in lines if line.startswith("Execution Time"))
     return {"ms": float(took.split()[2]), "processed": ground.old, "plan": [line for line in lines if "->" in line]}
 

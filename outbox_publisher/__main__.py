@@ -14,10 +14,11 @@ from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 
 from outbox_publisher import gauges
+from outbox_publisher.aside import Aside
 from outbox_publisher.broker import Broker
 from outbox_publisher.doorbell import Doorbell
 from outbox_publisher.relay import publish_batch
-from outbox_publisher.retention import remove_old
+from outbox_publisher.retention import nothing_aside, remove_old
 from outbox_publisher.sweep import Sweeper
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
@@ -72,6 +73,7 @@ def serve(db: Database) -> int:
     presence.start()
     doorbell.start()
     sweeper = Sweeper(db, Broker(db.settings))
+    asides = nothing_aside()
 
     def sweep() -> None:
         if sweeper.run_once():
@@ -88,7 +90,9 @@ def serve(db: Database) -> int:
         threading.Thread(target=relay, name="relay"),
         threading.Thread(target=every, args=(SWEEP_SECONDS, sweep, stopped), name="sweeper"),
         threading.Thread(target=every, args=(GAUGE_SECONDS, lambda: gauges.refresh(db), stopped), name="gauges"),
-        threading.Thread(target=every, args=(RETENTION_SECONDS, lambda: remove_old(db), stopped), name="retention"),
+        threading.Thread(
+            target=every, args=(RETENTION_SECONDS, lambda: remove_old(db, asides), stopped), name="retention"
+        ),
     ]
     for thread in threads:
         thread.start()
@@ -108,10 +112,11 @@ def serve(db: Database) -> int:
 def publish(db: Database, doorbell: Doorbell, stopped: threading.Event) -> None:
     """Drain the outbox, then wait for the bell. A full batch means that there may be more."""
     broker = Broker(db.settings)
+    aside = Aside[int]("publish")
     pause = 0.0
     while not stopped.is_set():
         try:
-            claimed = publish_batch(db, broker)
+            claimed = publish_batch(db, broker, aside)
             pause = 0.0
         except (RedisError, psycopg.Error, PoolTimeout) as error:
             if isinstance(error, RedisError):

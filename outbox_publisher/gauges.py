@@ -1,26 +1,52 @@
 """The gauges that are read from the database. Only publishers export them, so that they are counted once a process."""
 
+import logging
 from typing import Any
 
+import psycopg
+
+from outbox_publisher.aside import may_be_of_a_row
 from runner_core import telemetry
 from runner_core.db import Database, retried
 from runner_core.queries import Row, rows
 from runner_core.store.reads import ALIVE_SECONDS, COUNTED
 
+log = logging.getLogger("publisher")
 JOB_STATUSES = ("queued", "running", "completed", "failed", "cancelled")
 
 
 def refresh(db: Database) -> None:
-    """Read every gauge once."""
-    outbox, jobs, late, regions = _read(db)
+    """Read every gauge once. A statement that fails keeps its own gauges as they were, and no others."""
+    for read in (_outbox, _jobs, _late, _regions):
+        try:
+            read(db)
+        except psycopg.Error as error:
+            if not may_be_of_a_row(error):
+                raise
+            log.error("gauges of %s stay as they are: %s", read.__name__[1:], error)
+
+
+def _outbox(db: Database) -> None:
+    [outbox] = _read(db, "metrics.outbox", most=COUNTED)
     telemetry.OUTBOX_UNPUBLISHED.set(outbox["waiting"])
     telemetry.OUTBOX_OLDEST.set(outbox["oldest"])
     telemetry.OUTBOX_DEAD.set(outbox["dead"])
-    counts = {r["status"]: r["jobs"] for r in jobs}
+
+
+def _jobs(db: Database) -> None:
+    counts = {r["status"]: r["jobs"] for r in _read(db, "metrics.jobs", most=COUNTED)}
     for status in JOB_STATUSES:
         telemetry.JOBS.labels(status).set(counts.get(status, 0))
+
+
+def _late(db: Database) -> None:
+    [late] = _read(db, "metrics.late", grace_seconds=3 * db.settings.lease_seconds, most=COUNTED)
     telemetry.JOBS_STUCK.set(late["stuck"])
     telemetry.JOBS_OVERDUE.set(late["overdue"])
+
+
+def _regions(db: Database) -> None:
+    regions = _read(db, "metrics.regions", alive_seconds=ALIVE_SECONDS)
     _set_by_region(telemetry.REGION_QUEUE_DEPTH, regions, "depth")
     _set_by_region(telemetry.REGION_WORKERS, regions, "workers")
 
@@ -32,11 +58,6 @@ def _set_by_region(gauge: Any, regions: list[Row], column: str) -> None:
 
 
 @retried
-def _read(db: Database) -> tuple[Row, list[Row], Row, list[Row]]:
+def _read(db: Database, /, name: str, **params: float) -> list[Row]:
     with db.transaction(pipeline=False) as conn:
-        return (
-            rows(conn, "metrics.outbox", most=COUNTED)[0],
-            rows(conn, "metrics.jobs", most=COUNTED),
-            rows(conn, "metrics.late", grace_seconds=3 * db.settings.lease_seconds, most=COUNTED)[0],
-            rows(conn, "metrics.regions", alive_seconds=ALIVE_SECONDS),
-        )
+        return rows(conn, name, **params)

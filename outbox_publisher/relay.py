@@ -3,6 +3,7 @@
 import logging
 import uuid
 
+from outbox_publisher.aside import Aside, Batch
 from outbox_publisher.broker import Broker, OutboxRow
 from runner_core.db import Database, retried
 from runner_core.failpoints import failpoint
@@ -12,17 +13,23 @@ from runner_core.telemetry import OUTBOX_PUBLISH_ERRORS, OUTBOX_PUBLISHED, about
 log = logging.getLogger("publisher")
 
 
-@retried
-def publish_batch(db: Database, broker: Broker) -> int:
+def publish_batch(db: Database, broker: Broker, aside: Aside[int] | None = None) -> int:
     """Publish up to OUTBOX_BATCH waiting rows; returns how many were claimed.
 
-    A row that can't be pushed backs off alone. A Redis that can't be reached fails nobody's row: the transaction rolls
-    back and redis.exceptions.ConnectionError or TimeoutError is raised. A crash between push and commit publishes the
-    rows once more, under new dispatch ids, which the claim makes harmless.
+    A row that can't be pushed backs off alone; one that the database does not let us mark is set aside. A Redis that
+    can't be reached fails nobody's row: the transaction rolls back and redis.exceptions.ConnectionError or TimeoutError
+    is raised. A crash between push and commit publishes the rows once more, under new dispatch ids, which the claim
+    makes harmless.
     """
+    return (aside or Aside("publish")).run(db.settings.outbox_batch, lambda batch: _publish(db, broker, batch)) or 0
+
+
+@retried
+def _publish(db: Database, broker: Broker, batch: Batch[int]) -> int:
     settings = db.settings
     with db.transaction() as conn:
-        claimed = outbox.claim(conn, settings.outbox_batch)
+        claimed = outbox.claim(conn, batch.size, batch.left_out)
+        batch.taken = [row["id"] for row in claimed]
         rows = [
             OutboxRow(row["id"], row["topic"], row["payload"], uuid.uuid4().hex, row["attempts"]) for row in claimed
         ]

@@ -1,11 +1,14 @@
 """Removes what has served its time, a batch per transaction, so that no delete holds a lock for long."""
 
 import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from psycopg.errors import QueryCanceled
 
+from outbox_publisher.aside import Aside, Batch
 from runner_core.db import Database, retried
-from runner_core.queries import run
+from runner_core.queries import rows, run
 
 BATCH = 5000
 JOBS_BATCH = 100  # a job takes the rows of six tables along
@@ -13,35 +16,79 @@ PASS_SECONDS = 2.0  # of one table in one pass; what is left has time until the 
 NONCE_DAYS = 7  # as long as a key, whatever is set for messages: a nonce that goes first lets its job be replayed
 
 
-def remove_old(db: Database) -> int:
+class Removal(NamedTuple):
+    """A table's two statements, and how the second one names the rows that the first has found."""
+
+    due: str
+    delete: str
+    ids: str
+
+
+OUTBOX = Removal("retention.outbox_due", "retention.outbox", "ids")
+KEYS = Removal("retention.keys_due", "retention.keys", "keys")
+NONCES = Removal("retention.nonces_due", "retention.nonces", "places")
+JOBS = Removal("retention.jobs_due", "retention.jobs", "job_ids")
+Asides = Mapping[Removal, Aside[Any]]
+
+
+class TooSlow(Exception):
+    """The rows of a batch can't be removed together in the time of a statement."""
+
+
+def nothing_aside() -> Asides:
+    """By table, the rows that have refused to go: none yet."""
+    return {removal: Aside(removal.delete) for removal in (OUTBOX, KEYS, NONCES, JOBS)}
+
+
+def remove_old(db: Database, asides: Asides | None = None) -> int:
     """Delete old sent messages, keys, nonces and silent processes; jobs only with JOB_RETENTION_DAYS. Returns rows."""
-    settings = db.settings
-    removed = _drain(db, "retention.outbox", BATCH, days=settings.outbox_retention_days)
-    removed += _drain(db, "retention.keys", BATCH)
-    removed += _drain(db, "retention.nonces", BATCH, days=NONCE_DAYS)
-    removed += _batch(db, "retention.processes")
+    settings, asides = db.settings, asides or nothing_aside()
+    removed = _drain(db, OUTBOX, asides, BATCH, days=settings.outbox_retention_days)
+    removed += _drain(db, KEYS, asides, BATCH)
+    removed += _drain(db, NONCES, asides, BATCH, days=NONCE_DAYS)
+    removed += _remove_processes(db)
     if settings.job_retention_days is not None:
-        removed += _drain(db, "retention.jobs", JOBS_BATCH, days=settings.job_retention_days)
+        removed += _drain(db, JOBS, asides, JOBS_BATCH, days=settings.job_retention_days)
     return removed
 
 
-def _drain(db: Database, name: str, batch: int, **params: int) -> int:
+def _drain(db: Database, removal: Removal, asides: Asides, size: int, **days: int) -> int:
     """Remove until nothing is left or the table has had its time. A batch that takes too long is tried by halves."""
     total, until = 0, time.monotonic() + PASS_SECONDS
+
+    def remove(batch: Batch[Any]) -> int:
+        nonlocal total
+        try:
+            removed = _remove(db, removal, batch, days)
+        except QueryCanceled:
+            if batch.size == 1:
+                raise
+            raise TooSlow from None
+        total += removed
+        return removed
+
     while True:
         try:
-            count = _batch(db, name, batch=batch, **params)
-        except QueryCanceled:
-            if batch == 1:
-                raise
-            batch //= 2
+            handled = asides[removal].run(size, remove)
+        except TooSlow:
+            size //= 2
             continue
-        total += count
-        if count < batch or time.monotonic() >= until:
+        if handled is None or handled < size or time.monotonic() >= until:
             return total
 
 
 @retried
-def _batch(db: Database, /, name: str, **params: int) -> int:
-    with db.transaction(pipeline=False, expected=("57014",)) as conn:
-        return run(conn, name, **params).rowcount
+def _remove(db: Database, removal: Removal, batch: Batch[Any], days: dict[str, int]) -> int:
+    """Lock what is due, then delete it: so it is known which rows they are when one of them can't go."""
+    batch.taken = []
+    expected = () if batch.size == 1 else ("57014",)
+    with db.transaction(pipeline=False, expected=expected) as conn:
+        due = rows(conn, removal.due, batch=batch.size, left_out=batch.left_out, **days)
+        batch.taken = [found["id"] for found in due]
+        return run(conn, removal.delete, **{removal.ids: batch.taken}).rowcount if due else 0
+
+
+@retried
+def _remove_processes(db: Database) -> int:
+    with db.transaction(pipeline=False) as conn:
+        return run(conn, "retention.processes").rowcount

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
 from psycopg import Connection
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
+from outbox_publisher.aside import Aside, Batch, may_be_of_a_row
 from outbox_publisher.broker import Broker
 from runner_core import endings
 from runner_core.db import Database, retried
@@ -41,10 +43,22 @@ class Sweeper:
         self.lease = timedelta(seconds=db.settings.lease_seconds)
         self._suspicious = 0  # complete passes that are still to ask for every message, however young
         self._next_check = 0.0
+        self._leases_aside, self._messages_aside = Aside[str]("leases"), Aside[str]("messages")
 
     def run_once(self) -> int:
         """Take back expired leases and, when due, look for lost messages; returns how many regions moved."""
-        return sum(iter(lambda: take_back(self.db), 0)) + self._check_messages()
+        return self._take_back_all() + self._check_messages()
+
+    def _take_back_all(self) -> int:
+        moved = 0
+        try:
+            while count := take_back(self.db, self._leases_aside):
+                moved += count
+        except psycopg.Error as error:
+            if not may_be_of_a_row(error):
+                raise
+            log.error("can't take leases back, lost messages are looked for all the same: %s", error)
+        return moved
 
     def _check_messages(self) -> int:
         """Ask Redis for the messages of every open region: all of them at once when Redis may have lost some.
@@ -73,14 +87,14 @@ class Sweeper:
         """Page through the open jobs; how many regions moved, and whether no other sweeper took the lead meanwhile."""
         now, topics = _open(self.db)
         # Read before any job is locked, and after the clock: what was sent before it is here, or was taken, or is lost.
-        known = {topic: self.broker.queued_ids(topic) for topic in topics}
+        known = {topic: ids for topic in topics if (ids := self._queued_ids(topic)) is not None}
 
         def is_queued(topic: str, dispatch_id: str) -> bool:
             return topic not in known or dispatch_id in known[topic]  # a queue that came since is the next pass's
 
         moved, after = 0, ""
         while True:
-            page = check_page(self.db, after, now - age, is_queued)
+            page = check_page(self.db, after, now - age, is_queued, self._messages_aside)
             if page is None:
                 return moved, False
             last, count = page
@@ -89,14 +103,33 @@ class Sweeper:
                 return moved, True
             after = last
 
+    def _queued_ids(self, topic: str) -> set[str] | None:
+        """None for a queue whose key holds something else: it keeps nobody from asking for the others."""
+        try:
+            return self.broker.queued_ids(topic)
+        except ResponseError as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+            log.error("rq:queue:%s is no list, messages that it lost are not found: %s", topic, error)
+            return None
+
+
+def take_back(db: Database, aside: Aside[str] | None = None) -> int:
+    """Clear a page of leases that ran out and stage or end their regions; returns how many, 0 when none is left.
+
+    A job that makes this fail is set aside, and counts.
+    """
+    return (aside or Aside("leases")).run(PAGE, lambda batch: _take_back(db, batch)) or 0
+
 
 @retried
-def take_back(db: Database) -> int:
-    """Clear a page of leases that ran out and stage or end their regions; returns how many, 0 when none is left."""
+def _take_back(db: Database, batch: Batch[str]) -> int | None:
+    batch.taken = []
     with db.transaction() as conn:
         if not _leading(conn, LEASES):
-            return 0
-        expired = [r["job_id"] for r in rows(conn, "sweep.expired", page=PAGE)]
+            return None
+        expired = [r["job_id"] for r in rows(conn, "sweep.expired", page=batch.size, left_out=batch.left_out)]
+        batch.taken = expired
         if not expired:
             return 0
         job_ids = [r["id"] for r in rows(conn, "sweep.lock", job_ids=expired)]
@@ -113,21 +146,44 @@ def take_back(db: Database) -> int:
     return len(cleared)
 
 
-@retried
 def check_page(
-    db: Database, after: str, as_of: datetime, is_queued: Callable[[str, str], bool]
+    db: Database,
+    after: str,
+    as_of: datetime,
+    is_queued: Callable[[str, str], bool],
+    aside: Aside[str] | None = None,
 ) -> tuple[str | None, int] | None:
-    """End the doomed and stage the silent among the next open jobs after `after`.
+    """End the doomed and stage the silent among the next open jobs after `after`; set aside who makes this fail.
 
     Returns the last job id of the page (None when there are no more) and the number of regions moved; None when
     another sweeper works.
     """
+    last: str | None = None
+
+    def check(batch: Batch[str]) -> int | None:
+        nonlocal last
+        try:
+            return _check(db, batch, after, as_of, is_queued)
+        finally:
+            if last is None and batch.taken:  # when its jobs are done one by one, the page stays the same
+                last = batch.taken[-1]
+
+    moved = (aside or Aside("messages")).run(PAGE, check)
+    return None if moved is None else (last, moved)
+
+
+@retried
+def _check(
+    db: Database, batch: Batch[str], after: str, as_of: datetime, is_queued: Callable[[str, str], bool]
+) -> int | None:
+    batch.taken = []
     with db.transaction() as conn:
         if not _leading(conn, MESSAGES):
             return None
-        job_ids = [r["id"] for r in rows(conn, "sweep.page", after=after, page=PAGE)]
+        page = rows(conn, "sweep.page", after=after, page=batch.size, left_out=batch.left_out)
+        batch.taken = job_ids = [r["id"] for r in page]
         if not job_ids:
-            return None, 0
+            return 0
         doomed = _end_doomed(conn, job_ids)
         lost = [
             (r["job_id"], r["region"], "message_lost")
@@ -142,7 +198,7 @@ def check_page(
         log.warning("staged %d regions whose message was lost", len(lost))
     ended.report()
     db.bell.ring({job_id for job_id, _ in doomed}.union(row[0] for row in lost))
-    return job_ids[-1], len(lost) + len(doomed)
+    return len(lost) + len(doomed)
 
 
 def _end_doomed(conn: Connection[Any], job_ids: list[str]) -> set[tuple[str, str]]:

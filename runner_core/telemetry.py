@@ -61,6 +61,9 @@ REGION_QUEUE_DEPTH = Gauge("region_queue_depth", "Region runs staged, not claime
 REGION_WORKERS = Gauge("region_workers", "Live worker processes.", ["region"])
 LEASES_EXPIRED = Counter("leases_expired", "Leases that ran out and were taken back.")
 REGIONS_STAGED = Counter("regions_staged", "Regions staged again by the sweeper.", ["reason"])
+ROWS_SET_ASIDE = Counter(
+    "rows_set_aside", "Rows that stop a publisher's work by themselves and are left out.", ["work"]
+)
 
 # Region runs. Buckets fit calls of seconds to minutes.
 MINUTES = (0.1, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200)
@@ -91,6 +94,7 @@ MEASURED: dict[str, tuple[Counter | Gauge | Histogram, ...]] = {
         *_WRITES,
         *(OUTBOX_PUBLISHED, OUTBOX_PUBLISH_ERRORS, OUTBOX_UNPUBLISHED, OUTBOX_OLDEST, OUTBOX_DEAD),
         *(JOBS, JOBS_STUCK, JOBS_OVERDUE, REGION_QUEUE_DEPTH, REGION_WORKERS, LEASES_EXPIRED, REGIONS_STAGED),
+        ROWS_SET_ASIDE,
     ),
     "worker": (
         *_WRITES,

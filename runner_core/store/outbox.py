@@ -8,9 +8,12 @@ from psycopg import Connection
 from runner_core.queries import Row, rows, run
 
 
-def claim(conn: Connection[Any], batch: int) -> list[Row]:
-    """Lock the oldest waiting rows that nobody holds: id, job_id, topic, payload, attempts, traceparent."""
-    return rows(conn, "outbox.claim", batch=batch)
+def claim(conn: Connection[Any], batch: int, left_out: Sequence[int] = ()) -> list[Row]:
+    """Lock the oldest waiting rows that nobody holds, without `left_out`.
+
+    Returns id, job_id, topic, payload, attempts, traceparent.
+    """
+    return rows(conn, "outbox.claim", batch=batch, left_out=list(left_out))
 
 
 def mark(conn: Connection[Any], dispatched: Sequence[tuple[int, str]]) -> None:

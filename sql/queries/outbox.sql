@@ -1,9 +1,9 @@
 -- name: outbox.claim
--- Transaction B begins: the oldest rows that wait and that no other publisher holds.
+-- Transaction B begins: the oldest rows that wait and that no other publisher holds, without those that are set aside.
 SELECT id, job_id, topic, payload, attempts,
        (SELECT j.traceparent FROM jobs j WHERE j.id = outbox.job_id) AS traceparent
   FROM outbox
- WHERE processed_at IS NULL AND dead_at IS NULL AND available_at <= clock_timestamp()
+ WHERE processed_at IS NULL AND dead_at IS NULL AND available_at <= clock_timestamp() AND id <> ALL (%(left_out)s::bigint[])
  ORDER BY id
  LIMIT %(batch)s
    FOR UPDATE SKIP LOCKED;

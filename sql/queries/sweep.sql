@@ -4,9 +4,9 @@
 SELECT pg_try_advisory_xact_lock(4711, %(work)s) AS leading;
 
 -- name: sweep.expired
--- Jobs with a lease that has run out: few rows, read from the index of live leases.
+-- Jobs with a lease that has run out, without those that are set aside: few rows, read from the index of live leases.
 SELECT DISTINCT job_id FROM region_runs
- WHERE lease_token IS NOT NULL AND lease_expires_at < clock_timestamp()
+ WHERE lease_token IS NOT NULL AND lease_expires_at < clock_timestamp() AND job_id <> ALL (%(left_out)s::text[])
  ORDER BY job_id LIMIT %(page)s;
 
 -- name: sweep.lock
@@ -15,8 +15,9 @@ SELECT id, traceparent FROM jobs WHERE id = ANY (%(job_ids)s::text[]) AND status
  ORDER BY id FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: sweep.page
--- The next open jobs in id order: a keyset, so that a crowd of healthy ones does not starve the rest.
-SELECT id, traceparent FROM jobs WHERE status IN ('queued', 'running') AND id > %(after)s
+-- The next open jobs in id order, without those that are set aside: a keyset, so that a crowd of healthy ones does not
+-- starve the rest.
+SELECT id, traceparent FROM jobs WHERE status IN ('queued', 'running') AND id > %(after)s AND id <> ALL (%(left_out)s::text[])
  ORDER BY id LIMIT %(page)s FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: sweep.clear
@@ -88,32 +89,47 @@ SELECT clock_timestamp() AS now;
 SELECT DISTINCT 'beacon-' || lower(p.region) AS topic
   FROM open_region_sets s CROSS JOIN LATERAL jsonb_array_elements_text(s.regions) AS p (region);
 
--- name: retention.outbox
+-- name: retention.outbox_due
 -- Sent messages of ended or forgotten days, a batch at a time.
-DELETE FROM outbox WHERE id IN (
-  SELECT o.id FROM outbox o JOIN jobs j ON j.id = o.job_id
-   WHERE o.processed_at < statement_timestamp() - make_interval(days => %(days)s)
-     AND j.status IN ('completed', 'failed', 'cancelled')
-   ORDER BY o.processed_at LIMIT %(batch)s FOR UPDATE OF o SKIP LOCKED);
+SELECT o.id FROM outbox o JOIN jobs j ON j.id = o.job_id
+ WHERE o.processed_at < statement_timestamp() - make_interval(days => %(days)s)
+   AND j.status IN ('completed', 'failed', 'cancelled') AND o.id <> ALL (%(left_out)s::bigint[])
+ ORDER BY o.processed_at LIMIT %(batch)s FOR UPDATE OF o SKIP LOCKED;
+
+-- name: retention.outbox
+-- What the statement before has locked goes, here and below: by key, so that it is known which rows went or did not.
+DELETE FROM outbox WHERE id = ANY (%(ids)s::bigint[]);
+
+-- name: retention.keys_due
+-- Idempotency keys past their days.
+SELECT key AS id FROM idempotency_keys WHERE expires_at < statement_timestamp() AND key <> ALL (%(left_out)s::text[])
+ ORDER BY expires_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED;
 
 -- name: retention.keys
--- Idempotency keys past their days.
-DELETE FROM idempotency_keys WHERE key IN (
-  SELECT key FROM idempotency_keys WHERE expires_at < statement_timestamp() ORDER BY expires_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED);
+-- As retention.outbox.
+DELETE FROM idempotency_keys WHERE key = ANY (%(keys)s::text[]);
+
+-- name: retention.nonces_due
+-- Nonces as old as keys: a replay that late is stale by its own timestamp. By their place: their key has two columns, and
+-- nobody moves them.
+SELECT ctid::text AS id FROM nonces
+ WHERE created_at < statement_timestamp() - make_interval(days => %(days)s) AND ctid <> ALL (%(left_out)s::tid[])
+ ORDER BY created_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED;
 
 -- name: retention.nonces
--- Nonces as old as keys: a replay that late is stale by its own timestamp.
-DELETE FROM nonces WHERE (public_key, nonce) IN (
-  SELECT public_key, nonce FROM nonces WHERE created_at < statement_timestamp() - make_interval(days => %(days)s)
-   ORDER BY created_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED);
+-- As retention.outbox.
+DELETE FROM nonces WHERE ctid = ANY (%(places)s::tid[]);
 
 -- name: retention.processes
 -- Processes that have not been seen for an hour.
 DELETE FROM processes WHERE seen_at < statement_timestamp() - interval '1 hour';
 
+-- name: retention.jobs_due
+-- Ended jobs, a batch at a time.
+SELECT id FROM jobs WHERE status IN ('completed', 'failed', 'cancelled')
+   AND completed_at < statement_timestamp() - make_interval(days => %(days)s) AND id <> ALL (%(left_out)s::text[])
+ ORDER BY completed_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED;
+
 -- name: retention.jobs
--- Ended jobs with everything that belongs to them, and only together.
-DELETE FROM jobs WHERE id IN (
-  SELECT id FROM jobs WHERE status IN ('completed', 'failed', 'cancelled')
-     AND completed_at < statement_timestamp() - make_interval(days => %(days)s)
-   ORDER BY completed_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED);
+-- With everything that belongs to them, and only together.
+DELETE FROM jobs WHERE id = ANY (%(job_ids)s::text[]);

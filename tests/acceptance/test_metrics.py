@@ -81,7 +81,7 @@ def test_each_process_tells_what_it_measures_itself_and_nothing_else(local: Loca
         "publisher": {
             *("outbox_published", "outbox_publish_errors", "outbox_unpublished_count"),
             *("outbox_oldest_unpublished_age_seconds", "outbox_dead_rows", "jobs", "jobs_stuck", "jobs_overdue"),
-            *("region_queue_depth", "region_workers", "leases_expired", "regions_staged"),
+            *("region_queue_depth", "region_workers", "leases_expired", "regions_staged", "rows_set_aside"),
         },
         "worker": {
             *("runner_execution_duration_seconds", "runner_failures", "runner_queue_latency_seconds", "runner_fenced"),

@@ -14,7 +14,8 @@ from runner_core.queries import statements
 STANDS_STILL = {
     *("doctor.alive", "idempotency.expire", "idempotency.find", "metrics.jobs", "metrics.late", "metrics.regions"),
     *("portal.hour", "reads.alive", "reads.overdue", "reads.processes", "reads.stuck"),
-    *("retention.jobs", "retention.keys", "retention.nonces", "retention.outbox", "retention.processes"),
+    *("retention.jobs_due", "retention.keys_due", "retention.nonces_due", "retention.outbox_due"),
+    "retention.processes",
 }
 # They write a time, tell the time or an age, or judge a lease, a deadline or a pause of rows that they have found by
 # key and perhaps waited for: what the time was before the wait does not count.

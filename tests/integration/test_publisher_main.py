@@ -41,7 +41,7 @@ def test_a_signal_ends_every_thread_in_order(settings: Settings, monkeypatch: py
 def test_leases_are_taken_back_while_old_rows_are_removed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     swept = threading.Event()
 
-    def removing(db: object) -> None:
+    def removing(*_: object) -> None:
         assert swept.wait(20), "the sweeper waited for the removal"
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -18,6 +18,7 @@ LEFT_OUT = {"bell.listen_outbox", "bell.listen_jobs", "migrations.lock", "migrat
 LEFT_OUT |= {"canary.rows"}
 
 NOW = datetime.now(UTC)
+NOBODY: dict[str, Any] = {"left_out": []}
 ALIVE, COUNT = {"alive_seconds": ALIVE_SECONDS}, {"most": COUNTED}
 COUNTS = "up to 10,000 rows are counted in an index"
 REGIONS = "of each set of regions up to 10,000 jobs are read, three a page"
@@ -148,7 +149,9 @@ CASES: dict[str, list[Case]] = {
     ],
     "metrics.regions": [Case("publisher", ALIVE, 5 * MOST, REGIONS)],
     "migrations.applied": [Case("api publisher worker doctor")],
-    "outbox.claim": [Case("publisher", {"batch": 100}, MOST, "a hundred rows are locked, and their jobs asked")],
+    "outbox.claim": [
+        Case("publisher", {"batch": 100, **NOBODY}, MOST, "a hundred rows are locked, and their jobs asked")
+    ],
     "outbox.mark": [Case("publisher", {"ids": list(range(ended, ended + 20)), "dispatch_ids": ["d"] * 20})],
     "outbox.fail": [
         Case(
@@ -249,9 +252,9 @@ CASES: dict[str, list[Case]] = {
         Case("worker", {**leases, "unbegun": [False] * 20}, MOST, "twenty leases, versions and events")
     ],
     "sweep.lead": [Case("publisher", {"work": 1})],
-    "sweep.expired": [Case("publisher", {"page": PAGE})],
+    "sweep.expired": [Case("publisher", {"page": PAGE, **NOBODY})],
     "sweep.lock": [Case("publisher", {"job_ids": leases["job_ids"]})],
-    "sweep.page": [Case("publisher", {"after": "job-5", "page": PAGE}, MOST, "a page of 500 jobs is locked")],
+    "sweep.page": [Case("publisher", {"after": "job-5", "page": PAGE, **NOBODY}, MOST, "a page of 500 jobs is locked")],
     "sweep.clear": [Case("publisher", {"job_ids": leases["job_ids"]})],
     "sweep.doomed": [
         Case(
@@ -274,21 +277,35 @@ CASES: dict[str, list[Case]] = {
     ],
     "sweep.clock": [Case("publisher doctor")],
     "sweep.topics": [Case("publisher")],
-    "retention.outbox": [
-        Case("publisher", {"batch": BATCH, "days": 7}),
-        Case("publisher", {"batch": BATCH, "days": 1}, 10 * BATCH, "removes 5,000 rows and asks for their jobs"),
+    "retention.outbox_due": [
+        Case("publisher", {"batch": BATCH, "days": 7, **NOBODY}),
+        Case(
+            "publisher", {"batch": BATCH, "days": 1, **NOBODY}, 10 * BATCH, "locks 5,000 rows and asks for their jobs"
+        ),
     ],
-    "retention.keys": [Case("publisher", {"batch": BATCH})],
+    "retention.outbox": [
+        Case("publisher", {"ids": list(range(ended, ended + BATCH))}, 8 * BATCH, "removes 5,000 rows")
+    ],
+    "retention.keys_due": [Case("publisher", {"batch": BATCH, **NOBODY})],
+    "retention.keys": [
+        Case("publisher", {"keys": [f"job:{job_id(n)}" for n in range(BATCH)]}, 8 * BATCH, "removes 5,000 rows")
+    ],
+    "retention.nonces_due": [
+        Case("publisher", {"batch": BATCH, "days": 7, **NOBODY}),
+        Case("publisher", {"batch": BATCH, "days": 1, **NOBODY}, 8 * BATCH, "locks 5,000 rows"),
+    ],
     "retention.nonces": [
-        Case("publisher", {"batch": BATCH, "days": 7}),
-        Case("publisher", {"batch": BATCH, "days": 1}, 8 * BATCH, "removes 5,000 rows"),
+        Case("publisher", {"places": [f"({n},1)" for n in range(500)]}, MOST, "removes 500 rows of as many pages")
     ],
     "retention.processes": [Case("publisher")],
+    "retention.jobs_due": [
+        Case("publisher", {"batch": JOBS_BATCH, "days": 30, **NOBODY}),
+        Case("publisher", {"batch": JOBS_BATCH, "days": 1, **NOBODY}),
+    ],
     "retention.jobs": [
-        Case("publisher", {"batch": JOBS_BATCH, "days": 30}),
         Case(
             "publisher",
-            {"batch": JOBS_BATCH, "days": 1},
+            {"job_ids": [job_id(n) for n in range(1, JOBS_BATCH + 1)]},
             80 * JOBS_BATCH,
             "removes 100 jobs with the rows of six tables",
         ),
