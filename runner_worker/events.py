@@ -40,4 +40,9 @@ class HandBack:
     everything: bool
 
 
-Event = Claimed | Answer | Expired | Lost | Broken | HandBack | None
+@dataclass(frozen=True)
+class Look:
+    """It is time to see whether a call that was held back may go."""
+
+
+Event = Claimed | Answer | Expired | Look | Lost | Broken | HandBack | None

@@ -26,7 +26,8 @@ from runner_core.settings import Settings
 from runner_core.store.answers import Started
 from runner_worker.asking import DEADLINE, NO_PROVIDER, ask_of, error_of
 from runner_worker.callers import Callers
-from runner_worker.events import Broken, Claimed, Event, Expired, HandBack, Lost
+from runner_worker.events import Broken, Claimed, Event, Expired, HandBack, Look, Lost
+from runner_worker.held_back import HeldBack, Line, line_of
 from runner_worker.leases import beat, claim, release
 from runner_worker.pace import Pace
 from runner_worker.providers import CallFailed, Providers
@@ -74,11 +75,13 @@ class RegionRunner:
         self._inbox: SimpleQueue[Event] = SimpleQueue()
         self._waiting: dict[str, deque[Call]] = {}
         self._pace = Pace(settings.concurrency, settings.claim_batch)
-        self._in_flight: Counter[str] = Counter()
+        self._in_flight: Counter[Line] = Counter()
+        self._held_back = HeldBack(providers.is_open)
         self._draining = False
         self._idle = threading.Condition(self._lock)
         self._stopped = threading.Event()
-        self._callers = Callers(settings.concurrency, self._ask)
+        # As many again for calls that wait for a breaker; threads are made when they are needed.
+        self._callers = Callers(2 * settings.concurrency, self._ask)
         self._threads = [
             threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True)
             for name, work in (("scribe", self._write_on), ("leases", self._keep_leases))
@@ -94,7 +97,7 @@ class RegionRunner:
         """
         callers, ahead = self.settings.concurrency, self._pace.ahead()
         with self._lock:
-            planned, runs = self._planned.total(), len(self._runs)
+            planned, runs = max(0, self._planned.total() - self._stalled()), len(self._runs)
         if self._draining or self.broken or planned > callers + ahead // 2:
             return 0
         return max(0, min(callers + ahead - planned, 6 * callers - runs))
@@ -189,12 +192,14 @@ class RegionRunner:
         ahead = self._pace.ahead()
         with self._lock:
             planned = self._planned.copy()
-        free = self.settings.concurrency + ahead - planned.total()
+        free = self.settings.concurrency + ahead - planned.total() + self._stalled()
         for run in runs:
             run.chosen = []
             for call in run.calls():
                 provider = call.unit.provider
                 if provider is None or free <= 0 or planned[provider.id] >= provider.max_concurrency + ahead:
+                    continue
+                if self.providers.is_open(*line_of(call)):
                     continue
                 planned[provider.id] += 1
                 free -= 1
@@ -218,6 +223,8 @@ class RegionRunner:
                         self._take(event, batch)
                     case Expired(run):
                         self._expire(run, batch)
+                    case Look():
+                        pass
                     case Lost(run):
                         self._fence(run)
                     case Broken(call):
@@ -245,7 +252,7 @@ class RegionRunner:
 
     def _begin(self, run: Run, batch: Batch) -> None:
         for call in run.ready:
-            self._in_flight[_provider_id(call.unit)] += 1
+            self._in_flight[line_of(call)] += 1
             self._call(call)
         begun = {key_of(call) for call in run.ready}
         for call in run.calls():
@@ -293,22 +300,43 @@ class RegionRunner:
 
     def _admit(self, batch: Batch) -> None:
         """Start waiting calls while their provider and this process have room."""
-        total, ahead = sum(self._in_flight.values()), self._pace.ahead()
+        for call in reversed(list(self._held_back.take(self._in_flight))):
+            self._waiting[_provider_id(call.unit)].appendleft(call)
+        total, ahead = sum(self._in_flight.values()) - self._at_breakers(), self._pace.ahead()
         for provider_id, waiting in self._waiting.items():
+            busy = self._busy(provider_id) if waiting else 0
             while waiting and total < self.settings.concurrency + ahead:
                 call = waiting[0]
                 if not self._is_held(call.run) or (call.question_id, call.run_no) not in call.unit.open:
                     waiting.popleft()
                     continue
+                if self._held_back.must_wait(call, self._in_flight):
+                    self._held_back.put(waiting.popleft())
+                    continue
                 provider = call.unit.provider
-                if provider is None or self._in_flight[provider_id] >= provider.max_concurrency + ahead:
+                if provider is None or busy >= provider.max_concurrency + ahead:
                     break
                 if self._draining and not call.run.begun:
                     waiting.popleft()
                     continue
                 batch.starts.append(waiting.popleft())
-                self._in_flight[provider_id] += 1
+                self._in_flight[line_of(call)] += 1
                 total += 1
+                busy += 1
+
+    def _busy(self, provider_id: str) -> int:
+        """How many of a provider's places are used or about to be; a call that waits for a breaker uses none."""
+        lines = [(line, calls) for line, calls in self._in_flight.items() if calls and line[0] == provider_id]
+        return sum(calls for line, calls in lines if not self.providers.is_open(*line))
+
+    def _at_breakers(self) -> int:
+        """How many threads have a call of a model whose breaker is open."""
+        lines = list(self._in_flight.items())  # also asked by the thread that claims
+        return sum(calls for line, calls in lines if calls and self.providers.is_open(*line))
+
+    def _stalled(self) -> int:
+        """How many planned calls wait for a breaker, so that others may be claimed and made meanwhile."""
+        return len(self._held_back) + self._at_breakers()
 
     def _write(self, batch: Batch, patience: int = MAX_WAITS) -> Written:
         """Write, for as long as the database is away or busy; a batch that can't be written is written run by run."""
@@ -366,7 +394,7 @@ class RegionRunner:
     def _ask(self, call: Call) -> None:
         run, provider = call.run, call.unit.provider
         telemetry.context.set({"job_id": run.job_id, "request_id": run.request_id, "trace_id": run.trace_id})
-        call.begun = time.monotonic()
+        call.begun = call.begun or time.monotonic()
         try:
             if provider is None:
                 raise LookupError("a call without a provider was started")
@@ -393,6 +421,8 @@ class RegionRunner:
             for run in runs:
                 if run.deadline <= now and not run.cancelled.is_set():
                     self._inbox.put(Expired(run))
+            if len(self._held_back):
+                self._inbox.put(Look())
             if now >= next_beat and runs:
                 next_beat = now + self.settings.heartbeat_seconds
                 self._beat(runs)
@@ -464,7 +494,7 @@ class RegionRunner:
         run.done(run.message, outcome)
 
     def _returned(self, call: Call) -> None:
-        self._in_flight[_provider_id(call.unit)] -= 1
+        self._in_flight[line_of(call)] -= 1
 
     def _answered(self, call: Call) -> None:
         with self._lock:

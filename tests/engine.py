@@ -14,8 +14,10 @@ from runner_worker.providers import Providers
 class Engine:
     """One worker process's engine; several may share a database, each with connections of its own."""
 
-    def __init__(self, db: Database, catalogue: Catalogue, name: str = "worker-1") -> None:
-        self.providers = Providers(catalogue, db.settings)
+    def __init__(
+        self, db: Database, catalogue: Catalogue, name: str = "worker-1", *, breaker_seconds: float = 30.0
+    ) -> None:
+        self.providers = Providers(catalogue, db.settings, breaker_seconds=breaker_seconds)
         self.runner = RegionRunner(db, db.settings, catalogue, self.providers, name)
         self.outcomes: list[tuple[str, str, str]] = []
         self._changed = threading.Condition()

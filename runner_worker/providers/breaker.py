@@ -76,6 +76,11 @@ class Gate:
         finally:
             self._leave(model, probe, healthy)
 
+    def is_open(self, model: str) -> bool:
+        """Whether calls of `model` wait for its breaker, all but one probe at a time."""
+        breaker = self._breakers.get(model)
+        return breaker is not None and breaker.failures >= self.threshold
+
     def _enter(self, model: str, deadline: float, cancelled: threading.Event | None) -> bool:
         with self._lock:
             breaker = self._breakers.setdefault(model, _Breaker())

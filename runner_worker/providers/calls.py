@@ -90,6 +90,10 @@ class Providers:
             else:
                 return self._reply(provider, ask, answer, calls + 1, errors)
 
+    def is_open(self, provider_id: str, model_id: str) -> bool:
+        """Whether the breaker of a provider's model holds its calls back, or has one probe at most."""
+        return provider_id in self._lines and self._lines[provider_id].gate.is_open(model_id)
+
     def close(self) -> None:
         """Close the idle connections."""
         self._builder.close()
