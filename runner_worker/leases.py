@@ -1,14 +1,18 @@
 """The lease of a region run: claimed (C1), kept, and handed back."""
 
+import logging
 from collections.abc import Callable, Mapping
 from uuid import uuid4
 
-from runner_core.db import Database, retried
+import psycopg
+
+from runner_core.db import Database, is_transient, retried
 from runner_core.queries import Row, run
 from runner_core.store import answers, outbox, region_runs
 from runner_core.store.answers import CallKey, Started
 from runner_worker.runs import Run
 
+log = logging.getLogger("worker")
 Plan = Callable[[list[Row], list[Row]], list[Started]]
 
 
@@ -44,9 +48,27 @@ def _claim(
     return claimed, stored, begun
 
 
-@retried
 def beat(db: Database, held: list[region_runs.Held]) -> list[str]:
-    """Extend the leases; returns the tokens that are lost."""
+    """Extend the leases; returns the tokens that are lost. A lease that can't be extended runs out alone."""
+    try:
+        return _beat(db, held)
+    except psycopg.Error as error:
+        if len(held) == 1 or error.sqlstate is None or is_transient(error):
+            raise
+        log.error("%d leases can't be extended together, each is by itself: %s", len(held), error)
+    lost: list[str] = []
+    for one in held:
+        try:
+            lost += _beat(db, [one])
+        except psycopg.Error as error:
+            if error.sqlstate is None or is_transient(error):
+                raise
+            log.error("lease can't be extended job_id=%s region=%s: %s", one[0], one[1], error)
+    return lost
+
+
+@retried
+def _beat(db: Database, held: list[region_runs.Held]) -> list[str]:
     ordered = sorted(held)
     with db.transaction() as conn:
         region_runs.beat(conn, ordered, db.settings.lease_seconds)

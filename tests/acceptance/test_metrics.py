@@ -30,7 +30,7 @@ KNOWN = {"db_write_latency_ms", "outbox_unpublished_count"}
 @pytest.fixture
 def local(stack: Callable[..., Local], conn: Conn) -> Local:
     """A stack that has done a job of two regions with two models, one of which is never called again."""
-    local = stack(worker_asia=0)
+    local = stack(worker_asia=0, env={"PROMETHEUS_MULTIPROC_DIR": "/not/a/folder"})  # no process wants files
     submit(local, job(local, "US", "EU", models=("smollm2-135m", "sandbox-refuser")))
     wait_for_all(conn)
     until(lambda: total(pages(local)["publisher.1"], "jobs", status="completed") == 1)

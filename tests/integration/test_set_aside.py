@@ -15,7 +15,7 @@ from outbox_publisher.relay import publish_batch
 from outbox_publisher.retention import nothing_aside, remove_old
 from outbox_publisher.sweep import Sweeper, check_page, take_back
 from runner_core.db import Database
-from runner_worker.leases import claim
+from runner_worker.leases import beat, claim
 from tests.integration.api_client import as_role
 from tests.jobs import one, opened, query, settings_for, submit_many
 
@@ -232,6 +232,23 @@ def test_a_queue_whose_key_holds_something_else_hides_no_other_queue(
     Sweeper(db, broker).run_once()
     staged = query(conn, "SELECT topic, count(*) AS n FROM outbox WHERE processed_at IS NULL GROUP BY topic")
     assert staged == [{"topic": "beacon-eu", "n": 3}]
+
+
+def test_a_lease_that_cannot_be_extended_runs_out_alone(owner: Database, conn: Conn, jobs: list[str]) -> None:
+    """Heartbeats go in batches too."""
+    claimed, _, _ = claim(owner, [(job_id, "US") for job_id in jobs], "alive")
+    held = [(row["job_id"], row["region"], row["token"]) for row in claimed]
+    conn.execute(
+        b"UPDATE region_runs SET lease_expires_at = 'epoch', lease_token = gen_random_uuid() WHERE job_id = %s",
+        [jobs[1]],
+    )
+    conn.execute(b"UPDATE region_runs SET lease_expires_at = 'epoch'")
+    refuse(conn, "UPDATE", "region_runs", jobs[6])
+    assert beat(owner, held) == [next(token for job_id, _, token in held if job_id == jobs[1])]
+    overdue = query(
+        conn, "SELECT job_id FROM region_runs WHERE lease_expires_at < clock_timestamp() ORDER BY attempt, job_id"
+    )
+    assert {row["job_id"] for row in overdue} == {jobs[1], jobs[6]}
 
 
 def test_a_gauge_that_cannot_be_read_leaves_the_others_true(db: Database, conn: Conn, jobs: list[str]) -> None:
