@@ -66,6 +66,7 @@ class Page:
 class Number:
     """One value of a metric, as prometheus_client's own classes for it are (`values.ValueClass`)."""
 
+    __slots__ = ("__weakref__", "_lock", "_name", "_place", "_values")
     _multiprocess = False
 
     def __init__(
