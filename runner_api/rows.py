@@ -36,7 +36,7 @@ def result(row: Row) -> dict[str, Any]:
 
 
 def answer(row: Row) -> dict[str, Any]:
-    """One call of an execution with its tries; `lost_calls` are calls whose answer a crash swallowed."""
+    """One call of an execution with its tries; `lost_calls` are requests that brought no stored outcome."""
     return {**row, "question_id": question_of(row["question_id"]), "error": sentence(row["error_detail"])}
 
 

@@ -89,10 +89,11 @@ class CrossRegion(BaseModel):
 
 
 class Answers(BaseModel):
-    """Calls planned and answered."""
+    """Answers planned (`total`) and come (`done`), and the requests sent to providers for them, repeated ones too."""
 
     total: int
     done: int
+    calls: int
 
 
 class Progress(BaseModel):

@@ -33,6 +33,7 @@ from runner_worker.pace import Pace
 from runner_worker.providers import CallFailed, Providers
 from runner_worker.record import Batch, Scribe, Written, started
 from runner_worker.runs import Answer, Call, Done, Message, Run, Unit, key_of, log_as_of
+from runner_worker.tries import beginner
 
 log = logging.getLogger("worker")
 TICK_SECONDS = 0.5  # how late a deadline may be noticed
@@ -270,6 +271,8 @@ class RegionRunner:
         call = answer.call
         self._returned(call)
         self._pace.called(answer.ended - call.begun)
+        if answer.unreached:
+            batch.unreached.append(answer)
         if not self._is_held(call.run):
             if answer.status == "ok":  # paid for: kept while the region is open, whoever holds it now
                 batch.answers.append(answer)
@@ -399,7 +402,8 @@ class RegionRunner:
             if provider is None:
                 raise LookupError("a call without a provider was started")
             ask = ask_of(call, provider, self.catalogue)
-            answer = Answer.of(call, self.providers.ask(provider, ask, run.cancelled))
+            begin = beginner(self.db, call, ask.deadline, run.cancelled)
+            answer = Answer.of(call, self.providers.ask(provider, ask, run.cancelled, begin))
         except CallFailed as failure:
             answer = Answer.failed(call, failure)
         except Exception:
@@ -447,8 +451,8 @@ class RegionRunner:
         with self._idle:
             self._idle.wait_for(lambda: not self._runs, grace_seconds)
         self._inbox.put(HandBack(everything=True))
-        with self._idle:
-            self._idle.wait_for(lambda: not self._runs, 5)
+        with self._idle:  # cancelled calls end within a second, and say whether they reached their provider
+            self._idle.wait_for(lambda: not self._runs and not sum(list(self._in_flight.values())), 5)
         self.close()
 
     def close(self) -> None:
@@ -466,10 +470,11 @@ class RegionRunner:
         runs = [run for run in runs if self._is_held(run)]
         if not runs:
             return
+        unsent = [call for run in runs if not run.begun for call in run.ready]
         for run in runs:
             run.begun = run.begun or outcome == "error"  # else what fails before its first call would go on for ever
         try:
-            release(self.db, runs)
+            release(self.db, runs, unsent)
         except (psycopg.Error, PoolTimeout) as error:
             log.error("could not hand %d runs back, their leases will run out: %s", len(runs), error)
         for run in runs:
@@ -495,6 +500,9 @@ class RegionRunner:
 
     def _returned(self, call: Call) -> None:
         self._in_flight[line_of(call)] -= 1
+        if self._draining:
+            with self._idle:
+                self._idle.notify_all()
 
     def _answered(self, call: Call) -> None:
         with self._lock:

@@ -1,16 +1,17 @@
 """The lease of a region run: claimed (C1), kept, and handed back."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from uuid import uuid4
 
 import psycopg
 
 from runner_core.db import Database, is_transient, retried
 from runner_core.queries import Row, run
-from runner_core.store import answers, outbox, region_runs
+from runner_core.store import answers, outbox, region_runs, tries
 from runner_core.store.answers import CallKey, Started
-from runner_worker.runs import Run
+from runner_worker.runs import Call, Run
+from runner_worker.tries import try_of
 
 log = logging.getLogger("worker")
 Plan = Callable[[list[Row], list[Row]], list[Started]]
@@ -76,12 +77,17 @@ def _beat(db: Database, held: list[region_runs.Held]) -> list[str]:
 
 
 @retried
-def release(db: Database, runs: list[Run]) -> None:
-    """Hand runs back and stage their regions at once: nobody waits for a lease to run out. Wakes the publishers."""
+def release(db: Database, runs: list[Run], unsent: Sequence[Call] = ()) -> None:
+    """Hand runs back and stage their regions at once: nobody waits for a lease to run out. Wakes the publishers.
+
+    `unsent` are calls of these runs that were started and whose first request was never sent: their tries go.
+    """
     ordered = sorted(runs, key=lambda r: r.held)
     with db.transaction() as conn:
         run(conn, "jobs.lock", job_ids=sorted({r.job_id for r in runs}))
         released = region_runs.release(conn, [r.held for r in ordered], [not r.begun for r in ordered])
+        if unsent:
+            tries.withdraw(conn, sorted(try_of(call, 1) for call in unsent))
         if released:
             outbox.stage(conn, [(r["job_id"], r["region"], "released") for r in released])
     db.bell.ring((r.job_id for r in runs), outbox=True)

@@ -17,27 +17,32 @@ from runner_core.keys import PrivateKey
 from runner_core.queries import run
 from runner_core.receipts import output_sha256, sign_receipt
 from runner_core.regions import Catalogue
-from runner_core.store import answers, executions, region_runs
+from runner_core.store import answers, executions, region_runs, tries
 from runner_core.store.answers import CallKey, Finished, Started
 from runner_core.store.executions import Ended
+from runner_core.store.tries import Try
 from runner_worker.asking import TEMPERATURE
 from runner_worker.runs import Answer, Call, Run, Unit, log_as_of
+from runner_worker.tries import unreached
 
 MAX_TOKENS = 500
 
 
 @dataclass
 class Batch:
-    """What is to be written: calls about to be made, answers that came, units that are complete."""
+    """What is to be written: calls about to be made, answers that came, calls with tries that reached no provider,
+    units that are complete."""
 
     starts: list[Call] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
+    unreached: list[Answer] = field(default_factory=list)
     units: list[Unit] = field(default_factory=list)
     closing: list[Run] = field(default_factory=list)  # runs in which nothing is left to do
 
     def runs(self) -> list[Run]:
         """The runs concerned, each once."""
-        every = [c.run for c in self.starts] + [a.call.run for a in self.answers] + [u.run for u in self.units]
+        every = [c.run for c in self.starts] + [u.run for u in self.units]
+        every += [a.call.run for a in (*self.answers, *self.unreached)]
         return list(dict.fromkeys(every + self.closing))
 
     def of(self, run: Run) -> "Batch":
@@ -45,6 +50,7 @@ class Batch:
         return Batch(
             [c for c in self.starts if c.run is run],
             [a for a in self.answers if a.call.run is run],
+            [a for a in self.unreached if a.call.run is run],
             [u for u in self.units if u.run is run],
             [r for r in self.closing if r is run],
         )
@@ -88,9 +94,10 @@ class Scribe:
         log_as_of(runs)
         starts = sorted(started(call) for call in batch.starts)
         finished = sorted((_finished(answer) for answer in batch.answers), key=lambda f: f[:5])
+        withdrawn = sorted(tried for answer in batch.unreached for tried in unreached(answer))
         ended = sorted((self.ended(unit) for unit in batch.units), key=lambda e: e[:3])
         ending = sorted({e.job_id for e in ended} | {run.job_id for run in batch.closing})
-        return _write(db, sorted({run.held for run in runs}), starts, finished, ended, ending)
+        return _write(db, sorted({run.held for run in runs}), starts, finished, withdrawn, ended, ending)
 
     def ended(self, unit: Unit) -> Ended:
         """The execution of a complete unit: completed when one answer is usable, else failed with its last error."""
@@ -161,6 +168,7 @@ def _write(
     held: list[region_runs.Held],
     starts: list[Started],
     finished: list[Finished],
+    withdrawn: list[Try],
     ended: list[Ended],
     job_ids: list[str],
 ) -> Written:
@@ -172,6 +180,8 @@ def _write(
         allowed = answers.start(conn, starts) if starts else None
         if finished:
             answers.finish(conn, finished)
+        if withdrawn:
+            tries.withdraw(conn, withdrawn)
         ending = endings.Endings([], [])
         if ended:
             executions.record(conn, ended)

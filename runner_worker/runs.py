@@ -56,6 +56,7 @@ class Answer:
     output: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
     earlier: list[dict[str, Any]] = field(default_factory=list)
+    unreached: tuple[int, ...] = ()  # numbers of the tries that were begun and did not reach the provider
 
     @classmethod
     def of(cls, call: Call, reply: Reply) -> "Answer":
@@ -70,14 +71,30 @@ class Answer:
         }
         if reply.sanitised:
             output["sanitised"] = True
-        return cls(call, "ok", reply.provider_id, reply.calls, time.monotonic(), output, None, reply.errors)
+        return cls(
+            call,
+            "ok",
+            reply.provider_id,
+            reply.calls,
+            time.monotonic(),
+            output=output,
+            earlier=reply.errors,
+            unreached=reply.unreached,
+        )
 
     @classmethod
     def failed(cls, call: Call, failure: CallFailed) -> "Answer":
         """A call that failed for good."""
         provider_id = failure.error.get("provider")
         return cls(
-            call, "failed", provider_id, failure.calls, time.monotonic(), None, failure.error, list(failure.errors)
+            call,
+            "failed",
+            provider_id,
+            failure.calls,
+            time.monotonic(),
+            error=failure.error,
+            earlier=list(failure.errors),
+            unreached=failure.unreached,
         )
 
 

@@ -177,6 +177,7 @@ CREATE FUNCTION public.forget_events() RETURNS trigger
     AS $$
 BEGIN
   DELETE FROM job_events v USING gone g WHERE v.job_id = g.id;
+  DELETE FROM tries t USING gone g WHERE t.job_id = g.id;
   RETURN NULL;
 END $$;
 
@@ -657,6 +658,25 @@ CREATE TABLE public.schema_migrations (
 
 
 --
+-- Name: tries; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.tries (
+    job_id text NOT NULL,
+    region text NOT NULL,
+    model_id text NOT NULL,
+    question_id text NOT NULL,
+    run_no integer NOT NULL,
+    attempt integer NOT NULL,
+    number integer NOT NULL,
+    answer_id bigint NOT NULL,
+    provider_id text,
+    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT tries_number_check CHECK ((number >= 1))
+);
+
+
+--
 -- Name: outbox id; Type: DEFAULT; Schema: public; Owner: -
 --
 
@@ -749,6 +769,14 @@ ALTER TABLE ONLY public.region_runs
 
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+
+
+--
+-- Name: tries tries_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.tries
+    ADD CONSTRAINT tries_pkey PRIMARY KEY (job_id, region, model_id, question_id, run_no, attempt, number);
 
 
 --
@@ -1363,6 +1391,14 @@ GRANT SELECT ON TABLE public.region_results TO beacon_api;
 GRANT SELECT ON TABLE public.schema_migrations TO beacon_api;
 GRANT SELECT ON TABLE public.schema_migrations TO beacon_publisher;
 GRANT SELECT ON TABLE public.schema_migrations TO beacon_worker;
+
+
+--
+-- Name: TABLE tries; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.tries TO beacon_api;
+GRANT SELECT,INSERT,DELETE ON TABLE public.tries TO beacon_worker;
 
 
 --

@@ -1,5 +1,5 @@
 -- What every peer commits before it calls the provider, the same rows as the system's own claim writes: a fresh lease for
--- the job's one region, the job running, its event, and the question as asked. One statement, so one round trip and one
+-- the job's one region, the job running, its event, the question as asked, and the try. One statement, so one round trip and one
 -- commit, which is the best that a worker without batches can do.
 WITH claimed AS (
   INSERT INTO region_runs AS r (job_id, region, attempt, max_attempts, lease_token, lease_expires_at, worker, started_at, deadline)
@@ -23,5 +23,9 @@ WITH claimed AS (
 ), asked AS (
   INSERT INTO answers (job_id, region, model_id, question_id, run_no, status, provider_id, attempt, started_at)
   SELECT job_id, 'US', 'm1', 'q1', 1, 'started', 'sandbox-us', attempt, clock_timestamp() FROM claimed
+  RETURNING id, job_id, attempt
+), tried AS (
+  INSERT INTO tries (job_id, region, model_id, question_id, run_no, attempt, number, answer_id, provider_id)
+  SELECT job_id, 'US', 'm1', 'q1', 1, attempt, 1, id, 'sandbox-us' FROM asked
 )
 SELECT lease_token::text AS token FROM claimed

@@ -25,6 +25,9 @@ SELECT 'old-' || n, 'US', 'm1', 'completed', 'sandbox-us', 1, t, t, t, 0, :outpu
 INSERT INTO answers (job_id, region, model_id, question_id, run_no, status, provider_id, attempt, calls, started_at, completed_at, duration_ms, output)
 SELECT 'old-' || n, 'US', 'm1', 'q1', 1, 'ok', 'sandbox-us', 1, 1, clock_timestamp(), clock_timestamp(), 0, :answer::jsonb
   FROM generate_series(:first::integer, :last::integer) AS g (n);
+INSERT INTO tries (job_id, region, model_id, question_id, run_no, attempt, number, answer_id, provider_id)
+SELECT a.job_id, a.region, a.model_id, a.question_id, a.run_no, 1, 1, a.id, a.provider_id
+  FROM generate_series(:first::integer, :last::integer) AS g (n) JOIN answers a ON a.job_id = 'old-' || n;
 INSERT INTO job_events (job_id, seq, type, region, model_id, detail)
 SELECT 'old-' || n, e.seq, e.type, 'US', e.model_id, e.detail
   FROM generate_series(:first::integer, :last::integer) AS g (n),

@@ -168,7 +168,7 @@ def _shown(job: Row) -> dict[str, Any]:
             "cancelled": job["cancelled"],
             "running": job["running"],
             "pending": job["total"] - job["completed"] - job["failed"] - job["cancelled"] - job["running"],
-            "answers": {"total": job["calls"], "done": job["calls_done"]},
+            "answers": {"total": job["calls"], "done": job["calls_done"], "calls": job["calls_made"]},
         },
         "version": job["version"],
         "created_at": job["created_at"],

@@ -45,7 +45,7 @@ class Finished(NamedTuple):
 
 
 def start(conn: Connection[Any], started: Sequence[Started]) -> Cursor[Row]:
-    """Write each before its first call; only those that came back may be called."""
+    """Write each with its first try, before the request; only those that came back may be called."""
     return run(conn, "answers.start", **columns(Started, started))
 
 

@@ -50,7 +50,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to an Ask. `calls` counts the requests that reached for the provider, `errors` its failed tries."""
+    """The answer to an Ask.
+
+    `calls` counts the tries that reached for the provider, `unreached` holds the numbers of those that were begun and
+    did not, `errors` the failed tries.
+    """
 
     response: str
     refused: bool
@@ -62,21 +66,30 @@ class Reply:
     provider_id: str
     calls: int
     errors: list[dict[str, Any]]
+    unreached: tuple[int, ...] = ()
 
 
 class CallFailed(BeaconError):
     """The provider gave no usable answer.
 
     `error` is the object that is stored with the execution. Only it holds the provider's own words, which may echo a
-    prompt: `detail`, and so the exception's text, is safe to log.
+    prompt: `detail`, and so the exception's text, is safe to log. `calls`, `errors` and `unreached` are as in Reply.
     """
 
-    def __init__(self, error: dict[str, Any], detail: str, calls: int, errors: list[dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        error: dict[str, Any],
+        detail: str,
+        calls: int,
+        errors: list[dict[str, Any]],
+        unreached: tuple[int, ...] = (),
+    ) -> None:
         super().__init__(detail)
         self.code: str = error["code"]
         self.error = error
         self.calls = calls
         self.errors = errors
+        self.unreached = unreached
 
 
 class Adapter(Protocol):

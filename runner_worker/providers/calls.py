@@ -5,7 +5,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,30 +65,47 @@ class Providers:
         if self._builder.mistakes:
             raise ConfigError(self._builder.mistakes)
 
-    def ask(self, provider: Provider, ask: Ask, cancelled: threading.Event | None = None) -> Reply:
+    def ask(
+        self,
+        provider: Provider,
+        ask: Ask,
+        cancelled: threading.Event | None = None,
+        begin: Callable[[int], bool] | None = None,
+    ) -> Reply:
         """Ask until there is an answer, a failure for good, no try left, or `ask.deadline`.
 
-        Blocks. `cancelled` ends it at once between tries, within a second during a call. Raises CallFailed.
+        Blocks. `cancelled` ends it at once between tries, within a second during a call. `begin` is called with the
+        number of each try after the first, right before its request: False ends the call as cancelled. Raises
+        CallFailed.
         """
         line = self._lines[provider.id]
         errors: list[dict[str, Any]] = []
-        calls, rest = 0, 0.0
+        unreached: list[int] = []
+        rest = 0.0
         while True:
+            number = len(errors) + 1
+            begun = number == 1
             try:
                 pause(rest, ask.deadline, cancelled)
                 with line.gate.admitted(ask.model_id, ask.deadline, cancelled):
+                    if begin and not begun and not begin(number):
+                        raise TryFailed("cancelled")
+                    begun = True
                     answer = line.adapter.send(ask, cancelled)
             except TryFailed as failed:
-                calls += failed.stage in REACHED
+                if begun and failed.stage not in REACHED:
+                    unreached.append(number)
+                calls = number - (not begun) - len(unreached)
                 next_rest = self._rest(failed, errors, ask.deadline)
                 self._tell(provider, ask, failed, next_rest)
                 error = failed.error(ask, provider.id)
                 if next_rest is None:
-                    raise CallFailed(error, failed.sentence(provider.id), calls, errors[-ERRORS_KEPT:]) from None
+                    detail = failed.sentence(provider.id)
+                    raise CallFailed(error, detail, calls, errors[-ERRORS_KEPT:], tuple(unreached)) from None
                 errors.append(error)
                 rest = next_rest
             else:
-                return self._reply(provider, ask, answer, calls + 1, errors)
+                return self._reply(provider, ask, answer, errors, tuple(unreached))
 
     def is_open(self, provider_id: str, model_id: str) -> bool:
         """Whether the breaker of a provider's model holds its calls back, or has one probe at most."""
@@ -114,7 +131,9 @@ class Providers:
         rest = max(rest, min(failed.retry_after or 0.0, RETRY_AFTER_CAP))
         return rest if time.monotonic() + rest < deadline else None
 
-    def _reply(self, provider: Provider, ask: Ask, answer: Answer, calls: int, errors: list[dict[str, Any]]) -> Reply:
+    def _reply(
+        self, provider: Provider, ask: Ask, answer: Answer, errors: list[dict[str, Any]], unreached: tuple[int, ...]
+    ) -> Reply:
         series(PROVIDER_REQUESTS, provider.region, provider.id, "ok").inc()
         for count, direction in TOKENS:
             series(PROVIDER_TOKENS, ask.region, ask.model_id, direction).inc(answer.usage.get(count, 0))
@@ -128,8 +147,9 @@ class Providers:
             simulated=answer.simulated,
             sanitised=answer.sanitised,
             provider_id=provider.id,
-            calls=calls,
+            calls=len(errors) + 1 - len(unreached),
             errors=errors[-ERRORS_KEPT:],
+            unreached=unreached,
         )
 
     def _reads_as_refusal(self, text: str) -> bool:

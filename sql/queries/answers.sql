@@ -1,18 +1,25 @@
 -- name: answers.start
--- Before the first call of a question. A row left as started by a dead attempt tells of a call whose answer is lost.
-INSERT INTO answers AS a (job_id, region, model_id, question_id, run_no, status, provider_id, attempt, started_at)
-SELECT w.job_id, w.region, w.model_id, w.question_id, w.run_no, 'started', w.provider_id, r.attempt, clock_timestamp()
-  FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(model_ids)s::text[], %(question_ids)s::text[], %(run_nos)s::integer[],
-              %(provider_ids)s::text[], %(tokens)s::uuid[])
-       AS w (job_id, region, model_id, question_id, run_no, provider_id, token)
- CROSS JOIN LATERAL (SELECT x.attempt FROM region_runs x WHERE x.job_id = w.job_id AND x.region = w.region
-                        AND x.lease_token = w.token OFFSET 0) r
- ORDER BY w.job_id, w.region, w.model_id, w.question_id, w.run_no
-ON CONFLICT (job_id, region, model_id, question_id, run_no) DO UPDATE
-   SET lost_calls = a.lost_calls + CASE WHEN a.attempt <> EXCLUDED.attempt THEN 1 ELSE 0 END, attempt = EXCLUDED.attempt, started_at = EXCLUDED.started_at,
-       provider_id = EXCLUDED.provider_id
- WHERE a.status = 'started'
-RETURNING job_id, region, model_id, question_id, run_no;
+-- Before the first request of a question in an attempt, with the row of that try. No row: the lease is not ours, or the
+-- question has its answer.
+WITH begun AS (
+  INSERT INTO answers AS a (job_id, region, model_id, question_id, run_no, status, provider_id, attempt, started_at)
+  SELECT w.job_id, w.region, w.model_id, w.question_id, w.run_no, 'started', w.provider_id, r.attempt, clock_timestamp()
+    FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(model_ids)s::text[], %(question_ids)s::text[], %(run_nos)s::integer[],
+                %(provider_ids)s::text[], %(tokens)s::uuid[])
+         AS w (job_id, region, model_id, question_id, run_no, provider_id, token)
+   CROSS JOIN LATERAL (SELECT x.attempt FROM region_runs x WHERE x.job_id = w.job_id AND x.region = w.region
+                          AND x.lease_token = w.token OFFSET 0) r
+   ORDER BY w.job_id, w.region, w.model_id, w.question_id, w.run_no
+  ON CONFLICT (job_id, region, model_id, question_id, run_no) DO UPDATE
+     SET attempt = EXCLUDED.attempt, started_at = EXCLUDED.started_at, provider_id = EXCLUDED.provider_id
+   WHERE a.status = 'started'
+  RETURNING a.job_id, a.region, a.model_id, a.question_id, a.run_no, a.attempt, a.id, a.provider_id
+), tried AS (
+  INSERT INTO tries (job_id, region, model_id, question_id, run_no, attempt, number, answer_id, provider_id)
+  SELECT job_id, region, model_id, question_id, run_no, attempt, 1, id, provider_id FROM begun
+  ON CONFLICT (job_id, region, model_id, question_id, run_no, attempt, number) DO NOTHING
+)
+SELECT job_id, region, model_id, question_id, run_no FROM begun;
 
 -- name: answers.finish
 -- What a provider answered. A usable answer was paid for and is kept while its region is open, whoever holds the

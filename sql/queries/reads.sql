@@ -7,7 +7,8 @@ SELECT j.id, j.status, j.version, j.spec_raw, j.plan, j.enable_analysis, j.creat
        j.provider_timeout_seconds,
        x.started_at AS cross_started_at, x.completed_at AS cross_completed_at, x.duration_ms, u.total, u.completed, u.failed, u.cancelled, u.running,
        u.total * jsonb_array_length(j.questions) * j.runs AS calls,
-       (SELECT count(*) FROM answers a WHERE a.job_id = j.id AND a.status IN ('ok', 'failed')) AS calls_done
+       (SELECT count(*) FROM answers a WHERE a.job_id = j.id AND a.status IN ('ok', 'failed')) AS calls_done,
+       (SELECT count(*) FROM tries t WHERE t.job_id = j.id) AS calls_made
   FROM jobs j
   JOIN cross_region_executions x ON x.jobspec_id = j.id
  CROSS JOIN LATERAL (
@@ -95,10 +96,17 @@ SELECT a.id, NULL::bigint AS execution_id, a.job_id, a.region, a.model_id, 'runn
  WHERE a.id = %(result_id)s;
 
 -- name: reads.answers
--- Every call of one unit, with its tries.
-SELECT a.id, a.question_id, a.run_no, a.status, a.provider_id, a.attempt, a.calls, a.lost_calls, a.started_at, a.completed_at,
+-- Every question of one unit. A lost call has a row of its try and brought nothing that was stored; what a live attempt
+-- still waits for is not lost. (The column lost_calls holds what releases before the table tries have counted.)
+SELECT a.id, a.question_id, a.run_no, a.status, a.provider_id, a.attempt, a.calls,
+       a.lost_calls + greatest(t.ended - a.calls, 0)::integer AS lost_calls, a.started_at, a.completed_at,
        a.duration_ms, a.output, a.error AS error_detail, a.errors
   FROM answers a
+ CROSS JOIN LATERAL (
+       SELECT count(*) AS ended
+         FROM tries t LEFT JOIN region_runs r ON r.job_id = t.job_id AND r.region = t.region AND r.attempt = t.attempt
+        WHERE t.job_id = a.job_id AND t.region = a.region AND t.model_id = a.model_id AND t.question_id = a.question_id
+          AND t.run_no = a.run_no AND t.answer_id = a.id AND (a.status <> 'started' OR r.lease_token IS NULL)) t
  WHERE a.job_id = %(job_id)s AND a.region = %(region)s AND a.model_id = %(model_id)s
  ORDER BY a.question_id, a.run_no;
 

@@ -125,7 +125,7 @@ def test_a_killed_workers_region_finishes_on_another_and_asks_only_what_was_not_
         assert f"-{victim}-" not in it.run(job_id)["worker"]
         assert len(it.calls(job_id, "fast")) == 1
         assert len(it.calls(job_id, "slow")) == 2
-        assert one(it.conn, "SELECT lost_calls FROM answers WHERE lost_calls > 0") == 1
+        assert one(it.conn, "SELECT count(*) FROM tries") == 3
 
 
 def test_a_killed_workers_region_is_claimed_again_within_its_default_lease_and_two_seconds(build: Build) -> None:

@@ -315,8 +315,8 @@ def test_a_resumed_run_asks_only_what_was_not_answered(
     assert sorted(asked) == sorted(["What is it?", "Why is it?", "Where is it?", "Who is it?", "Where is it?"])
     [result] = query(conn, "SELECT status, attempt, retry_count, failed_answers FROM executions")
     assert result == {"status": "completed", "attempt": 2, "retry_count": 1, "failed_answers": 1}
-    [repeated] = query(conn, "SELECT status, calls, lost_calls FROM answers WHERE question_id = 'q3'")
-    assert repeated == {"status": "ok", "calls": 1, "lost_calls": 1}
+    assert query(conn, "SELECT status, calls FROM answers WHERE question_id = 'q3'") == [{"status": "ok", "calls": 1}]
+    assert one(conn, "SELECT count(*) FROM tries WHERE question_id = 'q3'") == 2
 
 
 def test_a_region_whose_models_are_done_but_one_is_resumed_with_that_one(
@@ -419,8 +419,8 @@ def test_of_two_different_answers_to_one_question_the_heirs_counts_alone(
         assert zombie.wait(1) == [(job_id, "US", "fenced")]
         other.release()
         assert heir.wait(1) == [(job_id, "US", "finished")]
-    stored = query(conn, "SELECT output ->> 'response' AS text, lost_calls FROM answers")
-    assert stored == [{"text": "the heir's", "lost_calls": 1}]
+    assert query(conn, "SELECT output ->> 'response' AS text FROM answers") == [{"text": "the heir's"}]
+    assert one(conn, "SELECT count(*) FROM tries") == 2
     assert query(conn, "SELECT attempt, status FROM executions") == [{"attempt": 2, "status": "completed"}]
 
 
@@ -731,7 +731,7 @@ def test_many_at_once_and_one_by_one_leave_the_same_rows(
         return [
             conn.execute(sql.encode(), [ids]).fetchall()
             for sql in (
-                "SELECT region, model_id, question_id, run_no, status, calls, lost_calls, attempt, output FROM answers"
+                "SELECT region, model_id, question_id, run_no, status, calls, attempt, output FROM answers"
                 " WHERE job_id = ANY (%s) ORDER BY 1, 2, 3, 4, output::text",
                 "SELECT region, model_id, status, provider_id, attempt, failed_answers, retry_count, output, parameters"
                 " FROM executions WHERE job_id = ANY (%s) ORDER BY 1, 2",

@@ -54,7 +54,7 @@ def test_a_job_from_its_submission_to_its_end(api: Api) -> None:
         "cancelled": 0,
         "running": 0,
         "pending": 4,
-        "answers": {"total": 8, "done": 0},
+        "answers": {"total": 8, "done": 0, "calls": 0},
     }
     assert [r["status"] for r in rows_of(api, job_id)] == ["pending"] * 8
 

@@ -252,7 +252,7 @@ class Beacon(RuleBasedStateMachine):
         question = lease.questions[which % len(lease.questions)]
         before = self.answer(lease, model, question)
         started = Started(lease.job_id, lease.region, model, question, 1, "p", lease.token)
-        written = _write(self.db, [lease.held], [started], [], [], [])
+        written = _write(self.db, [lease.held], [started], [], [], [], [])
         assert (lease.token in written.fenced) == (not self.owns(lease))
         if not written.started:
             assert self.answer(lease, model, question) == before
@@ -280,13 +280,13 @@ class Beacon(RuleBasedStateMachine):
         lease = self.leases[pick % len(self.leases)]
         units = [self.unit(lease, model, good) for model in lease.models[:models]]
         owned, before = self.owns(lease), self.count("executions")
-        written = _write(self.db, [lease.held], [], [], units, [lease.job_id])
+        written = _write(self.db, [lease.held], [], [], [], units, [lease.job_id])
         if not owned:
             assert self.count("executions") == before, "a zombie wrote"
             assert lease.token in written.fenced
         if twice:
             counted = self.count("executions"), self.count("job_events")
-            _write(self.db, [lease.held], [], [], units, [lease.job_id])
+            _write(self.db, [lease.held], [], [], [], units, [lease.job_id])
             assert (self.count("executions"), self.count("job_events")) == counted
 
     @precondition(lambda self: self.leases)
@@ -332,7 +332,7 @@ class Beacon(RuleBasedStateMachine):
             for r in claimed:
                 lease = Lease(r["job_id"], r["region"], r["token"], r["attempt"], r["models"], [])
                 units = [self.unit(lease, model, True) for model in lease.models]
-                _write(self.db, [lease.held], [], [], units, [lease.job_id])
+                _write(self.db, [lease.held], [], [], [], units, [lease.job_id])
             if not self.rows("SELECT id FROM jobs WHERE status IN ('queued', 'running')"):
                 break
         self.every_invariant_holds()
@@ -382,7 +382,7 @@ class Beacon(RuleBasedStateMachine):
         status = "ok" if good else "failed"
         where = (lease.job_id, lease.region, model, question, 1, lease.token, lease.attempt)
         finished = Finished(*where, status, "p", 1, datetime.now(UTC), 5, output, error, "[]")
-        _write(self.db, [lease.held], [], [finished], [], [])
+        _write(self.db, [lease.held], [], [finished], [], [], [])
 
     def unit(self, lease: Lease, model: str, good: bool) -> Ended:
         now = datetime.now(UTC)

@@ -30,6 +30,7 @@ WRITES = {
     *("processes.beat", "processes.leave", "readiness.grow"),
     *("region_runs.claim", "region_runs.beat", "region_runs.close", "region_runs.release"),
     *("sweep.clear", "sweep.end"),
+    *("tries.begin", "tries.withdraw"),
     *("retention.outbox", "retention.keys", "retention.nonces", "retention.processes", "retention.jobs"),
 }
 
@@ -42,6 +43,7 @@ UNIQUE = {
     "region_runs_pkey": ("region_runs", "(job_id, region)"),
     "answers_pkey": ("answers", "(job_id, region, model_id, question_id, run_no)"),
     "job_events_pkey": ("job_events", "(job_id, seq)"),
+    "tries_pkey": ("tries", "(job_id, region, model_id, question_id, run_no, attempt, number)"),
 }
 
 STATUSES = {
