@@ -88,6 +88,9 @@ def run(arguments: argparse.Namespace, home: Path) -> int:
         fenced = sorted(plant.fenced)
     for _, words in (*counted.lost, *counted.duplicated, *counted.wrong):
         tell(f"BROKEN {words}")
+    for words in counted.struck:
+        tell(f"STRUCK {words}")
+    tell(f"tries written {counted.tries}, requests received {counted.received}")
     for injection in injections:
         if injection.missed:
             tell(f"MISSED {injection.fault.name}: {injection.missed}")

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.chaos import tries
 from bench.chaos.client import Submission, request
 from bench.chaos.plant import Plant
 from runner_cli.home import CHECKOUT
@@ -38,6 +39,9 @@ class Books:
     duplicated: list[tuple[float, str]] = field(default_factory=list)
     wrong: list[tuple[float, str]] = field(default_factory=list)
     repeated: list[float] = field(default_factory=list)  # one Unix time a repeated call
+    tries: int = 0  # rows of the table `tries`
+    received: int = 0  # requests in the provider's own log
+    struck: list[str] = field(default_factory=list)  # tries that a fault kept from the provider, one by one
     statuses: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)  # error codes of failed questions
     verified: bool = False
@@ -67,6 +71,7 @@ def count(plant: Plant, submissions: Sequence[Submission]) -> Books:
             books.duplicated.append((0.0, f"{label}: {jobs} jobs of one submission"))
     if books.calls != books.answers + len(books.repeated) + books.vain_calls and not books.unanswered_clients:
         books.wrong.append((0.0, f"{books.calls} calls are not answers, repeated and vain ones together"))
+    tries.compare(books, tries.cells(plant), tries.requests(plant.calls))
     books.verified = verify(plant)
     return books
 

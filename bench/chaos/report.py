@@ -71,6 +71,8 @@ def summary(seed: int, injections: Sequence[Injection], books: Books, fenced: in
             "duplicated": len(books.duplicated),
             "repeated_calls": len(books.repeated),
             "fenced": fenced,
+            "tries": books.tries,
+            "received": books.received,
             "faults": dict(sorted(caused.items())),
             "seed": seed,
         }
@@ -99,6 +101,9 @@ def write_page(path: Path, text: str, recovery: str, books: Books, settings: str
             repeated=len(books.repeated),
             vain=books.vain_calls,
             failures=failures,
+            tries=books.tries,
+            received=books.received,
+            struck=len(books.struck),
             verified="exit 0" if books.verified else "FAILED",
             table=text,
             points=recovery,
@@ -155,6 +160,10 @@ The books are **{verdict}**: {accepted} jobs accepted (the client's list of 202s
 {regions} region runs, {answers} answers stored. The provider's own log has {calls} calls that it answered well: one for
 each answer, {repeated} repeated ones, and {vain} for questions that failed in the end. `beacon verify`: {verified}.
 Questions that failed, by code: {failures}.
+
+Every request has a row in the table `tries`, written before it was sent: {tries} rows, and {received} requests in the
+provider's own log. Faults kept the others from arriving, in {struck} questions; the run names each of them and fails
+when a request has no row, or when no fault explains a row without a request.
 
 {table}
 

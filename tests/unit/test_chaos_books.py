@@ -18,6 +18,7 @@ from bench.chaos.client import Submission
 from bench.chaos.drills import Drill, too_late
 from bench.chaos.faults import Fault
 from bench.chaos.storm import Injection
+from bench.chaos.tries import Tried, compare
 
 QUESTIONS = ["chaos-000001 question 1?", "chaos-000001 question 2?"]
 Calls = dict[str, dict[tuple[str, str, str], list[float]]]
@@ -136,7 +137,12 @@ def test_the_providers_log_and_the_answers_are_counted_against_each_other(
         return json.dumps({"path": f"/{region}/v1/chat/completions", "body": body, "fault": fault, "time": 1.0})
 
     log.write_text("\n".join([*(call(*cell) for cell in cells), call(*cells[0]), call(*cells[1], fault="reset")]))
-    plant: Any = SimpleNamespace(calls=log, local=SimpleNamespace(api_url=""))
+    written = [
+        {"label": "chaos-000001", "region": region, "model_id": "m1", "question": question, "tries": n}
+        | {"in_struck_attempts": 0, "cut": 0}
+        for (region, question), n in zip(cells, (2, 2, 1, 1), strict=True)
+    ]
+    plant: Any = SimpleNamespace(calls=log, local=SimpleNamespace(api_url=""), ask=lambda _: written)
     monkeypatch.setattr(accounts, "_read", lambda *_: (job, events))
     monkeypatch.setattr(accounts, "_jobs_by_label", lambda _: Counter({"chaos-000001": 1}))
     monkeypatch.setattr(accounts, "verify", lambda _: True)
@@ -144,14 +150,38 @@ def test_the_providers_log_and_the_answers_are_counted_against_each_other(
     silent = Submission(2, ["US"], ["m1"], QUESTIONS, b"")
     good = accounts.count(plant, [answered, silent])
     assert (good.accepted, good.unanswered_clients, good.calls, good.answers) == (1, 1, 5, 4)
-    assert (len(good.repeated), good.clean) == (1, True)
+    assert (len(good.repeated), good.tries, good.received, good.clean) == (1, 6, 6, True)
 
     with log.open("a") as more:
         more.write("\n" + call("US", "chaos-000002 question 1?"))
     books = accounts.count(plant, [answered])
-    assert [words for _, words in books.wrong] == ["6 calls are not answers, repeated and vain ones together"]
+    assert [words for _, words in books.wrong] == [
+        "6 calls are not answers, repeated and vain ones together",
+        "chaos-000002 US m1: 1 requests received, 0 tries written",
+    ]
     monkeypatch.setattr(accounts, "_jobs_by_label", lambda _: Counter({"chaos-000001": 2}))
     assert len(accounts.count(plant, [answered]).duplicated) == 1
+
+
+CELL = ("chaos-000001", "US", "m1", QUESTIONS[0])
+
+
+@pytest.mark.parametrize(
+    ("tried", "received", "wrong", "struck"),
+    [
+        (Tried(2, 0, 0), 2, 0, 0),
+        (Tried(1, 0, 0), 2, 1, 0),  # a request without a row
+        (Tried(2, 0, 0), 1, 1, 0),  # a row without a request, and no fault
+        (Tried(2, 1, 0), 1, 0, 1),  # its worker was killed
+        (Tried(2, 0, 1), 1, 0, 1),  # its connection was cut
+        (Tried(4, 1, 1), 1, 1, 0),  # one more than the faults explain
+    ],
+)
+def test_every_try_is_received_or_explained(tried: Tried, received: int, wrong: int, struck: int) -> None:
+    books = Books()
+    compare(books, {CELL: tried}, Counter({CELL: received}))
+    assert (len(books.wrong), len(books.struck)) == (wrong, struck)
+    assert (books.tries, books.received) == (tried.rows, received)
 
 
 KILL, CUT = (Fault(name, name, lambda scene: None) for name in ("worker_killed", "redis_cut"))

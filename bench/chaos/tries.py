@@ -1,0 +1,83 @@
+"""Compares the rows of the table `tries` with the provider's own log: every call is counted, and counted once.
+
+A try is written before its request is sent. So the provider never has a request without a row, whatever was killed. A
+row without a request is right only where a fault struck between the two: the attempt lost its worker or its lease, or
+the connection to the provider was cut. Each of these is named.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.chaos.plant import Plant
+
+if TYPE_CHECKING:
+    from bench.chaos.books import Books
+
+Cell = tuple[str, str, str, str]  # the job's name, region, model, question
+
+
+@dataclass(frozen=True)
+class Tried:
+    """The tries of one cell, and how many of them a fault may have kept from the provider."""
+
+    rows: int
+    in_struck_attempts: int
+    cut: int
+
+
+def cells(plant: Plant) -> dict[Cell, Tried]:
+    """What the database says of each question that was begun."""
+    return {
+        (row["label"], row["region"], row["model_id"], row["question"]): Tried(
+            row["tries"], row["in_struck_attempts"], row["cut"]
+        )
+        for row in plant.ask(TRIED)
+    }
+
+
+def requests(log: Path) -> Counter[Cell]:
+    """What the provider received, by cell. A prompt begins with its job's name."""
+    found: Counter[Cell] = Counter()
+    with log.open() as lines:
+        for line in lines:
+            call = json.loads(line)
+            prompt = call["body"]["messages"][-1]["content"]
+            found[prompt.split()[0], call["path"].split("/")[1], call["body"]["model"], prompt] += 1
+    return found
+
+
+def compare(books: "Books", tried: Mapping[Cell, Tried], received: Counter[Cell]) -> None:
+    """Add to `books` what is counted wrongly, and name what a fault explains."""
+    books.tries, books.received = sum(t.rows for t in tried.values()), received.total()
+    for cell in sorted(tried.keys() | received.keys()):
+        name, row = " ".join(cell[:3]), tried.get(cell, Tried(0, 0, 0))
+        missing = row.rows - received[cell]
+        if missing < 0:
+            books.wrong.append((0.0, f"{name}: {received[cell]} requests received, {row.rows} tries written"))
+        elif missing > row.in_struck_attempts + row.cut:
+            books.wrong.append((0.0, f"{name}: {row.rows} tries written, {received[cell]} requests received"))
+        elif missing:
+            books.struck.append(f"{name}: {missing} of {row.rows} tries did not arrive")
+
+
+# A stored error of these codes says that the request, or the answer to it, did not get through.
+TRIED = """
+SELECT j.spec #>> '{metadata,created_by}' AS label, t.region, t.model_id, q.question ->> 'text' AS question,
+       count(*) AS tries,
+       count(*) FILTER (WHERE EXISTS (
+         SELECT FROM job_events e
+          WHERE e.job_id = t.job_id AND e.region = t.region AND e.type IN ('lease_expired', 'region_released')
+            AND (e.detail ->> 'attempt')::integer = t.attempt)) AS in_struck_attempts,
+       (SELECT count(*)
+          FROM answers a CROSS JOIN LATERAL jsonb_array_elements(a.errors || COALESCE(a.error, '[]')) AS x (error)
+         WHERE a.job_id = t.job_id AND a.region = t.region AND a.model_id = t.model_id AND a.question_id = t.question_id
+           AND x.error ->> 'code' IN ('connection_lost', 'write_timeout', 'read_timeout', 'timeout')) AS cut
+  FROM tries t
+  JOIN jobs j ON j.id = t.job_id
+ CROSS JOIN LATERAL jsonb_array_elements(j.questions) AS q (question)
+ WHERE q.question ->> 'id' = t.question_id
+ GROUP BY t.job_id, label, t.region, t.model_id, t.question_id, question"""
