@@ -1,4 +1,4 @@
-"""POST /jobs against the same server's route that does nothing, with 16 connections; and which server serves better."""
+"""POST /jobs against the same server's route that does nothing, with 50 connections; and which server serves better."""
 
 import contextlib
 import json

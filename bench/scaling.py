@@ -61,7 +61,7 @@ def page(results: Results) -> str:
                     ],
                     [
                         "100 times",
-                        "`JOB_RETENTION_DAYS`, and an archive of what it deletes",
+                        "`JOB_RETENTION_DAYS`; what must be kept longer is copied before, nothing here does that",
                         "what is stored, not what runs, then makes the database large",
                     ],
                     [
