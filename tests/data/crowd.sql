@@ -59,6 +59,9 @@ SELECT id, region, 'm1', 'q' || q, 1,
        CASE WHEN ended AND outcome <> 'completed' THEN jsonb_build_object('code', 'http_503', 'message', 'away') END
   FROM crowd, generate_series(1, 3) AS s (q) WHERE ended OR running ORDER BY n, q;
 
+INSERT INTO tries (job_id, region, model_id, question_id, run_no, attempt, number, answer_id, provider_id)
+SELECT a.job_id, a.region, a.model_id, a.question_id, a.run_no, 1, 1, a.id, a.provider_id FROM answers a ORDER BY a.id;
+
 INSERT INTO job_events (job_id, seq, type, region, at)
 SELECT id, seq, type, CASE WHEN seq IN (1, 8) THEN NULL ELSE region END, at + seq * interval '1 second'
   FROM crowd, (VALUES (1, 'submitted'), (2, 'region_claimed'), (3, 'lease_expired'), (4, 'region_staged'),

@@ -76,6 +76,20 @@ act = {"actor": "a", "action_id": "x"}
 
 CASES: dict[str, list[Case]] = {
     "answers.start": [Case("worker", calls)],
+    "tries.begin": [
+        Case(
+            "worker",
+            {"job_id": job_id(running), "region": region(running), "token": token(running), "model_id": "m1"}
+            | {"question_id": "q1", "run_no": 1, "attempt": 1, "number": 2, "provider_id": "p"},
+        )
+    ],
+    "tries.withdraw": [
+        Case(
+            "worker",
+            {name: calls[name] for name in ("job_ids", "regions", "model_ids", "question_ids", "run_nos")}
+            | {"attempts": [1] * 20, "numbers": [1] * 20},
+        )
+    ],
     "answers.finish": [
         Case(
             "worker",
