@@ -1,5 +1,6 @@
 """Every request to a provider has a row that is written before it, and whatever becomes of its call the row stays."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -147,20 +148,23 @@ def test_a_try_that_found_no_connection_was_no_call(
 
 
 def test_a_call_that_was_never_sent_is_withdrawn_when_its_worker_stops(
-    db: Database, conn: Conn, loopback: Catalogue, server: ProviderServer, start: Start
+    job_id: str, db: Database, conn: Conn, loopback: Catalogue, server: ProviderServer, start: Start
 ) -> None:
-    """Five failures open the breaker: the next call waits before it, with its row written."""
-    server.add_rule(fault="status", status=503)
-    engine = start(loopback, provider_max_tries=1)
-    failing = [submit(db, submission(regions=("US",))).job_id for _ in range(5)]
-    assert engine.run(*((job, "US") for job in failing)) == ["finished"] * 5
-    waiting = submit(db, submission(regions=("US",))).job_id
-    engine.take((waiting, "US"))
-    count = "SELECT count(*) FROM tries WHERE job_id = %s"
-    assert one(conn, count, waiting) == 1
-    engine.runner.drain(0)
-    assert one(conn, count, waiting) == 0
-    assert len(server.calls) == one(conn, "SELECT count(*) FROM tries") == 5
+    """A claim that comes when the worker is about to stop is handed back with the try that it has written."""
+    server.add_rule(fault="hang", times=1)
+    engine = start(loopback)
+    engine.take((job_id, "US"))
+    server.wait_for_calls(1)
+    stopping = threading.Thread(target=engine.runner.drain, args=(30.0,))
+    stopping.start()
+    until(lambda: engine.runner.free() == 0 and engine.runner.busy() == 1)
+    late = submit(db, submission(regions=("US",))).job_id
+    engine.take((late, "US"))
+    assert engine.wait(1) == [(late, "US", "released")]
+    assert query(conn, "SELECT job_id FROM tries") == [{"job_id": job_id}]
+    server.release()
+    stopping.join()
+    assert len(server.calls) == one(conn, "SELECT count(*) FROM tries WHERE job_id = %s", job_id)
 
 
 def test_a_worker_that_lost_its_lease_asks_no_further(
