@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import psycopg
 
-from runner_core.db import is_transient, sqlstate
+from runner_core.failures import failure_of, sqlstate
 from runner_core.telemetry import ROWS_SET_ASIDE
 
 log = logging.getLogger("publisher")
@@ -94,9 +94,7 @@ class Aside(Generic[Row]):
 
 def may_be_of_a_row(error: Exception) -> bool:
     """Whether other rows may fare better now. Not when it is the server, the connection or the pool that failed."""
-    if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:  # a pool without a connection is one too
-        return False
-    return not (is_transient(error) or sqlstate(error).startswith(("08", "25006", "53", "57P", "58")))
+    return failure_of(error).concerns != "server"
 
 
 def _first_line(error: Exception) -> str:

@@ -1,6 +1,8 @@
 """Builds the application."""
 
-from flask import Blueprint, Flask
+from typing import Any
+
+from flask import Blueprint, Flask, request
 from werkzeug.routing import BaseConverter
 
 from runner_api import health, metrics, problems, requests
@@ -8,7 +10,7 @@ from runner_api.auth import check_reader
 from runner_api.portal.install import install as install_portal
 from runner_api.routes import actions, admin, docs, executions, jobs, submissions
 from runner_api.routes import catalogue as catalogue_routes
-from runner_api.services import Services
+from runner_api.services import Services, services
 from runner_api.submit import shared_submissions
 from runner_api.watch import Watchers
 from runner_core.db import Database
@@ -23,6 +25,16 @@ class Name(BaseConverter):
     regex = r"[A-Za-z0-9._:-]{1,255}"
 
 
+class Application(Flask):
+    """A read is repeated like every verb: nobody need hear that a connection was lost, when there is another."""
+
+    def dispatch_request(self) -> Any:
+        """Called by Flask for each request."""
+        if request.method in ("GET", "HEAD"):
+            return services().db.retry(super().dispatch_request)
+        return super().dispatch_request()
+
+
 def create_app(
     settings: Settings,
     db: Database,
@@ -34,7 +46,7 @@ def create_app(
 
     No thread starts before it is needed.
     """
-    app = Flask("runner_api", static_folder=None)
+    app = Application("runner_api", static_folder=None)
     app.url_map.converters["default"] = Name
     Services(settings, db, shared_submissions(db), catalogue, trust, watchers or Watchers(db)).install(app)
     requests.install(app)

@@ -10,7 +10,8 @@ from psycopg_pool import PoolTimeout
 from runner_api.services import services
 from runner_api.wire import reply
 from runner_core import __version__
-from runner_core.db import Database, sqlstate
+from runner_core.db import Database
+from runner_core.failures import sqlstate
 from runner_core.presence import probe
 from runner_core.queries import Row
 from runner_core.store import reads

@@ -14,8 +14,8 @@ from psycopg_pool import PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from runner_api.wire import dumps
-from runner_core.db import is_transient, sqlstate
 from runner_core.errors import BeaconError, Rejected
+from runner_core.failures import failure_of, sqlstate
 
 log = logging.getLogger("api")
 
@@ -56,9 +56,10 @@ HEADERS = {
     "pool_timeout": {"Retry-After": "1"},
     "too_many_streams": {"Retry-After": "2"},
 }
-# Beside the passing ones: a statement or a lock over its time limit, a server that is out of something or a standby,
-# a schema that is not there yet. The request was not at fault, and a later one may succeed.
-BUSY = ("57014", "55P03", "25006", "42P01")
+UNAVAILABLE = {
+    "database_unavailable": "The database can't be reached at the moment. Try again shortly.",
+    "pool_timeout": "Every database connection is in use. Try again shortly.",
+}
 
 
 def problem(status: int, code: str, detail: str) -> Response:
@@ -97,13 +98,11 @@ def problem_of(error: BeaconError) -> Response:
 
 def database_problem(error: Exception) -> Response:
     """The database's failure: 503 when it may pass, else a mistake here."""
-    state = sqlstate(error)
-    if isinstance(error, PoolTimeout):
-        return problem(503, "pool_timeout", "Every database connection is in use. Try again shortly.")
-    if is_transient(error) or state in BUSY or state.startswith("53"):
-        log.error("database unavailable sqlstate=%s", state)
-        return problem(503, "database_unavailable", "The database can't be reached at the moment. Try again shortly.")
-    return _unexpected(error)
+    failure = failure_of(error)
+    if failure.status != HTTPStatus.SERVICE_UNAVAILABLE:
+        return _unexpected(error)
+    log.error("database unavailable sqlstate=%s", sqlstate(error))
+    return problem(failure.status, failure.code, UNAVAILABLE[failure.code])
 
 
 def _http(error: HTTPException) -> Response:

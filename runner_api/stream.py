@@ -14,7 +14,8 @@ from psycopg_pool import PoolTimeout
 
 from runner_api.watch import Watcher
 from runner_api.wire import dumps
-from runner_core.db import Database, sqlstate
+from runner_core.db import Database
+from runner_core.failures import sqlstate
 from runner_core.queries import Row
 from runner_core.store import reads
 

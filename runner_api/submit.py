@@ -13,12 +13,12 @@ from typing import Any
 
 from psycopg import Connection
 from psycopg.errors import LockNotAvailable, UniqueViolation
-from psycopg_pool import PoolTimeout
 
 from runner_api.group_commit import GroupCommit
-from runner_core.db import Database, is_transient, retried
+from runner_core.db import Database, retried
 from runner_core.errors import Rejected
 from runner_core.failpoints import failpoint
+from runner_core.failures import failure_of
 from runner_core.jobspec import Submission
 from runner_core.queries import Row
 from runner_core.store import jobs
@@ -58,7 +58,7 @@ def shared_submissions(db: Database) -> Submissions:
     """One for each process: the submissions of its requests share their commits."""
     return GroupCommit(
         lambda entries: _insert(db, entries),
-        is_common=lambda error: isinstance(error, PoolTimeout) or is_transient(error) or _is_busy(error),
+        is_common=lambda error: failure_of(error).concerns == "server" or _is_busy(error),
         size=lambda entry: len(entry.job.spec_raw),
         most=MOST_BYTES,
     )

@@ -18,8 +18,9 @@ from typing import Any
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from runner_core.db import Database, sqlstate
+from runner_core.db import Database
 from runner_core.errors import Rejected
+from runner_core.failures import sqlstate
 from runner_core.queries import run
 from runner_core.store import reads
 
@@ -123,10 +124,12 @@ class Watchers:
             while not self._stopped.wait(LOOK_SECONDS):
                 self._look(0.0)
         while not self._stopped.is_set():
+            began = time.monotonic()
             try:
                 with self._connection() as conn:
                     self._wake(list(self._watched))  # what was committed before we listened
-                    while not self._stopped.is_set():
+                    # When the pool's connections are given up, this one may lead to the same server.
+                    while not self._stopped.is_set() and self._db.drained_at < began:
                         for notice in conn.notifies(timeout=LOOK_SECONDS):
                             self._wake(notice.payload.split())
                         self._look(SAFETY_SECONDS)

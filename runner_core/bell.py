@@ -2,8 +2,8 @@
 
 Not inside the transactions that make the changes: NOTIFY takes a lock that serialises commits, and at 16 connections a
 third of them is left. So a thread sends it afterwards, one statement for all that was committed within a few
-milliseconds. (Submissions carry their own, because they share their commits.) What is lost with a process costs its
-receivers no more than their polling interval.
+milliseconds. (Submissions carry their own, because they share their commits, and do without it when the server's queue
+of notifications is full.) What is lost with a process costs its receivers no more than their polling interval.
 """
 
 import logging
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from runner_core.failures import sqlstate
 from runner_core.queries import run
 
 if TYPE_CHECKING:
@@ -83,10 +84,10 @@ class Bell:
         if not notices:
             return
         try:
-            with self._db.statement() as conn:
+            with self._db.statement(optional=True) as conn:
                 run(conn, "bell.ring", channels=[n[0] for n in notices], payloads=[n[1] for n in notices])
         except (psycopg.Error, PoolTimeout) as error:
-            log.warning("could not notify, the receivers poll: %s", type(error).__name__)
+            log.warning("could not notify, the receivers poll sqlstate=%s", sqlstate(error))
 
 
 def payloads(job_ids: Iterable[str]) -> list[str]:

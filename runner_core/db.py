@@ -1,65 +1,42 @@
 """The database as the verbs see it: a pool, a transaction with both time limits, and the retry of a whole verb."""
 
-import contextvars
 import logging
 import os
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial, wraps
+from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
 from psycopg import Connection
 from psycopg_pool import ConnectionPool, PoolTimeout
 from psycopg_pool.base import AttemptWithBackoff
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, stop_after_delay
-from tenacity.wait import wait_random_exponential
 
 from runner_core.adapters import adapt
 from runner_core.bell import Bell
+from runner_core.failures import Failure, NoConnection, failure_of, sqlstate
 from runner_core.observer import Journal, ObservedConnection, ObservedCursor
+from runner_core.pipeline import pipelined
 from runner_core.queries import run
+from runner_core.repeat import repeat, try_number
+from runner_core.sessions import SESSIONS, Session
 from runner_core.settings import Settings
-from runner_core.telemetry import DB_WRITE_RETRIES
 from runner_core.watchdog import Watchdog
 
-log = logging.getLogger("db")
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Worth another try: the connection class, a server that restarts or shuts down, the two ways of losing a race, and a
-# transaction that was ended because this process had been stopped in the middle of it.
-TRANSIENT = ("57P01", "57P02", "57P03", "40001", "40P01", "25P03")
-MAX_ATTEMPTS = 6
-MAX_SECONDS = 20
 CONNECT_SECONDS = 10
 STOP_SECONDS = 1.0  # connections that are being made are not waited for
+FRESH_SECONDS = 1.0  # how long a request waits for a connection when all are lost
+DRAIN_PAUSE_SECONDS = 1.0
 
 # A pool asks each second for a server that is away. Its own pauses double: a restart of four seconds would outlast the
 # wait for a connection, and after an outage of a minute it would be away for up to another one. (No option of the pool
 # says so; its version is exact.)
 AttemptWithBackoff.DELAY_BACKOFF = 1.0
-
-_more_tries: contextvars.ContextVar[bool] = contextvars.ContextVar("more_tries", default=False)
-
-
-@dataclass(frozen=True)
-class Session:
-    """How a kind of process talks to PostgreSQL, besides the limits that all have.
-
-    `lock_wait_ms` is how long a statement may wait for a row, 0 for as long as it may take. `by_key`: every statement
-    finds its rows by key, and is planned once a session.
-    """
-
-    lock_wait_ms: int = 0
-    by_key: bool = False
-
-
-# A second request with the id or the key of one that is being accepted is told to come again after two seconds.
-SESSIONS = {"api": Session(lock_wait_ms=2000), "publisher": Session(by_key=True), "worker": Session(by_key=True)}
 
 
 class Database:
@@ -77,6 +54,10 @@ class Database:
         most = size or settings.db_pool_max
         self._pooled = settings.db_pooler == "transaction"
         self._session = SESSIONS.get(kind, Session())
+        # time.monotonic() of the youngest connection, and of the last time that all were given up. Whoever holds one of
+        # his own, to listen, gives it up as well then.
+        self._made_at = self.drained_at = 0.0
+        self._is_drain_due = False
         self.pool: ConnectionPool[ObservedConnection[Any]] = ConnectionPool(
             settings.database_url,
             connection_class=ObservedConnection,
@@ -116,36 +97,40 @@ class Database:
         """
         with (
             self._observed(expected, discard=pipeline) as conn,
-            _pipelined(conn) if pipeline else conn.transaction(),
+            pipelined(conn) if pipeline else conn.transaction(),
         ):
             if self._pooled:
                 self._set(conn, local=True)
             yield conn
 
     @contextmanager
-    def statement(self, *, expected: tuple[str, ...] = ()) -> Iterator[Connection[Any]]:
+    def statement(self, *, expected: tuple[str, ...] = (), optional: bool = False) -> Iterator[Connection[Any]]:
         """Exactly one statement, a transaction of its own: one round trip where a transaction has three.
 
-        A pooler shares sessions: behind one it is a transaction like any other, which sets its limits.
+        A pooler shares sessions: behind one it is a transaction like any other, which sets its limits. `optional`:
+        nothing is lost when it fails, and its failure is logged as a warning.
         """
         if self._pooled:
-            with self.transaction(pipeline=False, expected=expected) as conn:
+            with self._observed(expected, discard=False, optional=optional) as conn, conn.transaction():
+                self._set(conn, local=True)
                 yield conn
         else:
-            with self._observed(expected, discard=False) as conn:
+            with self._observed(expected, discard=False, optional=optional) as conn:
                 yield conn
 
     @contextmanager
-    def _observed(self, expected: tuple[str, ...], *, discard: bool) -> Iterator[Connection[Any]]:
+    def _observed(
+        self, expected: tuple[str, ...], *, discard: bool, optional: bool = False
+    ) -> Iterator[Connection[Any]]:
         """A connection whose statements are timed, bounded and told of; `discard` it after an error.
 
         In one piece: a generator for each of its parts would cost as much as a round trip when nothing is warm.
         """
         journal = Journal(self.settings.db_audit)
         try:
-            conn = self.pool.getconn()
+            conn = self._connection()
         except PoolTimeout as error:  # a failure like any other
-            journal.failed(sqlstate(error), expected=False, will_retry=False)
+            journal.failed(sqlstate(error), expected=False, level=self._level(failure_of(error), optional))
             journal.write()
             raise
         conn.journal = journal
@@ -158,9 +143,12 @@ class Database:
             self._watchdog.release(conn.twin)  # before its descriptor is closed
             if isinstance(error, psycopg.Error):
                 journal.settle()
-                state = sqlstate(error)
+                state, failure = sqlstate(error), failure_of(error)
                 error.add_note(f"sqlstate {state}")
-                journal.failed(state, expected=state in expected, will_retry=_more_tries.get() and is_transient(error))
+                journal.failed(state, expected=state in expected, level=self._level(failure, optional))
+                if failure.drains_pool:
+                    self._drain(conn)
+                discard = discard or failure.ends_connection
             if discard or conn.broken:
                 conn.close()
             raise
@@ -170,11 +158,67 @@ class Database:
             self.pool.putconn(conn)
             journal.write()
 
-    def _prepare(self, conn: Connection[Any]) -> None:
+    def _connection(self) -> ObservedConnection[Any]:
+        """A connection that the server has not ended while it lay in the pool.
+
+        Raises PoolTimeout when all are in use for as long as a transaction may take, NoConnection when there is none.
+        """
+        until = time.monotonic() + self._limit_seconds
+        if self._is_drain_due and time.monotonic() - self.drained_at > DRAIN_PAUSE_SECONDS:
+            self._give_up_all()
+        while True:
+            seconds = until - time.monotonic()
+            if self._made_at and self._is_away() and not self._session.patient:
+                seconds = min(seconds, FRESH_SECONDS)
+            try:
+                conn = self.pool.getconn(seconds)
+            except PoolTimeout as error:
+                if self._is_away():
+                    raise NoConnection(str(error)) from None
+                raise
+            if not conn.is_ended():
+                return conn
+            self._drain(conn)
+            conn.close()
+            self.pool.putconn(conn)
+
+    def _is_away(self) -> bool:
+        """Whether no connection could be made since all were given up."""
+        return self._made_at <= self.drained_at
+
+    def _drain(self, conn: ObservedConnection[Any]) -> None:
+        """Give up the connections that were made before `conn` failed: what befell it has befallen them too.
+
+        Not checked, because a check through a black hole would wait for ever. A server that answers and can't serve is
+        not called anew with every request: then those that are made meanwhile go later.
+        """
+        if conn.made_at <= self.drained_at:
+            return
+        if conn.is_ended() or time.monotonic() - self.drained_at > DRAIN_PAUSE_SECONDS:
+            self._give_up_all()
+        else:
+            self._is_drain_due = True
+
+    def _give_up_all(self) -> None:
+        """Close what lies in the pool now, and what is in use when it comes back."""
+        self.drained_at, self._is_drain_due = time.monotonic(), False
+        self.pool.drain()
+
+    def _level(self, failure: Failure, optional: bool) -> int:
+        """How loud a failure is: a warning where it is tried again, or where nothing is lost."""
+        again = 0 < try_number() < self._tries(failure)
+        patient = self._session.patient and failure.concerns == "server"
+        return logging.WARNING if again or patient or optional else logging.ERROR
+
+    def _tries(self, failure: Failure) -> int:
+        return failure.tries if self._session.patient else failure.api_tries
+
+    def _prepare(self, conn: ObservedConnection[Any]) -> None:
         """Called by the pool for each new connection."""
         adapt(conn)
         if not self._pooled:
             self._set(conn, local=False)
+        self._made_at = conn.made_at = time.monotonic()
 
     def _set(self, conn: Connection[Any], *, local: bool) -> None:
         """Set the limits and the manner of planning, of the session or (`local`) of this transaction alone."""
@@ -190,67 +234,9 @@ class Database:
         )
 
     def retry(self, verb: Callable[[], T]) -> T:
-        """Call `verb` again while it fails for a passing reason: 6 times in all, for 20 s, with full jitter.
-
-        The whole verb is repeated, never one statement: after a lost connection nobody knows whether COMMIT happened,
-        so every verb is repeatable. Raises its last error.
-        """
-        began = time.monotonic()
-        try:
-            return self._try(verb, more=True)
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            failed = error
-        # Only now, and beginning with what has failed: setting this up costs as much as sending a statement.
-        retrying = Retrying(
-            retry=retry_if_exception(is_transient),
-            stop=stop_after_attempt(MAX_ATTEMPTS) | stop_after_delay(MAX_SECONDS - time.monotonic() + began),
-            wait=wait_random_exponential(multiplier=0.05, max=2),
-            before_sleep=self._before_retry,
-            reraise=True,
-        )
-        for attempt in retrying:
-            with attempt:
-                number = attempt.retry_state.attempt_number
-                if number == 1:
-                    raise failed
-                return self._try(verb, more=number < MAX_ATTEMPTS)
-        raise AssertionError("unreachable: the loop returns or raises")
-
-    @staticmethod
-    def _try(verb: Callable[[], T], *, more: bool) -> T:
-        before = _more_tries.set(more)
-        try:
-            return verb()
-        finally:
-            _more_tries.reset(before)
-
-    def _before_retry(self, state: RetryCallState) -> None:
-        DB_WRITE_RETRIES.inc()
-        error = state.outcome.exception() if state.outcome else None
-        log.warning("trying again after sqlstate=%s (try %d)", sqlstate(error), state.attempt_number)
-        if error is not None and is_lost(error):
-            # What befell one connection has probably befallen those that lie in the pool: a restart kills them all.
-            # Not checked, because a check through a black hole would wait for ever.
-            self.pool.drain()
-
-
-@contextmanager
-def _pipelined(conn: Connection[Any]) -> Iterator[None]:
-    """A transaction whose BEGIN and COMMIT travel with its statements.
-
-    psycopg's own synchronises around both: in a pipeline it has more round trips than without one. After an error the
-    server skips what follows, COMMIT too, and the connection must be closed. Nothing in the block may synchronise.
-    """
-    with conn.pipeline() as pipeline:
-        # It lies in the queue until the first statement comes; `execute` would send it, at the price of a statement.
-        pipeline.command_queue.append(partial(conn.pgconn.send_query_params, b"BEGIN", None))
-        pipeline.result_queue.append(None)
-        yield
-        commit = conn.execute("COMMIT", prepare=False)
-    if commit.statusmessage != "COMMIT":
-        raise psycopg.errors.InFailedSqlTransaction("an error in the transaction was not noticed; it was rolled back")
+        """Call `verb` again while it fails for a passing reason: never one statement, because nobody knows after a lost
+        connection whether COMMIT happened, so that every verb is repeatable. Raises its last error."""
+        return repeat(verb, self._tries)
 
 
 def retried(verb: Callable[Concatenate[Database, P], T]) -> Callable[Concatenate[Database, P], T]:
@@ -261,37 +247,3 @@ def retried(verb: Callable[Concatenate[Database, P], T]) -> Callable[Concatenate
         return db.retry(lambda: verb(db, *args, **kwargs))
 
     return whole
-
-
-def sqlstate(error: BaseException | None) -> str:
-    """The SQLSTATE of an error, also where psycopg has none.
-
-    08006 for a connection that was open and is lost, 08001 for one that could not be made, `pool_timeout` for a pool
-    with none to give, XX000 for what has no state.
-    """
-    if isinstance(error, PoolTimeout):
-        return "pool_timeout"
-    if isinstance(error, psycopg.errors.PipelineAborted):
-        return "25P02"
-    if isinstance(error, psycopg.Error) and error.sqlstate:
-        return error.sqlstate
-    if isinstance(error, psycopg.OperationalError):
-        return (
-            "08001"
-            if isinstance(error, psycopg.errors.ConnectionTimeout) or "connection failed" in str(error)
-            else "08006"
-        )
-    if isinstance(error, psycopg.InterfaceError):  # "the connection is closed", found on first use
-        return "08006"
-    return "XX000"
-
-
-def is_lost(error: BaseException) -> bool:
-    """Whether it was the connection that failed: lost, refused, or ended by the server."""
-    return sqlstate(error)[:2] in ("08", "57")
-
-
-def is_transient(error: BaseException) -> bool:
-    """Whether the same verb may succeed a moment later."""
-    state = sqlstate(error)
-    return state in TRANSIENT or state.startswith("08")

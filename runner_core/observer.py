@@ -8,15 +8,19 @@ verb begins with locking its jobs, and what it read of them names it.
 """
 
 import logging
+import os
+import select
 import socket
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from psycopg import Connection, Cursor
 from psycopg.abc import Params, Query
 from psycopg.rows import Row
 
+from runner_core.failures import label_of
 from runner_core.queries import Statement, named
 from runner_core.telemetry import DB_WRITE_ERRORS, DB_WRITE_LATENCY, about
 
@@ -77,8 +81,8 @@ class Journal:
                 ids, rows = shown(params), max(cursor.rowcount, 0)
                 self._lines.append(("DB_AUDIT %s %s rows=%d elapsed_ms=%.0f", statement.name, ids, rows, elapsed_ms))
 
-    def failed(self, sqlstate: str, *, expected: bool, will_retry: bool) -> None:
-        """Record the error of the first statement without a result; COMMIT's own when all have one.
+    def failed(self, sqlstate: str, *, expected: bool, level: int) -> None:
+        """Record the error of the first statement without a result, COMMIT's own when all have one; log it at `level`.
 
         A transaction that could not even begin counts as a write: it might have become one.
         """
@@ -95,8 +99,7 @@ class Journal:
         if expected:
             return
         if self.wrote:
-            DB_WRITE_ERRORS.labels(sqlstate).inc()
-        level = logging.WARNING if will_retry else logging.ERROR
+            DB_WRITE_ERRORS.labels(label_of(sqlstate)).inc()
         log.log(level, "statement failed: %s %s sqlstate=%s elapsed_ms=%.0f", name, ids, sqlstate, elapsed_ms)
 
     def write(self) -> None:
@@ -122,11 +125,25 @@ class ObservedConnection(Connection[Row]):
     """A connection whose statements are journalled while a transaction of ours is open.
 
     `twin` is a second descriptor of its socket, for the watchdog: the first may be closed by libpq, and its number
-    given to another, at any moment.
+    given to another, at any moment. `made_at` is a time.monotonic().
     """
 
     journal: Journal | None = None
     twin: socket.socket | None = None
+    made_at = 0.0
+
+    def is_ended(self) -> bool:
+        """Whether the server has hung up while nobody asked it anything. Nothing is sent and nothing is waited for."""
+        if self.closed:
+            return True
+        waiting = select.poll()
+        waiting.register(self.fileno(), select.POLLIN)
+        if not waiting.poll(0):
+            return False
+        # A notice or a changed setting ends nothing. What else can be read is a last error (E), or that of TLS.
+        with suppress(OSError), socket.socket(fileno=os.dup(self.fileno())) as twin:
+            return twin.recv(1, socket.MSG_PEEK) not in (b"N", b"S", b"A")
+        return True
 
     def close(self) -> None:
         """As psycopg's, and the twin's."""

@@ -11,8 +11,9 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from runner_core import __version__
-from runner_core.db import Database, retried, sqlstate
+from runner_core.db import Database, retried
 from runner_core.errors import NotReady
+from runner_core.failures import sqlstate
 from runner_core.migrate import latest
 from runner_core.queries import row, rows, run
 

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from typing import Any, TypeVar
 
@@ -25,6 +25,7 @@ from prometheus_client import (
 )
 
 from runner_core.errors import ConfigError
+from runner_core.failures import STATES
 from runner_core.shared_numbers import Number
 
 # When a series began: a second series for each, which nobody reads and whose names promtool minds.
@@ -35,6 +36,8 @@ values.ValueClass = Number
 
 # Writes to the database. The unit of the first histogram is in its name, as clients already read it.
 DB_WRITE_ERRORS = Counter("db_write_errors", "Writes that failed.", ["sqlstate"])
+for _state in STATES:  # 0 before the first error, in every process: increase() sees none in a series that begins at 1
+    DB_WRITE_ERRORS.labels(_state)
 DB_WRITE_RETRIES = Counter("db_write_retries", "Transactions that were tried again.")
 DB_WRITE_LATENCY = Histogram(
     "db_write_latency_ms",
@@ -77,6 +80,9 @@ QUEUE_LATENCY = Histogram(
     ["region"],
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5, 30, 60, 300, 600, 3600),
 )
+ANSWERS_DISCARDED = Counter("answers_discarded", "Paid answers that could not be stored.", ["reason"])
+for _reason in ("answered_again", "region_closed", "stopped", "unwritable"):
+    ANSWERS_DISCARDED.labels(_reason)
 FENCED = Counter("runner_fenced", "Region runs whose lease was lost and whose result was refused.")
 RUNS_IN_FLIGHT = Gauge("runner_region_runs_in_flight", "Region runs that this process holds.")
 
@@ -98,7 +104,7 @@ MEASURED: dict[str, tuple[Counter | Gauge | Histogram, ...]] = {
     ),
     "worker": (
         *_WRITES,
-        *(EXECUTION_DURATION, RUNNER_FAILURES, QUEUE_LATENCY, FENCED, RUNS_IN_FLIGHT),
+        *(EXECUTION_DURATION, RUNNER_FAILURES, QUEUE_LATENCY, FENCED, ANSWERS_DISCARDED, RUNS_IN_FLIGHT),
         *(PROVIDER_REQUESTS, PROVIDER_TOKENS),
     ),
 }
@@ -110,6 +116,16 @@ M = TypeVar("M", Counter, Histogram)
 def series(metric: M, *labels: str) -> M:
     """`metric.labels(*labels)`, remembered: looking one up anew costs more than counting on it."""
     return metric.labels(*labels)
+
+
+def begin_at_zero(region: str, providers: Iterable[str], codes: Iterable[str]) -> None:
+    """Give a worker's counters that alerts read their series before the first event; `codes` are calls' outcomes."""
+    for status in ("completed", "failed"):
+        series(EXECUTION_DURATION, region, status)
+    known = list(codes)
+    for provider in providers:
+        for code in known:
+            series(PROVIDER_REQUESTS, region, provider, code)
 
 
 def registry(process: str) -> CollectorRegistry:

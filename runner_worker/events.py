@@ -42,7 +42,7 @@ class HandBack:
 
 @dataclass(frozen=True)
 class Look:
-    """It is time to see whether a call that was held back may go."""
+    """It is time to see whether a call or a write that was held back may go."""
 
 
 Event = Claimed | Answer | Expired | Look | Lost | Broken | HandBack | None

@@ -10,15 +10,17 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 import psycopg
 from psycopg_pool import PoolTimeout
 
 from runner_core import telemetry
-from runner_core.db import Database, is_transient
+from runner_core.db import Database
 from runner_core.errors import BeaconError
 from runner_core.failpoints import failpoint
+from runner_core.failures import failure_of
 from runner_core.keys import PrivateKey
 from runner_core.queries import Row
 from runner_core.regions import Catalogue
@@ -26,6 +28,7 @@ from runner_core.settings import Settings
 from runner_core.store.answers import Started
 from runner_worker.asking import DEADLINE, NO_PROVIDER, ask_of, error_of
 from runner_worker.callers import Callers
+from runner_worker.discarded import discard
 from runner_worker.events import Broken, Claimed, Event, Expired, HandBack, Look, Lost
 from runner_worker.held_back import HeldBack, Line, line_of
 from runner_worker.leases import beat, claim, release
@@ -34,11 +37,10 @@ from runner_worker.providers import CallFailed, Providers
 from runner_worker.record import Batch, Scribe, Written, started
 from runner_worker.runs import Answer, Call, Done, Message, Run, Unit, key_of, log_as_of
 from runner_worker.tries import beginner
+from runner_worker.writer import Stopping, Writer
 
 log = logging.getLogger("worker")
 TICK_SECONDS = 0.5  # how late a deadline may be noticed
-OUTAGE_SECONDS = 1.0
-MAX_WAITS = 5  # statement timeouts in a row before a batch is taken apart
 
 __all__ = ["EngineBroken", "Message", "RegionRunner"]
 
@@ -81,6 +83,7 @@ class RegionRunner:
         self._draining = False
         self._idle = threading.Condition(self._lock)
         self._stopped = threading.Event()
+        self._writer = Writer(db, self.scribe, self._stopped, lambda run: self._release([run], "error"))
         # As many again for calls that wait for a breaker; threads are made when they are needed.
         self._callers = Callers(2 * settings.concurrency, self._ask)
         self._threads = [
@@ -154,7 +157,7 @@ class RegionRunner:
         try:
             claimed, stored, begun = claim(self.db, wanted, self.worker_name, plan if start else None)
         except Exception as error:
-            if isinstance(error, PoolTimeout) or is_transient(error):
+            if failure_of(error).concerns == "server":
                 raise
             if len(wanted) == 1 and not start:
                 # Not handed back to the queue, whose head it would block: the sweeper stages it again later.
@@ -210,7 +213,8 @@ class RegionRunner:
     # -- the thread that owns the state --
 
     def _write_on(self) -> None:
-        while True:
+        ending = False
+        while not ending:
             events = self._next_events()
             batch = Batch()
             for event in events:
@@ -233,11 +237,13 @@ class RegionRunner:
                         self._release([call.run], "error")
                     case HandBack(everything):
                         self._release([r for r in self._held() if everything or not r.begun], "released")
+                        self._writer.hurry()
                     case None:
-                        return
-            self._admit(batch)
-            if batch.runs():
-                self._settle(batch, self._write(batch))
+                        ending = True
+            if not ending:
+                self._admit(batch)
+            for part in self._writer.due(batch):
+                self._settle(part, self._writer.write(part))
 
     def _next_events(self) -> list[Event]:
         """Whatever has happened: also what threads that are ready to run are about to say. Nothing is waited for."""
@@ -341,33 +347,6 @@ class RegionRunner:
         """How many planned calls wait for a breaker, so that others may be claimed and made meanwhile."""
         return len(self._held_back) + self._at_breakers()
 
-    def _write(self, batch: Batch, patience: int = MAX_WAITS) -> Written:
-        """Write, for as long as the database is away or busy; a batch that can't be written is written run by run."""
-        waits = 0
-        while True:
-            try:
-                return self.scribe.write(self.db, batch)
-            except Exception as error:
-                waits += isinstance(error, psycopg.errors.QueryCanceled)  # somebody holds a row longer than our limit
-                if not (isinstance(error, PoolTimeout) or is_transient(error) or 0 < waits < patience):
-                    log.exception("%d runs can't be written together", len(batch.runs()))
-                    return self._write_each(batch)
-                log.error("the database is away, %d runs wait to be written: %s", len(batch.runs()), error)
-                if self._stopped.wait(OUTAGE_SECONDS):
-                    raise
-
-    def _write_each(self, batch: Batch) -> Written:
-        written = Written.nothing()
-        runs = batch.runs()
-        if len(runs) == 1:
-            log.error("run can't be written job_id=%s region=%s", runs[0].job_id, runs[0].region, extra=runs[0].about)
-            telemetry.RUNNER_FAILURES.labels(runs[0].region, "unwritable", "worker").inc()
-            self._release(runs, "error")
-            return written
-        for run in runs:
-            written.add(self._write(batch.of(run), patience=1))
-        return written
-
     def _settle(self, batch: Batch, written: Written) -> None:
         """Act on what the database said."""
         for unit in batch.units:
@@ -425,7 +404,7 @@ class RegionRunner:
             for run in runs:
                 if run.deadline <= now and not run.cancelled.is_set():
                     self._inbox.put(Expired(run))
-            if len(self._held_back):
+            if len(self._held_back) or self._writer.keeps():
                 self._inbox.put(Look())
             if now >= next_beat and runs:
                 next_beat = now + self.settings.heartbeat_seconds
@@ -436,7 +415,7 @@ class RegionRunner:
         try:
             lost = set(beat(self.db, [run.held for run in runs]))
         except (psycopg.Error, PoolTimeout) as error:
-            log.error("heartbeat failed for %d runs: %s", len(runs), error)
+            log.warning("heartbeat failed for %d runs: %s", len(runs), error)
             return
         for run in runs:
             if run.token in lost:
@@ -465,6 +444,12 @@ class RegionRunner:
             if thread is not threading.current_thread():
                 thread.join(5)
         self._callers.close()
+        answers = self._writer.unstored()
+        with suppress(Empty):
+            while True:
+                event = self._inbox.get_nowait()
+                answers += [event] if isinstance(event, Answer) else []
+        discard(answers, "stopped")
 
     def _release(self, runs: list[Run], outcome: str) -> None:
         runs = [run for run in runs if self._is_held(run)]
@@ -519,6 +504,8 @@ class RegionRunner:
         """Run a thread's work; if it ever breaks, hand everything back: the process has to be started again."""
         try:
             work()
+        except Stopping:
+            log.warning("stopped while answers could not be stored")
         except Exception:
             log.exception("a thread of the worker broke")
             telemetry.RUNNER_FAILURES.labels("", "internal_error", "worker").inc()

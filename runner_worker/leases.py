@@ -6,7 +6,8 @@ from uuid import uuid4
 
 import psycopg
 
-from runner_core.db import Database, is_transient, retried
+from runner_core.db import Database, retried
+from runner_core.failures import failure_of
 from runner_core.queries import Row, run
 from runner_core.store import answers, outbox, region_runs, tries
 from runner_core.store.answers import CallKey, Started
@@ -54,7 +55,7 @@ def beat(db: Database, held: list[region_runs.Held]) -> list[str]:
     try:
         return _beat(db, held)
     except psycopg.Error as error:
-        if len(held) == 1 or error.sqlstate is None or is_transient(error):
+        if len(held) == 1 or failure_of(error).concerns == "server":
             raise
         log.error("%d leases can't be extended together, each is by itself: %s", len(held), error)
     lost: list[str] = []
@@ -62,7 +63,7 @@ def beat(db: Database, held: list[region_runs.Held]) -> list[str]:
         try:
             lost += _beat(db, [one])
         except psycopg.Error as error:
-            if error.sqlstate is None or is_transient(error):
+            if failure_of(error).concerns == "server":
                 raise
             log.error("lease can't be extended job_id=%s region=%s: %s", one[0], one[1], error)
     return lost

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from runner_core.db import Database, is_transient, retried
+from runner_core.db import Database, retried
+from runner_core.failures import failure_of, sqlstate
 from runner_core.store import tries
 from runner_core.store.tries import Try
 from runner_worker.providers.ask import pause
@@ -39,9 +40,9 @@ def beginner(db: Database, call: Call, deadline: float, cancelled: threading.Eve
             try:
                 return _begin(db, call, number)
             except (psycopg.Error, PoolTimeout) as error:
-                if not (isinstance(error, PoolTimeout) or is_transient(error)):
+                if failure_of(error).concerns == "row":
                     raise
-                log.error("the database is away, a further try waits job_id=%s", call.run.job_id)
+                log.warning("a further try waits for the database job_id=%s: %s", call.run.job_id, sqlstate(error))
             pause(OUTAGE_SECONDS, deadline, cancelled)
 
     return begin

@@ -70,6 +70,10 @@ class Proxy:
         """Accept connections and data and carry nothing, as when packets vanish; after `heal` it flows on."""
         self._do(self._flowing.clear)
 
+    def lead_to(self, host: str, port: int) -> None:
+        """Connect what comes from now on to another server. What is open stays where it is, as after a failover."""
+        self._upstream = (host, port)
+
     def heal(self) -> None:
         """Behave again. Connections that lost bytes are reset: what follows would make no sense."""
         self._delay, swallowed, self._swallowing = 0.0, self._swallowing, False

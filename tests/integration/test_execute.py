@@ -370,7 +370,7 @@ def test_a_zombie_changes_nothing_and_is_counted(
     zombies = zombie.runner._held()[0]
     zombies.units["m1"].open.clear()
     zombies.units["m1"].errors.append({"code": "http_403", "message": "the zombie's"})
-    written = zombie.runner._write(Batch(units=[zombies.units["m1"]]))
+    written = zombie.runner._writer.write(Batch(units=[zombies.units["m1"]]))
     assert written.fenced == {zombies.token}
     zombie.runner._settle(Batch(units=[zombies.units["m1"]]), written)
     assert zombie.wait(1) == [(job_id, "US", "fenced")]

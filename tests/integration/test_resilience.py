@@ -21,8 +21,9 @@ from runner_api.auth import Actor
 from runner_api.cancel import cancel_job
 from runner_api.retry import Wanted, retry_job
 from runner_cli.embedded import EmbeddedPostgres
-from runner_core.db import Database, is_transient, retried, sqlstate
+from runner_core.db import Database, retried
 from runner_core.errors import NotReady
+from runner_core.failures import sqlstate
 from runner_core.migrate import migrate
 from runner_core.presence import probe
 from runner_core.queries import rows, run
@@ -476,43 +477,6 @@ def test_a_pool_asks_each_second_for_a_server_that_is_away() -> None:
         attempt.update_delay(second)
         pauses.append(attempt.delay)
     assert 0.9 <= min(pauses) <= max(pauses) <= 1.1
-
-
-# -- classification --
-
-
-class Stated(psycopg.OperationalError):
-    def __init__(self, state: str) -> None:
-        super().__init__("told")
-        self.sqlstate = state
-
-
-@pytest.mark.parametrize(
-    ("error", "state", "transient"),
-    [
-        (psycopg.OperationalError("consuming input failed: server closed the connection unexpectedly"), "08006", True),
-        (psycopg.OperationalError("the connection is closed"), "08006", True),
-        (psycopg.InterfaceError("the connection is closed"), "08006", True),
-        (psycopg.OperationalError("connection failed: connection refused"), "08001", True),
-        (errors.ConnectionTimeout("connection timeout expired"), "08001", True),
-        (PoolTimeout("couldn't get a connection after 6.00 sec"), "pool_timeout", False),
-        (Stated("57P01"), "57P01", True),
-        (Stated("57P02"), "57P02", True),
-        (Stated("57P03"), "57P03", True),
-        (Stated("40001"), "40001", True),
-        (Stated("40P01"), "40P01", True),
-        (Stated("08003"), "08003", True),
-        (Stated("25P03"), "25P03", True),
-        (Stated("57014"), "57014", False),
-        (Stated("53300"), "53300", False),
-        (Stated("55P03"), "55P03", False),
-        (errors.UniqueViolation("x"), "23505", False),
-        (errors.PipelineAborted("x"), "25P02", False),
-        (ValueError("x"), "XX000", False),
-    ],
-)
-def test_an_error_has_a_state_and_says_whether_it_passes(error: Exception, state: str, transient: bool) -> None:
-    assert (sqlstate(error), is_transient(error)) == (state, transient)
 
 
 def test_a_connection_that_cannot_be_guarded_goes_back_to_the_pool(plain: Database, monkeypatch: Any) -> None:

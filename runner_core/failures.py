@@ -1,0 +1,233 @@
+"""The one table of errors of PostgreSQL and Redis: what each class of them concerns, and what is done about it.
+
+Whoever has to decide after an error asks here: the retry, the pool, the API's answers, the worker before it takes a row
+for a poisoned one, the publisher before it hangs up. docs/errors.md shows the table; a test compares the two, and
+another causes each row on a real server.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import psycopg
+from psycopg_pool import PoolTimeout
+
+# What an error concerns. `row`: what was written; it fails each time, whoever writes it. `statement`: this statement
+# now, for a lock or a limit; others may go on. `server`: everything that is sent at this moment.
+Concern = Literal["row", "statement", "server"]
+MAX_TRIES = 6
+
+
+class NoConnection(PoolTimeout):
+    """The pool has lost all its connections and could not make one in time."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One row: errors that are treated alike.
+
+    `states` are SQLSTATEs, each a value of `db_write_errors_total`; `prefix` matches the rest of their class. `tries`
+    is how often a verb is tried in all, within 20 s, in a publisher or worker (whose loops come again after that) and,
+    `api_tries`, in the API. After the error the connection is closed (`ends_connection`), and with it those that lie
+    idle in the pool (`drains_pool`). `status` is the API's answer; a 503 has a Retry-After.
+    """
+
+    name: str
+    states: tuple[str, ...]
+    concerns: Concern
+    prefix: tuple[str, ...] = ()
+    tries: int = 1
+    api_tries: int = 1
+    ends_connection: bool = False
+    drains_pool: bool = False
+    status: int = 503
+    code: str = "database_unavailable"
+
+
+TABLE = (
+    Failure(
+        "the connection is lost",
+        ("08000", "08003", "08006", "08P01"),
+        "server",
+        prefix=("08",),
+        tries=MAX_TRIES,
+        api_tries=2,
+        ends_connection=True,
+        drains_pool=True,
+    ),
+    Failure("no connection can be made", ("08001", "08004"), "server"),
+    Failure("every connection of the pool is in use", ("pool_timeout",), "server", code="pool_timeout"),
+    Failure(
+        "the server ends the connection",
+        ("57P01", "57P02", "57P05"),
+        "server",
+        prefix=("57P",),
+        tries=MAX_TRIES,
+        api_tries=2,
+        ends_connection=True,
+        drains_pool=True,
+    ),
+    Failure(
+        "the server starts or stops",
+        ("57P03",),
+        "server",
+        tries=MAX_TRIES,
+        ends_connection=True,
+        drains_pool=True,
+    ),
+    Failure(
+        "the database was dropped",
+        ("57P04",),
+        "server",
+        tries=MAX_TRIES,
+        ends_connection=True,
+        drains_pool=True,
+    ),
+    Failure(
+        "the server is read-only",
+        ("25006",),
+        "server",
+        tries=MAX_TRIES,
+        ends_connection=True,
+        drains_pool=True,
+    ),
+    Failure(
+        "the transaction was idle or open for too long",
+        ("25P03", "25P04"),
+        "server",
+        tries=MAX_TRIES,
+        api_tries=2,
+        ends_connection=True,
+    ),
+    Failure(
+        "the server is out of disk, memory or connections",
+        ("53000", "53100", "53200", "53300", "53400"),
+        "server",
+        prefix=("53",),
+        tries=MAX_TRIES,
+    ),
+    Failure("the server's disk fails", ("58000", "58030"), "server", prefix=("58",), tries=MAX_TRIES),
+    Failure(
+        "a race with another transaction is lost",
+        ("40001", "40003", "40P01"),
+        "server",
+        prefix=("40",),
+        tries=MAX_TRIES,
+        api_tries=MAX_TRIES,
+    ),
+    Failure(
+        "a prepared statement's result has another type now",
+        ("0A000",),
+        "server",
+        tries=MAX_TRIES,
+        api_tries=2,
+        ends_connection=True,
+        drains_pool=True,
+    ),
+    Failure("a lock is not had in time", ("55P03",), "statement"),
+    Failure("the statement takes too long", ("57014",), "statement"),
+    Failure("a limit of the server is reached", ("54000", "54001", "54011", "54023"), "statement", prefix=("54",)),
+    Failure("a table or a right is missing", ("42P01", "42501", "3F000"), "statement"),
+    Failure(
+        "the value is refused",
+        ("22001", "22003", "22021", "22P02", "22P05", "23502", "23503", "23505", "23514"),
+        "row",
+        prefix=("22", "23"),
+        status=500,
+        code="internal_error",
+    ),
+    Failure(
+        "the statement is wrong",
+        ("42601", "42703", "42804", "42883"),
+        "row",
+        prefix=("42",),
+        status=500,
+        code="internal_error",
+    ),
+)
+OTHER = Failure("anything else", ("XX000",), "statement", status=500, code="internal_error")
+OURS = Failure("a mistake of our own", (), "row", status=500, code="internal_error")
+OTHER_STATE = "other"  # the label of every SQLSTATE without a place of its own
+
+_BY_STATE = {state: failure for failure in (*TABLE, OTHER) for state in failure.states}
+_BY_PREFIX = {prefix: failure for failure in TABLE for prefix in failure.prefix}
+STATES = (*_BY_STATE, OTHER_STATE)
+
+
+def sqlstate(error: BaseException | None) -> str:
+    """Return the SQLSTATE of an error, also where psycopg has none.
+
+    08006 for a connection that was open and is lost, 08001 for one that could not be made, `pool_timeout` for a pool
+    with none to give, XX000 for what has no state.
+    """
+    if isinstance(error, PoolTimeout):
+        return "08001" if isinstance(error, NoConnection) else "pool_timeout"
+    if isinstance(error, psycopg.errors.PipelineAborted):
+        return "25P02"
+    if isinstance(error, psycopg.Error) and error.sqlstate:
+        return error.sqlstate
+    if isinstance(error, psycopg.OperationalError):
+        return (
+            "08001"
+            if isinstance(error, psycopg.errors.ConnectionTimeout) or "connection failed" in str(error)
+            else "08006"
+        )
+    if isinstance(error, psycopg.InterfaceError):  # "the connection is closed", found on first use
+        return "08006"
+    return "XX000"
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Return the row of an error."""
+    if not isinstance(error, psycopg.Error | PoolTimeout):
+        return OURS
+    state = sqlstate(error)
+    if state == "0A000" and not _is_stale_plan(error):
+        return OTHER
+    return _BY_STATE.get(state) or _BY_PREFIX.get(state[:3]) or _BY_PREFIX.get(state[:2]) or OTHER
+
+
+def label_of(state: str) -> str:
+    """Return the state as a metric's label: a state that the table does not name is `other`."""
+    return state if state in _BY_STATE else OTHER_STATE
+
+
+def _is_stale_plan(error: BaseException) -> bool:
+    """Whether a migration changed what a prepared statement returns. 0A000 says it of many things, in the server's
+    language; the C function that raises it has one name in every version (plancache.c)."""
+    return isinstance(error, psycopg.Error) and error.diag.source_function == "RevalidateCachedQuery"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One kind of a Redis server's error replies, by its first word.
+
+    The connection is closed when it has been refused for `hang_up_after` seconds, so that the next one reaches another
+    server where there is one; None: the same server may take the command later. `concerns` as above: only a `row` is
+    counted against its message.
+    """
+
+    word: str
+    name: str
+    hang_up_after: float | None
+    concerns: Concern = "server"
+
+
+HUNG_UP = Refusal("hung up", "the server hangs up or does not answer", 0.0)
+REFUSALS = (
+    HUNG_UP,
+    Refusal("READONLY", "the server is a replica", 0.0),
+    Refusal("UNBLOCKED", "the server became a replica while a command waited", 0.0),
+    Refusal("MASTERDOWN", "the server is a replica without its primary", 0.0),
+    Refusal("LOADING", "the server reads its data", 0.0),
+    Refusal("MISCONF", "the server can't save its data", 10.0),
+    Refusal("OOM", "the server's memory is full", None),
+    Refusal("NOPERM", "the login may not do this", None),
+    Refusal("WRONGTYPE", "the key holds something else", None, "row"),
+)
+OTHER_REFUSAL = Refusal("", "anything else", None)
+_BY_WORD = {refusal.word: refusal for refusal in REFUSALS}
+
+
+def refusal_of(reply: str) -> Refusal:
+    """Return the row of an error reply's text."""
+    return _BY_WORD.get(reply.partition(" ")[0], OTHER_REFUSAL)

@@ -1,0 +1,70 @@
+"""What can't be written at the moment, by run, until it can: a paid answer is not thrown away for a lock or a limit."""
+
+import time
+from dataclasses import dataclass, fields
+
+from runner_worker.record import Batch
+from runner_worker.runs import Answer, Run
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
+
+
+@dataclass
+class _Waiting:
+    batch: Batch
+    pause: float
+    next_try: float
+
+
+class Kept:
+    """The batches of runs that could not be written alone. Only the thread that writes changes it."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Run, _Waiting] = {}
+        self._pauses: dict[Run, float] = {}  # of those that are being tried again
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def __contains__(self, run: Run) -> bool:
+        return run in self._waiting
+
+    def keep(self, batch: Batch) -> None:
+        """Keep the batch of one run, and empty `batch`. It is due after a pause, twice as long as the last one."""
+        (run,) = batch.runs()
+        pause = min(2 * self._pauses.pop(run, FIRST_PAUSE_SECONDS / 2), LONGEST_PAUSE_SECONDS)
+        self._waiting[run] = _Waiting(take_out(batch, run), pause, time.monotonic() + pause)
+
+    def join(self, batch: Batch) -> None:
+        """Move what concerns a kept run out of `batch` and keep it too: a run's writes stay in their order."""
+        for run in batch.runs():
+            if run in self._waiting:
+                part = take_out(batch, run)
+                for field in fields(Batch):
+                    getattr(self._waiting[run].batch, field.name).extend(getattr(part, field.name))
+
+    def due(self) -> list[Batch]:
+        """Take the batches that are to be tried again now. Those that fail again come back by `keep`."""
+        now = time.monotonic()
+        runs = [run for run, waiting in self._waiting.items() if waiting.next_try <= now]
+        self._pauses = {run: self._waiting[run].pause for run in runs}
+        return [self._waiting.pop(run).batch for run in runs]
+
+    def hurry(self) -> None:
+        """Make everything due: there will be no later."""
+        for waiting in self._waiting.values():
+            waiting.next_try = 0.0
+
+    def answers(self) -> list[Answer]:
+        """Return the answers that are kept."""
+        return [answer for waiting in list(self._waiting.values()) for answer in waiting.batch.answers]
+
+
+def take_out(batch: Batch, run: Run) -> Batch:
+    """Move the part of one run out of `batch`."""
+    part = batch.of(run)
+    for field in fields(Batch):
+        taken = {id(item) for item in getattr(part, field.name)}
+        items = getattr(batch, field.name)
+        items[:] = [item for item in items if id(item) not in taken]
+    return part
