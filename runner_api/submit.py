@@ -6,13 +6,14 @@ Three things can come of it. The job is new: it is inserted. The same request wa
 again. Something in the request names another job's id, key or nonce: it is refused, and nothing is kept.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
-from psycopg.errors import LockNotAvailable, UniqueViolation
+from psycopg.errors import LockNotAvailable, ProgramLimitExceeded, UniqueViolation
 
 from runner_api.group_commit import GroupCommit
 from runner_core.db import Database, retried
@@ -24,6 +25,7 @@ from runner_core.queries import Row
 from runner_core.store import jobs
 from runner_core.telemetry import JOBS_ENQUEUED, context
 
+log = logging.getLogger("api.submit")
 MOST_BYTES = 1 << 20  # of the specs in one transaction
 
 
@@ -140,10 +142,20 @@ def _insert_all(db: Database, entries: Sequence[jobs.Entry]) -> list[Row | None]
 @retried
 def _insert_new(db: Database, entries: Sequence[jobs.Entry]) -> dict[str, Row]:
     failpoint("api.inserting")
-    with db.statement(expected=("23505", "55P03")) as conn:
-        inserted = jobs.submit(conn, entries, queue_timeout_seconds=db.settings.queue_timeout_seconds)
+    try:
+        inserted = _send(db, entries, notify=True)
+    except ProgramLimitExceeded:
+        # Listeners of other databases fill the one queue that a server has. The publishers poll meanwhile.
+        log.warning("submitting without a notification: the server's queue of notifications is full")
+        inserted = _send(db, entries, notify=False)
     failpoint("api.committed")
     return inserted
+
+
+def _send(db: Database, entries: Sequence[jobs.Entry], *, notify: bool) -> dict[str, Row]:
+    expected = ("23505", "55P03", "54000") if notify else ("23505", "55P03")
+    with db.statement(expected=expected) as conn:
+        return jobs.submit(conn, entries, queue_timeout_seconds=db.settings.queue_timeout_seconds, notify=notify)
 
 
 @retried

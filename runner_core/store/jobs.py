@@ -25,12 +25,14 @@ class Entry:
     traceparent: str
 
 
-def submit(conn: Connection[Any], entries: Sequence[Entry], *, queue_timeout_seconds: int) -> dict[str, Row]:
-    """Insert jobs of different ids, each with its key, nonce, first event and messages, and notify the publishers.
+def submit(
+    conn: Connection[Any], entries: Sequence[Entry], *, queue_timeout_seconds: int, notify: bool = True
+) -> dict[str, Row]:
+    """Insert jobs of different ids, each with its key, nonce, first event and messages, and `notify` the publishers.
 
     Returns id, cross_region_execution_id, created_at by job id, without those whose id exists. Raises psycopg's
-    UniqueViolation when a key or a nonce is another job's (then nothing was kept), and LockNotAvailable when a
-    transaction that holds one of them takes too long.
+    UniqueViolation when a key or a nonce is another job's (then nothing was kept), LockNotAvailable when a transaction
+    that holds one of them takes too long, and ProgramLimitExceeded when the server's queue of notifications is full.
     """
     inserted = rows(
         conn,
@@ -38,6 +40,7 @@ def submit(conn: Connection[Any], entries: Sequence[Entry], *, queue_timeout_sec
         jobs=_json([_columns(entry) for entry in entries]),
         queue_timeout_seconds=queue_timeout_seconds,
         key_days=KEY_DAYS,
+        notify=notify,
         # For the audit alone.
         job_ids=[entry.job.job_id for entry in entries],
         regions=[region for entry in entries for region in entry.job.plan],

@@ -141,7 +141,7 @@ def test_claiming_reads_the_partial_index_whatever_lies_behind(database_url: str
 def test_a_submission_reads_no_table_whole(migrated_conn: Conn) -> None:
     """Its plan is made once, while the tables are small, and kept while they grow."""
     sql = statements()["jobs.submit"].sql
-    values = {"jobs": "[]", "queue_timeout_seconds": 1, "key_days": 1}
+    values = {"jobs": "[]", "queue_timeout_seconds": 1, "key_days": 1, "notify": True}
     plan = "\n".join(row[0] for row in migrated_conn.execute(b"EXPLAIN " + sql, values))
     assert "Insert on jobs" in plan
     assert "Seq Scan" not in plan

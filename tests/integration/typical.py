@@ -125,7 +125,7 @@ CASES: dict[str, list[Case]] = {
     "jobs.submit": [
         Case(
             "api",
-            {"jobs": json.dumps(submitted), "key_days": 7, "queue_timeout_seconds": 60},
+            {"jobs": json.dumps(submitted), "key_days": 7, "notify": True, "queue_timeout_seconds": 60},
             MOST,
             "20 jobs of 2 regions",
         )
