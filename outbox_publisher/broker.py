@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
-from redis.retry import Retry
 
-from runner_core.redis_line import RedisLine
+from runner_core.failures import refusal_of
+from runner_core.redis_line import RedisLine, open_client, text_of
 from runner_core.settings import Settings
 
 FUNCTION = "runner_worker.tasks.run_region"  # by name: the publisher never imports the worker
@@ -82,14 +80,9 @@ class Broker:
     """A publisher's way to Redis. `push` belongs to one thread, the two questions to one, which may be another."""
 
     def __init__(self, settings: Settings) -> None:
-        # No retries inside redis-py: it would send a push again whose reply was lost, and it would hold the outbox
-        # rows' locks while it waits. The publisher rolls back and comes again.
-        self.redis = Redis.from_url(
-            settings.redis_url,
-            socket_timeout=settings.redis_timeout_seconds,
-            socket_connect_timeout=settings.redis_timeout_seconds,
-            retry=Retry(NoBackoff(), 0),
-        )
+        # A push that failed is not sent again while the outbox rows' locks are held: the publisher rolls back.
+        seconds = settings.redis_timeout_seconds
+        self.redis = open_client(settings.redis_url, answer_seconds=seconds, connect_seconds=seconds)
         self._pushes = RedisLine(self.redis)
         self.moved_is_alive_seconds = settings.lease_seconds
         self._moved: dict[str, dict[str, float]] = {}  # topic -> dispatch id -> first seen
@@ -115,11 +108,10 @@ class Broker:
             keys.append(f"rq:job:{row.dispatch_id}")
         if pushed:
             (refused,) = self._pushes.ask(("EVAL", PUSH, len(keys), *keys, *values))
-            if isinstance(refused, ResponseError):  # out of memory, read-only replica, disk full, no permission
-                raise RedisConnectionError(f"Redis takes no messages: {refused}") from refused
+            if isinstance(refused, ResponseError):
+                raise RedisConnectionError(f"Redis takes no messages: {text_of(refused)}") from refused
             for number, reason in refused:
-                row = pushed[number - 1]
-                failures[row.id] = _refusal(reason.decode(errors="replace"))
+                failures[pushed[number - 1].id] = self._refusal(reason.decode(errors="replace"))
         return failures
 
     def queued_ids(self, topic: str) -> set[str]:
@@ -153,6 +145,13 @@ class Broker:
         before, self._seen = self._seen, (value, str(server["run_id"]))
         return bool(absent) or before not in (None, self._seen)
 
+    def _refusal(self, reason: str) -> ResponseError:
+        """The error of one key; raises what tells of the server's state instead."""
+        if refusal_of(reason).concerns != "row":
+            self._pushes.refused(reason)
+            raise RedisConnectionError(f"Redis takes no messages: {reason}")
+        return ResponseError(reason)
+
     def close(self) -> None:
         self._pushes.close()
         self.redis.close()
@@ -172,10 +171,3 @@ def _encode(row: OutboxRow) -> bytes:
     if len(data) > MAX_DATA_BYTES:
         raise ValueError(f"the message has {len(data)} bytes, more than {MAX_DATA_BYTES}")
     return data
-
-
-def _refusal(reason: str) -> ResponseError:
-    """The error of one key; raises what tells of the server's state instead."""
-    if not reason.startswith("WRONGTYPE"):
-        raise RedisConnectionError(f"Redis takes no messages: {reason}")
-    return ResponseError(reason)

@@ -1,13 +1,72 @@
-"""One connection to Redis for one thread, where the client's pool and bookkeeping would take longer than Redis does."""
+"""How publisher and workers reach Redis: a client whose connections leave a server that can't serve, and one connection
+for one thread, where the client's pool and bookkeeping would take longer than Redis does."""
 
+import time
 from typing import Any
 
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
+from redis.retry import Retry
+
+from runner_core.failures import refusal_of
 
 # redis ships types for a part of its connections.
 # mypy: disable-error-code="no-untyped-call"
+
+
+def open_client(url: str, *, answer_seconds: float, connect_seconds: float) -> Redis:
+    """A client of the server at `url`; every answer is due within `answer_seconds`, what a command waits included.
+
+    No retries inside redis-py: it would send a push again whose reply was lost, and it would not see a signal. A
+    connection to a server that says it can't serve is closed before its next command, so that a client follows a
+    failover by itself, in its pool, too.
+    """
+    client = Redis.from_url(
+        url, socket_timeout=answer_seconds, socket_connect_timeout=connect_seconds, retry=Retry(NoBackoff(), 0)
+    )
+    pool = client.connection_pool
+    pool.connection_class = type("Leaving", (_Leaving, pool.connection_class), {})  # plain, TLS or a Unix socket
+    return client
+
+
+class _Leaving(AbstractConnection):
+    """A connection that is closed when its server has refused commands for as long as the table of errors says."""
+
+    _refused_since = 0.0  # time.monotonic() of the first refusal of this connection that may be of a lasting kind
+
+    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().read_response(*args, **kwargs)
+        except ResponseError as refused:
+            self.refused(text_of(refused))
+            raise
+
+    def refused(self, reply: str) -> None:
+        """Note an error reply, also one that a script has caught. The answers to what was sent can still be read."""
+        seconds = refusal_of(reply).hang_up_after
+        if seconds is None:
+            return
+        self._refused_since = self._refused_since or time.monotonic()
+        if time.monotonic() - self._refused_since >= seconds:
+            self.mark_for_reconnect()
+
+    def send_packed_command(self, *args: Any, **kwargs: Any) -> Any:
+        if self.should_reconnect():
+            self.disconnect()
+        return super().send_packed_command(*args, **kwargs)
+
+    def disconnect(self, *args: Any, **kwargs: Any) -> None:
+        self._refused_since = 0.0
+        super().disconnect(*args, **kwargs)
+
+
+def text_of(refused: RedisError) -> str:
+    """The error reply as the server gave it: redis-py takes the word off that it knows."""
+    word = refused.status_code
+    return f"{word} {refused}" if word else str(refused)
 
 
 class RedisLine:
@@ -31,6 +90,11 @@ class RedisLine:
         except RedisError:
             connection.disconnect()  # an answer may still be on its way
             raise
+
+    def refused(self, reply: str) -> None:
+        """Note an error reply that a script has caught: the connection may have to be closed for it."""
+        if isinstance(self._connection, _Leaving):
+            self._connection.refused(reply)
 
     def close(self) -> None:
         """Hang up."""

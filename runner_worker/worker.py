@@ -21,15 +21,13 @@ from types import FrameType
 from typing import Any, cast
 
 from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import OutOfMemoryError, RedisError
-from redis.retry import Retry
 from rq import Worker
 from rq.command import parse_payload
 from rq.serializers import JSONSerializer
 from rq.utils import now
 
-from runner_core.redis_line import RedisLine
+from runner_core.redis_line import RedisLine, open_client
 from runner_worker.execute import Message, RegionRunner
 from runner_worker.job import ForeignCall, RegionJob, envelope_of
 from runner_worker.standing import Standing
@@ -93,6 +91,7 @@ class RegionWorker(Worker):
         self.grace_seconds = grace_seconds
         self.standing = Standing(self)
         self._taken: list[bytes] = []  # popped and not settled
+        self._unclaimed: list[Message] = []  # read of them, and not claimed
         self._suspicious = False
         self._freed = threading.Event()
         self._pause = 0.0
@@ -123,42 +122,50 @@ class RegionWorker(Worker):
         return not self._cold and not self.runner.broken
 
     def _round(self) -> None:
-        """Take what fits, claim it, settle it; or wait a moment for a message or for room."""
+        """Take what fits, claim it, settle it; or wait a moment for a message or for room.
+
+        What raises leaves the messages that were taken to the next round: no others are taken until these are claimed,
+        because a worker that can't claim would only take them away from those that can.
+        """
         with suppress(OutOfMemoryError):  # who can tell nothing can still take messages
             if self.standing.tell() and self.pubsub_thread is None:
                 self.subscribe()  # type: ignore[no-untyped-call]  # here and below: RQ is typed in part
-        self._hand_back()
         if self._suspicious:
             # Messages may have been on their way when the connection broke. Nobody has them now; without this sign the
             # publishers would miss them only after two leases.
             self.connection.delete(SENTINEL)
             self._suspicious = False
+        if not self._taken and not self._take_what_fits():
+            return
+        if self._stop_at is not None:
+            return
+        if self._unclaimed:
+            ids = [message.dispatch_id for message in self._unclaimed]
+            self.standing.started(ids)
+            try:
+                self.runner.submit(self._unclaimed, self._done)
+            except BaseException:
+                self.standing.withdrawn(ids)
+                raise
+            self._unclaimed = []
+        # After the claim, so that messages can be handed back until then. Handed back after it they end at the claim.
+        self.connection.unlink(*map(_job_key, self._taken))
+        self._taken = []
+
+    def _take_what_fits(self) -> bool:
+        """Take as many messages as there is room for; False when there is no room, or no message has come."""
         self._freed.clear()
         room = min(self.runner.free(), self.claim_batch)
         if room <= 0:
             self._freed.wait(BLOCK_SECONDS)
-            return
+            return False
         try:
             self._taken, found = self._take(room)
         except RedisError:
             self._suspicious = True
             raise
-        if not self._taken:
-            return
-        messages = self._read(self._taken, found)
-        if self._stop_at is not None:
-            return
-        if messages:
-            ids = [message.dispatch_id for message in messages]
-            self.standing.started(ids)
-            try:
-                self.runner.submit(messages, self._done)
-            except BaseException:
-                self.standing.withdrawn(ids)
-                raise
-        # After the claim, so that messages can be handed back until then. Handed back after it they end at the claim.
-        self.connection.unlink(*map(_job_key, self._taken))
-        self._taken = []
+        self._unclaimed = self._read(self._taken, found)
+        return bool(self._taken)
 
     def _take(self, room: int) -> tuple[list[bytes], list[object]]:
         """Up to `room` messages' ids and data, in one round trip; none when none has come for a while."""
@@ -199,8 +206,8 @@ class RegionWorker(Worker):
         self._freed.set()
 
     def _hand_back(self) -> None:
-        """Put ids that were popped and not settled back at the head of their queue."""
-        if self._taken:
+        """Put the ids of messages that were taken and not claimed back at the head of their queue."""
+        if self._unclaimed:
             self.connection.lpush(self.queues[0].key, *reversed(self._taken))
             self._taken = []
 
@@ -282,16 +289,8 @@ def worker_name(region: str) -> str:
 
 
 def connect(redis_url: str, timeout_seconds: float) -> Redis:
-    """A worker's connection: every answer is due within `timeout_seconds` beyond what the command itself blocks.
-
-    No retries inside redis-py: the worker has its own, which see signals.
-    """
-    return Redis.from_url(
-        redis_url,
-        socket_timeout=BLOCK_SECONDS + timeout_seconds,
-        socket_connect_timeout=timeout_seconds,
-        retry=Retry(NoBackoff(), 0),
-    )
+    """A worker's connection: every answer is due within `timeout_seconds` beyond what the command itself blocks."""
+    return open_client(redis_url, answer_seconds=BLOCK_SECONDS + timeout_seconds, connect_seconds=timeout_seconds)
 
 
 def _job_key(id_: bytes) -> bytes:

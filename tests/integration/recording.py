@@ -1,7 +1,8 @@
 """An engine that only writes down what it is given, for tests of how messages reach the real one.
 
 It speaks to the test through Redis lists: `submitted` gets every batch, `released` takes an outcome for each run that
-is to end (`hold` must exist, else they end at once), `drained` the grace it was given.
+is to end (`hold` must exist, else they end at once), `drained` the grace it was given. While `refuse` exists it takes
+no batch, and counts them in `refused`.
 """
 
 import json
@@ -34,6 +35,7 @@ class RecordingRunner:
 
     def submit(self, messages: list[Message], done: Done) -> None:
         if self.redis.get("refuse"):
+            self.redis.incr("refused")
             raise RuntimeError("the claim failed")
         hold = self.redis.exists("hold")
         with self.lock:

@@ -172,16 +172,36 @@ def test_poison_is_refused_and_the_worker_lives(start: Callable[..., Stage], red
     assert "its hash is gone" in stage.log.read_text()
 
 
-def test_a_claim_that_fails_hands_its_messages_back(start: Callable[..., Stage], redis_url: str) -> None:
+def test_while_claims_fail_no_more_messages_are_taken_and_those_in_hand_are_claimed_again(
+    start: Callable[..., Stage], redis_url: str
+) -> None:
     stage = start(redis_url)
     stage.client.set("refuse", 1)
     stage.push("a", "b", "c")
     stage.until(lambda: "the claim failed" in stage.log.read_text())
+    in_hand = 3 - stage.client.llen(QUEUE)
+    stage.push("d", "e")
+    refused = stage.client.get("refused")
+    stage.until(lambda: int(stage.client.get("refused") or 0) >= int(refused or 0) + 2)
+    assert stage.client.llen(QUEUE) == 5 - in_hand
     assert stage.ran() == []
     stage.client.delete("refuse")
-    stage.until(lambda: len(stage.ran()) == 3)
-    assert stage.ran() == ["a", "b", "c"]
+    stage.until(lambda: len(stage.ran()) == 5)
+    assert stage.ran() == ["a", "b", "c", "d", "e"]
     stage.until(lambda: stage.client.keys("rq:job:*") == [])
+
+
+def test_a_worker_that_stops_while_claims_fail_puts_its_messages_back_in_order(
+    start: Callable[..., Stage], redis_url: str
+) -> None:
+    stage = start(redis_url)
+    stage.client.set("refuse", 1)
+    stage.push("a", "b", "c")
+    stage.until(lambda: stage.client.llen(QUEUE) < 3 and stage.client.get("refused"))
+    assert stage.end() == 0
+    stage.client.delete("refuse")
+    heir = start(redis_url, wait=False)
+    heir.until(lambda: heir.ran() == ["a", "b", "c"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
