@@ -39,6 +39,30 @@ PLURAL = {
 }
 
 
+# What it means, where nothing is wrong, that a write has changed no row. A line says this instead of rows=0, which
+# operators read as a write that did not happen.
+NOTHING = {
+    "idempotency.expire": "not_expired",
+    "jobs.cancel": "ended_before",
+    "jobs.close": "not_yet",
+    "jobs.reopen_units": "none_failed",
+    "jobs.submit": "repeat",
+    "nonces.spend": "repeat",
+    "outbox.settle": "none_dead",
+    "outbox.withdraw": "none_waiting",
+    "region_runs.beat": "locked_elsewhere",
+    "region_runs.claim": "not_claimable",
+    "region_runs.close": "not_yet",
+    "region_runs.release": "released_before",
+    "retention.jobs": "none_due",
+    "retention.keys": "none_due",
+    "retention.nonces": "none_due",
+    "retention.outbox": "none_due",
+    "retention.processes": "none_due",
+    "sweep.clear": "renewed_before",
+}
+
+
 def shown(params: Mapping[str, Any]) -> str:
     """The ids of a statement: each one by name, or their number where it is a batch."""
     parts = [f"{name}={params[name]}" for name in SINGULAR if params.get(name) is not None]
@@ -78,8 +102,9 @@ class Journal:
             elapsed_ms = (time.perf_counter() - started) * 1000
             DB_WRITE_LATENCY.labels(statement.name).observe(elapsed_ms)
             if self.audit:
-                ids, rows = shown(params), max(cursor.rowcount, 0)
-                self._lines.append(("DB_AUDIT %s %s rows=%d elapsed_ms=%.0f", statement.name, ids, rows, elapsed_ms))
+                found = f"rows={cursor.rowcount}" if cursor.rowcount > 0 else _nothing(statement)
+                line = "DB_AUDIT %s %s %s elapsed_ms=%.0f"
+                self._lines.append((line, statement.name, shown(params), found, elapsed_ms))
 
     def failed(self, sqlstate: str, *, expected: bool, level: int) -> None:
         """Record the error of the first statement without a result, COMMIT's own when all have one; log it at `level`.
@@ -110,6 +135,11 @@ class Journal:
         extra = about(traces.pop()) if len(traces) == 1 else None
         for line in self._lines:
             audit_log.info(*line, extra=extra)
+
+
+def _nothing(statement: Statement) -> str:
+    meaning = NOTHING.get(statement.name)
+    return f"outcome={meaning}" if meaning else "rows=0"
 
 
 def _traces(cursor: Cursor[Any]) -> Iterator[str]:

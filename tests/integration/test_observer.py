@@ -14,17 +14,19 @@ from psycopg import errors
 
 from outbox_publisher.broker import Broker
 from outbox_publisher.relay import publish_batch
+from outbox_publisher.retention import remove_old
 from runner_api.auth import Actor
 from runner_api.cancel import cancel_job
 from runner_core.db import Database
-from runner_core.observer import shown
-from runner_core.queries import rows, run
+from runner_core.observer import NOTHING, shown
+from runner_core.queries import rows, run, statements
 from tests.engine import running
 from tests.jobs import catalogue, opened, settings_for, submission, submit, submit_many
 
 Conn = psycopg.Connection[Any]
 LINE = re.compile(
-    r"DB_AUDIT (?P<name>[a-z_.]+) (?P<ids>.*?) ?rows=(?P<rows>\d+) elapsed_ms=\d+(?: sqlstate=(?P<state>\w+))?$"
+    r"DB_AUDIT (?P<name>[a-z_.]+) (?P<ids>.*?) ?(?:rows=(?P<rows>\d+)|outcome=(?P<outcome>[a-z_]+)) elapsed_ms=\d+"
+    r"(?: sqlstate=(?P<state>\w+))?$"
 )
 
 
@@ -55,8 +57,14 @@ class Audit:
             match = LINE.fullmatch(line)
             assert match, line
             if not match["name"].startswith("bell."):
-                found.append((match["name"], match["ids"], int(match["rows"])))
+                found.append((match["name"], match["ids"], int(match["rows"] or 0)))
         return found
+
+    def outcomes(self) -> set[tuple[str, str]]:
+        """(statement, outcome) of the writes that rightly changed nothing, and (statement, rows=0) of the others."""
+        lines = [LINE.fullmatch(r.getMessage()) for r in self._caplog.records if r.name == "db.audit"]
+        self._caplog.clear()
+        return {(m["name"], m["outcome"] or "rows=0") for m in lines if m and m["rows"] in (None, "0")}
 
 
 def count(name: str, **labels: str) -> float:
@@ -139,6 +147,30 @@ def test_a_write_that_changes_nothing_says_rows_0(db: Database, conn: Conn, audi
     with db.transaction() as own:
         run(own, "processes.leave", process_id="nobody")
     assert audit() == [("processes.leave", "process_id=nobody", 0)]
+
+
+def test_no_line_says_rows_0_where_nothing_is_wrong(db: Database, conn: Conn, tmp_path: Path, audit: Audit) -> None:
+    """A job of two regions, its repeat, its cancellation and the removal of what is old."""
+    job = submission("job-a", regions=("US", "EU"))
+    submit(db, job)
+    assert submit(db, job).replayed
+    with running(db, catalogue(tmp_path)) as engine:
+        assert engine.run(("job-a", "US")) == ["finished"]
+        assert engine.run(("job-a", "US")) == ["not_claimed"]
+    cancel_job(db, "job-a", Actor("admin"), "a")
+    remove_old(db)
+    assert audit.outcomes() == {
+        ("jobs.submit", "repeat"),
+        ("jobs.close", "not_yet"),
+        ("region_runs.claim", "not_claimable"),
+        ("outbox.settle", "none_dead"),
+        *((f"retention.{what}", "none_due") for what in ("outbox", "keys", "nonces", "processes")),
+    }
+
+
+def test_every_outcome_is_of_a_write() -> None:
+    writes = {statement.name for statement in statements().values() if statement.writes}
+    assert writes >= NOTHING.keys()
 
 
 def test_every_write_is_timed_under_its_name(db: Database, conn: Conn) -> None:
