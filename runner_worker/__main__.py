@@ -13,9 +13,10 @@ from runner_core.keys import PrivateKey
 from runner_core.presence import Presence, wait_until_ready
 from runner_core.regions import Catalogue, load_catalogue
 from runner_core.settings import Settings
-from runner_core.telemetry import serve_metrics, setup_logging
+from runner_core.telemetry import begin_at_zero, serve_metrics, setup_logging
 from runner_worker.execute import RegionRunner
 from runner_worker.providers import Providers
+from runner_worker.providers.ask import FAULTS
 from runner_worker.tasks import topic_of
 from runner_worker.worker import RegionWorker, connect, worker_name
 
@@ -47,6 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         catalogue = _only(region, catalogue)
         providers = Providers(catalogue, settings)
         receipt_key = PrivateKey.load(settings.receipt_key_file) if settings.receipt_key_file else None
+        begin_at_zero(region, (provider.id for provider in catalogue.providers), ("ok", *FAULTS))
         serve_metrics("worker", settings.metrics_host, settings.metrics_port)
     except ConfigError as error:
         sys.stderr.write(f"{error.detail}\n")

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bench.chaos.proxy import Proxy
 from runner_cli.local import Local, login_urls
+from runner_core.failures import STATES
 from tests.acceptance.sender import job, submit, wait_for_all
 from tests.jobs import one, query, until
 from tests.scrape import pages, samples, total
@@ -61,6 +62,26 @@ def test_each_process_counts_the_writes_that_it_made_and_no_label_holds_an_id(lo
     assert [name for name in found if writes(name, "outbox.mark")] == ["publisher.1"]
     assert [name for name, page in found.items() if total(page, "db_write_errors_total")] == []
     check_labels(local, conn)
+
+
+def test_counters_that_alerts_and_operators_read_are_0_before_the_first_event(stack: Callable[..., Local]) -> None:
+    """An alert sees no increase in a series that begins with its first event, and a query nothing at all."""
+    local = stack(worker_eu=0, worker_asia=0)
+    found = until(lambda: pages(local) if len(pages(local)) == 3 else None)
+    assert found
+    for name, page in found.items():
+        states = {s.labels["sqlstate"]: s.value for s in samples(page) if s.name == "db_write_errors_total"}
+        assert states == dict.fromkeys(STATES, 0.0), name
+        names = {sample.name for sample in samples(page)}
+        assert {"db_write_retries_total", "jobs_enqueued_total", "leases_expired_total"} <= names, name
+    worker = found["worker_us.1"]
+    assert {s.labels["status"] for s in samples(worker) if s.name == "runner_execution_duration_seconds_count"} == {
+        "completed",
+        "failed",
+    }
+    codes = {s.labels["code"] for s in samples(worker) if s.name == "provider_requests_total"}
+    assert {"ok", "read_timeout", "http_503"} <= codes
+    assert total(worker, "provider_requests_total") == total(worker, "answers_discarded_total") == 0
 
 
 def check_labels(local: Local, conn: Conn) -> None:
