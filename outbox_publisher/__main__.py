@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
 def serve(db: Database) -> int:
     """Publish, sweep, remove and measure until a signal comes (0) or publishing breaks (1)."""
     stopped = threading.Event()
-    doorbell = Doorbell(db.settings)
+    doorbell = Doorbell(db.settings, lambda: db.drained_at)
     ends: SimpleQueue[int] = SimpleQueue()  # a signal handler may put into it, whatever the main thread is doing
 
     for number in (signal.SIGTERM, signal.SIGINT):

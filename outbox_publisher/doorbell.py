@@ -5,6 +5,8 @@ import logging
 import select
 import socket
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -19,9 +21,15 @@ CONNECT_SECONDS = 10
 
 class Doorbell:
     """One listening connection. The publisher itself waits on it, so that no other thread has to pass the news on; a
-    thread lives only while there is no connection, to make one."""
+    thread lives only while there is no connection, to make one.
 
-    def __init__(self, settings: Settings) -> None:
+    `drained_at` tells when this process last gave its other connections up, in time.monotonic(): this one may lead to
+    the same server, which would never tell of a row again.
+    """
+
+    def __init__(self, settings: Settings, drained_at: Callable[[], float] = lambda: 0.0) -> None:
+        self._drained_at = drained_at
+        self._made_at = 0.0
         self._poll_ms = settings.outbox_poll_ms
         # A pooler in transaction mode can't carry LISTEN: it needs a direct address, or the polling is all there is.
         self._url = settings.listen_database_url or ("" if settings.db_pooler else settings.database_url)
@@ -62,6 +70,9 @@ class Doorbell:
         conn = self._conn
         if not conn:
             return
+        if self._made_at < self._drained_at():
+            self._give_up(conn, 0.0)
+            return
         try:
             conn.pgconn.consume_input()
             while conn.pgconn.notifies():
@@ -70,9 +81,12 @@ class Doorbell:
                 raise psycopg.OperationalError("the connection is closed")
         except psycopg.Error as error:
             log.warning("the listening connection was lost, polling until it is back: %s", error)
-            conn.close()
-            self._conn = None
-            self._connect_beside(AGAIN_SECONDS)
+            self._give_up(conn, AGAIN_SECONDS)
+
+    def _give_up(self, conn: psycopg.Connection[Any], pause: float) -> None:
+        conn.close()
+        self._conn = None
+        self._connect_beside(pause)
 
     def stop(self) -> None:
         """Wake whoever waits and connect no more."""
@@ -92,6 +106,7 @@ class Doorbell:
     def _connect(self, pause: float) -> None:
         while not self._stopped.wait(pause):
             pause = AGAIN_SECONDS
+            began = time.monotonic()
             try:
                 conn = psycopg.connect(
                     self._url,
@@ -110,6 +125,6 @@ class Doorbell:
             if self._stopped.is_set():
                 conn.close()
                 return
-            self._conn = conn
+            self._made_at, self._conn = began, conn
             self.ring()  # what was committed before we listened
             return

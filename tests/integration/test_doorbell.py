@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from outbox_publisher.doorbell import Doorbell
-from tests.jobs import settings_for, until
+from runner_core.queries import rows
+from tests.jobs import one, opened, settings_for, until
 
 NEVER = 60_000  # milliseconds: no poll wakes anybody within these tests
 LISTENERS = (
@@ -119,3 +120,28 @@ def test_a_database_that_is_away_is_asked_again_and_polling_goes_on(hang: Callab
     bell = hang(listen_database_url="postgresql://nobody@127.0.0.1:1/none", outbox_poll_ms=10)
     until(lambda: "can't listen, polling meanwhile" in caplog.text)
     assert wakes(waits(bell))
+
+
+def test_it_listens_anew_when_the_other_connections_were_given_up(
+    database_url: str, redis_url: str, conn: Conn
+) -> None:
+    """Its own may lead to the server that was given up, and hear of nothing any more."""
+    with opened(settings_for(database_url, redis_url, outbox_poll_ms=50), "publisher", size=1) as db:
+        bell = Doorbell(db.settings, lambda: db.drained_at)
+        bell.start()
+        heard(bell)
+        first = listener(conn)
+        with db.transaction() as own:
+            pid = own.info.backend_pid
+        conn.execute(b"SELECT pg_terminate_backend(%s)", [pid])
+        until(lambda: one(conn, "SELECT count(*) FROM pg_stat_activity WHERE pid = %s", pid) == 0)
+        with db.transaction() as own:
+            rows(own, "sweep.clock")
+
+        def anew() -> bool:
+            bell.wait()
+            return listener(conn) != first
+
+        until(anew)
+        bell.stop()
+        bell.close()

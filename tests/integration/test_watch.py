@@ -18,7 +18,7 @@ import pytest
 from runner_api import portal
 from runner_api import stream as streaming
 from runner_api.services import services
-from runner_api.watch import MOST
+from runner_api.watch import MOST, Watchers
 from runner_core.bell import payloads
 from runner_core.db import Database
 from tests.integration.api_client import Api
@@ -234,6 +234,21 @@ def test_a_lost_listener_is_replaced(api: Api, start: Callable[..., Server]) -> 
     finish_all(api, job_id)
     assert stream.until_end()[-1]["event"] == "end"
     assert "the listening connection was lost" in server.log.read_text()
+
+
+def test_it_listens_anew_when_the_other_connections_were_given_up(api: Api, conn: psycopg.Connection[Any]) -> None:
+    """Its own may lead to the server that was given up, and hear of nothing any more."""
+    pids = "SELECT pid FROM pg_stat_activity WHERE application_name = 'beacon-api-listen' AND query LIKE '%%LISTEN%%'"
+    watchers = Watchers(api.db)
+    with watchers.watch(api.submit()):
+        (first,) = until(lambda: api.sql(pids))
+        with api.db.transaction() as own:
+            pid = own.info.backend_pid
+        conn.execute(b"SELECT pg_terminate_backend(%s)", [pid])
+        until(lambda: api.sql("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", pid) == [(0,)])
+        api.get("/jobs")
+        until(lambda: (now := api.sql(pids)) and now[0] != first)
+    watchers.stop()
 
 
 def test_a_submission_tells_the_publishers_by_its_commit(api: Api, conn: psycopg.Connection[Any]) -> None:
