@@ -11,12 +11,11 @@ from typing import Any
 
 import psycopg
 
-from runner_core.queries import run
+from runner_core.session import listen
 from runner_core.settings import Settings
 
 log = logging.getLogger("publisher")
 AGAIN_SECONDS = 2.0
-CONNECT_SECONDS = 10
 
 
 class Doorbell:
@@ -108,17 +107,7 @@ class Doorbell:
             pause = AGAIN_SECONDS
             began = time.monotonic()
             try:
-                conn = psycopg.connect(
-                    self._url,
-                    autocommit=True,
-                    application_name="beacon-publisher-listen",
-                    connect_timeout=CONNECT_SECONDS,
-                )
-                try:
-                    run(conn, "bell.listen_outbox")
-                except psycopg.Error:
-                    conn.close()
-                    raise
+                conn = listen(self._url, "publisher", "bell.listen_outbox")
             except psycopg.Error as error:
                 log.warning("can't listen, polling meanwhile: %s", error)
                 continue

@@ -10,10 +10,8 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from types import TracebackType
-from typing import Any
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -21,7 +19,7 @@ from psycopg_pool import PoolTimeout
 from runner_core.db import Database
 from runner_core.errors import Rejected
 from runner_core.failures import sqlstate
-from runner_core.queries import run
+from runner_core.session import listen
 from runner_core.store import reads
 
 log = logging.getLogger("api.watch")
@@ -126,7 +124,7 @@ class Watchers:
         while not self._stopped.is_set():
             began = time.monotonic()
             try:
-                with self._connection() as conn:
+                with listen(self._url, "api", "bell.listen_jobs", CONNECT_SECONDS) as conn:
                     self._wake(list(self._watched))  # what was committed before we listened
                     # When the pool's connections are given up, this one may lead to the same server.
                     while not self._stopped.is_set() and self._db.drained_at < began:
@@ -139,14 +137,6 @@ class Watchers:
                 while not self._stopped.is_set() and time.monotonic() < until:
                     self._look(0.0)
                     self._stopped.wait(LOOK_SECONDS)
-
-    @contextmanager
-    def _connection(self) -> Iterator[psycopg.Connection[Any]]:
-        with psycopg.connect(
-            self._url, autocommit=True, application_name="beacon-api-listen", connect_timeout=CONNECT_SECONDS
-        ) as conn:
-            run(conn, "bell.listen_jobs")
-            yield conn
 
     def _wake(self, job_ids: Iterable[str]) -> None:
         for job_id in job_ids:

@@ -12,9 +12,9 @@ from runner_cli.exits import CommandError
 from runner_cli.snapshot import Snapshot, follow
 from runner_cli.submit import encoded, send
 from runner_core.queries import row
+from runner_core.session import connect, transaction
 from runner_core.signing import PrivateKey, sign, verify_jcs
 
-CONNECT_SECONDS = 10
 QUESTION = "What is 2+2?"
 
 
@@ -127,7 +127,7 @@ def check_outbox(done: Round, api: Api) -> None:
 def check_rows(done: Round, found: Snapshot, database_url: str) -> None:
     """The same once more in SQL. Raises CommandError when the database can't be asked."""
     try:
-        with psycopg.connect(database_url, connect_timeout=CONNECT_SECONDS, application_name="beacon-canary") as conn:
+        with connect(database_url, "canary") as conn, transaction(conn):
             counted = row(conn, "canary.rows", job_id=found.id)
     except psycopg.Error as error:
         raise CommandError(f"the database can't be asked: {error.diag.message_primary or error}") from None

@@ -11,12 +11,12 @@ from psycopg.rows import DictRow, dict_row
 from runner_core.errors import BeaconError
 from runner_core.jobspec import parse_json
 from runner_core.receipts import output_sha256
+from runner_core.session import connect, transaction
 from runner_core.settings import Settings
 from runner_core.signing import verify, verify_jcs
 
 INVARIANTS = ("I1", "I2", "I3", "I4", "I5", "I6", "I7")
 EXAMPLES_KEPT = 5
-CONNECT_SECONDS = 10
 
 
 @dataclass
@@ -46,15 +46,15 @@ def check(url: str, settings: Settings, queued: list[str] | None = None, *, sign
         "retention_days": settings.job_retention_days,
         "queued": queued,
     }
-    with psycopg.connect(
-        url, row_factory=dict_row, connect_timeout=CONNECT_SECONDS, application_name="beacon-verify"
-    ) as conn:
+    with connect(url, "verify") as conn:
+        conn.row_factory = dict_row
         conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         conn.read_only = True
-        found = [_judged(name, _rows(conn, name, params)) for name in INVARIANTS]
-        if signatures:
-            found.append(_judged("signatures", map(_signature, _rows(conn, "signatures"))))
-            found.append(_judged("receipts", map(_receipt, _rows(conn, "receipts"))))
+        with transaction(conn):
+            found = [_judged(name, _rows(conn, name, params)) for name in INVARIANTS]
+            if signatures:
+                found.append(_judged("signatures", map(_signature, _rows(conn, "signatures"))))
+                found.append(_judged("receipts", map(_receipt, _rows(conn, "receipts"))))
     return found
 
 

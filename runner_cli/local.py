@@ -15,13 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
-import psycopg
-
 from runner_cli.child import free_port
 from runner_cli.embedded import EmbeddedPostgres, EmbeddedValkey
 from runner_cli.home import make_home, make_keys, secret
 from runner_cli.processes import PROCFILE, OnLine, StackError
 from runner_cli.stack import MAX_ENDS, Stack
+from runner_core.session import connect
 
 READY_SECONDS = 90.0
 LOGINS = {"API": "beacon_api", "PUBLISHER": "beacon_publisher", "WORKER": "beacon_worker"}
@@ -74,7 +73,7 @@ def login_urls(home: Path, database_url: str) -> dict[str, str]:
 
 def set_passwords(home: Path, database_url: str) -> None:
     """Give the three logins of the migrated database the home's passwords; the server gets SCRAM verifiers only."""
-    with psycopg.connect(database_url, autocommit=True) as conn:
+    with connect(database_url, "logins") as conn:
         for role in LOGINS.values():
             conn.pgconn.change_password(role.encode(), secret(home, f"{role}.password").encode())
 

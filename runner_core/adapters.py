@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from psycopg import Connection, DataError
 from psycopg.abc import Buffer
-from psycopg.adapt import Dumper
+from psycopg.adapt import Dumper, Loader
 from psycopg.types.json import set_json_loads
 from psycopg.types.string import TextLoader
 
@@ -49,8 +49,26 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
+class TimeLoader(Loader):
+    """A timestamptz in the ISO form that our sessions ask for (DateStyle), as a datetime with the offset sent.
+
+    psycopg's own loader believes what the server reported of its DateStyle when the connection was made. In a pipeline
+    behind a pooler, where the setting is the transaction's, no report comes before the rows.
+    """
+
+    def load(self, data: Buffer) -> datetime:
+        """Raises ValueError for what no datetime can be: infinity, years before 1 or after 9999."""
+        return datetime.fromisoformat(str(data, "ascii"))
+
+
+def adapt_times(conn: Connection[Any]) -> None:
+    """Prepare a new connection to read times."""
+    conn.adapters.register_loader("timestamptz", TimeLoader)
+
+
 def adapt(conn: Connection[Any]) -> None:
     """Prepare a new connection: lists as text, JSON by orjson, UUIDs as the text that they are sent as."""
+    adapt_times(conn)
     conn.adapters.register_dumper(list, ArrayDumper)
     conn.adapters.register_loader("uuid", TextLoader)
     set_json_loads(orjson.loads, conn)

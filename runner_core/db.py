@@ -19,16 +19,15 @@ from runner_core.bell import Bell
 from runner_core.failures import Failure, NoConnection, failure_of, sqlstate
 from runner_core.observer import Journal, ObservedConnection, ObservedCursor
 from runner_core.pipeline import pipelined
-from runner_core.queries import run
 from runner_core.repeat import repeat, try_number
-from runner_core.sessions import SESSIONS, Session
+from runner_core.session import apply, parameters
+from runner_core.session_kinds import SESSIONS, Session
 from runner_core.settings import Settings
 from runner_core.watchdog import Watchdog
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-CONNECT_SECONDS = 10
 STOP_SECONDS = 1.0  # connections that are being made are not waited for
 FRESH_SECONDS = 1.0  # how long a request waits for a connection when all are lost
 DRAIN_PAUSE_SECONDS = 1.0
@@ -48,6 +47,7 @@ class Database:
 
     def __init__(self, settings: Settings, kind: str, *, size: int | None = None) -> None:
         self.settings = settings
+        self.kind = kind
         self.bell = Bell(self)  # rung by the verbs, after their commits
         self._watchdog = Watchdog()
         self._limit_seconds = settings.db_write_timeout_ms / 1000 + 1
@@ -65,8 +65,7 @@ class Database:
                 "autocommit": True,
                 "prepare_threshold": None if self._pooled else 0,
                 "cursor_factory": ObservedCursor,
-                "application_name": f"beacon-{kind}",
-                "connect_timeout": CONNECT_SECONDS,
+                **parameters(settings.database_url, kind, self._limit_seconds),
             },
             min_size=1,
             max_size=most,
@@ -221,16 +220,17 @@ class Database:
         self._made_at = conn.made_at = time.monotonic()
 
     def _set(self, conn: Connection[Any], *, local: bool) -> None:
-        """Set the limits and the manner of planning, of the session or (`local`) of this transaction alone."""
-        run(
+        """Set what is relied on, the limits and the manner of planning: the session's, or (`local`) a transaction's."""
+        apply(
             conn,
-            "db.settings",
             local=local,
             statement_timeout=str(self.settings.db_write_timeout_ms),
             lock_timeout=str(self._session.lock_wait_ms),
-            idle_timeout=str(int(self._limit_seconds * 1000)),
-            seqscan="off" if self._session.by_key else "on",
-            plan_mode="force_generic_plan" if self._session.by_key else "auto",
+            idle_in_transaction_session_timeout=str(int(self._limit_seconds * 1000)),
+            enable_seqscan="off" if self._session.by_key else "on",
+            plan_cache_mode="force_generic_plan" if self._session.by_key else "auto",
+            jit="off",
+            max_parallel_workers_per_gather="0",
         )
 
     def retry(self, verb: Callable[[], T]) -> T:

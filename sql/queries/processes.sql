@@ -1,17 +1,35 @@
 -- name: db.settings
--- A session's limits and how it plans; local ones, of one transaction, where a pooler shares sessions. The third ends the
--- transaction of a process that was stopped in the middle of it, with the locks that others wait for. A verb's statements
--- find every row by key: planned once, and never to read a whole table, because a plan that was made while a table was
--- small would be kept while it grows (measured: 80 ms instead of 7 after 4,000 jobs). Nor is any worth compiling: a read
--- whose cost is thought high took seconds for its code and a fifth of a millisecond without. Nor is any worth parallel
--- workers, which only whole tables can share: one read of a job's rows scanned all jobs for the sake of them.
-SELECT set_config('statement_timeout', %(statement_timeout)s, %(local)s::boolean),
-       set_config('lock_timeout', %(lock_timeout)s, %(local)s::boolean),
-       set_config('idle_in_transaction_session_timeout', %(idle_timeout)s, %(local)s::boolean),
-       set_config('enable_seqscan', %(seqscan)s, %(local)s::boolean),
-       set_config('plan_cache_mode', %(plan_mode)s, %(local)s::boolean),
-       set_config('jit', 'off', %(local)s::boolean),
-       set_config('max_parallel_workers_per_gather', '0', %(local)s::boolean);
+-- What a session relies on, whatever the database or the role says, and its limits and how it plans, where a value is
+-- given; local ones, of one transaction, where a pooler shares sessions. default_transaction_read_only is not among
+-- them: it is the operator's switch.
+-- idle_in_transaction_session_timeout ends the transaction of a process that was stopped in the middle of it, with the
+-- locks that others wait for. A verb's statements find every row by key: planned once, and never to read a whole table,
+-- because a plan that was made while a table was small would be kept while it grows (measured: 80 ms instead of 7 after
+-- 4,000 jobs). Nor is any worth compiling: a read whose cost is thought high took seconds for its code and a fifth of a
+-- millisecond without. Nor is any worth parallel workers, which only whole tables can share: one read of a job's rows
+-- scanned all jobs for the sake of them.
+SELECT set_config('DateStyle', 'ISO, YMD', %(local)s::boolean),
+       set_config('IntervalStyle', 'postgres', %(local)s::boolean),
+       set_config('TimeZone', 'UTC', %(local)s::boolean),
+       set_config('array_nulls', 'on', %(local)s::boolean),
+       set_config('bytea_output', 'hex', %(local)s::boolean),
+       set_config('exit_on_error', 'off', %(local)s::boolean),
+       set_config('extra_float_digits', '1', %(local)s::boolean),
+       set_config('standard_conforming_strings', 'on', %(local)s::boolean),
+       set_config('transform_null_equals', 'off', %(local)s::boolean),
+       set_config('statement_timeout', COALESCE(%(statement_timeout)s, current_setting('statement_timeout')), %(local)s::boolean),
+       set_config('lock_timeout', COALESCE(%(lock_timeout)s, current_setting('lock_timeout')), %(local)s::boolean),
+       set_config('idle_in_transaction_session_timeout',
+                  COALESCE(%(idle_in_transaction_session_timeout)s, current_setting('idle_in_transaction_session_timeout')),
+                  %(local)s::boolean),
+       set_config('idle_session_timeout', COALESCE(%(idle_session_timeout)s, current_setting('idle_session_timeout')),
+                  %(local)s::boolean),
+       set_config('enable_seqscan', COALESCE(%(enable_seqscan)s, current_setting('enable_seqscan')), %(local)s::boolean),
+       set_config('plan_cache_mode', COALESCE(%(plan_cache_mode)s, current_setting('plan_cache_mode')), %(local)s::boolean),
+       set_config('jit', COALESCE(%(jit)s, current_setting('jit')), %(local)s::boolean),
+       set_config('max_parallel_workers_per_gather',
+                  COALESCE(%(max_parallel_workers_per_gather)s, current_setting('max_parallel_workers_per_gather')),
+                  %(local)s::boolean);
 
 -- name: processes.beat
 -- This process is alive; also the real write of the readiness probe.

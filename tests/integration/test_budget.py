@@ -12,7 +12,7 @@ import pytest
 
 from bench.explain import buffers, plain, prepared, read
 from runner_core.queries import rows, statements
-from runner_core.sessions import SESSIONS
+from runner_core.session_kinds import SESSIONS
 from runner_core.store import reads
 from runner_core.store.reads import COUNTED
 from tests.integration import crowd, typical

@@ -7,6 +7,7 @@ from typing import Any
 
 from outbox_publisher.retention import BATCH, JOBS_BATCH
 from outbox_publisher.sweep import PAGE
+from runner_core.session import LIMITS
 from runner_core.store import portal
 from runner_core.store.reads import ALIVE_SECONDS, COUNTED
 from tests.integration.crowd import ENDED, QUEUED, job_id, region, token
@@ -101,8 +102,7 @@ CASES: dict[str, list[Case]] = {
     "db.settings": [
         Case(
             "api publisher worker",
-            {"statement_timeout": "5000", "lock_timeout": "0", "idle_timeout": "6000", "seqscan": "on"}
-            | {"plan_mode": "auto", "local": True},
+            {**LIMITS, "statement_timeout": "5000", "lock_timeout": "0", "enable_seqscan": "on", "local": True},
         )
     ],
     "doctor.settings": [Case("doctor", {"names": ["fsync"]})],
