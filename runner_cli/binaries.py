@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from runner_core.errors import BeaconError
+from runner_core.preflight import OLDEST_POSTGRES
 
-OLDEST_POSTGRES = 15
 ROOT_CACHE = Path("/var/lib/beacon-runner/programs")
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import psycopg
 
-from runner_cli.binaries import OLDEST_POSTGRES
 from runner_cli.findings import Finding, error, ok, warning
 from runner_core.migrate import latest
+from runner_core.preflight import Fault, faults
 from runner_core.queries import row, rows
+from runner_core.session import connect, transaction
 from runner_core.settings import Settings
 from runner_core.store.reads import ALIVE_SECONDS, COUNTED
 
-CONNECT_SECONDS = 10
 KINDS = ("api", "publisher", "worker")
 LISTENERS = 1
 SKEW_WARNING_SECONDS, SKEW_ERROR_SECONDS = 2.0, 60.0
@@ -28,39 +28,38 @@ def check_database(settings: Settings, url: str) -> Iterator[Finding]:
         return
     began = time.monotonic()
     try:
-        with psycopg.connect(
-            url, autocommit=True, connect_timeout=CONNECT_SECONDS, application_name="beacon-doctor"
-        ) as conn:
+        with connect(url, "doctor") as conn:
             took = (time.monotonic() - began) * 1000
-            yield from _server(conn, took)
-            yield from _schema(conn)
-            yield from _durability(conn)
-            yield _clock(conn)
-            yield from _connections(conn, settings)
-            yield from _backlog(conn)
+            with transaction(conn):
+                found = list(faults(conn, latest(), None))
+                yield from _preflight(conn, found, took)
+                yield from _durability(conn)
+                yield _clock(conn)
+                if not any(fault.subject == "migrations" and fault.blocks for fault in found):
+                    yield from _connections(conn, settings)
+                    yield from _backlog(conn)
     except psycopg.Error as failure:
         reason = failure.diag.message_primary or str(failure).strip().splitlines()[-1]
-        yield error("postgres", f"it does not answer ({reason}): check DATABASE_URL and that the server runs")
+        if failure.sqlstate is None:
+            yield error("postgres", f"it does not answer ({reason}): check DATABASE_URL and that the server runs")
+        else:
+            yield error("postgres", f"it refuses ({reason}): DATABASE_URL must be the owner's")
 
 
-def _server(conn: psycopg.Connection[Any], took: float) -> Iterator[Finding]:
-    version = conn.info.server_version // 10_000
-    if version < OLDEST_POSTGRES:
-        yield error("postgres", f"version {version} is too old: {OLDEST_POSTGRES} or later is needed")
-    else:
-        yield ok("postgres", f"version {version}, connected in {took:.0f} ms")
-
-
-def _schema(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
-    try:
-        applied = [found["version"] for found in rows(conn, "migrations.applied")]
-    except psycopg.errors.UndefinedTable:
-        applied = []
-    if applied[-1:] == [latest()]:
-        yield ok("migrations", f"the schema has version {latest()}")
-    else:
-        have = applied[-1] if applied else 0
-        yield error("migrations", f"the schema has version {have}, this release needs {latest()}: run `beacon migrate`")
+def _preflight(conn: psycopg.Connection[Any], found: list[Fault], took: float) -> Iterator[Finding]:
+    """What `beacon migrate` and each process's start look at, in their words."""
+    subjects = {
+        "postgres": f"version {conn.info.server_version // 10_000}, connected in {took:.0f} ms",
+        "encoding": "UTF8",
+        "migrations": f"the schema has version {latest()}",
+        "rights": "each login has what it needs",
+    }
+    for fault in found:
+        yield (error if fault.blocks else warning)(fault.subject, fault.sentence)
+    for subject, text in subjects.items():
+        known = subject != "rights" or not any(fault.subject in ("migrations", "logins") for fault in found)
+        if known and not any(fault.subject == subject for fault in found):
+            yield ok(subject, text)
 
 
 def _durability(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
@@ -93,10 +92,7 @@ def _clock(conn: psycopg.Connection[Any]) -> Finding:
 
 def _connections(conn: psycopg.Connection[Any], settings: Settings) -> Iterator[Finding]:
     """Every live process may fill its pool: does max_connections have room for all of them?"""
-    try:
-        alive = {r["kind"]: r["processes"] for r in rows(conn, "doctor.alive", alive_seconds=ALIVE_SECONDS)}
-    except psycopg.errors.UndefinedTable:
-        return
+    alive = {r["kind"]: r["processes"] for r in rows(conn, "doctor.alive", alive_seconds=ALIVE_SECONDS)}
     found = {
         r["name"]: int(r["setting"])
         for r in rows(conn, "doctor.settings", names=["max_connections", "superuser_reserved_connections"])
@@ -115,11 +111,8 @@ def _connections(conn: psycopg.Connection[Any], settings: Settings) -> Iterator[
 
 def _backlog(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
     """What waits longer than it should."""
-    try:
-        waiting = row(conn, "metrics.outbox", most=COUNTED)
-        late = row(conn, "metrics.late", grace_seconds=0.0, most=COUNTED)
-    except psycopg.errors.UndefinedTable:
-        return
+    waiting = row(conn, "metrics.outbox", most=COUNTED)
+    late = row(conn, "metrics.late", grace_seconds=0.0, most=COUNTED)
     if waiting and waiting["dead"]:
         yield warning(
             "outbox", f"{waiting['dead']} messages were given up: look at /admin/dead, and republish or cancel"

@@ -1,4 +1,4 @@
-"""`beacon migrate`: the schema of this release, applied once."""
+"""`beacon migrate`: the schema of this release, applied once, and the logins' rights, compared each time."""
 
 import argparse
 import logging
@@ -13,29 +13,34 @@ from runner_core import migrate as schema
 
 EXAMPLES = """\
 Safe to run twice and by two deployments at once: they take turns, and an applied migration is never run again.
+Each time it makes the logins' roles that are missing and gives them the rights that are missing, and ends with the
+proof with which each process starts.
 
 examples:
   DATABASE_URL=postgresql://owner:secret@db.example.org/beacon beacon migrate
+  beacon migrate --grants            # roles and rights alone, after a restore
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_database(parser)
+    parser.add_argument("--grants", action="store_true", help="only make roles and give rights that are missing")
     add_json(parser)
 
 
 def migrate(args: argparse.Namespace) -> int:
-    """Raises CommandError when the database does not answer, MigrationError when it can't be migrated."""
+    """Raises CommandError when the database does not answer, MigrationError when it can't be migrated, and NotReady
+    when no process could work with it."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        applied = schema.migrate(database_url(args))
-    except psycopg.OperationalError as error:
-        raise CommandError(f"the database does not answer: {str(error).strip().splitlines()[-1]}") from None
+        applied = schema.migrate(database_url(args), grants_only=args.grants)
     except psycopg.Error as error:
+        if error.sqlstate is None:
+            raise CommandError(f"the database does not answer: {str(error).strip().splitlines()[-1]}") from None
         raise CommandError(f"the database refuses: {error.diag.message_primary or error}") from None
     version = schema.latest()
     if args.json:
         say_json({"applied": applied, "version": version})
     else:
-        say(f"{applied} migrations applied; the schema is at version {version}.")
+        say(f"{applied} migrations applied; the schema is at version {version}, and the logins have their rights.")
     return Exit.OK

@@ -1,27 +1,38 @@
-"""Applies sql/migrations in order, each once, under an advisory lock; a changed file is refused."""
+"""Applies sql/migrations in order, each once, under an advisory lock; a changed file is refused. Then it gives the
+processes' logins what sql/grants.sql says, and proves that a process can work."""
 
 import hashlib
 import logging
+import re
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from typing import Any
 
 import psycopg
 
 from runner_core.errors import MigrationError
+from runner_core.grants import give_rights, make_logins
+from runner_core.preflight import Begin, faults, prove, server_faults
 from runner_core.queries import rows, run
+from runner_core.session import connect, transaction
 
 log = logging.getLogger("migrate")
+_SUPERSEDED = re.compile(r"^-- was: ([0-9a-f]{64})$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Migration:
-    """One file: its number, its name, its text and that text's SHA-256."""
+    """One file: its number, its name, its text and that text's SHA-256.
+
+    `superseded` are the checksums of earlier texts that come to the same schema; the file says why it was rewritten.
+    """
 
     version: int
     name: str
     sql: str
     checksum: str
+    superseded: tuple[str, ...] = ()
 
 
 def migrations() -> list[Migration]:
@@ -31,7 +42,8 @@ def migrations() -> list[Migration]:
         if file.name.endswith(".sql"):
             text = file.read_text("utf-8")
             number, _, name = file.name.removesuffix(".sql").partition("_")
-            found.append(Migration(int(number), name, text, hashlib.sha256(text.encode()).hexdigest()))
+            checksum = hashlib.sha256(text.encode()).hexdigest()
+            found.append(Migration(int(number), name, text, checksum, tuple(_SUPERSEDED.findall(text))))
     return sorted(found, key=lambda m: m.version)
 
 
@@ -40,24 +52,46 @@ def latest() -> int:
     return migrations()[-1].version
 
 
-def migrate(url: str) -> int:
-    """Bring the database to this release's schema; returns how many migrations were applied.
+def migrate(url: str, *, grants_only: bool = False) -> int:
+    """Bring the database to this release's schema, give the logins their rights, and prove that a process can work.
 
-    Each runs in a transaction of its own. Raises MigrationError when an applied file was changed since, when the
-    database is newer than this release, or when a migration fails (which then leaves nothing behind).
+    Returns how many migrations were applied, each in a transaction of its own. `grants_only` applies none. Raises
+    MigrationError when the database can't hold our schema, when a login is missing and can't be made, when an applied
+    file was changed since, when the database is newer than this release, when a migration fails (which then leaves
+    nothing behind), or when rights can't be given; NotReady when the proof fails.
     """
-    with psycopg.connect(
-        url, autocommit=True, prepare_threshold=None, application_name="beacon-migrate", connect_timeout=10
-    ) as conn:
+    with connect(url, "migrate") as conn:
+        # An index of a large table may take longer than the database allows to others.
+        begin = partial(transaction, conn, statement_timeout="0")
+        with begin():
+            fault = next(server_faults(conn), None)
+        if fault:
+            raise MigrationError(fault.sentence)
+        if grants_only:
+            with begin():
+                behind = next((f for f in faults(conn, latest(), None) if f.subject == "migrations" and f.blocks), None)
+            if behind:
+                raise MigrationError(behind.sentence)
+        with begin():
+            run(conn, "migrations.lock")
+            made = make_logins(conn)
+        for login in made:
+            log.info("made the role %s", login)
         applied = 0
-        while _apply_next(conn):
+        while not grants_only and _apply_next(conn, begin):
             applied += 1
+        with begin():
+            run(conn, "migrations.lock")
+            given = give_rights(conn)
+        if given:
+            log.info("gave the logins %d rights that were missing", given)
+        prove(begin, begin, latest(), None)
         return applied
 
 
-def _apply_next(conn: psycopg.Connection[Any]) -> bool:
+def _apply_next(conn: psycopg.Connection[Any], begin: Begin) -> bool:
     """Apply the first migration that is missing; False when none is."""
-    with conn.transaction():
+    with begin():
         run(conn, "migrations.lock")
         run(conn, "migrations.create")
         migration = next(iter(_missing(conn)), None)
@@ -87,6 +121,6 @@ def _missing(conn: psycopg.Connection[Any]) -> list[Migration]:
     known = {m.version: m for m in migrations()}
     if unknown := sorted(set(applied) - set(known)):
         raise MigrationError(f"the database has migration {unknown[-1]}, which this release does not know: upgrade it")
-    if changed := [v for v in applied if applied[v] != known[v].checksum]:
+    if changed := [v for v in applied if applied[v] not in (known[v].checksum, *known[v].superseded)]:
         raise MigrationError(f"migration {changed[0]} was changed after it was applied: migrations are forward only")
     return [m for m in known.values() if m.version not in applied]

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 import uuid
+from functools import partial
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -15,7 +16,8 @@ from runner_core.db import Database, retried
 from runner_core.errors import NotReady
 from runner_core.failures import sqlstate
 from runner_core.migrate import latest
-from runner_core.queries import row, rows, run
+from runner_core.preflight import prove
+from runner_core.queries import run
 
 log = logging.getLogger("presence")
 BEAT_SECONDS = 5.0
@@ -78,27 +80,13 @@ class Presence:
 
 
 def probe(db: Database) -> None:
-    """Read the schema's version, commit a real write, read it back in another transaction, remove it; ask for room.
+    """Find nothing that keeps this process from working (runner_core/preflight.py), commit a real write, and ask for room.
 
     Raises NotReady with one sentence.
     """
-    process_id = f"probe-{uuid.uuid4().hex}"
     try:
-        with db.transaction(expected=UNPREPARED) as conn:
-            versions = [r["version"] for r in rows(conn, "migrations.applied")]
-        if not versions or versions[-1] < latest():  # a newer schema is one that a rolling deployment has just made
-            found = f"at migration {versions[-1]}" if versions else "empty"
-            raise NotReady(f"the database's schema is {found}, this release needs {latest()}: run `beacon migrate`")
-        with db.transaction(expected=UNPREPARED) as conn:
-            row(conn, "processes.beat", **_values(process_id, {"kind": "cli"}))
-        with db.transaction() as conn:
-            written = row(conn, "processes.read", process_id=process_id)
-            run(conn, "processes.leave", process_id=process_id)
-        with db.transaction(pipeline=False) as conn:
-            run(conn, "readiness.grow")
-            raise psycopg.Rollback
-        if written is None:
-            raise NotReady("the database did not give back what was written to it")
+        begin, trial = partial(db.transaction, expected=UNPREPARED), partial(db.transaction, pipeline=False)
+        prove(begin, trial, latest(), db.kind)
     except PoolTimeout:
         raise NotReady("no connection to the database could be had in time") from None
     except psycopg.Error as error:
@@ -113,13 +101,16 @@ def probe(db: Database) -> None:
 def wait_until_ready(db: Database, seconds: float) -> None:
     """Probe until it succeeds, for at most `seconds`. Raises the last NotReady."""
     deadline = time.monotonic() + seconds
+    told = ""
     while True:
         try:
             return probe(db)
         except NotReady as error:
             if time.monotonic() + AGAIN_SECONDS > deadline:
                 raise
-            log.warning("not ready yet: %s", error.detail)
+            if error.detail != told:
+                log.warning("not ready yet: %s", error.detail)
+                told = error.detail
             time.sleep(AGAIN_SECONDS)
 
 

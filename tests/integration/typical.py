@@ -7,6 +7,7 @@ from typing import Any
 
 from outbox_publisher.retention import BATCH, JOBS_BATCH
 from outbox_publisher.sweep import PAGE
+from runner_core.grants import as_arrays, logins, rights
 from runner_core.session import LIMITS
 from runner_core.store import portal
 from runner_core.store.reads import ALIVE_SECONDS, COUNTED
@@ -23,6 +24,7 @@ NOBODY: dict[str, Any] = {"left_out": []}
 ALIVE, COUNT = {"alive_seconds": ALIVE_SECONDS}, {"most": COUNTED}
 COUNTS = "up to 10,000 rows are counted in an index"
 REGIONS = "of each set of regions up to 10,000 jobs are read, three a page"
+RIGHTS = as_arrays(rights())
 REASON = '{"code": "timeout", "message": "late"}'
 
 
@@ -205,6 +207,8 @@ CASES: dict[str, list[Case]] = {
     "portal.regions": [Case("api", job), Case("api", open_job)],
     "portal.held": [Case("api", {"few": 4})],
     "portal.hour": [Case("api")],
+    "preflight.server": [Case("api publisher worker doctor")],
+    "preflight.switches": [Case("doctor", {"logins": list(logins())})],
     "processes.beat": [
         Case("api publisher worker", {"process_id": "p", "regions_sha": "x", "concurrency": 64, **process})
     ],
@@ -289,6 +293,9 @@ CASES: dict[str, list[Case]] = {
     "sweep.silent": [
         Case("publisher", {"job_ids": page, "as_of": NOW - timedelta(seconds=30)}, 12 * PAGE, "as sweep.doomed")
     ],
+    "rights.logins": [Case("doctor", {"logins": list(logins())})],
+    "rights.missing": [Case("api publisher worker doctor", RIGHTS, MOST, "each right is looked up in the catalogues")],
+    "rights.database": [Case("doctor")],
     "sweep.clock": [Case("publisher doctor")],
     "sweep.topics": [Case("publisher")],
     "retention.outbox_due": [

@@ -1,0 +1,139 @@
+"""The logins' roles and rights: what sql/roles.sql and sql/grants.sql say, compared with what a database has."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+
+from runner_core.errors import MigrationError
+from runner_core.queries import row, rows
+
+SHOWN = 3
+_STATEMENT = re.compile(r"(GRANT|REVOKE) (.+) ON (DATABASE|SCHEMA|TABLE|SEQUENCE|FUNCTION) (.+) (?:TO|FROM) (.+)")
+_COMMA = re.compile(r",\s*(?![^(]*\))")  # not one between parentheses
+DATABASE = ':"DBNAME"'  # psql's variable
+
+
+@dataclass(frozen=True)
+class Right:
+    """One privilege that `login` must have; one that it must not have where `login` is PUBLIC."""
+
+    login: str
+    privilege: str
+    kind: str
+    name: str
+    column: str | None = None
+
+    def __str__(self) -> str:
+        column = f" ({self.column})" if self.column else ""
+        return f"{self.privilege}{column} on {self.kind.lower()} {self.name}".replace(f" {DATABASE}", "")
+
+
+def logins() -> dict[str, str]:
+    """The statement that makes each login, by the login's name."""
+    return {statement.split()[2]: statement for statement in _statements("roles.sql")}
+
+
+@cache
+def rights() -> tuple[Right, ...]:
+    """Every right of sql/grants.sql, in its order."""
+    return tuple(right for statement in _statements("grants.sql") for right in parse(statement))
+
+
+def parse(statement: str) -> Iterator[Right]:
+    """Yield the rights of one GRANT, or of one REVOKE ALL ... FROM PUBLIC. Raises ValueError for anything else."""
+    found = _STATEMENT.fullmatch(statement)
+    if found is None or (found[1] == "REVOKE") != (found[5] == "PUBLIC"):
+        raise ValueError(f"not a statement that can be compared with a database: {statement}")
+    for login in _COMMA.split(found[5]):
+        for name in _COMMA.split(found[4]):
+            for privilege in _COMMA.split("EXECUTE" if found[2] == "ALL" else found[2]):
+                word, _, columns = privilege.rstrip(")").partition(" (")
+                for column in columns.split(", "):
+                    yield Right(login, word, found[3], name, column or None)
+
+
+def missing_logins(conn: Connection[Any]) -> list[str]:
+    """The logins that the server doesn't have."""
+    return [found["login"] for found in rows(conn, "rights.logins", logins=list(logins()))]
+
+
+def missing_rights(conn: Connection[Any], wanted: Iterable[Right]) -> list[Right]:
+    """Those of the rights that the database doesn't give."""
+    listed = list(wanted)
+    return [listed[found["number"] - 1] for found in rows(conn, "rights.missing", **as_arrays(listed))]
+
+
+def as_arrays(listed: Iterable[Right]) -> dict[str, list[str | None]]:
+    """Rights as the parameters of rights.missing."""
+    fields = ("login", "privilege", "kind", "name", "column")
+    return {f"{field}s": [getattr(right, field) for right in listed] for field in fields}
+
+
+def told(missing: list[Right]) -> str:
+    """The first of these rights and the number of the others, by login."""
+    parts = []
+    for login in dict.fromkeys(right.login for right in missing):
+        names = [str(right) for right in missing if right.login == login]
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        verb = "everybody has" if login == "PUBLIC" else f"{login} lacks"
+        parts.append(f"{verb} {', '.join(names[:SHOWN])}{more}")
+    return "; ".join(parts)
+
+
+def make_logins(conn: Connection[Any]) -> list[str]:
+    """Make the roles that are missing, and return their names. In a transaction that nothing else is part of.
+
+    Raises MigrationError with the statements for an administrator when this login may not make roles.
+    """
+    missing = missing_logins(conn)
+    for login in missing:
+        try:
+            with conn.transaction():
+                conn.execute(logins()[login].encode())
+        except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+            continue  # roles belong to the server: another database's deployment was faster
+        except psycopg.errors.InsufficientPrivilege:
+            statements = " ".join(f"{logins()[name]};" for name in missing)
+            raise MigrationError(
+                f"the roles {', '.join(missing)} are missing and this login may not create roles: "
+                f"let an administrator run `{statements}`, then run `beacon migrate` again"
+            ) from None
+    return missing
+
+
+def give_rights(conn: Connection[Any]) -> int:
+    """Run sql/grants.sql when a right is missing; returns how many were. In a transaction that nothing else is part of.
+
+    Raises MigrationError when some are missing still: this login owns neither the tables nor the server.
+    """
+    missing = missing_rights(conn, rights())
+    if not missing:
+        return 0
+    reason = ""
+    here = row(conn, "rights.database")
+    try:
+        with conn.transaction():
+            for statement in _statements("grants.sql"):
+                conn.execute(statement.replace(DATABASE, here["name"] if here else "").encode())
+    except psycopg.errors.InsufficientPrivilege as error:
+        reason = f" ({error.diag.message_primary})"
+    if left := missing_rights(conn, rights()):
+        raise MigrationError(
+            f"{told(left)}, and this login may not grant that{reason}: "
+            "run `beacon migrate --grants` as the owner of the tables or as a superuser"
+        )
+    return len(missing)
+
+
+@cache
+def _statements(file: str) -> tuple[str, ...]:
+    """The statements of sql/`file`, each in one line and without comments."""
+    text = resources.files("sql").joinpath(file).read_text("utf-8")
+    lines = [line.partition("--")[0].strip() for line in text.splitlines()]
+    return tuple(filter(None, (statement.strip() for statement in " ".join(filter(None, lines)).split(";"))))

@@ -1,0 +1,147 @@
+"""What must hold of a database before anything works with it: one list, for `beacon migrate`, each process's start and
+`beacon doctor`."""
+
+import os
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+
+from runner_core import __version__
+from runner_core.errors import NotReady
+from runner_core.grants import logins, missing_logins, missing_rights, rights, told
+from runner_core.queries import Row, row, rows, run
+
+OLDEST_POSTGRES = 15
+Begin = Callable[[], AbstractContextManager[Connection[Any]]]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that must hold and doesn't: `sentence` says what is and the way out.
+
+    One that doesn't block lets the processes work.
+    """
+
+    subject: str
+    sentence: str
+    blocks: bool = True
+
+
+def server_faults(conn: Connection[Any]) -> Iterator[Fault]:
+    """What must hold before anything is written to a database."""
+    found = row(conn, "preflight.server")
+    if found is not None:
+        yield from _server(found)
+
+
+def faults(conn: Connection[Any], needed: int, kind: str | None) -> Iterator[Fault]:
+    """Everything that must hold of a database whose schema has to be at migration `needed`.
+
+    `kind` is the process whose login asks for itself: api, publisher or worker (another kind needs no right of theirs).
+    None looks at all three logins, as the owner does.
+    """
+    found = row(conn, "preflight.server") or {}
+    yield from _server(found)
+    if not found["migrated"]:
+        yield Fault("migrations", "the database has no schema of ours: run `beacon migrate`")
+        return
+    if found["readable"] and found["usable"]:
+        versions = [applied["version"] for applied in rows(conn, "migrations.applied")]
+        at = versions[-1] if versions else 0
+        if at < needed:
+            yield Fault(
+                "migrations",
+                f"the database's schema is {f'at migration {at}' if at else 'empty'}, this release needs {needed}: "
+                "run `beacon migrate`",
+            )
+            return
+        if at > needed:  # a deployment has just made it, and this release goes on with it
+            yield Fault(
+                "migrations",
+                f"the database's schema is at migration {at}, this release is of {needed}: upgrade the release",
+                blocks=False,
+            )
+    if kind is None:
+        yield from _logins(conn)
+        if not found["read_only"]:
+            for switch in rows(conn, "preflight.switches", logins=list(logins())):
+                yield _read_only(switch["login"], blocks=False)  # an operator's switch, and not this login's
+        return
+    login = f"beacon_{kind}"
+    own = [replace(right, login=found["login"]) for right in rights() if right.login == login]
+    if missing := missing_rights(conn, own):
+        yield Fault("rights", f"{told(missing)}: run `beacon migrate` as the owner of the tables")
+
+
+def prove(begin: Begin, trial: Begin, needed: int, kind: str | None) -> None:
+    """Find no fault that blocks, commit a real write, read it back in another transaction, remove it; ask for room.
+
+    `begin` opens a transaction, `trial` one that can be rolled back. Raises NotReady with one sentence, and what the
+    database says.
+    """
+    with begin() as conn:
+        blocking = [fault.sentence for fault in faults(conn, needed, kind) if fault.blocks]
+    if blocking:
+        raise NotReady(blocking[0])
+    process_id = f"probe-{uuid.uuid4().hex}"
+    own = {"kind": "cli", "host": socket.gethostname(), "pid": os.getpid(), "version": __version__}
+    unknown = {"region": None, "regions_sha": None, "concurrency": None}
+    with begin() as conn:
+        row(conn, "processes.beat", process_id=process_id, **own, **unknown)
+    with begin() as conn:
+        written = row(conn, "processes.read", process_id=process_id)
+        run(conn, "processes.leave", process_id=process_id)
+    with trial() as conn:
+        run(conn, "readiness.grow")
+        raise psycopg.Rollback
+    if written is None:
+        raise NotReady("the database did not give back what was written to it")
+
+
+def _server(found: Row) -> Iterator[Fault]:
+    if found["version"] < OLDEST_POSTGRES:
+        yield Fault("postgres", f"version {found['version']} is too old: {OLDEST_POSTGRES} or later is needed")
+    if found["encoding"] != "UTF8":
+        yield Fault(
+            "encoding",
+            f"the database's encoding is {found['encoding']}, which can't hold every text: "
+            "make one with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0",
+        )
+    if not found["lowers_ascii"]:
+        yield Fault(
+            "locale",
+            "the database's locale has other small letters than a to z for A to Z: "
+            "make one with CREATE DATABASE ... LOCALE 'C.UTF-8' TEMPLATE template0",
+        )
+    if found["usable"] is None:
+        yield Fault("search_path", "the database has no schema public: run `CREATE SCHEMA public`")
+    if found["schema"] != "public" and found["usable"]:  # a login that may not use public lacks a right
+        first = f"the schema {found['schema']} comes first" if found["schema"] else "no schema is"
+        yield Fault(
+            "search_path",
+            f"{first} in search_path, but the tables belong into public: run "
+            f"`ALTER ROLE {found['quoted_login']} IN DATABASE {found['database']} SET search_path = public`",
+        )
+    if found["standby"]:
+        yield Fault("writes", "the server is a standby and takes no writes: DATABASE_URL must lead to the primary")
+    elif found["read_only"]:
+        yield _read_only(found["login"])
+
+
+def _logins(conn: Connection[Any]) -> Iterator[Fault]:
+    if missing := missing_logins(conn):
+        yield Fault("logins", f"the roles {', '.join(missing)} are missing: run `beacon migrate`, which makes them")
+    there = [right for right in rights() if right.login not in missing]
+    if lacking := missing_rights(conn, there):
+        yield Fault("rights", f"{told(lacking)}: run `beacon migrate --grants` as the owner of the tables")
+
+
+def _read_only(login: str, *, blocks: bool = True) -> Fault:
+    sentence = f"default_transaction_read_only is on for {login}: nothing is written until it is off"
+    return Fault("writes", sentence, blocks)

@@ -1,0 +1,54 @@
+-- What each process's login may do, and no more: the API can't write a result, the publisher can't read an answer, a
+-- worker can't accept a job. `beacon migrate` compares this file with the database each time, and runs it when a right
+-- is missing; a starting process and `beacon doctor` compare too. For psql as well: `psql -f sql/grants.sql`.
+-- Every table, view, sequence and function of the schema stands here; a test looks for those that don't.
+
+-- A new function may be called by everybody, and these run with their owner's rights.
+REVOKE ALL ON FUNCTION end_units(text[], text[], text, jsonb[]), close_regions(text[]), close_jobs(text[]),
+  cancel_units(text, jsonb), reopen_units(text, text, text, text, integer), forget_events() FROM PUBLIC;
+
+GRANT CONNECT ON DATABASE :"DBNAME" TO beacon_api, beacon_publisher, beacon_worker;
+GRANT USAGE ON SCHEMA public TO beacon_api, beacon_publisher, beacon_worker;
+GRANT SELECT ON TABLE schema_migrations TO beacon_api, beacon_publisher, beacon_worker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE processes TO beacon_api, beacon_publisher, beacon_worker;
+GRANT INSERT ON TABLE readiness TO beacon_api, beacon_publisher, beacon_worker;
+GRANT SELECT, INSERT ON TABLE job_events TO beacon_api, beacon_publisher, beacon_worker;
+GRANT INSERT (job_id, topic, payload) ON TABLE outbox TO beacon_api, beacon_publisher, beacon_worker;
+GRANT USAGE ON SEQUENCE outbox_id_seq TO beacon_api, beacon_publisher, beacon_worker;
+GRANT EXECUTE ON FUNCTION close_jobs(text[]) TO beacon_api, beacon_publisher, beacon_worker;
+
+-- beacon_api: inserts jobs, reads everything, cancels and retries through the two functions.
+GRANT SELECT ON TABLE jobs, idempotency_keys, nonces, outbox, region_runs, executions, answers,
+  region_outcomes, job_verdicts, cross_region_executions, region_results TO beacon_api;
+GRANT SELECT ON TABLE open_region_sets, region_queues TO beacon_api;
+GRANT INSERT ON TABLE jobs, idempotency_keys, nonces TO beacon_api;
+GRANT DELETE ON TABLE idempotency_keys TO beacon_api;
+GRANT UPDATE (status, version, updated_at, completed_at, cancelled_at, queued_until) ON TABLE jobs TO beacon_api;
+GRANT UPDATE (processed_at, last_error, dead_at, available_at, attempts) ON TABLE outbox TO beacon_api;
+GRANT EXECUTE ON FUNCTION cancel_units(text, jsonb) TO beacon_api;
+GRANT EXECUTE ON FUNCTION reopen_units(text, text, text, text, integer) TO beacon_api;
+
+-- beacon_publisher: the outbox, and the sweep's view of what is unfinished. Of executions it sees that they exist.
+GRANT SELECT, UPDATE, DELETE ON TABLE outbox TO beacon_publisher;
+GRANT SELECT (id, status, version, plan, created_at, updated_at, completed_at, cancelled_at, queued_until, request_id,
+  traceparent, timeout_seconds, started_at) ON TABLE jobs TO beacon_publisher;
+GRANT UPDATE (version, updated_at) ON TABLE jobs TO beacon_publisher;
+GRANT DELETE ON TABLE jobs TO beacon_publisher;
+GRANT SELECT ON TABLE region_runs, region_outcomes, job_verdicts, open_region_sets, region_queues TO beacon_publisher;
+GRANT UPDATE (lease_token, lease_expires_at, last_error) ON TABLE region_runs TO beacon_publisher;
+GRANT SELECT (id, job_id, region, model_id, status, created_at) ON TABLE executions TO beacon_publisher;
+GRANT SELECT, DELETE ON TABLE idempotency_keys, nonces TO beacon_publisher;
+-- Two sweepers skip each other's rows, and to lock a row one must be allowed to update something of it.
+GRANT UPDATE (expires_at) ON TABLE idempotency_keys TO beacon_publisher;
+GRANT UPDATE (created_at) ON TABLE nonces TO beacon_publisher;
+GRANT EXECUTE ON FUNCTION end_units(text[], text[], text, jsonb[]) TO beacon_publisher;
+GRANT EXECUTE ON FUNCTION close_regions(text[]) TO beacon_publisher;
+
+-- beacon_worker: claims regions, stores answers, records executions, stages a region that it hands back.
+GRANT SELECT ON TABLE jobs, region_runs, executions, answers TO beacon_worker;
+GRANT UPDATE (status, version, started_at, updated_at) ON TABLE jobs TO beacon_worker;
+GRANT INSERT, UPDATE ON TABLE region_runs, answers TO beacon_worker;
+GRANT INSERT ON TABLE executions TO beacon_worker;
+GRANT USAGE ON SEQUENCE result_ids TO beacon_worker;
+GRANT SELECT (job_id, topic) ON TABLE outbox TO beacon_worker; -- what staging returns
+GRANT EXECUTE ON FUNCTION close_regions(text[]) TO beacon_worker;

@@ -1,0 +1,23 @@
+-- name: preflight.server
+-- What a database is, where it must be something. It asks the catalogues alone: a login without any right can ask it.
+SELECT current_setting('server_version_num')::integer / 10000 AS version,
+       current_setting('server_encoding') AS encoding,
+       lower('ABCDEFGHIJKLMNOPQRSTUVWXYZ') = 'abcdefghijklmnopqrstuvwxyz' AS lowers_ascii,
+       quote_ident(current_database()) AS database, current_user AS login, quote_ident(current_user) AS quoted_login,
+       current_schema() AS schema,
+       pg_is_in_recovery() AS standby, current_setting('transaction_read_only')::boolean AS read_only,
+       has_schema_privilege(to_regnamespace('public')::oid, 'USAGE') AS usable,
+       has_table_privilege(t.oid, 'SELECT') AS readable, a.attnum IS NOT NULL AS migrated
+  FROM (VALUES (1)) AS one (row)
+  LEFT JOIN pg_class t ON t.relname = 'schema_migrations' AND t.relnamespace = to_regnamespace('public')
+  LEFT JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = 'checksum';
+
+-- name: preflight.switches
+-- The settings by which an operator has made this database read-only for a login, or for every login (database 0: of
+-- every database).
+SELECT COALESCE(r.rolname, 'every login') AS login
+  FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) AS c (setting)
+ WHERE s.setdatabase IN (0, (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))
+   AND (s.setrole = 0 OR r.rolname = ANY (%(logins)s::text[]))
+   AND split_part(c.setting, '=', 1) = 'default_transaction_read_only' AND split_part(c.setting, '=', 2)::boolean
+ ORDER BY 1;
