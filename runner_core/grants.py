@@ -1,5 +1,6 @@
 """The logins' roles and rights: what sql/roles.sql and sql/grants.sql say, compared with what a database has."""
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -47,15 +48,13 @@ def rights() -> tuple[Right, ...]:
 
 def parse(statement: str) -> Iterator[Right]:
     """Yield the rights of one GRANT, or of one REVOKE ALL ... FROM PUBLIC. Raises ValueError for anything else."""
-    found = _STATEMENT.fullmatch(statement)
-    if found is None or (found[1] == "REVOKE") != (found[5] == "PUBLIC"):
-        raise ValueError(f"not a statement that can be compared with a database: {statement}")
-    for login in _COMMA.split(found[5]):
-        for name in _COMMA.split(found[4]):
-            for privilege in _COMMA.split("EXECUTE" if found[2] == "ALL" else found[2]):
+    _, privileges, kind, names, logins = _parts(statement)
+    for login in _COMMA.split(logins):
+        for name in _COMMA.split(names):
+            for privilege in _COMMA.split("EXECUTE" if privileges == "ALL" else privileges):
                 word, _, columns = privilege.rstrip(")").partition(" (")
                 for column in columns.split(", "):
-                    yield Right(login, word, found[3], name, column or None)
+                    yield Right(login, word, kind, name, column or None)
 
 
 def missing_logins(conn: Connection[Any]) -> list[str]:
@@ -116,11 +115,10 @@ def give_rights(conn: Connection[Any]) -> int:
     if not missing:
         return 0
     reason = ""
-    here = row(conn, "rights.database")
     try:
         with conn.transaction():
-            for statement in _statements("grants.sql"):
-                conn.execute(statement.replace(DATABASE, here["name"] if here else "").encode())
+            for statement in _grants(conn):
+                conn.execute(statement)
     except psycopg.errors.InsufficientPrivilege as error:
         reason = f" ({error.diag.message_primary})"
     if left := missing_rights(conn, rights()):
@@ -129,6 +127,37 @@ def give_rights(conn: Connection[Any]) -> int:
             "run `beacon migrate --grants` as the owner of the tables or as a superuser"
         )
     return len(missing)
+
+
+def keep_rights(conn: Connection[Any]) -> None:
+    """Give the rights on what is there, in a migration's own transaction: what it made anew is used meanwhile.
+
+    What is not there yet is passed over, and what can't be given is `give_rights`' to tell.
+    """
+    for statement in _grants(conn):
+        with contextlib.suppress(psycopg.ProgrammingError), conn.transaction():
+            conn.execute(statement)
+
+
+def _grants(conn: Connection[Any]) -> Iterator[bytes]:
+    """The statements of sql/grants.sql for this database, one for each thing that they name.
+
+    So the order in which a table's rights are listed does not depend on which migration made the other tables.
+    """
+    here = row(conn, "rights.database") or {}
+    for statement in _statements("grants.sql"):
+        verb, privileges, kind, names, logins = _parts(statement)
+        for name in _COMMA.split(names):
+            whose = f"{'TO' if verb == 'GRANT' else 'FROM'} {logins}"
+            yield f"{verb} {privileges} ON {kind} {name.replace(DATABASE, here['name'])} {whose}".encode()
+
+
+def _parts(statement: str) -> tuple[str, ...]:
+    """The verb, the privileges, the kind, the names and the logins of a statement of sql/grants.sql."""
+    found = _STATEMENT.fullmatch(statement)
+    if found is None or (found[1] == "REVOKE") != (found[5] == "PUBLIC"):
+        raise ValueError(f"not a statement that can be compared with a database: {statement}")
+    return found.groups()
 
 
 @cache

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from runner_core.errors import MigrationError
-from runner_core.grants import give_rights, make_logins
+from runner_core.grants import give_rights, keep_rights, make_logins
 from runner_core.preflight import Begin, faults, prove, server_faults
 from runner_core.queries import rows, run
 from runner_core.session import connect, transaction
@@ -99,6 +99,7 @@ def _apply_next(conn: psycopg.Connection[Any], begin: Begin) -> bool:
             return False
         try:
             conn.execute(migration.sql.encode())
+            keep_rights(conn)
             run(
                 conn,
                 "migrations.record",

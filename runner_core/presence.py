@@ -80,7 +80,7 @@ class Presence:
 
 
 def probe(db: Database) -> None:
-    """Find nothing that keeps this process from working (runner_core/preflight.py), commit a real write, and ask for room.
+    """Find nothing that keeps this process from working, commit a real write, and ask for room (preflight.py).
 
     Raises NotReady with one sentence.
     """

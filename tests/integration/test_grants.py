@@ -17,7 +17,7 @@ from runner_cli.embedded import EmbeddedPostgres
 from runner_cli.local import login_urls, set_passwords
 from runner_core.errors import MigrationError, NotReady
 from runner_core.grants import logins, missing_logins, missing_rights, parse, rights
-from runner_core.migrate import latest, migrate, migrations
+from runner_core.migrate import Migration, latest, migrate, migrations
 from runner_core.presence import probe
 from runner_core.session import connect
 from runner_core.settings import Settings
@@ -152,6 +152,22 @@ def test_another_text_of_the_third_migration_is_refused(empty_database_url: str)
     execute(empty_database_url, "UPDATE schema_migrations SET checksum = 'other' WHERE version = 3")
     with pytest.raises(MigrationError, match="migration 3 was changed after it was applied"):
         migrate(empty_database_url)
+
+
+def test_what_a_migration_makes_anew_can_be_used_at_once(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes of the release before go on meanwhile, also when the next migration fails."""
+    known = migrations()
+    anew = (
+        "DO $$ DECLARE text text := pg_get_viewdef('region_results'); BEGIN"
+        " DROP VIEW region_results; EXECUTE 'CREATE VIEW region_results AS ' || text; END $$"
+    )
+    more = [Migration(len(known) + 1, "anew", anew, "x"), Migration(len(known) + 2, "broken", "SELECT 1/0", "x")]
+    monkeypatch.setattr("runner_core.migrate.migrations", lambda: [*known, *more])
+    with pytest.raises(MigrationError, match="division by zero"):
+        migrate(database_url)
+    with connect(database_url, "test") as conn:
+        assert one(conn, "SELECT max(version) FROM schema_migrations") == len(known) + 1
+        assert missing_rights(conn, rights()) == []
 
 
 # -- an owner without the right to make roles --

@@ -1,6 +1,9 @@
 """A database that can't work is refused in one sentence: the same by `beacon migrate`, by a start and by doctor."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +21,7 @@ from runner_core.errors import MigrationError, NotReady
 from runner_core.migrate import latest, migrate
 from runner_core.presence import probe
 from runner_core.settings import Settings
-from tests.conftest import Servers
+from tests.conftest import SANDBOX_REGIONS, Servers
 from tests.jobs import one, opened, settings_for
 from tests.pooler import system_programs
 from tests.standby import standby_of
@@ -73,6 +76,28 @@ def test_an_encoding_that_cannot_hold_every_text(made: Callable[[str], str], enc
     assert migrating == starting == doctor
     assert migrating.startswith(f"the database's encoding is {encoding}")
     assert tables(url) == 0
+
+
+@pytest.mark.parametrize("module", ["runner_api", "outbox_publisher", "runner_worker"])
+def test_a_process_ends_at_its_start_with_the_sentence(made: Callable[[str], str], module: str) -> None:
+    url = made("ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C'")
+    env = {
+        "PATH": os.environ["PATH"],
+        "DATABASE_URL": url,
+        "REDIS_URL": "redis://127.0.0.1:9/0",
+        "REGIONS_FILE": str(SANDBOX_REGIONS),
+        "ALLOW_SANDBOX": "1",
+        "TRUST_ENFORCE": "0",
+        "PROBE_SECONDS": "0",
+    }
+    arguments = ["--region", "US"] if module == "runner_worker" else []
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments], env=env, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert "the database's encoding is LATIN1" in said
+    assert "Traceback" not in said
 
 
 def test_a_schema_before_public_in_the_search_path(empty_database_url: str) -> None:
