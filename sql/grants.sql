@@ -18,7 +18,7 @@ GRANT USAGE ON SEQUENCE outbox_id_seq TO beacon_api, beacon_publisher, beacon_wo
 GRANT EXECUTE ON FUNCTION close_jobs(text[]) TO beacon_api, beacon_publisher, beacon_worker;
 
 -- beacon_api: inserts jobs, reads everything, cancels and retries through the two functions.
-GRANT SELECT ON TABLE jobs, idempotency_keys, nonces, outbox, region_runs, executions, answers,
+GRANT SELECT ON TABLE jobs, idempotency_keys, nonces, outbox, region_runs, executions, answers, tries,
   region_outcomes, job_verdicts, cross_region_executions, region_results TO beacon_api;
 GRANT SELECT ON TABLE open_region_sets, region_queues TO beacon_api;
 GRANT INSERT ON TABLE jobs, idempotency_keys, nonces TO beacon_api;
@@ -49,6 +49,7 @@ GRANT SELECT ON TABLE jobs, region_runs, executions, answers TO beacon_worker;
 GRANT UPDATE (status, version, started_at, updated_at) ON TABLE jobs TO beacon_worker;
 GRANT INSERT, UPDATE ON TABLE region_runs, answers TO beacon_worker;
 GRANT INSERT ON TABLE executions TO beacon_worker;
+GRANT SELECT, INSERT, DELETE ON TABLE tries TO beacon_worker;
 GRANT USAGE ON SEQUENCE result_ids TO beacon_worker;
 GRANT SELECT (job_id, topic) ON TABLE outbox TO beacon_worker; -- what staging returns
 GRANT EXECUTE ON FUNCTION close_regions(text[]) TO beacon_worker;

@@ -26,7 +26,3 @@ BEGIN
   DELETE FROM tries t USING gone g WHERE t.job_id = g.id;
   RETURN NULL;
 END $$;
-
-REVOKE ALL ON tries FROM PUBLIC;
-GRANT SELECT ON tries TO beacon_api;
-GRANT SELECT, INSERT, DELETE ON tries TO beacon_worker;
