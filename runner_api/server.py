@@ -17,6 +17,7 @@ from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped
 from runner_api import metrics
 from runner_api.app import create_app
 from runner_api.watch import Watchers
+from runner_core.addresses import bind_mistake
 from runner_core.collector import spare_what_stays
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
@@ -67,9 +68,12 @@ class Configuration:
         port = _number(env, "PORT", DEFAULT_PORT, 65535, mistakes)
         workers = _number(env, "WEB_CONCURRENCY", DEFAULT_WORKERS, 256, mistakes)
         threads = _number(env, "WEB_THREADS", DEFAULT_THREADS, 4096, mistakes)
+        bind = env.get("BIND", "").strip()
+        if bind and (mistake := bind_mistake(bind)):
+            mistakes.append(f"BIND {mistake}")
         if mistakes or not settings or not catalogue:
             raise ConfigError(mistakes)
-        return cls(settings, catalogue, trust, env.get("BIND") or f"127.0.0.1:{port}", workers, threads)
+        return cls(settings, catalogue, trust, bind or f"127.0.0.1:{port}", workers, threads)
 
 
 def serve() -> int:
@@ -208,7 +212,7 @@ def _number(env: Mapping[str, str], name: str, default: int, most: int, mistakes
         return default
     if re.fullmatch(r"[0-9]{1,6}", text) and 1 <= int(text) <= most:
         return int(text)
-    mistakes.append(f"{name}={text!r} is not a number from 1 to {most}")
+    mistakes.append(f"{name} is not a number from 1 to {most}")
     return default
 
 

@@ -8,6 +8,7 @@ import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
 from runner_cli.exits import CommandError, UsageError
+from runner_core.redaction import described
 
 SECONDS = 10.0
 Counts = dict[str, float]
@@ -53,13 +54,22 @@ def urls_of(given: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def _shown(url: str) -> str:
+    """The URL without a user and a password."""
+    scheme, _, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path}"
+
+
 def _counts(url: str) -> Counts:
     try:
         answer = httpx2.get(url, timeout=SECONDS, trust_env=False)
         answer.raise_for_status()
         families = list(text_string_to_metric_families(answer.text))
+    except httpx2.HTTPStatusError as error:
+        raise CommandError(f"{_shown(url)} can't be read: it answers {error.response.status_code}") from None
     except (httpx2.HTTPError, ValueError) as error:
-        raise CommandError(f"{url} can't be read: {error}") from None
+        raise CommandError(f"{_shown(url)} can't be read: {described(error)}") from None
     found: Counts = {}
     wanted = {name for pair in RATES.values() for name in pair}
     for sample in (sample for family in families for sample in family.samples):

@@ -12,6 +12,7 @@ from runner_cli.exits import CommandError
 from runner_cli.snapshot import Snapshot, follow
 from runner_cli.submit import encoded, send
 from runner_core.queries import row
+from runner_core.redaction import described
 from runner_core.session import connect, transaction
 from runner_core.signing import PrivateKey, sign, verify_jcs
 
@@ -130,7 +131,7 @@ def check_rows(done: Round, found: Snapshot, database_url: str) -> None:
         with connect(database_url, "canary") as conn, transaction(conn):
             counted = row(conn, "canary.rows", job_id=found.id)
     except psycopg.Error as error:
-        raise CommandError(f"the database can't be asked: {error.diag.message_primary or error}") from None
+        raise CommandError(f"the database can't be asked: {described(error)}") from None
     regions, units = len(found.regions), found.job["progress"]["total"]
     wanted = {
         "jobs": 1,

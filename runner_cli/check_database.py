@@ -11,6 +11,7 @@ from runner_cli.findings import Finding, error, ok, warning
 from runner_core.migrate import latest
 from runner_core.preflight import Fault, faults
 from runner_core.queries import row, rows
+from runner_core.redaction import described
 from runner_core.session import connect, transaction
 from runner_core.settings import Settings
 from runner_core.store.reads import ALIVE_SECONDS, COUNTED
@@ -39,7 +40,7 @@ def check_database(settings: Settings, url: str) -> Iterator[Finding]:
                     yield from _connections(conn, settings)
                     yield from _backlog(conn)
     except psycopg.Error as failure:
-        reason = failure.diag.message_primary or str(failure).strip().splitlines()[-1]
+        reason = described(failure)
         if failure.sqlstate is None:
             yield error("postgres", f"it does not answer ({reason}): check DATABASE_URL and that the server runs")
         else:

@@ -5,6 +5,8 @@ import os
 
 from runner_cli.exits import UsageError
 from runner_cli.home import default_home, running
+from runner_core.addresses import database_mistake
+from runner_core.errors import ConfigError
 from runner_core.settings import require_tls
 
 
@@ -14,9 +16,15 @@ def add_database(parser: argparse.ArgumentParser) -> None:
 
 
 def find_database_url(args: argparse.Namespace) -> str:
-    """The URL, with TLS required where it is not local; empty when nothing names one."""
-    found = args.database or os.environ.get("DATABASE_URL") or running(default_home()).get("database_url") or ""
-    return require_tls(str(found))
+    """The URL, with TLS required where it is not local; empty when nothing names one.
+
+    Raises ConfigError when it can't be one.
+    """
+    env = os.environ.get("DATABASE_URL", "").strip()
+    found = str(args.database or env or running(default_home()).get("database_url") or "")
+    if found and (mistake := database_mistake(found)):
+        raise ConfigError([f"{'--database' if args.database else 'DATABASE_URL'} {mistake}"])
+    return require_tls(found)
 
 
 def database_url(args: argparse.Namespace) -> str:

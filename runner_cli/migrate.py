@@ -10,6 +10,7 @@ from runner_cli.database import add_database, database_url
 from runner_cli.exits import CommandError, Exit
 from runner_cli.terminal import say, say_json
 from runner_core import migrate as schema
+from runner_core.redaction import described
 
 EXAMPLES = """\
 Safe to run twice and by two deployments at once: they take turns, and an applied migration is never run again.
@@ -36,8 +37,8 @@ def migrate(args: argparse.Namespace) -> int:
         applied = schema.migrate(database_url(args), grants_only=args.grants)
     except psycopg.Error as error:
         if error.sqlstate is None:
-            raise CommandError(f"the database does not answer: {str(error).strip().splitlines()[-1]}") from None
-        raise CommandError(f"the database refuses: {error.diag.message_primary or error}") from None
+            raise CommandError(f"the database does not answer: {described(error)}") from None
+        raise CommandError(f"the database refuses: {described(error)}") from None
     version = schema.latest()
     if args.json:
         say_json({"applied": applied, "version": version})

@@ -13,6 +13,7 @@ from runner_cli.exits import CommandError, Exit
 from runner_cli.home import default_home, running
 from runner_cli.invariants import Verdict
 from runner_cli.terminal import clean, remark, say, say_json
+from runner_core.redaction import described
 from runner_core.settings import Settings
 
 EXAMPLES = """\
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def verify(args: argparse.Namespace) -> int:
     """1 when an invariant is broken. Raises CommandError when the database can't be asked."""
+    Settings.from_env(os.environ)  # every mistake at once
     url = database_url(args)
     local = running(default_home())
     env = dict(os.environ)
@@ -57,8 +59,7 @@ def check(url: str, env: Mapping[str, str], *, signatures: bool = False) -> list
     except psycopg.errors.UndefinedTable:
         raise CommandError("the database has no schema yet: run `beacon migrate`") from None
     except psycopg.Error as error:
-        reason = error.diag.message_primary or str(error).strip().splitlines()[-1]
-        raise CommandError(f"the database can't be asked: {reason}") from None
+        raise CommandError(f"the database can't be asked: {described(error)}") from None
 
 
 def waiting(settings: Settings) -> list[str] | None:
@@ -72,7 +73,7 @@ def waiting(settings: Settings) -> list[str] | None:
     try:
         return queued_ids(settings.redis_url, settings.redis_timeout_seconds)
     except redis.RedisError as error:
-        remark(f"Redis can't be asked which messages wait ({error}): I2 takes all that were sent for lost.")
+        remark(f"Redis can't be asked which messages wait ({described(error)}): I2 takes all that were sent for lost.")
         return None
 
 

@@ -15,6 +15,7 @@ from runner_core.errors import MigrationError
 from runner_core.grants import give_rights, keep_rights, make_logins
 from runner_core.preflight import Begin, faults, prove, server_faults
 from runner_core.queries import rows, run
+from runner_core.redaction import described
 from runner_core.session import connect, transaction
 
 log = logging.getLogger("migrate")
@@ -108,7 +109,7 @@ def _apply_next(conn: psycopg.Connection[Any], begin: Begin) -> bool:
                 checksum=migration.checksum,
             )
         except psycopg.Error as error:
-            reason = error.diag.message_primary or str(error)
+            reason = described(error)
             raise MigrationError(f"migration {migration.version:04d}_{migration.name} failed: {reason}") from error
     log.info("applied migration %04d_%s", migration.version, migration.name)
     return True

@@ -3,12 +3,13 @@
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TypeVar
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+from runner_core.addresses import database_mistake, redis_mistake
 from runner_core.errors import ConfigError
 
 N = TypeVar("N", int, float)
@@ -72,7 +73,7 @@ class Settings:
         test = read.flag("BEACON_TEST", False)
         own = f"DATABASE_URL_{process.upper()}" if process in PROCESSES else ""
         settings = cls(
-            database_url=require_tls(env.get(own) or read.text("DATABASE_URL")),
+            database_url=require_tls((own and read.text(own)) or read.text("DATABASE_URL")),
             listen_database_url=require_tls(read.text("LISTEN_DATABASE_URL")),
             redis_url=read.text("REDIS_URL"),
             db_audit=read.flag("DB_AUDIT", False),
@@ -114,6 +115,14 @@ class Settings:
             read.mistakes.append(
                 "HEARTBEAT_SECONDS must be at most half of LEASE_SECONDS, or one lost heartbeat loses the lease"
             )
+        for name in ("DATABASE_URL", *(f"DATABASE_URL_{p.upper()}" for p in PROCESSES), "LISTEN_DATABASE_URL"):
+            read.address(name, database_mistake)
+        read.address("REDIS_URL", redis_mistake)
+        if process != "api" and read.text("RQ_KEY_PREFIX") not in ("", "rq"):
+            read.mistakes.append(
+                "RQ_KEY_PREFIX is set, and messages are always kept below rq: unset it, and give each stack a Redis "
+                "database of its own (the number at the end of REDIS_URL)"
+            )
         if process is not None and not settings.database_url:
             read.mistakes.append("DATABASE_URL is not set: postgresql://user:password@host:5432/name")
         if process in ("publisher", "worker") and not settings.redis_url:
@@ -123,22 +132,29 @@ class Settings:
         return settings
 
 
+def given(env: Mapping[str, str]) -> list[str]:
+    """The names of the settings that an environment has, each process's own login among them."""
+    names = {field.name.upper() for field in fields(Settings)}
+    return sorted(name for name in env if name in names or name.startswith("DATABASE_URL_"))
+
+
 def require_tls(url: str) -> str:
     """Return `url` with `sslmode=require` when its host is not local and it names no mode of its own."""
     try:
         where = conninfo_to_dict(url)
-    except ProgrammingError:  # connecting will say what is wrong with it
+    except ProgrammingError:  # database_mistake says what is wrong with it
         return url
     hosts = str(where.get("host") or where.get("hostaddr") or "").split(",")
     if not url or "sslmode" in where or all(host in LOCAL_HOSTS or host.startswith("/") for host in hosts):
         return url
     if "://" not in url:  # libpq's other form: host=... dbname=...
         return f"{url} sslmode=require"
-    return f"{url}{'&' if '?' in url else '?'}sslmode=require"
+    behind_password = re.sub(r"^\w+://([^@/]*@)?", "", url)
+    return f"{url}{'&' if '?' in behind_password else '?'}sslmode=require"
 
 
 class _Reader:
-    """Reads typed values and collects the mistakes."""
+    """Reads typed values and collects the mistakes, without the values: a secret may stand in the wrong place."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self.env = env
@@ -147,17 +163,22 @@ class _Reader:
     def text(self, name: str) -> str:
         return self.env.get(name, "").strip()
 
+    def address(self, name: str, mistake_of: Callable[[str], str]) -> None:
+        """Note what is wrong with the address in `name`, where there is one."""
+        if (url := self.text(name)) and (mistake := mistake_of(url)):
+            self.mistakes.append(f"{name} {mistake}")
+
     def flag(self, name: str, default: bool) -> bool:
         value = self.text(name).lower()
         if value in ("", "1", "true", "yes", "on", "0", "false", "no", "off"):
             return default if not value else value in ("1", "true", "yes", "on")
-        self.mistakes.append(f"{name}={value!r} is neither 1 nor 0")
+        self.mistakes.append(f"{name} is neither 1 nor 0")
         return default
 
     def choice(self, name: str, allowed: tuple[str, ...]) -> str:
         value = self.text(name)
         if value not in allowed:
-            self.mistakes.append(f"{name}={value!r}: expected {' or '.join(repr(a) for a in allowed)}")
+            self.mistakes.append(f"{name} is not {' or '.join(a or 'unset' for a in allowed)}")
         return value
 
     def whole(self, name: str, default: int, low: int, high: int) -> int:
@@ -176,10 +197,10 @@ class _Reader:
         try:
             number = kind(value)
         except ValueError:
-            self.mistakes.append(f"{name}={value!r} is not a number")
+            self.mistakes.append(f"{name} is not a number")
             return default
         if not low <= number <= high:
-            self.mistakes.append(f"{name}={value} is outside {low}..{high}")
+            self.mistakes.append(f"{name} is outside {low}..{high}")
             return default
         return number
 

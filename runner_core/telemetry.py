@@ -26,6 +26,7 @@ from prometheus_client import (
 
 from runner_core.errors import ConfigError
 from runner_core.failures import STATES
+from runner_core.redaction import RedactingFormatter
 from runner_core.shared_numbers import Number
 
 # When a series began: a second series for each, which nobody reads and whose names promtool minds.
@@ -92,6 +93,10 @@ HTTP_DURATION = Histogram("http_request_duration_seconds", "Time to serve a requ
 PROVIDER_REQUESTS = Counter("provider_requests", "Calls to providers by outcome.", ["region", "provider", "code"])
 PROVIDER_TOKENS = Counter("provider_tokens", "Tokens by direction, input or output.", ["region", "model", "direction"])
 
+# Whether the deployment fits together.
+REDIS_UNFIT = Gauge("redis_unfit", "1 while this process's Redis is not one that it can or may work with.", ["reason"])
+OTHER_REGIONS_FILE = Gauge("processes_with_other_regions_file", "Processes whose regions file is not the API's.")
+
 # Which kinds of process measure what. The others export nothing of that name: a gauge that nobody sets would say 0.
 _WRITES = (DB_WRITE_ERRORS, DB_WRITE_RETRIES, DB_WRITE_LATENCY, JOBS_PROCESSED)
 MEASURED: dict[str, tuple[Counter | Gauge | Histogram, ...]] = {
@@ -100,12 +105,12 @@ MEASURED: dict[str, tuple[Counter | Gauge | Histogram, ...]] = {
         *_WRITES,
         *(OUTBOX_PUBLISHED, OUTBOX_PUBLISH_ERRORS, OUTBOX_UNPUBLISHED, OUTBOX_OLDEST, OUTBOX_DEAD),
         *(JOBS, JOBS_STUCK, JOBS_OVERDUE, REGION_QUEUE_DEPTH, REGION_WORKERS, LEASES_EXPIRED, REGIONS_STAGED),
-        ROWS_SET_ASIDE,
+        *(ROWS_SET_ASIDE, REDIS_UNFIT, OTHER_REGIONS_FILE),
     ),
     "worker": (
         *_WRITES,
         *(EXECUTION_DURATION, RUNNER_FAILURES, QUEUE_LATENCY, FENCED, ANSWERS_DISCARDED, RUNS_IN_FLIGHT),
-        *(PROVIDER_REQUESTS, PROVIDER_TOKENS),
+        *(PROVIDER_REQUESTS, PROVIDER_TOKENS, REDIS_UNFIT),
     ),
 }
 
@@ -206,10 +211,8 @@ def _second(seconds: int) -> str:
 def setup_logging(process: str, *, as_json: bool, level: int = logging.INFO) -> None:
     """Send every log line of this process to stdout, as JSON or as text."""
     handler = logging.StreamHandler(sys.stdout)
-    if as_json:
-        handler.setFormatter(JsonFormatter(process))
-    else:
-        handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {process} %(name)s: %(message)s"))
+    plain = logging.Formatter(f"%(asctime)s %(levelname)s {process} %(name)s: %(message)s")
+    handler.setFormatter(RedactingFormatter(JsonFormatter(process) if as_json else plain, os.environ))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # What no line shows need not be found out for each: logging's own advice ("Optimization" in its HOWTO).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

@@ -45,7 +45,8 @@ class Recorder(dict[str, str]):
 def known_variables() -> set[str]:
     """Every variable that a process of ours reads."""
     regions = str(ROOT / "regions/sandbox.toml")
-    env = Recorder(DATABASE_URL="x", REDIS_URL="x", REGIONS_FILE=regions, ALLOW_SANDBOX="1", TRUST_ENFORCE="0")
+    servers = {"DATABASE_URL": "postgresql://127.0.0.1/d", "REDIS_URL": "redis://127.0.0.1/0"}
+    env = Recorder(**servers, REGIONS_FILE=regions, ALLOW_SANDBOX="1", TRUST_ENFORCE="0")
     for process in ("publisher", "worker"):
         Settings.from_env(env, process=process)
     Configuration.from_env(env)

@@ -1,0 +1,70 @@
+"""What log lines and messages say of failures and of secrets."""
+
+import json
+import logging
+from collections.abc import Callable
+
+import psycopg
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoPermissionError, ResponseError
+
+from runner_core.redaction import RedactingFormatter, described, secrets_in
+from runner_core.telemetry import JsonFormatter
+
+SECRET = "Hunter2Secret"
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (psycopg.OperationalError(f'missing "=" after "{SECRET}" in connection info string'), "OperationalError"),
+        (psycopg.OperationalError(f"could not translate host name {SECRET}@h to address"), "its host's name"),
+        (psycopg.OperationalError(f"connection to server at {SECRET} failed: Connection refused"), "refused"),
+        (psycopg.OperationalError(f'FATAL: password authentication failed for user "{SECRET}"'), "user or password"),
+        (RedisConnectionError(f"Error 111 connecting to {SECRET}:6379. Connection refused."), "connection refused"),
+        (RedisConnectionError(f"Error -2 connecting to {SECRET}:1. Name or service not known."), "its host's name"),
+        (RedisConnectionError(f"something new about {SECRET}"), "ConnectionError"),
+        (ResponseError(f"unknown command 'HELLO', with args beginning with: '3' 'AUTH' '{SECRET}'"), "'HELLO'"),
+        (NoPermissionError(f"Command # 1 (SET k {SECRET}) of pipeline caused error: may not run 'set'"), "'set'"),
+        (RuntimeError("our own words"), "our own words"),
+    ],
+)
+def test_a_librarys_failure_is_said_in_our_words(error: Exception, says: str) -> None:
+    assert says in described(error)
+    assert SECRET not in described(error)
+
+
+def test_the_secrets_of_an_environment() -> None:
+    env = {
+        "DATABASE_URL": "postgresql://u:pass%40word1@h/d",
+        "DATABASE_URL_API": "host=h password='another one'",
+        "REDIS_URL": f"redis://:{SECRET}#x@h/0",  # with a mistake in it
+        "ADMIN_TOKENS": f"me:{'t' * 32}, you:{'u' * 32}",
+        "LLM_US_API_KEY": "sk-0123456789",
+        "HTTPS_PROXY": "http://u:proxyword@h:3128",
+        "SHORT_PASSWORD": "beacon",
+        "LOG_JSON": "whatever it says",
+    }
+    secrets = secrets_in(env)
+    wanted = {"pass%40word1", "pass@word1", "another one", f"{SECRET}#x", "t" * 32, "u" * 32, "sk-0123456789"}
+    assert wanted | {"proxyword"} <= secrets
+    assert not {"beacon", "whatever it says"} & secrets
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter("worker"), logging.Formatter("%(message)s")])
+def test_no_log_line_has_a_secret_or_a_librarys_text(formatter: logging.Formatter) -> None:
+    redacting = RedactingFormatter(formatter, {"REDIS_URL": f"redis://:{SECRET}@h"})
+
+    def line(record: Callable[[], logging.LogRecord]) -> str:
+        return redacting.format(record())
+
+    def make(text: str, *args: object, failed: Exception | None = None) -> logging.LogRecord:
+        exc_info = (type(failed), failed, None) if failed else None
+        return logging.LogRecord("x", logging.ERROR, __file__, 1, text, args, exc_info)
+
+    assert SECRET not in line(lambda: make("it has %s", SECRET))
+    assert SECRET not in line(lambda: make("broke", failed=ValueError(f"Port of redis://:{SECRET}@h is none")))
+    refused = line(lambda: make("%s: %s", 1, RedisConnectionError("Error 111 connecting to h:1. Connection refused.")))
+    text = json.loads(refused)["message"] if isinstance(formatter, JsonFormatter) else refused
+    assert text == "1: connection refused"
