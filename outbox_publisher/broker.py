@@ -23,11 +23,13 @@ from runner_core.settings import Settings
 
 FUNCTION = "runner_worker.tasks.run_region"  # by name: the publisher never imports the worker
 SENTINEL = "beacon:sentinel"
+TOPIC_PREFIX = "beacon-"
 _json = json.JSONEncoder(allow_nan=False).encode
 MAX_DATA_BYTES = 16_384  # the worker refuses more; an envelope has a few hundred
 
-# KEYS are the jobs' hashes, ARGV the time and then (id, queue, data) of each. Returns (number, error) for what was
-# refused. One command instead of one a row, because taking a hundred replies apart costs more than Redis' own work.
+# KEYS are the jobs' hashes, ARGV the time and then (id, queue, data, description) of each. Returns (number, error) for
+# what was refused. One command instead of one a row, because taking a hundred replies apart costs more than Redis' own
+# work.
 # The ids follow their hashes: a worker must not find one without the other. A hash whose id was refused goes again:
 # nobody would ever find it.
 # No `ttl`: RQ skips a job whose hash has expired without a word. No timeout: the region's deadline is the engine's.
@@ -35,9 +37,10 @@ MAX_DATA_BYTES = 16_384  # the worker refuses more; an envelope has a few hundre
 PUSH = """
 local refused, queues, waiting = {}, {}, {}
 for i, key in ipairs(KEYS) do
-  local id, queue, data = ARGV[3 * i - 1], ARGV[3 * i], ARGV[3 * i + 1]
+  local id, queue, data, description = unpack(ARGV, 4 * i - 2, 4 * i + 1)
   local reply = redis.pcall('HSET', key, 'data', data, 'origin', queue, 'created_at', ARGV[1], 'enqueued_at', ARGV[1],
-                            'status', 'queued', 'timeout', '-1', 'result_ttl', '300', 'failure_ttl', '86400')
+                            'status', 'queued', 'timeout', '-1', 'result_ttl', '300', 'failure_ttl', '86400',
+                            'description', description)
   if type(reply) == 'table' then
     refused[#refused + 1] = {i, reply.err}
   else
@@ -100,7 +103,7 @@ class Broker:
         values: list[str | bytes] = [datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")]
         for row in rows:
             try:
-                values += (row.dispatch_id, row.topic, _encode(row))
+                values += (row.dispatch_id, row.topic, _encode(row), _description(row))
             except (TypeError, ValueError, RecursionError) as error:
                 failures[row.id] = error
                 continue
@@ -135,14 +138,18 @@ class Broker:
         """Say whether Redis may have lost messages since the last look: emptied, restarted or failed over.
 
         A random value in Redis and the server's run id are compared with those of the last look (an AOF restart
-        keeps the value and still loses the last second). The first look says whether there was a value.
+        keeps the value and still loses the last second). The first look says whether there was a value. A login that
+        may not ask for the run id any more sees an emptied Redis all the same, and a restart after a few leases.
         """
         pipe = self.redis.pipeline(transaction=False)
         pipe.set(SENTINEL, secrets.token_hex(16), nx=True)
         pipe.get(SENTINEL)
         pipe.info("server")
-        absent, value, server = pipe.execute()
-        before, self._seen = self._seen, (value, str(server["run_id"]))
+        absent, value, server = pipe.execute(raise_on_error=False)
+        for refused in (absent, value):
+            if isinstance(refused, ResponseError):
+                raise refused
+        before, self._seen = self._seen, (value, str(server["run_id"]) if isinstance(server, dict) else "")
         return bool(absent) or before not in (None, self._seen)
 
     def _refusal(self, reason: str) -> ResponseError:
@@ -171,3 +178,8 @@ def _encode(row: OutboxRow) -> bytes:
     if len(data) > MAX_DATA_BYTES:
         raise ValueError(f"the message has {len(data)} bytes, more than {MAX_DATA_BYTES}")
     return data
+
+
+def _description(row: OutboxRow) -> str:
+    """What RQ's tools show of a message: its region and its job, `US job-1`."""
+    return f"{row.topic.removeprefix(TOPIC_PREFIX).upper()} {row.payload.get('id', '')}"

@@ -24,7 +24,17 @@ from runner_worker import tasks
 FUNCTION = "runner_worker.tasks.run_region"
 ENVELOPE = {"id": str, "enqueued_at": str, "attempt": int, "request_id": str}
 MAX_DATA_BYTES = 16_384
-READ_FIELDS = (b"origin", b"status", b"created_at", b"enqueued_at", b"started_at", b"ended_at", b"last_heartbeat")
+DESCRIPTION = re.compile(rb"[A-Za-z0-9._:-]{1,64} [A-Za-z0-9._:-]{1,255}")  # a region and a job
+READ_FIELDS = (
+    b"description",
+    b"origin",
+    b"status",
+    b"created_at",
+    b"enqueued_at",
+    b"started_at",
+    b"ended_at",
+    b"last_heartbeat",
+)
 
 
 class ForeignCall(BeaconError):
@@ -93,6 +103,8 @@ class RegionJob(Job):
         kept = {name: raw_data[name] for name in READ_FIELDS if name in raw_data}
         if not re.fullmatch(rb"[A-Za-z0-9._-]{1,255}", kept.get(b"origin", b"")):
             kept.pop(b"origin", None)
+        if not DESCRIPTION.fullmatch(kept.get(b"description", b"")):
+            kept.pop(b"description", None)
         try:
             super().restore({**kept, b"data": b"-"})
         except Exception:  # noqa: BLE001  whatever RQ's parsers raise: the job must fail, not the worker

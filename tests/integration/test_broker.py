@@ -9,10 +9,13 @@ from uuid import uuid4
 
 import pytest
 import redis
+from rq.job import Job
+from rq.serializers import JSONSerializer
 
 from outbox_publisher.broker import Broker, OutboxRow
 from runner_cli.embedded import EmbeddedValkey
 from runner_core.settings import Settings
+from runner_worker.job import RegionJob
 
 TOPIC = "beacon-us"
 
@@ -56,6 +59,14 @@ def test_a_push_leaves_rqs_hash_and_the_id_in_order(broker: Broker, client: "red
     assert (stored[b"timeout"], stored[b"result_ttl"], stored[b"failure_ttl"]) == (b"-1", b"300", b"86400")
     assert b"ttl" not in stored
     assert client.ttl(f"rq:job:{rows[1].dispatch_id}") == -1
+
+
+def test_rqs_own_tools_read_the_region_and_the_job(broker: Broker, client: "redis.Redis[bytes]") -> None:
+    pushed = [row(1), row(2, topic="beacon-us-east"), row(3, topic="beacon-eu")]
+    assert broker.push(pushed) == {}
+    for kind in (Job, RegionJob):
+        found = [kind.fetch(made.dispatch_id, client, JSONSerializer).description for made in pushed]
+        assert found == ["US job-1", "US-EAST job-2", "EU job-3"], kind
 
 
 def test_every_topic_gets_its_own_queue(broker: Broker, client: "redis.Redis[bytes]") -> None:

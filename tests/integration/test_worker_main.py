@@ -124,7 +124,8 @@ def test_rqs_own_worker_serves_the_same_queue(
     stock = start("rq.cli", "worker", *options, "--worker-class", kind, "beacon-us")
     until_status(conn, "completed", stock, jobs=2)
     stock.send_signal(signal.SIGTERM)
-    assert stock.wait(PATIENCE_SECONDS) == 0
+    said = stock.communicate(timeout=PATIENCE_SECONDS)[0]
+    assert (stock.returncode, "Successfully completed US job-1" in said) == (0, True), said
 
 
 @pytest.mark.parametrize(
