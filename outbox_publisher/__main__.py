@@ -20,9 +20,12 @@ from outbox_publisher.doorbell import Doorbell
 from outbox_publisher.relay import publish_batch
 from outbox_publisher.retention import nothing_aside, remove_old
 from outbox_publisher.sweep import Sweeper
+from runner_core import redis_server
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
 from runner_core.presence import Presence, wait_until_ready
+from runner_core.redis_owner import Guard, identity
+from runner_core.redis_server import client
 from runner_core.settings import Settings
 from runner_core.telemetry import OUTBOX_PUBLISH_ERRORS, serve_metrics, setup_logging
 
@@ -55,14 +58,20 @@ def main(argv: list[str] | None = None) -> int:
     db = Database(settings, "publisher").open()
     try:
         wait_until_ready(db, settings.probe_seconds)
-    except NotReady as error:
+        redis = client(settings.redis_url, settings.redis_timeout_seconds)
+        guard = Guard(redis, identity(db), redis_server.PUBLISHER, owns=True)
+        guard.admit(settings.probe_seconds)
+    except (NotReady, ConfigError) as error:
         log.error("not ready: %s", error.detail)
-        return 1
-    return serve(db)
+        return 2 if isinstance(error, ConfigError) else 1
+    return serve(db, guard)
 
 
-def serve(db: Database) -> int:
-    """Publish, sweep, remove and measure until a signal comes (0) or publishing breaks (1)."""
+def serve(db: Database, guard: Guard | None = None) -> int:
+    """Publish, sweep, remove and measure until a signal comes (0) or publishing breaks (1).
+
+    The sweeper's thread keeps `guard` up to date, the relay's obeys it.
+    """
     stopped = threading.Event()
     doorbell = Doorbell(db.settings, lambda: db.drained_at)
     ends: SimpleQueue[int] = SimpleQueue()  # a signal handler may put into it, whatever the main thread is doing
@@ -76,12 +85,14 @@ def serve(db: Database) -> int:
     asides = nothing_aside()
 
     def sweep() -> None:
+        if guard:
+            guard.look()
         if sweeper.run_once():
             doorbell.ring()
 
     def relay() -> None:
         try:
-            publish(db, doorbell, stopped)
+            publish(db, doorbell, stopped, guard)
         except Exception:
             log.exception("publishing broke, the process ends")
             ends.put(1)
@@ -109,12 +120,18 @@ def serve(db: Database) -> int:
     return code
 
 
-def publish(db: Database, doorbell: Doorbell, stopped: threading.Event) -> None:
-    """Drain the outbox, then wait for the bell. A full batch means that there may be more."""
+def publish(db: Database, doorbell: Doorbell, stopped: threading.Event, guard: Guard | None = None) -> None:
+    """Drain the outbox, then wait for the bell. A full batch means that there may be more.
+
+    Nothing is pushed into a Redis that is another stack's: the outbox keeps it.
+    """
     broker = Broker(db.settings)
     aside = Aside[int]("publish")
     pause = 0.0
     while not stopped.is_set():
+        if guard and guard.foreign:
+            doorbell.wait()
+            continue
         try:
             claimed = publish_batch(db, broker, aside)
             pause = 0.0

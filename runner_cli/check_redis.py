@@ -1,32 +1,60 @@
-"""Doctor's look at Redis. Only INFO is used: managed servers refuse CONFIG."""
+"""Doctor's look at Redis: what the processes refuse at their start, in their words, and what costs time."""
 
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import redis
 
 from runner_cli.findings import Finding, error, ok, warning
+from runner_core.redaction import described
+from runner_core.redis_owner import KEY, another, identity_of
+from runner_core.redis_server import PUBLISHER, WORKER, client, inspect
 from runner_core.settings import Settings
 
 OLDEST = (6, 2)
+CONNECT_SECONDS = 10
 
 
-def check_redis(settings: Settings) -> Iterator[Finding]:
-    """Everything about the Redis of REDIS_URL."""
+def check_redis(settings: Settings, database_url: str = "") -> Iterator[Finding]:
+    """Everything about the Redis of REDIS_URL; with `database_url` also whether it is the Redis of that database."""
     if not settings.redis_url:
         yield error("redis", "REDIS_URL is not set: redis://host:6379/0")
         return
-    seconds = settings.redis_timeout_seconds
     try:
-        with redis.Redis.from_url(settings.redis_url, socket_timeout=seconds, socket_connect_timeout=seconds) as client:
-            info: dict[str, Any] = client.info()
-    except (redis.RedisError, ValueError) as failure:
-        yield error("redis", f"it does not answer ({failure}): check REDIS_URL and that the server runs")
+        with client(settings.redis_url, settings.redis_timeout_seconds) as asked:
+            found = inspect(asked, PUBLISHER, WORKER)
+            owner = None if found.unfit else asked.get(KEY)
+    except redis.RedisError as failure:
+        yield error("redis", f"it does not answer ({described(failure)}): check REDIS_URL and that the server runs")
         return
-    yield _version(info)
-    yield _eviction(info)
-    yield from _persistence(info)
-    yield from _memory(info)
+    if found.info:
+        yield _version(found.info)
+    for sentence in found.unfit.values():
+        yield error("redis", sentence)
+    if owner is not None:
+        yield from _owner(bytes(owner), database_url)
+    if found.info:
+        yield error("eviction", found.eviction) if found.eviction else ok("eviction", "noeviction")
+        yield from _persistence(found.info)
+        yield from _memory(found.info)
+
+
+def _owner(owner: bytes, database_url: str) -> Iterator[Finding]:
+    """Whether the publishers that use this Redis work for the database of `database_url`."""
+    if not database_url:
+        return
+    try:
+        with psycopg.connect(
+            database_url, autocommit=True, connect_timeout=CONNECT_SECONDS, application_name="beacon-doctor"
+        ) as conn:
+            own = identity_of(conn)
+    except psycopg.Error:  # told by the look at the database
+        return
+    if sentence := another(owner, own):
+        yield error("stack", sentence)
+    else:
+        yield ok("stack", "the publishers that use this Redis work for this database")
 
 
 def _version(info: dict[str, Any]) -> Finding:
@@ -34,16 +62,7 @@ def _version(info: dict[str, Any]) -> Finding:
     name = f"{info.get('server_name', 'redis')} {info.get('valkey_version', version)}"
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
         return error("redis", f"{name} is too old: {'.'.join(map(str, OLDEST))} or later is needed")
-    if info.get("redis_mode") == "cluster":
-        return error("redis", f"{name} is a cluster, which the queue can't use: take a single server or Sentinel")
     return ok("redis", name)
-
-
-def _eviction(info: dict[str, Any]) -> Finding:
-    policy = info.get("maxmemory_policy")
-    if policy == "noeviction":
-        return ok("eviction", "noeviction")
-    return error("eviction", f"maxmemory-policy is {policy}: full memory would drop queued messages; set noeviction")
 
 
 def _persistence(info: dict[str, Any]) -> Iterator[Finding]:

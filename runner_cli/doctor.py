@@ -34,45 +34,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def doctor(args: argparse.Namespace) -> int:
-    """1 when something is an error."""
+    """1 when something is an error, 2 when the settings can't even be read."""
     findings = list(examine(args, environment()))
     if args.json:
         say_json([vars(found) for found in findings])
     else:
         show(findings)
+    if any(found.subject == "settings" for found in findings):
+        return Exit.USAGE
     return Exit.FAILED if any(found.level == "error" for found in findings) else Exit.OK
 
 
 def environment() -> dict[str, str]:
-    """This environment, completed from the stack that runs here where it says nothing."""
+    """This environment, completed with what the stack that runs here was given, unless another database is meant."""
     env = dict(os.environ)
-    home = default_home()
-    facts = running(home)
-    if facts and not env.get("DATABASE_URL"):
-        kept = {
-            "DATABASE_URL": facts.get("database_url"),
-            "REDIS_URL": facts.get("redis_url"),
-            "TRUSTED_KEYS_FILE": home / "trusted-keys.json",
-            "RECEIPT_KEY_FILE": home / "receipt.pem",
-            **facts.get("environment", {}),
-        }
-        for name, value in kept.items():
-            if value:
-                env.setdefault(name, str(value))
-        if (token := home / "admin-token").exists():
-            env.setdefault("ADMIN_TOKENS", f"local:{token.read_text().strip()}")
+    facts = running(default_home())
+    if facts and env.get("DATABASE_URL") in (None, "", facts.get("database_url")):
+        kept = {"DATABASE_URL": facts.get("database_url"), "REDIS_URL": facts.get("redis_url")}
+        for name, value in {**kept, **facts.get("environment", {})}.items():
+            if value and not env.get(name):
+                env[name] = str(value)
     return env
 
 
 def examine(args: argparse.Namespace, env: Mapping[str, str]) -> Iterator[Finding]:
     """Every finding, the servers first."""
     try:
-        settings = Settings.from_env(env)
+        settings, url = Settings.from_env(env), find_database_url(args)
     except ConfigError as mistakes:
         yield from (error("settings", mistake) for mistake in mistakes.mistakes)
         return
-    yield from check_database(settings, find_database_url(args))
-    yield from check_redis(settings)
+    yield from check_database(settings, url)
+    yield from check_redis(settings, url)
     yield from check_keys(settings)
     yield from check_regions(settings, env, probe=args.probe)
     yield from check_api(args)

@@ -6,11 +6,13 @@ import os
 import sys
 from dataclasses import replace
 
+from runner_core import redis_server
 from runner_core.collector import spare_what_stays
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
 from runner_core.keys import PrivateKey
 from runner_core.presence import Presence, wait_until_ready
+from runner_core.redis_owner import Guard, identity
 from runner_core.regions import Catalogue, load_catalogue
 from runner_core.settings import Settings
 from runner_core.telemetry import begin_at_zero, serve_metrics, setup_logging
@@ -55,21 +57,25 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     setup_logging("worker", as_json=settings.log_json)
     db = Database(settings, "worker").open()
+    redis = connect(settings.redis_url, settings.redis_timeout_seconds)
     try:
         wait_until_ready(db, settings.probe_seconds)
-    except NotReady as error:
+        guard = Guard(redis, identity(db), redis_server.WORKER, owns=False)
+        guard.admit(settings.probe_seconds)
+    except (NotReady, ConfigError) as error:
         sys.stderr.write(f"{error.detail}\n")
-        return 1
+        return 2 if isinstance(error, ConfigError) else 1
     name = worker_name(region)
     runner = RegionRunner(db, settings, catalogue, providers, name, receipt_key)
     worker = RegionWorker(
         [topic_of(region)],
         name,
         runner,
-        connect(settings.redis_url, settings.redis_timeout_seconds),
+        redis,
         region=region,
         claim_batch=settings.claim_batch,
         grace_seconds=max(settings.stop_grace_seconds - RELEASE_SECONDS, settings.stop_grace_seconds / 2),
+        guard=guard,
     )
     presence = Presence(db, "worker", region, settings.concurrency, catalogue.sha256)
     presence.start()

@@ -28,6 +28,7 @@ from rq.serializers import JSONSerializer
 from rq.utils import now
 
 from runner_core.redis_line import RedisLine, open_client
+from runner_core.redis_owner import Guard
 from runner_worker.execute import Message, RegionRunner
 from runner_worker.job import ForeignCall, RegionJob, envelope_of
 from runner_worker.standing import Standing
@@ -76,6 +77,7 @@ class RegionWorker(Worker):
         region: str,
         claim_batch: int,
         grace_seconds: float,
+        guard: Guard | None = None,
     ) -> None:
         if len(queues) != 1:
             raise ValueError(f"a RegionWorker serves exactly one queue, not {len(queues)}")
@@ -89,6 +91,7 @@ class RegionWorker(Worker):
         self.region = region
         self.claim_batch = claim_batch
         self.grace_seconds = grace_seconds
+        self._guard = guard
         self.standing = Standing(self)
         self._taken: list[bytes] = []  # popped and not settled
         self._unclaimed: list[Message] = []  # read of them, and not claimed
@@ -156,7 +159,7 @@ class RegionWorker(Worker):
         """Take as many messages as there is room for; False when there is no room, or no message has come."""
         self._freed.clear()
         room = min(self.runner.free(), self.claim_batch)
-        if room <= 0:
+        if room <= 0 or (self._guard and self._guard.look()):
             self._freed.wait(BLOCK_SECONDS)
             return False
         try:

@@ -1,0 +1,126 @@
+"""The Redis of REDIS_URL: how it is connected to, and whether this system can work with it.
+
+Processes ask at their start and `beacon doctor` at any time, through the same function and with the same words.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, ResponseError
+from redis.retry import Retry
+
+from runner_core.redis_line import RedisLine
+
+WORKS = "give the address of a single server, or of a proxy that follows the primary"
+_QUEUE, _JOB, _OTHER = "rq:queue:beacon-probe", "rq:job:probe", "beacon:probe"
+
+# Every command that is used, with arguments of the kind that it is used with. (The scripts' own commands are among
+# them: a server checks those too.) README.md lists the names, and a test compares.
+PUBLISHER: dict[str, tuple[str, ...]] = {
+    "DEL": (_JOB,),
+    "EVAL": ("return 1", "1", _JOB),
+    "EXPIRE": (_OTHER, "60"),
+    "GET": (_OTHER,),
+    "HSET": (_JOB, "data", "-"),
+    "INFO": ("server",),
+    "LRANGE": (_QUEUE, "0", "0"),
+    "RPUSH": (_QUEUE, "-"),
+    "SADD": ("rq:queues", _QUEUE),
+    "SET": (_OTHER, "-"),
+}
+WORKER: dict[str, tuple[str, ...]] = {
+    "BLMOVE": (_QUEUE, _OTHER, "LEFT", "RIGHT", "0.1"),
+    "DEL": (_OTHER,),
+    "EVAL": ("return 1", "2", _OTHER, _QUEUE),
+    "EXPIRE": ("rq:worker:probe", "60"),
+    "GET": (_OTHER,),
+    "HGET": (_JOB, "data"),
+    "HSET": ("rq:worker:probe", "state", "-"),
+    "INFO": ("server",),
+    "LPOP": (_QUEUE, "1"),
+    "LPUSH": (_QUEUE, "-"),
+    "SADD": ("rq:workers", "-"),
+    "SREM": ("rq:workers", "-"),
+    "SUBSCRIBE": ("rq:pubsub:probe",),
+    "UNLINK": (_JOB,),
+    "UNSUBSCRIBE": ("rq:pubsub:probe",),
+    "ZADD": ("rq:wip:probe", "1", "-"),
+    "ZREM": ("rq:wip:probe", "-"),
+}
+ALWAYS = ("EXEC", "MULTI")  # transactions, the check itself among them
+
+
+def client(url: str, timeout_seconds: float) -> Redis:
+    """A client of a checked address, for questions about the server; a failure is the caller's to repeat."""
+    return Redis.from_url(
+        url,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """`unfit` says by reason why nothing can work with this server, one sentence each; `info` is INFO's answer."""
+
+    info: dict[str, Any] = field(default_factory=dict)
+    unfit: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def eviction(self) -> str:
+        """What is wrong with the eviction policy; empty when nothing is, or the server does not tell."""
+        policy = self.info.get("maxmemory_policy", "noeviction")
+        if policy == "noeviction":
+            return ""
+        return f"maxmemory-policy is {policy}: full memory would drop queued messages; set noeviction"
+
+
+def inspect(client: Redis, *uses: dict[str, tuple[str, ...]]) -> Inspection:
+    """Ask the server whether it can serve those who use these commands. Changes nothing there.
+
+    Raises redis.exceptions.ConnectionError or TimeoutError when it does not answer.
+    """
+    line = RedisLine(client)
+    found: dict[str, Any] = {}
+    try:
+        with suppress(ResponseError):  # INFO is among what is looked at next
+            found = client.info()
+        denied = _denied(line, {name: values for used in uses for name, values in used.items()})
+    except AuthenticationError:
+        return Inspection(unfit={"login": "REDIS_URL has a user or a password that Redis refuses: correct them"})
+    finally:
+        line.close()
+    unfit: dict[str, str] = {}
+    if found.get("cluster_enabled") or "cluster" in (found.get("redis_mode"), found.get("server_mode")):
+        unfit["cluster"] = f"the server of REDIS_URL is a Redis Cluster, which the queues can't use: {WORKS}"
+    if found.get("role") in ("slave", "replica"):
+        unfit["replica"] = f"the server of REDIS_URL is a replica, which takes no writes: {WORKS}"
+    if denied:
+        unfit["commands"] = (
+            f"the login of REDIS_URL may not use {', '.join(denied)}: allow it (ACL SETUSER); README.md lists "
+            "everything that is used"
+        )
+    return Inspection(found, unfit)
+
+
+def _denied(line: RedisLine, uses: dict[str, tuple[str, ...]]) -> list[str]:
+    """What the login may not do. The commands are queued in a transaction that is never executed."""
+    (opened,) = line.ask(("MULTI",))
+    if isinstance(opened, ResponseError):
+        return ["MULTI"]  # outside a transaction the rest would be done
+    denied: dict[str, None] = {}
+    for name, answer in zip(uses, line.ask(*((name, *values) for name, values in uses.items())), strict=True):
+        words = str(answer).lower()
+        if not isinstance(answer, ResponseError):
+            continue
+        if "access" in words and "channel" in words:
+            denied["the channels rq:*"] = None
+        elif "access" in words and "key" in words:
+            denied["the keys rq:* and beacon:*"] = None
+        elif "permission" in words or "unknown command" in words:
+            denied[name] = None
+    return list(denied)
