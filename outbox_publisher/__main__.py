@@ -17,6 +17,7 @@ from outbox_publisher import gauges
 from outbox_publisher.aside import Aside
 from outbox_publisher.broker import Broker
 from outbox_publisher.doorbell import Doorbell
+from outbox_publisher.regions_files import RegionsFiles
 from outbox_publisher.relay import publish_batch
 from outbox_publisher.retention import nothing_aside, remove_old
 from outbox_publisher.sweep import Sweeper
@@ -82,13 +83,17 @@ def serve(db: Database, guard: Guard | None = None) -> int:
     presence.start()
     doorbell.start()
     sweeper = Sweeper(db, Broker(db.settings))
-    asides = nothing_aside()
+    asides, files = nothing_aside(), RegionsFiles(db)
 
     def sweep() -> None:
         if guard:
             guard.look()
         if sweeper.run_once():
             doorbell.ring()
+
+    def measure() -> None:
+        gauges.refresh(db)
+        files.refresh()
 
     def relay() -> None:
         try:
@@ -100,7 +105,7 @@ def serve(db: Database, guard: Guard | None = None) -> int:
     threads = [
         threading.Thread(target=relay, name="relay"),
         threading.Thread(target=every, args=(SWEEP_SECONDS, sweep, stopped), name="sweeper"),
-        threading.Thread(target=every, args=(GAUGE_SECONDS, lambda: gauges.refresh(db), stopped), name="gauges"),
+        threading.Thread(target=every, args=(GAUGE_SECONDS, measure, stopped), name="gauges"),
         threading.Thread(
             target=every, args=(RETENTION_SECONDS, lambda: remove_old(db, asides), stopped), name="retention"
         ),

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from runner_cli import client
 from runner_cli.check_config import check_keys, check_regions
 from runner_cli.check_database import check_database
+from runner_cli.check_processes import check_processes
 from runner_cli.check_redis import check_redis
 from runner_cli.client import Api, Unreachable
 from runner_cli.database import add_database, find_database_url
@@ -68,6 +69,7 @@ def examine(args: argparse.Namespace, env: Mapping[str, str]) -> Iterator[Findin
     yield from check_redis(settings, url)
     yield from check_keys(settings)
     yield from check_regions(settings, env, probe=args.probe)
+    yield from check_processes(url)
     yield from check_api(args)
 
 

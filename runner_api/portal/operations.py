@@ -9,7 +9,7 @@ from runner_api.portal.blueprint import blueprint, page
 from runner_api.portal.grid import in_order
 from runner_api.services import services
 from runner_core.queries import Row
-from runner_core.store import portal, reads
+from runner_core.store import portal, reads, regions_files
 
 SHOWN = 50
 RUNS_SHOWN = 4  # of each worker
@@ -23,6 +23,7 @@ def operations() -> Response:
         outbox, waiting, dead = reads.outbox_counts(conn), reads.outbox(conn, 5), reads.dead(conn, SHOWN)
         open_runs = {row["region"]: row for row in reads.queues(conn)}
         processes, held = reads.processes(conn), portal.held(conn, RUNS_SHOWN)
+        other_file = {row["id"] for row in regions_files.differing(conn)}
         stuck = reads.stuck(conn, 3 * service.settings.lease_seconds, SHOWN)
         minutes = portal.hour(conn)
     return page(
@@ -32,6 +33,7 @@ def operations() -> Response:
         dead=dead,
         queues=_queues(list(service.catalogue.regions), open_runs, processes),
         workers=[_with_runs(row, held) for row in processes if row["kind"] != "cli"],
+        other_file=other_file,
         stuck=stuck,
         shown=SHOWN,
         throughput=charts.throughput(minutes),

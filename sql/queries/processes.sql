@@ -49,3 +49,12 @@ INSERT INTO readiness (filling) VALUES (repeat('.', 6000));
 -- name: processes.leave
 -- A process that ends in order takes its row along.
 DELETE FROM processes WHERE id = %(process_id)s;
+
+-- name: processes.other_regions_file
+-- Live processes whose regions file is not the API's, or not that of the API that started last.
+WITH live AS (
+  SELECT * FROM processes
+   WHERE seen_at > statement_timestamp() - make_interval(secs => %(alive_seconds)s) AND regions_sha IS NOT NULL)
+SELECT p.id, p.kind, p.region, p.host, p.pid FROM live p
+ WHERE p.regions_sha <> (SELECT a.regions_sha FROM live a WHERE a.kind = 'api' ORDER BY a.started_at DESC LIMIT 1)
+ ORDER BY p.kind, p.region, p.started_at;

@@ -1,0 +1,24 @@
+"""Doctor's look at the live processes: whether all of them read the same regions file."""
+
+from collections.abc import Iterator
+
+import psycopg
+
+from runner_cli.findings import Finding, warning
+from runner_core.store import regions_files
+
+CONNECT_SECONDS = 10
+
+
+def check_processes(url: str) -> Iterator[Finding]:
+    """A warning for each process whose regions file differs from the API's."""
+    if not url:
+        return
+    try:
+        with psycopg.connect(
+            url, autocommit=True, connect_timeout=CONNECT_SECONDS, application_name="beacon-doctor"
+        ) as conn:
+            found = regions_files.differing(conn)
+    except psycopg.Error:  # told by the look at the database
+        return
+    yield from (warning("regions file", regions_files.sentence(process)) for process in found)

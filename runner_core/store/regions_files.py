@@ -1,0 +1,23 @@
+"""Which processes read another regions file than the API: they lack models or providers that the API has planned."""
+
+from typing import Any
+
+from psycopg import Connection
+
+from runner_core.queries import Row, rows
+
+ALIVE_SECONDS = 20  # four missed heartbeats
+
+
+def differing(conn: Connection[Any]) -> list[Row]:
+    """Return id, kind, region, host and pid of each live process whose file differs from the API's."""
+    return rows(conn, "processes.other_regions_file", alive_seconds=ALIVE_SECONDS)
+
+
+def sentence(process: Row) -> str:
+    """Say which process it is, and the way out."""
+    name = f"{process['kind']} {process['region']}" if process["region"] else process["kind"]
+    return (
+        f"{name} (host {process['host']}, pid {process['pid']}) has another regions file than the API: give every "
+        "process the same REGIONS_FILE and start it again"
+    )
