@@ -11,6 +11,7 @@ from pathlib import Path
 from runner_cli.demo_model import DemoModel, ModelUnavailable
 from runner_cli.home import CHECKOUT, claimed, default_home
 from runner_cli.local import Local, running_stack
+from runner_core.settings import Settings, settings_in
 
 PORT = 8090
 METRICS_PORT = 8091  # and the ports after it, one a process; targets.json in the home lists them for Prometheus
@@ -33,6 +34,7 @@ def up(args: argparse.Namespace) -> int:
     for sign in (signal.SIGTERM, signal.SIGINT):  # a shell script's `beacon up &` would have SIGINT ignored
         signal.signal(sign, signal.default_int_handler)
     home = default_home()
+    Settings.from_env()  # its mistakes are told before anything starts
     try:
         with claimed(home) as write_facts, providers(home) as added:
             env = {**os.environ, **added, "PORT": str(args.port or os.environ.get("PORT") or PORT)}
@@ -43,7 +45,7 @@ def up(args: argparse.Namespace) -> int:
                         "api_url": local.api_url,
                         "database_url": local.database_url,
                         "redis_url": local.servers.redis_url,
-                        "environment": {"REGIONS_FILE": env["REGIONS_FILE"], **added},
+                        "environment": settings_in(local.env) | added,
                     }
                 )
                 say(*greeting(local))

@@ -132,10 +132,10 @@ class Settings:
         return settings
 
 
-def given(env: Mapping[str, str]) -> list[str]:
-    """The names of the settings that an environment has, each process's own login among them."""
+def settings_in(env: Mapping[str, str]) -> dict[str, str]:
+    """The settings that an environment has, each process's own login among them, as they are written there."""
     names = {field.name.upper() for field in fields(Settings)}
-    return sorted(name for name in env if name in names or name.startswith("DATABASE_URL_"))
+    return {name: env[name] for name in sorted(env) if name in names or name.startswith("DATABASE_URL_")}
 
 
 def require_tls(url: str) -> str:

@@ -20,6 +20,7 @@ import pytest
 from runner_cli.child import free_port
 from runner_cli.demo_job import demo_job
 from runner_cli.home import running
+from runner_cli.local import login_urls, set_passwords
 from runner_cli.processes import PROCFILE
 from runner_core.keys import PrivateKey
 from runner_core.trust import TrustList
@@ -135,6 +136,33 @@ def test_what_up_tells_a_newcomer_holds(env: dict[str, str], home: Path, tmp_pat
         assert "publisher" in [t["labels"]["kind"] for t in json.loads(Path(said["metrics"]).read_text())]
         kept = json.loads(Path(said["database URL"].removeprefix("in ")).read_text())
         psycopg.connect(kept["database_url"]).close()
+        command.send_signal(signal.SIGINT)
+        assert command.wait(30) == 0
+
+
+def test_doctor_beside_up_reads_what_up_was_given(
+    env: dict[str, str], home: Path, database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    """In a shell that has a part of it or nothing: the processes' settings are looked at, not the shell's."""
+    set_passwords(home, database_url)
+    own = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "TRUST_ENFORCE": "0", "FRESHNESS_ENFORCE": "0"}
+    own |= login_urls(home, database_url)
+
+    def doctor(**shell: str) -> dict[str, tuple[str, str]]:
+        kept = {name: value for name, value in env.items() if name not in ("REGIONS_FILE", "ALLOW_SANDBOX")}
+        done = subprocess.run(
+            [*UP[:-1], "doctor", "--json"], env=kept | shell, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        return {found["subject"]: (found["level"], found["text"]) for found in json.loads(done.stdout)}
+
+    with up(env | own) as command:
+        for shell in ({}, {"DATABASE_URL": database_url}):
+            found = doctor(**shell)
+            assert not [text for level, text in found.values() if level == "error"]
+            assert found["trusted keys"] == ("warning", doctor(**own)["trusted keys"][1])
+            assert {"freshness", "receipts", "admin", "regions", "stack"} <= set(found)
+        other = doctor(DATABASE_URL="postgresql://nobody@127.0.0.1:9/none")
+        assert "TRUSTED_KEYS_FILE is not set" in other["trusted keys"][1], "another deployment is meant"
         command.send_signal(signal.SIGINT)
         assert command.wait(30) == 0
 
