@@ -91,7 +91,9 @@ def probed(provider: Provider, env: Mapping[str, str]) -> Finding:
     """Ask for the list of models (openai), or for anything at all (hybrid), which nobody charges for."""
     subject = f"provider {provider.id}"
     url = f"{provider.base_url}/models" if provider.kind == "openai" else provider.base_url
-    key = env.get(provider.api_key_env, "") if provider.api_key_env else ""
+    key = env.get(provider.api_key_env, "").strip() if provider.api_key_env else ""
+    if not (key.isascii() and key.isprintable()):  # as for the workers; httpx2 would repeat it
+        return error(subject, f"its key has characters that no header can carry: set {provider.api_key_env} again")
     try:
         answer = httpx2.get(url, headers={"Authorization": f"Bearer {key}"} if key else None, timeout=PROBE_SECONDS)
     except httpx2.HTTPError as failure:

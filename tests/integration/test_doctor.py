@@ -195,6 +195,11 @@ def test_providers(provider: str, probe: Callable[..., Finding]) -> None:
     assert (wrong_key.level, "check PROVIDER_KEY" in wrong_key.text) == ("error", True)
     unlisted = probe(provider, "right", "two")
     assert (unlisted.level, "does not list two" in unlisted.text) == ("warning", True)
+    for secret in ("right-but-\u043a", "right\nbut"):
+        unsendable = probe(provider, secret)
+        assert (unsendable.level, "PROVIDER_KEY" in unsendable.text) == ("error", True)
+        assert "right" not in unsendable.text
+    assert probe(provider, "right\n").level == "ok", "as the workers take it"
     no_key = probe(provider, "")
     assert (no_key.level, "set PROVIDER_KEY" in no_key.text) == ("error", True)
     gone = probe(f"http://127.0.0.1:{free_port()}/v1", "right")
