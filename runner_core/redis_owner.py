@@ -125,7 +125,7 @@ class Guard:
             if now >= self._next_look:
                 self._ask_owner()
         except RedisError:  # whoever works with it says so
-            self._next_look = now + LOOK_SECONDS
+            self._next_look = self._next_inspection = now + LOOK_SECONDS
         return self.foreign
 
     def _inspect(self) -> dict[str, str]:
