@@ -7,7 +7,11 @@ secret are taken out of every line as the second barrier.
 
 import logging
 import re
+import sys
+import threading
+import traceback
 from collections.abc import Iterable, Mapping
+from types import TracebackType
 
 import psycopg
 
@@ -83,6 +87,18 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
         if secret in text:
             text = text.replace(secret, "[secret]")
     return text
+
+
+def guard_tracebacks(env: Mapping[str, str]) -> None:
+    """Show what nobody has caught without the secrets of `env`."""
+    secrets = tuple(secrets_in(env))
+
+    def show(kind: type[BaseException], error: BaseException | None, at: TracebackType | None) -> None:
+        sys.stderr.write(redacted("".join(traceback.format_exception(kind, error, at)), secrets))
+
+    sys.excepthook = show
+    if threading.excepthook is threading.__excepthook__:  # and not that of a test's runner
+        threading.excepthook = lambda args: show(args.exc_type, args.exc_value, args.exc_traceback)
 
 
 class RedactingFormatter(logging.Formatter):

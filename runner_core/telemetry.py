@@ -26,7 +26,7 @@ from prometheus_client import (
 
 from runner_core.errors import ConfigError
 from runner_core.failures import STATES
-from runner_core.redaction import RedactingFormatter
+from runner_core.redaction import RedactingFormatter, guard_tracebacks
 from runner_core.shared_numbers import Number
 
 # When a series began: a second series for each, which nobody reads and whose names promtool minds.
@@ -209,7 +209,8 @@ def _second(seconds: int) -> str:
 
 
 def setup_logging(process: str, *, as_json: bool, level: int = logging.INFO) -> None:
-    """Send every log line of this process to stdout, as JSON or as text."""
+    """Send every log line of this process to stdout, as JSON or as text, without the environment's secrets."""
+    guard_tracebacks(os.environ)
     handler = logging.StreamHandler(sys.stdout)
     plain = logging.Formatter(f"%(asctime)s %(levelname)s {process} %(name)s: %(message)s")
     handler.setFormatter(RedactingFormatter(JsonFormatter(process) if as_json else plain, os.environ))

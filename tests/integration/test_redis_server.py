@@ -10,11 +10,13 @@ from typing import Any
 import psycopg
 import pytest
 import redis
+from prometheus_client import REGISTRY
 
 from outbox_publisher.broker import Broker
 from runner_cli.check_redis import check_redis
 from runner_cli.embedded import EmbeddedValkey
 from runner_core import redis_server
+from runner_core.redis_owner import Guard
 from runner_core.settings import Settings
 from tests.jobs import one, opened, settings_for, submission, submit, until
 
@@ -150,6 +152,22 @@ def test_an_emptied_redis_is_seen_by_a_login_that_lost_info(own_valkey: Embedded
     with redis.Redis.from_url(own_valkey.url) as client:
         client.flushall()
     assert broker.sentinel_changed()
+
+
+def test_a_right_that_is_lost_later_is_told_and_work_goes_on(
+    own_valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("runner_core.redis_owner.INSPECT_SECONDS", 0.0)
+    with redis.Redis.from_url(login(own_valkey, *ALL_OF_THEM)) as client:
+        guard = Guard(client, "1/1/public mine", redis_server.PUBLISHER, owns=True)
+        guard.admit(0)
+        for rules, told in ((("-info",), 1), ((), 0)):
+            login(own_valkey, *ALL_OF_THEM, *rules)
+            assert guard.look() == ""
+            assert REGISTRY.get_sample_value("redis_unfit", {"reason": "commands"}) == told
+    said = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert len(said) == 1
+    assert "may not use INFO" in said[0]
 
 
 def test_the_readme_lists_the_commands() -> None:

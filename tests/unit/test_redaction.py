@@ -2,6 +2,9 @@
 
 import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import psycopg
@@ -68,3 +71,16 @@ def test_no_log_line_has_a_secret_or_a_librarys_text(formatter: logging.Formatte
     refused = line(lambda: make("%s: %s", 1, RedisConnectionError("Error 111 connecting to h:1. Connection refused.")))
     text = json.loads(refused)["message"] if isinstance(formatter, JsonFormatter) else refused
     assert text == "1: connection refused"
+
+
+def test_a_traceback_has_no_secret_of_the_environment() -> None:
+    code = "from runner_core.telemetry import setup_logging\nsetup_logging('x', as_json=False)\n"
+    for broken in ("raise ValueError(url)", "import threading; threading.Thread(target=lambda: int(url)).start()"):
+        done = subprocess.run(
+            [sys.executable, "-c", f"{code}import os; url = os.environ['REDIS_URL']\n{broken}"],
+            env={**os.environ, "REDIS_URL": "redis://:Hunter2Secret@h/0"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ("ValueError" in done.stderr, "[secret]" in done.stderr, "Hunter2" in done.stderr) == (True, True, False)
