@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def canary(args: argparse.Namespace) -> int:
     """1 when an error rate is above --max-error-rate. Raises UsageError, Unreachable before the first round."""
+    find_database_url(args)  # a mistake in it is told before anything is sent
     api = Api.of(args)
     key = signing_key(args.key, api.target)
     spec = read_job(args.spec)[0] if args.spec else canary_job(api, args.model)

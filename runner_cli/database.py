@@ -32,3 +32,15 @@ def database_url(args: argparse.Namespace) -> str:
     if found := find_database_url(args):
         return found
     raise UsageError("DATABASE_URL is not set: postgresql://user:password@host:5432/name, or start `beacon up`")
+
+
+def environment(args: argparse.Namespace) -> dict[str, str]:
+    """This environment, completed with what the stack that runs here was given, unless another database is meant."""
+    env = dict(os.environ)
+    facts = running(default_home())
+    if facts and (args.database or env.get("DATABASE_URL") or "") in ("", facts.get("database_url")):
+        kept = {"DATABASE_URL": facts.get("database_url"), "REDIS_URL": facts.get("redis_url")}
+        for name, value in {**kept, **facts.get("environment", {})}.items():
+            if value and not env.get(name):
+                env[name] = str(value)
+    return env

@@ -1,7 +1,6 @@
 """`beacon doctor`: what is wrong with a deployment's settings, and the way out."""
 
 import argparse
-import os
 from collections.abc import Iterator, Mapping
 
 from runner_cli import client
@@ -10,10 +9,9 @@ from runner_cli.check_database import check_database
 from runner_cli.check_processes import check_processes
 from runner_cli.check_redis import check_redis
 from runner_cli.client import Api, Unreachable
-from runner_cli.database import add_database, find_database_url
+from runner_cli.database import add_database, environment, find_database_url
 from runner_cli.exits import CommandError, Exit
 from runner_cli.findings import COLOURS, Finding, error, ok, warning
-from runner_cli.home import default_home, running
 from runner_cli.terminal import clean, console, say_json
 from runner_core.errors import ConfigError
 from runner_core.settings import Settings
@@ -36,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def doctor(args: argparse.Namespace) -> int:
     """1 when something is an error, 2 when the settings can't even be read."""
-    findings = list(examine(args, environment()))
+    findings = list(examine(args, environment(args)))
     if args.json:
         say_json([vars(found) for found in findings])
     else:
@@ -44,18 +42,6 @@ def doctor(args: argparse.Namespace) -> int:
     if any(found.subject == "settings" for found in findings):
         return Exit.USAGE
     return Exit.FAILED if any(found.level == "error" for found in findings) else Exit.OK
-
-
-def environment() -> dict[str, str]:
-    """This environment, completed with what the stack that runs here was given, unless another database is meant."""
-    env = dict(os.environ)
-    facts = running(default_home())
-    if facts and env.get("DATABASE_URL") in (None, "", facts.get("database_url")):
-        kept = {"DATABASE_URL": facts.get("database_url"), "REDIS_URL": facts.get("redis_url")}
-        for name, value in {**kept, **facts.get("environment", {})}.items():
-            if value and not env.get(name):
-                env[name] = str(value)
-    return env
 
 
 def examine(args: argparse.Namespace, env: Mapping[str, str]) -> Iterator[Finding]:

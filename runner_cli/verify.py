@@ -1,16 +1,14 @@
 """`beacon verify`: the invariants, asked of the database."""
 
 import argparse
-import os
 from collections.abc import Mapping
 
 import psycopg
 
 from runner_cli import invariants
 from runner_cli.client import add_json
-from runner_cli.database import add_database, database_url
+from runner_cli.database import add_database, database_url, environment
 from runner_cli.exits import CommandError, Exit
-from runner_cli.home import default_home, running
 from runner_cli.invariants import Verdict
 from runner_cli.terminal import clean, remark, say, say_json
 from runner_core.redaction import described
@@ -18,8 +16,9 @@ from runner_core.settings import Settings
 
 EXAMPLES = """\
 Each invariant is one query in sql/verify; the rows that it returns are what broke it. It reads one snapshot, so it may
-run beside a busy stack. LEASE_SECONDS, REGION_MAX_ATTEMPTS and JOB_RETENTION_DAYS must be those of the stack. With
-REDIS_URL it knows which messages wait in a queue; without, a message that waits for over three leases counts as lost.
+run beside a busy stack. LEASE_SECONDS, REGION_MAX_ATTEMPTS and JOB_RETENTION_DAYS must be those of the stack; beside
+`beacon up` they are taken from it, as REDIS_URL is. With REDIS_URL it knows which messages wait in a queue; without, a
+message that waits for over three leases counts as lost.
 
 examples:
   beacon verify
@@ -36,13 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def verify(args: argparse.Namespace) -> int:
     """1 when an invariant is broken. Raises CommandError when the database can't be asked."""
-    Settings.from_env(os.environ)  # every mistake at once
-    url = database_url(args)
-    local = running(default_home())
-    env = dict(os.environ)
-    if url == local.get("database_url"):
-        env.setdefault("REDIS_URL", str(local.get("redis_url") or ""))
-    verdicts = check(url, env, signatures=args.signatures)
+    env = environment(args)
+    Settings.from_env(env)  # every mistake at once
+    verdicts = check(database_url(args), env, signatures=args.signatures)
     if args.json:
         say_json([vars(verdict) for verdict in verdicts])
     else:

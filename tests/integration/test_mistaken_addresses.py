@@ -72,7 +72,7 @@ def test_mistaken_addresses_end_everything_that_reads_them(
     assert [name for name in wrong if name not in said] == [], "all are told at once"
 
 
-@pytest.mark.parametrize("command", ["migrate", "verify", "doctor"])
+@pytest.mark.parametrize("command", ["migrate", "verify", "doctor", "canary"])
 def test_an_address_on_the_command_line_is_checked_too(run: Run, command: str) -> None:
     code, said = run(("runner_cli", command, "--database", WRONG[3][0]))
     assert (code, "--database " in said) == (2, True), said
