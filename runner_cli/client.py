@@ -156,7 +156,7 @@ class Api:
         except httpx2.TimeoutException:
             raise Unreachable(f"{self.target.url} did not answer in time") from None
         except httpx2.TransportError as error:
-            raise Unreachable(f"the connection to {self.target.url} broke: {error}") from None
+            raise Unreachable(f"the connection to {self.target.url} broke ({type(error).__name__})") from None
         if answer.status_code == 304:
             return Reply(304, None, answer.headers.get("ETag", ""))
         try:

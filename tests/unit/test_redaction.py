@@ -1,11 +1,14 @@
 """What log lines and messages say of failures and of secrets."""
 
+import ast
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -16,6 +19,7 @@ from runner_core.redaction import RedactingFormatter, described, secrets_in
 from runner_core.telemetry import JsonFormatter
 
 SECRET = "Hunter2Secret"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -84,3 +88,37 @@ def test_a_traceback_has_no_secret_of_the_environment() -> None:
             check=False,
         )
         assert ("ValueError" in done.stderr, "[secret]" in done.stderr, "Hunter2" in done.stderr) == (True, True, False)
+
+
+PRODUCT = ("runner_core", "runner_api", "runner_cli", "runner_worker", "outbox_publisher")
+SPEAKERS = re.compile(r"psycopg\.|[Rr]edis|httpx2\.|httpcore2\.")
+
+
+def raw_words(source: str) -> Iterator[int]:
+    """The lines that put a library's failure into a text of ours as it is. (A log line's arguments are described.)"""
+    for handler in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ExceptHandler)):
+        if not (handler.name and handler.type and SPEAKERS.search(ast.unparse(handler.type))):
+            continue
+        for node in (found for statement in handler.body for found in ast.walk(statement)):
+            said = node.value if isinstance(node, ast.FormattedValue) else None
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "str" and node.args:
+                said = node.args[0]
+            if isinstance(said, ast.Name) and said.id == handler.name:
+                yield node.lineno
+            if isinstance(node, ast.Attribute) and node.attr == "message_primary":
+                yield node.lineno
+
+
+def test_no_code_of_ours_repeats_what_a_library_says() -> None:
+    files = [path for folder in PRODUCT for path in (ROOT / folder).rglob("*.py")]
+    assert len(files) > 100
+    assert [f"{path.relative_to(ROOT)}:{n}" for path in files for n in raw_words(path.read_text())] == []
+    told = """
+try:
+    f()
+except psycopg.Error as e:
+    raise X(f"no: {e}")
+    y = str(e)
+    z = e.diag.message_primary or ""
+"""
+    assert list(raw_words(told)) == [5, 6, 7]
