@@ -5,8 +5,7 @@ from typing import Any
 from psycopg import Connection
 
 from runner_core.queries import Row, rows
-
-ALIVE_SECONDS = 20  # four missed heartbeats
+from runner_core.store.reads import ALIVE_SECONDS
 
 
 def differing(conn: Connection[Any]) -> list[Row]:

@@ -103,10 +103,11 @@ def test_each_process_tells_what_it_measures_itself_and_nothing_else(local: Loca
             *("outbox_published", "outbox_publish_errors", "outbox_unpublished_count"),
             *("outbox_oldest_unpublished_age_seconds", "outbox_dead_rows", "jobs", "jobs_stuck", "jobs_overdue"),
             *("region_queue_depth", "region_workers", "leases_expired", "regions_staged", "rows_set_aside"),
+            *("redis_unfit", "processes_with_other_regions_file"),
         },
         "worker": {
             *("runner_execution_duration_seconds", "runner_failures", "runner_queue_latency_seconds", "runner_fenced"),
-            *("runner_region_runs_in_flight", "provider_requests", "provider_tokens"),
+            *("runner_region_runs_in_flight", "provider_requests", "provider_tokens", "redis_unfit"),
         },
     }
     for name, page in pages(local).items():

@@ -122,6 +122,8 @@ CASES: dict[str, list[Case]] = {
     ],
     "idempotency.find": [Case("api", {"key": f"job:{job_id(ended)}"})],
     "idempotency.expire": [Case("api", {"key": f"job:{job_id(ended)}"})],
+    "identity.database": [Case("publisher worker doctor")],
+    "identity.server": [Case("publisher worker doctor")],
     "nonces.find": [Case("api", {"public_key": "key-1", "nonce": "n"})],
     "nonces.spend": [Case("api", {"public_key": "key-1", "nonce": "n", **job})],
     "jobs.submit": [
@@ -215,6 +217,7 @@ CASES: dict[str, list[Case]] = {
     "processes.read": [Case("api publisher worker", {"process_id": "p"})],
     "processes.leave": [Case("api publisher worker", {"process_id": "p"})],
     "readiness.grow": [Case("api publisher worker")],
+    "processes.other_regions_file": [Case("api publisher doctor", ALIVE)],
     "reads.job": [Case("api", job), Case("api", open_job)],
     "reads.jobs": [Case("api", place), Case("api", {**place, "before": "infinity", "before_id": ""})],
     "reads.jobs_by_status": [Case("api", {**place, "status": s}) for s in ("completed", "cancelled", "queued")],
