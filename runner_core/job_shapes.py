@@ -6,7 +6,8 @@ Null and absent mean the same. Fields that are not known are kept and ignored.
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic_core import PydanticCustomError
 
 from runner_core.errors import SpecError
 
@@ -22,7 +23,6 @@ MIN_TIMEOUT, MAX_TIMEOUT = NANOSECONDS // 1000, 86_400 * NANOSECONDS
 # Empty or null counts as missing.
 _REQUIRED = frozenset(
     {
-        "version",
         "benchmark",
         "benchmark.name",
         "benchmark.container",
@@ -43,9 +43,21 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _addressable(name: str) -> str:
+    """Refuse an id that no client could ask about."""
+    if name == "cross-region" or (name and not name.strip(".")):
+        raise PydanticCustomError("job_id", "no URL leads to such a job; cross-region and dots alone are no ids")
+    return name
+
+
 Whole = Annotated[int, BeforeValidator(_whole)]
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,255}$")]
-JobId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{0,255}$", description="empty or absent: one is made")]
+# Clients remove segments of dots from a URL (RFC 3986, 5.2.4), and /jobs/cross-region is an address of its own.
+JobId = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9._:-]{0,255}$", description="empty or absent: one is made"),
+    AfterValidator(_addressable),
+]
 Text = Annotated[str, Field(min_length=1)]
 Label = Annotated[str, Field(max_length=255)]
 Rate = Annotated[float, Field(ge=0, le=1)]
@@ -127,7 +139,7 @@ class JobSpec(_Received):
 
     id: JobId | None = None
     jobspec_id: JobId | None = None
-    version: Text
+    version: Annotated[str, Field(description="empty or absent: benchmark.version counts")] | None = None
     benchmark: Benchmark
     constraints: Constraints
     questions: (
@@ -144,6 +156,15 @@ class JobSpec(_Received):
     wallet_auth: Any = None
     signature: str | None = None
     public_key: str | None = None
+
+    def declared_version(self) -> str:
+        """The version, or else the benchmark's: the original portal signs jobs without one at the top.
+
+        Raises SpecError missing_field:version.
+        """
+        if version := self.version or self.benchmark.version:
+            return version
+        raise SpecError("missing_field:version", "version is required, at the top or as benchmark.version.")
 
 
 class Wrapper(_Received):

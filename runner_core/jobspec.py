@@ -58,6 +58,7 @@ class Question:
 class Submission:
     """A valid job with everything that follows from it. `plan` is region -> models, in the order of the job.
 
+    `spec` has the benchmark's version where the job, whose bytes are `spec_raw`, has none at the top.
     `digest` (32 bytes) is equal for a repeat of the same request and different for everything else.
     """
 
@@ -118,7 +119,7 @@ def plan_job(
     signed = job.constraints
     regions = _narrowed_regions(signed, wrapper, catalogue)
     plan = _plan(job, metadata, regions, catalogue)
-    questions = _questions(job, catalogue)
+    version = job.declared_version()
     min_regions = _narrowed("min_regions", signed.min_regions, wrapper.min_regions) or DEFAULT_MIN_REGIONS
     if min_regions > len(plan):
         raise SpecError(detail=f"min_regions is {min_regions}, but the job runs in {len(plan)} regions.")
@@ -126,10 +127,10 @@ def plan_job(
     rate = DEFAULT_MIN_SUCCESS_RATE if rate is None else rate
     submission = Submission(
         job_id=_job_id(job),
-        spec=spec,
+        spec=spec if job.version else spec | {"version": version},
         spec_raw=json.dumps(spec, ensure_ascii=False).encode() if raw is None else raw,
         plan=plan,
-        questions=questions,
+        questions=_questions(job, version, catalogue),
         runs=job.runs or 1,
         min_regions=min_regions,
         min_success_rate=Decimal(repr(rate)),  # its decimal digits: 2 of 3 against 0.67 is not left to binary rounding
@@ -213,11 +214,11 @@ def _plan(job: JobSpec, metadata: Metadata, regions: list[str], catalogue: Catal
     return plan
 
 
-def _questions(job: JobSpec, catalogue: Catalogue) -> list[Question]:
+def _questions(job: JobSpec, version: str, catalogue: Catalogue) -> list[Question]:
     """The texts to ask, each once."""
     if job.questions:
         return list({question.id: question for question in (_question(t, catalogue) for t in job.questions)}.values())
-    if job.version == "v1" and "bias" in job.benchmark.name.lower():
+    if version == "v1" and "bias" in job.benchmark.name.lower():
         raise SpecError("missing_field:questions", "A v1 bias benchmark needs questions.")
     data = job.benchmark.input.data
     prompt = data.get("prompt") if isinstance(data, dict) else None

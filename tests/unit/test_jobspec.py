@@ -129,9 +129,23 @@ class TestRequired:
         assert plan(spec | {"questions": ["math_basic"]}).questions == [Question("math_basic", "What is 2+2?")]
 
     def test_all_mistakes_in_one_message_and_a_missing_field_names_the_code(self) -> None:
-        code, detail = refused(job(runs="3", version=..., benchmark__name=""))
-        assert code == "missing_field:version"
-        assert detail == "version is required. benchmark.name is required. runs: Input should be a valid integer."
+        code, detail = refused(job(runs="3", constraints__regions=[], benchmark__name=""))
+        assert code == "missing_field:name"
+        assert detail == (
+            "benchmark.name is required. constraints.regions is required. runs: Input should be a valid integer."
+        )
+
+    @pytest.mark.parametrize("top", [..., None, ""])
+    def test_the_version_may_be_the_benchmarks(self, top: Any) -> None:
+        """The original portal's jobs have none at the top, and the rule for v1 reads it wherever it came from."""
+        submission = plan(job(version=top, benchmark__version="v1"))
+        assert submission.spec["version"] == "v1"
+        assert "version" not in json.loads(plan(job(version=..., benchmark__version="v1")).spec_raw)
+        bias = job(version=top, benchmark__version="v1", benchmark__name="bias-detection")
+        assert refused(bias)[0] == "missing_field:questions"
+        assert plan(bias | {"version": "v2"}).spec["version"] == "v2"
+        for nowhere in (..., None, ""):
+            assert refused(job(version=top, benchmark__version=nowhere))[0] == "missing_field:version"
 
     def test_no_value_is_repeated(self) -> None:
         _, detail = refused(
@@ -196,7 +210,7 @@ class TestShape:
         assert {"jobspec", "target_regions", "min_regions", "min_success_rate", "enable_analysis"} == set(
             schema["properties"]
         )
-        assert JobSpec.model_json_schema()["required"] == ["version", "benchmark", "constraints"]
+        assert JobSpec.model_json_schema()["required"] == ["benchmark", "constraints"]
 
 
 class TestLimits:
@@ -238,6 +252,16 @@ class TestLimits:
         assert "questions.0" in invalid(job(questions=["x" * 8001]))
         assert plan(job(benchmark__input__data={"prompt": "x" * 8000}))
         assert "prompt" in invalid(job(benchmark__input__data={"prompt": "x" * 8001}))
+
+    @pytest.mark.parametrize("field", ["id", "jobspec_id"])
+    @pytest.mark.parametrize("name", [".", "..", "...", "." * 255, "cross-region"])
+    def test_ids_that_no_url_leads_to(self, field: str, name: str) -> None:
+        detail = invalid(job(**({"id": ...} | {field: name})))
+        assert detail == f"{field}: no URL leads to such a job; cross-region and dots alone are no ids."
+
+    @pytest.mark.parametrize("name", ["..a", "a..", ".-", "-", "-x", "cross-region-1", "Cross-Region"])
+    def test_ids_that_look_like_them(self, name: str) -> None:
+        assert plan(job(id=name)).job_id == name
 
     @pytest.mark.parametrize("name", ["id", "jobspec_id"])
     def test_job_ids(self, name: str) -> None:
