@@ -62,19 +62,28 @@ UNAVAILABLE = {
 }
 
 
+CONTENT_TYPE = "application/problem+json"
+
+
 def problem(status: int, code: str, detail: str) -> Response:
     """A problem response. `code` is stable; `detail` is a sentence that quotes nothing of a job's content."""
-    body = {
-        "type": "about:blank",  # the code says which problem it is; the type has nothing to add to the status
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "instance": quote(request.path),
-        "error": detail,
-        "error_code": code,
-    }
     headers = HEADERS.get(code.partition(":")[0])
-    return Response(dumps(body), status, headers, content_type="application/problem+json")
+    return Response(problem_body(status, code, detail, request.path), status, headers, content_type=CONTENT_TYPE)
+
+
+def problem_body(status: int, code: str, detail: str, path: str) -> str:
+    """The problem as JSON; `path` is the address that was asked, empty where it could not be read."""
+    return dumps(
+        {
+            "type": "about:blank",  # the code says which problem it is; the type has nothing to add to the status
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "detail": detail,
+            "instance": quote(path),
+            "error": detail,
+            "error_code": code,
+        }
+    )
 
 
 def install(app: Flask) -> None:

@@ -6,13 +6,11 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]  # it ships no types
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
-from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
 from runner_api import metrics
 from runner_api.app import create_app
@@ -113,7 +111,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # it ships no types
         options = {
             "bind": configuration.bind,
             "workers": configuration.workers,
-            "worker_class": "runner_api.server.Worker",
+            "worker_class": "runner_api.worker.Worker",
             "threads": configuration.threads,
             "keepalive": KEEPALIVE_SECONDS,
             "graceful_timeout": max(1, int(configuration.settings.stop_grace_seconds)),
@@ -155,22 +153,6 @@ class Server(BaseApplication):  # type: ignore[misc]  # it ships no types
         """Called by gunicorn at a worker's end."""
         for part in self.opened:
             part.close() if isinstance(part, Database) else part.stop()
-
-
-class Worker(ThreadWorker):  # type: ignore[misc]  # it ships no types
-    """gunicorn's gthread, which lets waiting clients go at its first knowledge of the end."""
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Called on SIGTERM."""
-        self.app.let_go()
-        super().handle_exit(sig, frame)
-
-    def is_parent_alive(self) -> bool:
-        """Called every second: the server may have been killed."""
-        alive = bool(super().is_parent_alive())
-        if not alive:
-            self.app.let_go()
-        return alive
 
 
 class ServerLog(Logger):  # type: ignore[misc]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.api_client import Api, serving
+from tests.integration.server import Server
 
 
 @pytest.fixture
@@ -20,3 +21,17 @@ def make_api(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Api]]:
 def api(make_api: Callable[..., Api]) -> Api:
     """The API as it is configured in production: keys are trusted by list, jobs must be fresh."""
     return make_api()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts the API as a process of its own, with an environment; it ends with the test."""
+    started: list[Server] = []
+
+    def begin(env: dict[str, str]) -> Server:
+        started.append(Server(env, tmp_path))
+        return started[-1]
+
+    yield begin
+    for server in started:
+        server.kill()

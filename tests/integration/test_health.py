@@ -3,12 +3,11 @@
 import http.client
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
 import psycopg
-import pytest
 
 from runner_cli.child import free_port
 from runner_core import __version__
@@ -17,20 +16,6 @@ from tests.integration.api_client import Api
 from tests.integration.server import Server
 
 Start = Callable[..., Server]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts servers with an environment; they end with the test."""
-    started: list[Server] = []
-
-    def begin(env: dict[str, str]) -> Server:
-        started.append(Server(env, tmp_path))
-        return started[-1]
-
-    yield begin
-    for server in started:
-        server.kill()
 
 
 def test_health_names_what_is_missing(api: Api) -> None:

@@ -1,0 +1,104 @@
+"""One HTTP/1.1 request as its bytes arrive: when it is whole, and how large it may become.
+
+This finds the end of a request (RFC 9112, 6.3 and 7.1) and judges nothing: gunicorn's parser does that, on the same
+bytes. Where it will refuse what has come, whatever follows, the request counts as whole, so that it is refused now.
+"""
+
+import re
+import time
+
+HEAD_LIMIT = 64 << 10  # bytes
+BODY_LIMIT = 4 << 20  # a form that writes a job of 1 MiB: most of JSON's punctuation as three characters
+CHUNKED_LIMIT = 2 * BODY_LIMIT  # with what chunks add to it
+LINE_LIMIT = 8190  # gunicorn's, of a chunk's first line
+
+_FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding|expect):[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)", re.IGNORECASE)
+_CHUNK_SIZE = re.compile(rb"([0-9a-fA-F]+)(?:[ \t]*;[^\r]*)?")
+
+
+class TooLarge(Exception):
+    """The request is too large to be kept: its `status` is 413 for the body, 431 for the head."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        super().__init__(status)
+
+
+class Arrival:
+    """What has come of one request. `began` is a time.monotonic(), `asks` whether the client waits for a 100."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.began = time.monotonic()
+        self.asks = False
+        self._head = 0  # where the body begins, once it is known
+        self._end: int | None = None  # where it ends; None: where its last chunk does
+        self._at = 0  # the chunk that is not whole yet
+
+    def add(self, data: bytes, line_limit: int) -> bool:
+        """Whether the request is whole with `data`. Raises TooLarge.
+
+        `line_limit` is the longest request line that the parser takes.
+        """
+        searched = max(0, len(self.data) - 3)
+        self.data += data
+        if len(self.data) > HEAD_LIMIT + CHUNKED_LIMIT:
+            raise TooLarge(413)
+        if not self._head:
+            end = self.data.find(b"\r\n\r\n", searched)
+            if end < 0:
+                return self._hopeless(line_limit)
+            if end > HEAD_LIMIT:
+                raise TooLarge(431)
+            self._head = self._at = self._end = end + 4
+            if self._read_framing():
+                return True
+        whole = self._last_chunk() if self._end is None else len(self.data) >= self._end
+        self.asks = self.asks and not whole
+        return whole
+
+    def _hopeless(self, line_limit: int) -> bool:
+        """Whether the parser refuses this head, though it is not whole."""
+        if len(self.data) > HEAD_LIMIT:
+            raise TooLarge(431)
+        line = self.data.find(b"\r\n", 2)
+        return (line < 0 and len(self.data) > line_limit + 4) or self.data.count(b"\n") != self.data.count(b"\r\n")
+
+    def _read_framing(self) -> bool:
+        """Find out where the body ends; True when the parser will refuse the head."""
+        found = _FRAMING.findall(self.data, 0, self._head - 2)
+        lengths = [value for name, value in found if name.lower() == b"content-length"]
+        codings = [value.lower() for name, value in found if name.lower() == b"transfer-encoding"]
+        expected = [value.lower() for name, value in found if name.lower() == b"expect"]
+        if any(value != b"100-continue" for value in expected):
+            return True
+        self.asks = bool(expected) and self.data.find(b" HTTP/1.1\r\n", 0, self._head) > 0
+        if codings:
+            self._end = None
+            return bool(lengths) or not any(b"chunked" in coding for coding in codings)
+        if not lengths:
+            return False
+        if len(lengths) > 1 or not lengths[0].isdigit():
+            return True
+        if len(lengths[0]) > 18 or int(lengths[0]) > BODY_LIMIT:
+            raise TooLarge(413)
+        self._end = self._head + int(lengths[0])
+        return False
+
+    def _last_chunk(self) -> bool:
+        """Whether the last chunk and the trailers are there."""
+        while (end := self.data.find(b"\r\n", self._at)) >= 0:
+            size = _CHUNK_SIZE.fullmatch(self.data, self._at, end)
+            if size is None:
+                return True  # the parser says what is wrong with it
+            if not int(size[1], 16):
+                return self.data.startswith(b"\r\n", end + 2) or self.data.find(b"\r\n\r\n", end + 2) >= 0
+            after = end + 2 + int(size[1], 16)
+            if after - self._head > CHUNKED_LIMIT:
+                raise TooLarge(413)
+            if len(self.data) < after + 2:
+                return False
+            if not self.data.startswith(b"\r\n", after):
+                return True
+            self._at = after + 2
+        return len(self.data) - self._at > LINE_LIMIT
