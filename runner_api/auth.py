@@ -10,8 +10,8 @@ from flask import request
 
 from runner_api import session
 from runner_api.services import services
-from runner_core.errors import Rejected, SpecError
-from runner_core.signing import check_timestamp, key_id, verify_jcs
+from runner_core.errors import Rejected, SignatureError, SpecError
+from runner_core.signing import HOW_TO_SIGN, check_timestamp, key_id, verify_jcs
 
 LONGEST_NONCE = 255
 
@@ -61,7 +61,10 @@ def actor_of(action: str, job_id: str, body: Mapping[str, Any]) -> Actor:
         if "Authorization" in request.headers:
             return admin()
         raise Rejected("unauthorized", "Send an administrator's token, or a body signed by the job's own key.")
-    verify_jcs(body)
+    try:
+        verify_jcs(body)
+    except SignatureError as error:
+        raise SignatureError(error.code, f"{error.detail} {HOW_TO_SIGN}") from None
     public_key = str(body["public_key"])
     now = datetime.now(UTC)
     service = services()

@@ -18,8 +18,7 @@ def read_json(*, optional: bool = False) -> tuple[bytes, dict[str, Any]]:
     raw = _read()
     if optional and not raw:
         return b"", {}
-    if not _is_json():
-        raise Rejected("unsupported_media_type", "Send JSON, with Content-Type: application/json.")
+    _check_kind()
     if not raw:
         raise Rejected("malformed_json", "The body is empty.")
     return raw, parse_json(raw)
@@ -37,13 +36,14 @@ def _read() -> bytes:
     raise Rejected("body_too_large", f"The body is larger than {LIMIT} bytes.")
 
 
-def _is_json() -> bool:
-    if request.headers.get("Content-Encoding", "identity") != "identity":
-        return False
+def _check_kind() -> None:
+    """Raise Rejected unsupported_media_type, which names what was not right."""
+    if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("identity", ""):
+        raise Rejected("unsupported_media_type", "Send the body as it is: no Content-Encoding is taken.")
     if request.content_type == "application/json":  # as nearly every client says it: nothing to take apart
-        return True
+        return
     kind = request.mimetype
-    charset = request.mimetype_params.get("charset", "utf-8").lower()
-    return (kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))) and (
-        charset in ("utf-8", "utf8")
-    )
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise Rejected("unsupported_media_type", "Send JSON, with Content-Type: application/json.")
+    if request.mimetype_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
+        raise Rejected("unsupported_media_type", "Send the JSON in UTF-8, which JSON is always written in.")

@@ -35,6 +35,10 @@ __all__ = [
 FORMS = ("jcs", "B", "C", "D")
 MAX_AHEAD = timedelta(minutes=5)
 MAX_AGE = timedelta(minutes=10)
+HOW_TO_SIGN = (
+    "Sign the RFC 8785 canonical JSON (keys sorted, no white space, UTF-8 without escapes) without the members "
+    "signature and public_key."
+)
 
 _SIGNATURE = ("signature", "public_key")
 _LEFT_OUT = {"jcs": (), "B": ("id",), "C": ("id", "created_at"), "D": ("id", "created_at")}
@@ -101,7 +105,7 @@ def verify(spec: Mapping[str, Any], content: bytes | None = None) -> str:
         if not id_is_signed and not _has_nonce(spec):
             raise SignatureError("missing_field:nonce", "metadata.nonce is required: the signature covers no id.")
         return form
-    raise SignatureError()
+    raise SignatureError(detail=f"The signature does not match the job. {HOW_TO_SIGN}")
 
 
 def verify_jcs(body: Mapping[str, Any]) -> None:

@@ -288,6 +288,8 @@ REFUSALS: list[tuple[str, Callable[[Api], Any], int, str]] = [
     ("too many calls", lambda a: a.job(questions=MANY[:50], runs=10, models=MODELS), 422, "validation_error"),
     ("too many questions", lambda a: a.job(questions=MANY), 422, "validation_error"),
     ("an id with spaces", lambda a: a.job(id="a job"), 422, "validation_error"),
+    ("an id of dots", lambda a: a.job(id=".."), 422, "validation_error"),
+    ("an id that is an address", lambda a: a.job(id="cross-region"), 422, "validation_error"),
     ("an id too long", lambda a: a.job(id="x" * 256), 422, "validation_error"),
     ("too many required", lambda a: a.job(constraints=ONE | {"min_regions": 2}), 422, "validation_error"),
     ("a rate above 1", lambda a: a.job(constraints=ONE | {"min_success_rate": 1.01}), 422, "validation_error"),
@@ -372,9 +374,27 @@ def test_a_key_that_is_no_longer_good(api: Api, fields: dict[str, str], reason: 
     "kind", ["text/plain", "application/x-www-form-urlencoded", "", "application/json; charset=utf-16"]
 )
 def test_only_json_is_read(api: Api, kind: str) -> None:
-    refused(api.post(api.job(), Content_Type=kind), 415, "unsupported_media_type")
-    refused(api.post(api.job(), Content_Encoding="gzip"), 415, "unsupported_media_type")
+    assert "JSON" in refused(api.post(api.job(), Content_Type=kind), 415, "unsupported_media_type")
     assert api.post(api.job(), Content_Type="application/json; charset=UTF-8").status_code == 202
+
+
+def test_what_is_encoded_is_refused_by_that_name(api: Api) -> None:
+    """The content type was right, and `identity` in whatever case is no encoding (RFC 9110, 8.4.1)."""
+    for encoding in ("gzip", "br", "identity, gzip"):
+        told = refused(api.post(api.job(), Content_Encoding=encoding), 415, "unsupported_media_type")
+        assert "Content-Encoding" in told
+        assert "Content-Type" not in told
+    for encoding in ("identity", "Identity", "IDENTITY", ""):
+        assert api.post(api.job(), Content_Encoding=encoding).status_code == 202
+    told = refused(api.post(api.job(), Content_Type="application/json; charset=utf-16"), 415, "unsupported_media_type")
+    assert "UTF-8" in told
+
+
+def test_a_signature_that_does_not_match_says_what_must_be_signed(api: Api) -> None:
+    job = api.job()
+    told = refused(api.post(changed(job, questions=["q1"])), 400, "signature_mismatch")
+    assert "RFC 8785" in told
+    assert "without the members signature and public_key" in told
 
 
 def test_nothing_of_a_refused_job_is_logged(api: Api, caplog: pytest.LogCaptureFixture) -> None:
