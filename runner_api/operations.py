@@ -14,7 +14,7 @@ from runner_core.job_shapes import CrossRegionRequest, JobSpec
 Schema = dict[str, Any]
 WHOLE: Schema = {"type": "integer"}
 NAME: Schema = {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,255}$"}
-VERSION: Schema = {**WHOLE, "minimum": 0, "maximum": 2**31 - 1}
+VERSION: Schema = {**WHOLE, "minimum": 0, "maximum": 2**53 - 1}
 KEY: Schema = {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"}
 TRACE: Schema = {"type": "string"}
 EVENT_STREAM = "text/event-stream"

@@ -35,7 +35,10 @@ def read(db: Database, job_id: str, after: int) -> tuple[Row | None, list[Row]]:
 
 
 def stream(db: Database, watcher: Watcher, after: int) -> Iterator[str]:
-    """Everything after `after`, then what comes, until the job or the watcher is over."""
+    """Everything after `after`, then what comes, until the job or the watcher is over.
+
+    A client that knows of more than the job has had gets everything.
+    """
     yield f"retry: {RETRY_MS}\n\n"
     next_ping, answers = time.monotonic() + PING_SECONDS, -1
     while not watcher.over:
@@ -45,6 +48,9 @@ def stream(db: Database, watcher: Watcher, after: int) -> Iterator[str]:
         except (psycopg.Error, PoolTimeout) as error:
             log.warning("stream ended, its client comes back sqlstate=%s", sqlstate(error))
             return
+        if job and after > job["version"]:
+            after = 0  # the client's number is another server's, or from before a restore
+            continue
         for event in events:
             after = event["seq"]
             yield f"id: {after}\ndata: {dumps(event)}\n\n"
@@ -54,7 +60,7 @@ def stream(db: Database, watcher: Watcher, after: int) -> Iterator[str]:
         if len(events) == PAGE:
             continue
         if job is None or job["status"] in ENDED:
-            yield _said("end", {"status": job["status"] if job else None, "version": after})
+            yield _said("end", {"status": job and job["status"], "version": job and job["version"]})
             return
         if events:
             next_ping = time.monotonic() + PING_SECONDS

@@ -21,6 +21,7 @@ from runner_core.store import portal, reads
 
 blueprint = Blueprint("jobs", __name__)
 LONGEST_WAIT = 60  # seconds
+FARTHEST = 2**53 - 1  # what a client may believe a job's version to be
 EVENT_STREAM = "text/event-stream"
 STATUSES = ("queued", "running", "completed", "failed", "cancelled")
 
@@ -38,7 +39,7 @@ def list_jobs() -> Response:
     return reply({"jobs": shown, "next_cursor": next_cursor(found[limit - 1]) if len(found) > limit else None})
 
 
-@blueprint.get("/jobs/<job_id>")
+@blueprint.get("/jobs/<job:job_id>")
 def get_job(job_id: str) -> Response:
     """One job; 304 when the client has this version of it, after `wait` seconds if it still has it then."""
     wait = number("wait", 0, 0, LONGEST_WAIT)
@@ -63,7 +64,7 @@ def _answer(job_id: str) -> Response:
     if include not in ("", "executions"):
         raise SpecError(detail="include can be executions.")
     with_executions = include == "executions"
-    after = number("after", -1, 0, 2**31 - 1)
+    after = number("after", -1, 0, FARTHEST)
     with services().db.transaction() as conn:
         job = reads.job(conn, job_id)
         tag = _tag(job, with_executions) if job else ""
@@ -71,7 +72,7 @@ def _answer(job_id: str) -> Response:
         rows = [] if known else reads.job_rows(conn, job_id)
         regions, processes = ([], []) if known else (portal.regions(conn, job_id), reads.processes(conn))
     if job is None:
-        raise _unknown()
+        raise _unknown(job_id)
     if known:
         answer = Response(status=304)
     else:
@@ -95,22 +96,23 @@ def get_rows(job_id: str) -> Response:
     with services().db.transaction() as conn:
         rows = reads.job_rows(conn, job_id)
     if not rows:  # a job without a planned call does not exist
-        raise _unknown()
+        raise _unknown(job_id)
     return reply({"executions": [result(row) for row in rows]})
 
 
 @blueprint.get("/jobs/<job_id>/events")
 def get_events(job_id: str) -> Response:
     """What happened to the job, in order; as a stream for a client that accepts text/event-stream."""
-    after, limit = number("after", 0, 0, 2**31 - 1), number("limit", 1000, 1, 10_000)
-    after = header("Last-Event-ID", after, 0, 2**31 - 1)
+    after, limit = number("after", 0, 0, FARTHEST), number("limit", 1000, 1, 10_000)
+    after = header("Last-Event-ID", after, 0, FARTHEST)
     if request.accept_mimetypes.best_match(("application/json", EVENT_STREAM)) == EVENT_STREAM:
         return _stream(job_id, after)
     with services().db.transaction() as conn:
         job = reads.version(conn, job_id)
-        events = reads.events(conn, job_id, after, limit)
+        # A number beyond the job's is another server's, or from before a restore.
+        events = reads.events(conn, job_id, after if job and after <= job["version"] else 0, limit)
     if job is None:
-        raise _unknown()
+        raise _unknown(job_id)
     return reply({"job_id": job_id, "status": job["status"], "version": job["version"], "events": events})
 
 
@@ -118,7 +120,7 @@ def _stream(job_id: str, after: int) -> Response:
     service = services()
     job, _ = stream.read(service.db, job_id, after)
     if job is None:
-        raise _unknown()
+        raise _unknown(job_id)
     watcher = service.watchers.watch(job_id, connection())
     answer = Response(stream.stream(service.db, watcher, after), content_type=EVENT_STREAM)
     answer.headers["X-Accel-Buffering"] = "no"  # nginx would hold events back
@@ -126,8 +128,8 @@ def _stream(job_id: str, after: int) -> Response:
     return answer
 
 
-def _unknown() -> NotFound:
-    return NotFound(detail="There is no such job.")
+def _unknown(job_id: str) -> NotFound:
+    return NotFound(detail=f"There is no job {job_id}.")
 
 
 def _listed(row: Row) -> dict[str, Any]:

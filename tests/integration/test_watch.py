@@ -120,6 +120,30 @@ def test_a_stream_from_submission_to_its_end(api: Api, start: Callable[..., Serv
     assert bad.status_code == 422
 
 
+@pytest.mark.parametrize("known", ["999999", str(2**53 - 1)])
+def test_a_client_that_knows_more_than_the_server(api: Api, start: Callable[..., Server], known: str) -> None:
+    """Its number is another server's, or from before a restore: it gets everything, now and from then on."""
+    server = start(api)
+    job_id = api.submit()
+    url = f"{server.url}/api/v1/jobs/{job_id}"
+    stream = Stream(server, job_id, **{"Last-Event-ID": known})
+    assert [stream.next().get("id") for _ in range(2)] == [None, "1"]
+    assert httpx2.get(f"{url}?wait=60&after={known}", timeout=5).json()["version"] == 1
+    told = httpx2.get(url, headers={"If-None-Match": f'W/"{known}"'}, params={"wait": 60}, timeout=5)
+    assert told.json()["version"] == 1
+    finish_all(api, job_id)
+    ring(api, job_id)
+    stored = api.get(f"/jobs/{job_id}/events")
+    rest = stream.until_end()
+    assert [b["id"] for b in rest if "id" in b] == [str(event["seq"]) for event in stored["events"][1:]]
+    again = Stream(server, job_id, **{"Last-Event-ID": known}).until_end()
+    for ended in (rest, again):
+        assert json.loads(ended[-1]["data"]) == {"status": "completed", "version": stored["version"]}
+    assert [json.loads(b["data"]) for b in again if "id" in b] == stored["events"]
+    for asked in ({"params": {"after": known}}, {"headers": {"Last-Event-ID": known}}):
+        assert httpx2.get(f"{url}/events", **asked).json() == stored
+
+
 def waiting(url: str, **headers: str) -> tuple[threading.Thread, list[Any]]:
     """A request in a thread of its own, and where its answer will be."""
     answers: list[Any] = []
