@@ -22,7 +22,7 @@ def begin(conn: Connection[Any], job_id: str, who: Actor, action_id: str) -> tup
     """
     job = jobs.lock(conn, job_id)
     if job is None:
-        raise NotFound(detail="There is no such job.")
+        raise NotFound(detail=f"There is no job {job_id}.")
     if who.public_key is not None and who.public_key != job["public_key"]:
         raise Rejected("forbidden", "The job was submitted with another key.")
     done = jobs.action(conn, job_id, action_id)

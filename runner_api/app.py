@@ -35,6 +35,12 @@ class Application(Flask):
         return super().dispatch_request()
 
 
+class JobName(Name):
+    """Such a name where `cross-region` is an address of its own: that takes POST alone, and says so."""
+
+    regex = rf"(?!cross-region$){Name.regex}"
+
+
 def create_app(
     settings: Settings,
     db: Database,
@@ -47,7 +53,7 @@ def create_app(
     No thread starts before it is needed.
     """
     app = Application("runner_api", static_folder=None)
-    app.url_map.converters["default"] = Name
+    app.url_map.converters.update(default=Name, job=JobName)
     Services(settings, db, shared_submissions(db), catalogue, trust, watchers or Watchers(db)).install(app)
     requests.install(app)
     problems.install(app)

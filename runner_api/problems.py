@@ -91,7 +91,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(BeaconError, problem_of)
     app.register_error_handler(psycopg.Error, database_problem)
     app.register_error_handler(PoolTimeout, database_problem)
-    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(HTTPException, http_problem)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -114,7 +114,8 @@ def database_problem(error: Exception) -> Response:
     return problem(failure.status, failure.code, UNAVAILABLE[failure.code])
 
 
-def _http(error: HTTPException) -> Response:
+def http_problem(error: HTTPException) -> Response:
+    """What the framework refuses, as a problem."""
     status = error.code or 500
     if status < 400:  # a redirect is no problem
         return Response(error.get_response().get_data(), status, error.get_headers())

@@ -20,7 +20,7 @@ def republish_row(db: Database, row_id: int, who: Actor, action_id: str) -> tupl
     with db.transaction(pipeline=False) as conn:
         message = reads.outbox_row(conn, row_id)
         if message is None:
-            raise NotFound(detail="There is no such outbox row.")
+            raise NotFound(detail=f"There is no outbox row {row_id}.")
         job_id = message["job_id"]
         job, done = actions.begin(conn, job_id, who, action_id)
         region = next(name for name in job["plan"] if f"beacon-{name.lower()}" == message["topic"])

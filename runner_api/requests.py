@@ -8,6 +8,7 @@ import time
 from urllib.parse import quote
 
 from flask import Flask, Response, g, request
+from werkzeug.routing import Rule
 
 from runner_api.services import services
 from runner_core.telemetry import HTTP_DURATION, HTTP_REQUESTS, context, series, trace_id
@@ -55,6 +56,11 @@ def connection() -> socket.socket | None:
     return found if isinstance(found, socket.socket) else None
 
 
+def label(rule: Rule) -> str:
+    """A route's name in metrics, which does not say how a job's name is checked."""
+    return rule.rule.replace("<job:", "<")
+
+
 def _begin() -> Response | None:
     g.began = time.perf_counter()
     sent = request.headers.get("X-Request-ID", "")
@@ -74,7 +80,7 @@ def _end(response: Response) -> Response:
     response.headers.setdefault("Cache-Control", "no-cache")
     _cross_origin(response)
     seconds = time.perf_counter() - g.began
-    path = request.url_rule.rule if request.url_rule else "unmatched"
+    path = label(request.url_rule) if request.url_rule else "unmatched"
     method = request.method if request.method in _METHODS else "other"
     series(HTTP_REQUESTS, path, method, str(response.status_code)).inc()
     series(HTTP_DURATION, path, method).observe(seconds)

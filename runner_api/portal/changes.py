@@ -102,7 +102,7 @@ def ask_republish(row_id: int) -> Response:
     with services().db.transaction() as conn:
         message = reads.outbox_row(conn, row_id)
     if message is None:
-        raise NotFound(detail="There is no such outbox row.")
+        raise NotFound(detail=f"There is no outbox row {row_id}.")
     return page(
         "confirm.html",
         title=f"Send message {row_id} again?",
@@ -135,7 +135,7 @@ def _job(job_id: str) -> Row:
     with services().db.transaction() as conn:
         found = reads.job(conn, job_id)
     if found is None:
-        raise NotFound(detail="There is no such job.")
+        raise NotFound(detail=f"There is no job {job_id}.")
     return {**found, "verdict": verdict(found["status"], found["cross_status"])}
 
 

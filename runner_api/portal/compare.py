@@ -55,7 +55,7 @@ def compare(job_id: str) -> Response:
         job, extra = reads.job(conn, job_id), portal.job(conn, job_id)
         rows = reads.job_rows(conn, job_id)
     if job is None or extra is None:
-        raise NotFound(detail="There is no such job.")
+        raise NotFound(detail=f"There is no job {job_id}.")
     regions, models = grid.in_order(job["plan"]), grid.models_of(job["plan"])
     ids = [question["id"] for question in extra["questions"]]
     model = _chosen("model", models)

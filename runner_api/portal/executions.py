@@ -17,7 +17,9 @@ def execution(result_id: int) -> Response:
         calls = reads.answers(conn, found["job_id"], found["region"], found["model_id"]) if found else []
     # Not in the transaction: an exception there costs its connection.
     if found is None:
-        raise NotFound(detail="There is no such execution. A retry may have replaced it: see the job's timeline.")
+        raise NotFound(
+            detail=f"There is no execution {result_id}. A retry may have replaced it: see the job's timeline."
+        )
     texts = {question["id"]: question["text"] for question in extra["questions"]}
     places = list(texts)
     calls.sort(key=lambda c: (c["id"] != result_id, places.index(c["question_id"]), c["run_no"]))

@@ -52,7 +52,7 @@ def _read(job_id: str) -> tuple[Row, Row, list[Row]]:
         job, extra = reads.job(conn, job_id), portal.job(conn, job_id)
         rows = reads.job_rows(conn, job_id)
     if job is None or extra is None:
-        raise NotFound(detail="There is no such job.")
+        raise NotFound(detail=f"There is no job {job_id}.")
     places = [question["id"] for question in extra["questions"]]
     rows.sort(key=lambda r: (places.index(r["question_id"]), r["model_id"], r["region"], r["run_no"]))
     return job, extra, rows

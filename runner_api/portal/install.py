@@ -3,11 +3,12 @@
 import logging
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 from flask import Flask, Response, request
 from psycopg_pool import PoolTimeout
-from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from runner_api import problems
@@ -24,7 +25,7 @@ FOR_PROGRAMS = ("/api/", "/admin/", "/health", "/metrics")
 
 def install(app: Flask) -> None:
     """Serve the portal's pages under `/`."""
-    app.register_error_handler(NotFound, _nothing_here)
+    app.register_error_handler(HTTPException, _http)
     app.register_blueprint(blueprint)
     app.jinja_env.filters.update(words.FILTERS)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -66,22 +67,24 @@ def _away(error: Exception) -> Response:
     return _page(500, "Something went wrong here. It was logged under this request's id.")
 
 
-@blueprint.errorhandler(HTTPException)
 def _http(error: HTTPException) -> Response | HTTPException:
+    """A page for whoever asks for one, where pages are; a problem for everybody else."""
     status = error.code or 500
     if status < 400:
         return error
-    details = {404: "There is nothing at this address.", 413: "The form is larger than 1 MiB."}
-    return _page(status, details.get(status, f"{HTTPStatus(status).phrase}."))
-
-
-def _nothing_here(error: NotFound) -> Response:
     asked = request.accept_mimetypes.best_match(("application/json", "text/html"))
-    if asked == "text/html" and not request.path.startswith(FOR_PROGRAMS):
-        answer = _page(404, "There is nothing at this address.")
-        protect(answer)
-        return answer
-    return problems.problem(404, "not_found", "There is nothing at this address.")
+    if request.path.startswith(FOR_PROGRAMS) or not (asked == "text/html" or request.blueprint == blueprint.name):
+        return problems.http_problem(error)
+    details = {
+        404: f"There is nothing at the address {quote(request.path)[:200]}.",
+        405: "This address shows no page: it only takes a form. Go back and use the button again.",
+        413: "The form is larger than 1 MiB.",
+    }
+    answer = _page(status, details.get(status, f"{HTTPStatus(status).phrase}."))
+    if status == 405:
+        answer.headers["Allow"] = error.get_response().headers["Allow"]
+    protect(answer)
+    return answer
 
 
 def _page(status: int, detail: str, code: str = "", like: Response | None = None) -> Response:

@@ -35,7 +35,7 @@ def job(job_id: str) -> Response:
         processes = reads.processes(conn)
     # Not in the transaction: an exception there costs its connection.
     if found is None or extra is None:
-        raise NotFound(detail="There is no such job.")
+        raise NotFound(detail=f"There is no job {job_id}.")
     finished = {region["region"] for region in regions if region["finished_at"]}
     order = grid.in_order(found["plan"])
     regions.sort(key=lambda region: order.index(region["region"]))

@@ -36,7 +36,7 @@ def get_details(result_id: str) -> Response:
         found = reads.execution(conn, number)
         answers = reads.answers(conn, found["job_id"], found["region"], found["model_id"]) if found else []
     if found is None:
-        raise _unknown()
+        raise _unknown(result_id)
     return reply(
         {
             **result(found),
@@ -58,7 +58,7 @@ def get_receipt(result_id: str) -> Response:
     with services().db.transaction() as conn:
         found = reads.execution(conn, number)
     if found is None:
-        raise _unknown()
+        raise _unknown(result_id)
     if found["receipt"] is None:
         raise NotFound(detail="This execution has no receipt.")
     return reply(found["receipt"])
@@ -73,7 +73,7 @@ def get_cross_region(name: str) -> Response:
         regions = reads.region_results(conn, job_id)
         numbers = reads.summary(conn, job_id)
     if found is None:
-        raise NotFound(detail="There is no such cross-region execution.")
+        raise NotFound(detail=f"There is no cross-region execution {name}.")
     return reply(
         {
             "cross_region_execution": found,
@@ -89,13 +89,13 @@ def _text(job: Row, numbers: dict[str, Any]) -> str:
     return f"{job['status']}: {done}; {answers}."
 
 
-def _unknown() -> NotFound:
-    return NotFound(detail="There is no such execution.")
+def _unknown(result_id: str) -> NotFound:
+    return NotFound(detail=f"There is no execution {result_id}.")
 
 
 def _number(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", text):
-        raise _unknown()
+        raise _unknown(text)
     return int(text)
 
 

@@ -188,7 +188,7 @@ def test_unknown_jobs_and_bad_specs(beacon: Beacon) -> None:
     for command in ("show", "watch", "compare", "explain", "cancel", "retry"):
         unknown = beacon(command, "nobody")
         assert (unknown.returncode, unknown.stdout) == (Exit.REFUSED, "")
-        assert unknown.stderr == f"beacon {command}: There is no such job (not_found)\n"
+        assert unknown.stderr == f"beacon {command}: There is no job nobody (not_found)\n"
     bad = json.loads(job("good")) | {"models": ["unheard-of"]}
     refused = beacon("submit", stdin=json.dumps(bad))
     assert refused.returncode == Exit.REFUSED

@@ -204,8 +204,38 @@ class TestPages:
         for path in ("/jobs/nobody", "/jobs/nobody/compare", "/jobs/nobody/compare.csv", "/nowhere", "/executions/x"):
             page = get(api, path, 404)
             assert page.startswith("<!doctype html>")
+            assert path in page or "There is no job nobody." in page
         assert api.client.get("/api/v1/nowhere", headers={"Accept": "text/html"}).mimetype == "application/problem+json"
         assert api.client.get("/nowhere").mimetype == "application/problem+json"
+        assert "x" * 99 in api.client.get(f"/api/v1/jobs/{'x' * 99}").get_json()["detail"]
+
+    def test_addresses_that_are_no_page(self, api: Api) -> None:
+        """A browser gets a page whatever is wrong with the address, a program a problem; the API's are programs'."""
+        browser = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+        for method, path, status in (
+            ("GET", "/executions/abc", 404),
+            ("GET", "/executions/99", 404),
+            ("GET", "/jobs/%00", 404),
+            ("GET", "/jobs/%3Cb%3E", 404),
+            ("GET", "/logout", 405),
+            ("POST", "/", 405),
+            ("PUT", "/jobs/x", 405),
+        ):
+            page = api.client.open(path, method=method, headers=browser)
+            assert (page.status_code, page.mimetype) == (status, "text/html"), path
+            assert "default-src 'self'" in page.headers["Content-Security-Policy"]
+            told = api.client.open(path, method=method, headers={"Accept": "application/json"})
+            if path != "/executions/99":  # a page's own address
+                assert (told.status_code, told.mimetype) == (status, "application/problem+json"), path
+        for path in ("/api/v1/jobs/x", "/api/v1/nowhere", "/admin/nowhere", "/api/v1/executions/x/details"):
+            assert api.client.get(path, headers=browser).mimetype == "application/problem+json"
+
+    def test_the_address_of_one_door_takes_post_alone(self, api: Api) -> None:
+        """It looks like a job's, and there is none of that name."""
+        for method, status in (("OPTIONS", 200), ("GET", 405), ("HEAD", 405), ("PUT", 405)):
+            answer = api.client.open("/api/v1/jobs/cross-region", method=method)
+            assert (answer.status_code, answer.headers["Allow"]) == (status, "OPTIONS, POST")
+        assert "GET" in api.client.options("/api/v1/jobs/cross-region-1").headers["Allow"]
 
     def test_the_database_is_away(self, api: Api) -> None:
         api.db.close()
