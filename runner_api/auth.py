@@ -46,7 +46,7 @@ def check_reader() -> None:
         if _owner_of_token(settings.read_tokens) or _owner_of_token(settings.admin_tokens):
             return
         # A browser's event stream can't send a token; its cookie goes to this site's own pages only.
-        if session.current(settings):
+        if session.current(settings, services().db):
             return
         raise Rejected("unauthorized", "A reader's token is needed: Authorization: Bearer <token>.")
 

@@ -443,6 +443,16 @@ CREATE VIEW public.cross_region_executions AS
 
 
 --
+-- Name: ended_sessions; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.ended_sessions (
+    id text NOT NULL,
+    ended_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+
+--
 -- Name: idempotency_keys; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -697,6 +707,14 @@ ALTER TABLE ONLY public.answers
 
 ALTER TABLE ONLY public.answers
     ADD CONSTRAINT answers_pkey PRIMARY KEY (job_id, region, model_id, question_id, run_no);
+
+
+--
+-- Name: ended_sessions ended_sessions_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.ended_sessions
+    ADD CONSTRAINT ended_sessions_pkey PRIMARY KEY (id);
 
 
 --
@@ -1223,6 +1241,13 @@ GRANT SELECT ON TABLE public.job_verdicts TO beacon_publisher;
 --
 
 GRANT SELECT ON TABLE public.cross_region_executions TO beacon_api;
+
+
+--
+-- Name: TABLE ended_sessions; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT,DELETE ON TABLE public.ended_sessions TO beacon_api;
 
 
 --

@@ -41,7 +41,7 @@ def page(template: str, status: int = 200, **values: object) -> Response:
 
 def visitor() -> session.Session | None:
     """Whoever is logged in."""
-    return session.current(services().settings)
+    return session.current(services().settings, services().db)
 
 
 def administrator() -> tuple[Actor, session.Session]:

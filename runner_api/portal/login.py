@@ -33,6 +33,7 @@ def log_out() -> Response:
     found = visitor()
     if found is not None:
         session.check_form(found, request.form)
+        session.end(services().db, found)
     answer = redirect("/", 303)
     session.forget(answer)
     return answer

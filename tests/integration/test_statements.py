@@ -27,7 +27,7 @@ WRITES = {
     *("jobs.submit", "jobs.close", "jobs.cancel", "jobs.cancel_units", "jobs.reopen_units", "jobs.reopen"),
     "migrations.record",
     *("outbox.mark", "outbox.fail", "outbox.stage", "outbox.withdraw", "outbox.settle"),
-    *("processes.beat", "processes.leave", "readiness.grow"),
+    *("processes.beat", "processes.leave", "readiness.grow", "sessions.end"),
     *("region_runs.claim", "region_runs.beat", "region_runs.close", "region_runs.release"),
     *("sweep.clear", "sweep.end"),
     *("tries.begin", "tries.withdraw"),
