@@ -5,7 +5,7 @@ from typing import Any
 from flask import Blueprint, Flask, request
 from werkzeug.routing import BaseConverter
 
-from runner_api import health, metrics, problems, requests
+from runner_api import compression, health, metrics, problems, requests
 from runner_api.auth import check_reader
 from runner_api.portal.install import install as install_portal
 from runner_api.routes import actions, admin, docs, executions, jobs, submissions
@@ -56,6 +56,7 @@ def create_app(
     app.url_map.converters.update(default=Name, job=JobName)
     Services(settings, db, shared_submissions(db), catalogue, trust, watchers or Watchers(db)).install(app)
     requests.install(app)
+    compression.install(app)
     problems.install(app)
     api = Blueprint("api", __name__, url_prefix="/api/v1")
     api.before_request(check_reader)

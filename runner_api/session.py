@@ -93,7 +93,6 @@ def end(db: Database, session: Session) -> None:
         sessions.end(conn, session.id)
 
 
-@retried
 def _has_ended(db: Database, session: Session) -> bool:
     with db.statement() as conn:
         return sessions.ended(conn, session.id)

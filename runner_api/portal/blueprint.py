@@ -1,5 +1,6 @@
 """The portal's blueprint, and who may see and do what on its pages."""
 
+import hashlib
 import re
 from functools import partial
 
@@ -11,9 +12,7 @@ from runner_api.auth import Actor
 from runner_api.services import services
 from runner_core.errors import Rejected
 
-blueprint = Blueprint(
-    "portal", __name__, template_folder="templates", static_folder="static", static_url_path="/static"
-)
+blueprint = Blueprint("portal", __name__, template_folder="templates")
 
 # Everything comes from here; nothing runs inline, no other site may frame a page or receive a form.
 POLICY = "; ".join(
@@ -27,6 +26,9 @@ POLICY = "; ".join(
     )
 )
 OPEN = ("portal.login", "portal.log_in", "portal.static")
+HTML = "text/html; charset=utf-8"
+TAG = "X-Page-Tag"  # portal.js sends back what it was given
+_TOKEN = re.compile(r'name="csrf" value="[^"]*"')
 _HERE = re.compile(r"/(?![/\\])[\x21-\x7e]{0,1000}", re.ASCII)
 
 
@@ -35,8 +37,15 @@ class LoginNeeded(Rejected):
 
 
 def page(template: str, status: int = 200, **values: object) -> Response:
-    """A rendered page."""
-    return Response(render_template(template, **values), status, content_type="text/html; charset=utf-8")
+    """A rendered page; nothing for a page that refreshes itself and shows just this already."""
+    html = render_template(template, **values)
+    if status != 200:
+        return Response(html, status, content_type=HTML)
+    # But for the form's token, which is another one each time.
+    tag = hashlib.sha256(_TOKEN.sub("", html).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    if "HX-Request" in request.headers and request.headers.get(TAG) == tag:
+        return Response(status=204, headers={TAG: tag})
+    return Response(html, headers={TAG: tag}, content_type=HTML)
 
 
 def visitor() -> session.Session | None:

@@ -1,24 +1,26 @@
 """Makes the portal part of an application: its pages, its words, its error pages."""
 
 import logging
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
 import psycopg
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from psycopg_pool import PoolTimeout
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from runner_api import problems
-from runner_api.portal import changes, compare, executions, export, job, jobs, login, operations, submit, words  # noqa: F401 - importing a page adds its routes
-from runner_api.portal.blueprint import LoginNeeded, blueprint, page, protect, to_login, visitor
+from runner_api.portal import assets, changes, compare, executions, export, job, jobs, login, operations, submit, words  # noqa: F401 - importing a page adds its routes
+from runner_api.portal.blueprint import LoginNeeded, blueprint, local_path, page, protect, to_login, visitor
 from runner_api.services import services
 from runner_core import __version__
 from runner_core.errors import BeaconError
 
 log = logging.getLogger("api.portal")
+RETRY_SECONDS = 5  # until a page that could not be made is asked for again
 # Addresses of programs: what is missing there is told as a problem, whoever asks.
 FOR_PROGRAMS = ("/api/", "/admin/", "/health", "/metrics")
 
@@ -28,6 +30,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
     app.register_blueprint(blueprint)
     app.jinja_env.filters.update(words.FILTERS)
+    app.jinja_env.globals["asset"] = assets.address
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.context_processor(lambda: _shared(app))
 
@@ -59,6 +62,7 @@ def _problem(error: BeaconError) -> Response:
 @blueprint.errorhandler(psycopg.Error)
 @blueprint.errorhandler(PoolTimeout)
 def _away(error: Exception) -> Response:
+    g.setdefault("session", None)  # its frame must not ask the database either
     answer = problems.database_problem(error)
     if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
         return _page(
@@ -88,7 +92,13 @@ def _http(error: HTTPException) -> Response | HTTPException:
 
 
 def _page(status: int, detail: str, code: str = "", like: Response | None = None) -> Response:
-    answer = page("error.html", status, number=status, title=HTTPStatus(status).phrase, detail=detail, code=code)
+    with suppress(psycopg.Error, PoolTimeout):
+        visitor()  # once it has failed, the frame names nobody
+    again = local_path(request.full_path.rstrip("?")) if status == 503 and request.method in ("GET", "HEAD") else ""
+    title = HTTPStatus(status).phrase
+    answer = page("error.html", status, number=status, title=title, detail=detail, code=code, again=again)
+    if again:
+        answer.headers["Refresh"] = f"{RETRY_SECONDS}"
     if like is not None and "Retry-After" in like.headers:
         answer.headers["Retry-After"] = like.headers["Retry-After"]
     return answer

@@ -7,6 +7,7 @@ from flask import request, url_for
 from werkzeug.wrappers import Response
 
 from runner_api.paging import cursor, next_cursor
+from runner_api.portal import first_job
 from runner_api.portal.blueprint import blueprint, go_to, page
 from runner_api.portal.grid import in_order
 from runner_api.services import services
@@ -46,6 +47,7 @@ def jobs() -> Response:
         wanted=wanted,
         older=older,
         more=more,
+        first_job=None if found else first_job.commands(services().catalogue),
         next_cursor=next_cursor(found[PAGE - 1]) if more and not wanted else None,
     )
 

@@ -1,13 +1,15 @@
 """/api/v1/openapi.json and /docs: the API's description of itself, for programs and for people, offline."""
 
+import hashlib
 from functools import cache
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, render_template
+from flask import Blueprint, Flask, Response, current_app, render_template, request
+from markupsafe import Markup
 
 from runner_api.openapi import document as describe
-from runner_api.portal.blueprint import protect
-from runner_api.wire import reply
+from runner_api.portal.blueprint import HTML, protect
+from runner_api.wire import dumps
 
 blueprint = Blueprint("docs", __name__)
 pages = Blueprint("docs", __name__, template_folder="../templates")
@@ -16,21 +18,39 @@ pages = Blueprint("docs", __name__, template_folder="../templates")
 @blueprint.get("/openapi.json")
 def document() -> Response:
     """This description."""
-    return reply(_document(_app()))
+    text, tag = _json(_app())
+    answer = Response(text, content_type="application/json")
+    answer.set_etag(tag, weak=True)
+    answer.make_conditional(request)
+    return answer
 
 
 @pages.get("/docs")
 def page() -> Response:
     """This description as a page."""
-    described = _document(_app())
+    app = _app()
+    answer = Response(render_template("docs.html", document=_document(app), body=_body(app)), content_type=HTML)
+    protect(answer)
+    return answer
+
+
+@cache
+def _json(app: Flask) -> tuple[str, str]:
+    """The document and its tag: it changes with the program alone."""
+    text = dumps(_document(app))
+    return text, hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def _body(app: Flask) -> Markup:
+    """The page but for its frame, which says who is logged in."""
+    described = _document(app)
     by_tag: dict[str, list[tuple[str, str, dict[str, Any]]]] = {}
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
             by_tag.setdefault(operation["tags"][0], []).append((method.upper(), path, operation))
-    html = render_template("docs.html", document=described, by_tag=by_tag, schemas=described["components"]["schemas"])
-    answer = Response(html, content_type="text/html; charset=utf-8")
-    protect(answer)
-    return answer
+    schemas = described["components"]["schemas"]
+    return Markup(render_template("docs_body.html", document=described, by_tag=by_tag, schemas=schemas))  # noqa: S704 - a template of ours
 
 
 @cache

@@ -27,10 +27,14 @@
     }, Math.max(0, last + PAUSE - Date.now()));
   }
 
+  // The server sends nothing where the page would be what it is.
+  let tag = "";
+  document.addEventListener("htmx:configRequest", (event) => { if (tag) event.detail.headers["X-Page-Tag"] = tag; });
   // The only requests that htmx makes here; its event names an ancestor, because #live itself has been replaced.
   document.addEventListener("htmx:afterRequest", (event) => {
     busy = false;
     last = Date.now();
+    tag = event.detail.xhr?.getResponseHeader("X-Page-Tag") || tag;
     if (!event.detail.successful) say("· the server does not answer, trying again");
     else if (!document.getElementById("stream")) say("· live");
     if (wanted) refresh();

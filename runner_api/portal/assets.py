@@ -1,0 +1,69 @@
+"""The pages' static files, from memory: under a name with their content's hash, which a browser never asks for again,
+and under their own name.
+"""
+
+import hashlib
+import mimetypes
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from flask import Response, request
+from werkzeug.exceptions import NotFound
+
+from runner_api.compression import SMALLEST, compress, is_text, takes_gzip
+from runner_api.portal.blueprint import blueprint
+
+FOLDER = Path(__file__).parent / "static"
+FOR_EVER = "public, max-age=31536000, immutable"
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file; `name` has the hash."""
+
+    name: str
+    mimetype: str
+    tag: str
+    data: bytes
+    packed: bytes | None
+
+
+@cache
+def assets() -> dict[str, Asset]:
+    """Every file under both names; read once, because they come with the program."""
+    found: dict[str, Asset] = {}
+    for path in sorted(FOLDER.rglob("*")):
+        if path.suffix not in (".css", ".js", ".svg"):
+            continue
+        data, own = path.read_bytes(), path.relative_to(FOLDER).as_posix()
+        mimetype = mimetypes.guess_type(own)[0] or "application/octet-stream"
+        tag = hashlib.sha256(data).hexdigest()[:16]
+        packed = compress(data) if is_text(mimetype) and len(data) >= SMALLEST else None
+        stem, dot, extension = own.rpartition(".")
+        asset = Asset(f"{stem}.{tag}{dot}{extension}", mimetype, tag, data, packed)
+        found |= {own: asset, asset.name: asset}
+    return found
+
+
+def address(name: str) -> str:
+    """Where a page finds the file, for templates. Raises KeyError for a file that there is not."""
+    return f"/static/{assets()[name].name}"
+
+
+@blueprint.get("/static/<path:name>", endpoint="static")
+def static(name: str) -> Response:
+    """A file that pages need."""
+    asset = assets().get(name)
+    if asset is None:
+        raise NotFound
+    packed = asset.packed if takes_gzip() else None
+    text = asset.mimetype.startswith("text/")
+    answer = Response(packed or asset.data, content_type=f"{asset.mimetype}; charset=utf-8" if text else asset.mimetype)
+    if packed:
+        answer.headers["Content-Encoding"] = "gzip"
+    answer.vary.add("Accept-Encoding")
+    answer.headers["Cache-Control"] = FOR_EVER if name == asset.name else "no-cache"
+    answer.set_etag(asset.tag, weak=True)
+    answer.make_conditional(request)
+    return answer
