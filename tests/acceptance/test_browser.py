@@ -236,6 +236,18 @@ def test_a_hidden_page_holds_no_connection(browser: "Browser", local: "Local") -
         assert page.evaluate(STREAM_STATES) == [2, 2], "opened again, and closed at the job's end"
 
 
+def test_a_refresh_of_a_page_that_is_the_same_is_sent_nothing(browser: "Browser", local: "Local") -> None:
+    with looking(browser, local) as page:
+        page.goto("/?q=nobody-has-this-id")
+        told = []
+        for _ in range(3):
+            with page.expect_response(lambda answer: "hx-request" in answer.request.headers) as refresh:
+                page.evaluate("htmx.trigger('#live', 'refresh')")
+            told.append(refresh.value.status)
+        page.get_by_text("No job matches.").wait_for()
+    assert told == [200, 204, 204]
+
+
 def test_login_cancel_and_retry(browser: "Browser", local: "Local") -> None:
     endless, failed = submit(local, ["endless"]), submit(local, ["half"])
     with looking(browser, local, refused=("/login",)) as page:
