@@ -57,7 +57,8 @@ def document(app: Flask) -> dict[str, Any]:
             "title": "Beacon Runner",
             "version": __version__,
             "description": "Runs signed jobs in several regions and tells what became of them. Every error is "
-            f"{PROBLEM} (RFC 9457); its error_code is stable.",
+            f"{PROBLEM} (RFC 9457); its error_code is stable. What can't be read as a request at all is refused in the "
+            "same form, with 400, 408, 413, 414, 417, 431 or 501, and ends the connection.",
         },
         "paths": paths,
         "components": {

@@ -55,6 +55,7 @@ HEADERS = {
     "not_ready": {"Retry-After": "2"},
     "pool_timeout": {"Retry-After": "1"},
     "too_many_streams": {"Retry-After": "2"},
+    "server_busy": {"Retry-After": "2"},
 }
 UNAVAILABLE = {
     "database_unavailable": "The database can't be reached at the moment. Try again shortly.",

@@ -48,7 +48,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # it ships no types
     def enqueue_req(self, conn: Any) -> None:
         """Called in the main loop for each connection on which a request is expected."""
         if conn.parser is None:
-            conn.sock = Client(fileno=conn.sock.detach())
+            sock = conn.sock
+            conn.sock = Client(sock.family, sock.type, sock.proto, fileno=sock.detach())
             conn.sock.unsent = self.unsent
             conn.parser = RequestParser(self.cfg, conn.sock, conn.client)
             conn.initialized = True
