@@ -25,7 +25,7 @@ class TooLarge(Exception):
 
 
 class Arrival:
-    """What has come of one request. `began` is a time.monotonic(), `asks` whether the client waits for a 100."""
+    """The bytes of one request received so far. `began` is a time.monotonic(); `asks`: the client waits for a 100."""
 
     def __init__(self) -> None:
         self.data = bytearray()
@@ -36,7 +36,7 @@ class Arrival:
         self._at = 0  # the chunk that is not whole yet
 
     def add(self, data: bytes, line_limit: int) -> bool:
-        """Whether the request is whole with `data`. Raises TooLarge.
+        """Add received bytes; return whether the request is whole now. Raises TooLarge.
 
         `line_limit` is the longest request line that the parser takes.
         """

@@ -18,27 +18,30 @@ class Unsent:
         self._lock = threading.Lock()
 
     def take(self, size: int) -> bool:
-        """Whether there is room for so many more."""
+        """Count `size` more bytes, unless that exceeds MOST_UNSENT; return whether they were counted."""
         with self._lock:
             room = self._bytes + size <= MOST_UNSENT
             self._bytes += size if room else 0
             return room
 
     def give(self, size: int) -> None:
-        """They were sent, or never will be."""
+        """Count `size` bytes less: they were sent, or never will be."""
         with self._lock:
             self._bytes -= size
 
 
 class Client(socket.socket):
-    """What can't be sent at once is kept in `rest`, and sent later by the server's main loop; a stream waits for it."""
+    """A client's socket. `rest` holds what could not be sent at once: the server's main loop sends it later.
+
+    A second write, of a stream, waits until `rest` is sent.
+    """
 
     rest: memoryview = memoryview(b"")
     unsent: Unsent
     _counted = 0  # bytes of `rest` that `unsent` knows of
 
     def setblocking(self, flag: bool, /) -> None:
-        """Wait, but only so long."""
+        """Make the socket wait for TAKE_SECONDS at most, or not at all."""
         self.settimeout(TAKE_SECONDS if flag else 0.0)
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
@@ -60,7 +63,7 @@ class Client(socket.socket):
         return len(data)
 
     def send_rest(self) -> None:
-        """Send what there is room for. Raises OSError when the client has left."""
+        """Send as much of `rest` as the connection takes now. Raises OSError when the client has left."""
         patience = self.gettimeout()
         self.settimeout(0.0)
         try:
@@ -77,7 +80,7 @@ class Client(socket.socket):
             self.settimeout(patience)
 
     def drop_rest(self) -> None:
-        """The client will not get it."""
+        """Forget `rest`: the client will not get it."""
         self.rest = memoryview(b"")
         self._uncount(self._counted)
 

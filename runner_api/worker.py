@@ -35,7 +35,7 @@ MOST_BYTES = 64 << 20  # of all requests that are arriving in a process
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # it ships no types
-    """Connections that send, or that are being closed, belong to the main loop; what is in a thread is computed."""
+    """The main loop owns a connection while it receives, sends what is left, or closes; a thread, while it computes."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -46,7 +46,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # it ships no types
         self.unsent = Unsent()
 
     def enqueue_req(self, conn: Any) -> None:
-        """Called in the main loop for each connection on which a request is expected."""
+        """Called in the main loop for each connection on which a request is expected: receive it first."""
         if conn.parser is None:
             sock = conn.sock
             conn.sock = Client(sock.family, sock.type, sock.proto, fileno=sock.detach())
