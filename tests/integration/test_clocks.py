@@ -16,6 +16,7 @@ STANDS_STILL = {
     *("portal.hour", "reads.alive", "reads.overdue", "reads.processes", "reads.stuck"),
     *("retention.jobs_due", "retention.keys_due", "retention.nonces_due", "retention.outbox_due"),
     "retention.processes",
+    "sessions.end",
 }
 # They write a time, tell the time or an age, or judge a lease, a deadline or a pause of rows that they have found by
 # key and perhaps waited for: what the time was before the wait does not count.

@@ -272,6 +272,8 @@ CASES: dict[str, list[Case]] = {
     "region_runs.release": [
         Case("worker", {**leases, "unbegun": [False] * 20}, MOST, "twenty leases, versions and events")
     ],
+    "sessions.ended": [Case("api", {"session_id": "0" * 64})],
+    "sessions.end": [Case("api", {"session_id": "0" * 64})],
     "sweep.lead": [Case("publisher", {"work": 1})],
     "sweep.expired": [Case("publisher", {"page": PAGE, **NOBODY})],
     "sweep.lock": [Case("publisher", {"job_ids": leases["job_ids"]})],
