@@ -1,136 +1,23 @@
-"""`beacon`: finds the command, reads its options, and turns every error into one sentence and an exit code.
+"""`beacon` and `python -m runner_cli`: what must hold before the first module of size is imported."""
 
-Each command is a module of its own with `add_arguments(parser)` and a function of the command's name. Only the module
-that is asked for is imported, so that `beacon --help` answers at once.
-"""
-
-import argparse
-import difflib
-import importlib
-import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
-from runner_cli.exits import MEANING, CommandError, Exit
-from runner_core import __version__
-from runner_core.errors import BeaconError, ConfigError
-
-COMMANDS = {
-    "Start": {
-        "demo": "run one job through a whole stack of its own, then stop everything",
-        "up": "run the stack here until Ctrl-C; data stays",
-        "test": "run the tests (through ./beacon, which installs what they need)",
-        "migrate": "bring the database of DATABASE_URL to this release's schema",
-    },
-    "Jobs": {
-        "keygen": "make a signing key, and its line for the trust list",
-        "sign": "sign a job",
-        "submit": "send a job, signing it first where it is not signed",
-        "watch": "follow a job live until it ends",
-        "jobs": "list jobs",
-        "show": "one job: its status, regions, and every row",
-        "compare": "a job's answers side by side, region by region",
-        "explain": "why a job is not done",
-        "cancel": "cancel a job",
-        "retry": "run the failed parts of a job again",
-        "receipt": "check a receipt offline",
-    },
-    "Operate": {
-        "canary": "submit a job to a running deployment and check every trace of it",
-        "verify": "check the invariants in the database",
-        "doctor": "check the settings of PostgreSQL, Redis, keys and providers",
-    },
-}
-ENVIRONMENT = {
-    "BEACON_URL": "the API [the stack of `beacon up` on this machine, else http://127.0.0.1:8090]",
-    "BEACON_TOKEN": "an admin's (or reader's) token [that of `beacon up`, when it is the API]",
-    "BEACON_KEY": "the signing key's file [that of `beacon up`, when it is the API]",
-    "DATABASE_URL": "for migrate, verify, doctor and canary",
-    "REDIS_URL": "for doctor and verify",
-}
-EXAMPLES = """\
-examples:
-  beacon demo                                   # everything, once
-  beacon up                                     # in one terminal; then in another:
-  beacon submit job.json --wait                 # exit code 3 when the job fails
-  beacon jobs --status running --json | jq .
-"""
-
-
-class Parser(argparse.ArgumentParser):
-    """Says a mistake in one line and names the page that helps."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(Exit.USAGE, f"{self.prog}: {message} (see `{self.prog} --help`)\n")
+from runner_core.early_interrupt import leave_on_interrupt
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code. Raises SystemExit for --help, --version and wrong usage."""
-    argv = list(sys.argv[1:] if argv is None else argv)
+    """Run one command and return its exit code; a Ctrl-C before and after it leaves without a traceback."""
+    handler = leave_on_interrupt()
+    from runner_core.standard_streams import for_a_command
+
+    for_a_command()
+    from runner_cli import commands
+
     try:
-        status = run(argv)
-        sys.stdout.flush()
-        return status
-    except KeyboardInterrupt:
-        return Exit.INTERRUPTED
-    except BrokenPipeError:
-        # The interpreter flushes stdout once more when it exits, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.BROKEN_PIPE
-    except BeaconError as error:
-        sys.stderr.write(f"beacon {argv[0]}: {error.detail}\n")
-        return exit_of(error)
-
-
-def exit_of(error: BeaconError) -> Exit:
-    """A command's errors know theirs; a mistake in the configuration is a matter of usage."""
-    if isinstance(error, CommandError):
-        return error.exit
-    return Exit.USAGE if isinstance(error, ConfigError) else Exit.FAILED
-
-
-def run(argv: list[str]) -> int:
-    """Find the command and call it."""
-    parser = Parser(prog="beacon", add_help=False)
-    if not argv:
-        parser.error("say what to do, for example `beacon demo`")
-    if argv[0] in ("-h", "--help", "help"):
-        sys.stdout.write(overview())
-        return Exit.OK
-    if argv[0] in ("-V", "--version"):
-        sys.stdout.write(f"beacon {__version__}\n")
-        return Exit.OK
-    known = {name: summary for group in COMMANDS.values() for name, summary in group.items()}
-    name = argv[0]
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        parser.error(f"there is no command {name!r}" + (f"; did you mean `beacon {near[0]}`?" if near else ""))
-    module = importlib.import_module(f"runner_cli.{name}")
-    parser = Parser(
-        prog=f"beacon {name}",
-        description=f"{known[name][0].upper()}{known[name][1:]}.",
-        epilog=getattr(module, "EXAMPLES", None),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    module.add_arguments(parser)
-    if name == "test" and not {"-h", "--help"} & set(argv):
-        args = argparse.Namespace(arguments=argv[1:])  # they are pytest's, options and all
-    else:
-        args = parser.parse_args(argv[1:])
-    status: int = getattr(module, name)(args)
-    return status
-
-
-def overview() -> str:
-    """The page of `beacon --help`."""
-    lines = ["usage: beacon COMMAND [options]; `beacon COMMAND --help` has each command's options and examples", ""]
-    for title, commands in COMMANDS.items():
-        lines += [f"{title}:", *(f"  {name:<9} {summary}" for name, summary in commands.items()), ""]
-    lines += ["environment:", *(f"  {name:<13} {meaning}" for name, meaning in ENVIRONMENT.items()), ""]
-    lines += ["exit codes:", *(f"  {code.value:<4} {meaning}" for code, meaning in MEANING.items()), ""]
-    return "\n".join(lines) + "\n" + EXAMPLES
+        return commands.main(argv, interrupt=handler)
+    finally:
+        leave_on_interrupt()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,12 @@
 """`python -m runner_worker --region US`: the worker of one region, as the Procfile starts it."""
 
+if __name__ == "__main__":  # before the imports that take long: a Ctrl-C meanwhile, and streams that are closed or full
+    from runner_core.early_interrupt import leave_on_interrupt
+    from runner_core.standard_streams import for_a_server
+
+    leave_on_interrupt()
+    for_a_server()
+
 import argparse
 import logging
 import os

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from runner_cli.__main__ import COMMANDS, main
 from runner_cli.canary_metrics import rates, urls_of
 from runner_cli.child import free_port
 from runner_cli.client import Target
+from runner_cli.commands import COMMANDS, main
 from runner_cli.comparison import side_by_side
 from runner_cli.exits import MEANING, Exit, UsageError
 from runner_cli.grid import badges
@@ -141,7 +141,7 @@ def test_help_lists_every_command_and_exit_code() -> None:
 def beacon_modules(*arguments: str) -> set[str]:
     """The top-level modules that a command has loaded."""
     code = (
-        f"import sys, runner_cli.__main__ as cli; cli.main({list(arguments)!r}); print(*sys.modules, file=sys.stderr)"
+        f"import sys, runner_cli.commands as cli; cli.main({list(arguments)!r}); print(*sys.modules, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True)
     return {name.partition(".")[0] for name in done.stderr.split()}
