@@ -1,0 +1,15 @@
+"""How a measured length of time is written, on pages and in terminals alike."""
+
+
+def duration(ms: int | float | None) -> str:
+    """Return milliseconds as `157 ms`, `1.2 s`, `1 min 2 s` or `1 h 30 min`; an empty text for None."""
+    if ms is None:
+        return ""
+    if round(ms) < 1000:
+        return f"{ms:.0f} ms"
+    if round(ms / 100) < 600:
+        return f"{ms / 1000:.1f} s"
+    minutes, seconds = divmod(round(ms / 1000), 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds} s".removesuffix(" 0 s")
+    return f"{minutes // 60} h {minutes % 60} min".removesuffix(" 0 min")
