@@ -14,6 +14,7 @@ from runner_core.db import Database
 from runner_core.failures import sqlstate
 from runner_core.presence import probe
 from runner_core.queries import Row
+from runner_core.start_commands import start_command
 from runner_core.store import reads
 
 blueprint = Blueprint("health", __name__)
@@ -73,12 +74,17 @@ def _processes(alive: list[Row], regions: list[str]) -> list[dict[str, Any]]:
     """The publisher and each region's workers; the API needs none of them, the jobs need all."""
     counts = {(row["kind"], row["region"]): row["alive"] for row in alive}
     wanted: list[tuple[str, str | None]] = [("publisher", None), *(("worker", region) for region in regions)]
-    return [
-        {
-            "name": kind if region is None else f"{kind}:{region}",
-            "status": "healthy" if counts.get((kind, region)) else "down",
-            "latency_ms": None,
-            "processes": counts.get((kind, region), 0),
-        }
-        for kind, region in wanted
-    ]
+    return [_part(kind, region, counts.get((kind, region), 0)) for kind, region in wanted]
+
+
+def _part(kind: str, region: str | None, alive: int) -> dict[str, Any]:
+    part = {
+        "name": kind if region is None else f"{kind}:{region}",
+        "status": "healthy" if alive else "down",
+        "latency_ms": None,
+        "processes": alive,
+    }
+    if alive:
+        return part
+    unseen = "; a stock `rq worker` on its queue can't be seen here" if region else ""
+    return {**part, "note": f"None is alive: {start_command(kind, region)}{unseen}."}

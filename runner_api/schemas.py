@@ -370,6 +370,7 @@ class Part(BaseModel):
     latency_ms: float | None
     processes: int | None = None
     error_code: str | None = None
+    note: str | None = None
 
 
 class Health(BaseModel):

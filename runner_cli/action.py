@@ -10,6 +10,7 @@ from typing import Any
 from runner_cli import client
 from runner_cli.client import Api, job_path
 from runner_cli.exits import UsageError
+from runner_cli.shapes import Shape
 from runner_cli.sign import signing_key
 from runner_core.signing import sign
 
@@ -20,13 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     client.add_arguments(parser)
 
 
-def act(args: argparse.Namespace, action: str, **fields: str | None) -> Any:
-    """POST the action on the job and return the answer. Raises UsageError, Unreachable, Refused."""
+def act(args: argparse.Namespace, action: str, shape: Shape, **fields: str | None) -> Any:
+    """POST the action on the job and return the answer of this shape. Raises UsageError, Unreachable, Refused."""
     api = Api.of(args)
     body: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
     if args.key or not api.has_token:
         body = _signed(args, api, body | {"action": action, "job_id": args.job})
-    return api.ask("POST", job_path(args.job, f"/{action}"), body=json.dumps(body).encode()).body
+    return api.ask("POST", job_path(args.job, f"/{action}"), shape, body=json.dumps(body).encode()).body
 
 
 def _signed(args: argparse.Namespace, api: Api, body: dict[str, Any]) -> dict[str, Any]:

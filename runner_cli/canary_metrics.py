@@ -47,7 +47,7 @@ def urls_of(given: Iterable[str]) -> list[str]:
             found.append(one)
             continue
         try:
-            groups = json.loads(Path(one).read_text())
+            groups = json.loads(Path(one).read_bytes())  # bytes: it finds out the encoding, a byte order mark too
             found += [f"http://{target}/metrics" for group in groups for target in group["targets"]]
         except (OSError, ValueError, KeyError, TypeError):
             raise UsageError(f"{one} is neither a URL nor a file with Prometheus targets") from None
@@ -68,7 +68,7 @@ def _counts(url: str) -> Counts:
         families = list(text_string_to_metric_families(answer.text))
     except httpx2.HTTPStatusError as error:
         raise CommandError(f"{_shown(url)} can't be read: it answers {error.response.status_code}") from None
-    except (httpx2.HTTPError, ValueError) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
         raise CommandError(f"{_shown(url)} can't be read: {described(error)}") from None
     found: Counts = {}
     wanted = {name for pair in RATES.values() for name in pair}

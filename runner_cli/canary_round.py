@@ -4,11 +4,13 @@ import uuid
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 
-from runner_cli.client import Api, job_path
+from runner_cli.client import Api
 from runner_cli.exits import CommandError
+from runner_cli.shapes import ACROSS, EVENTS, MESSAGES, MODELS, QUESTIONS, RECEIPT
 from runner_cli.snapshot import Snapshot, follow
 from runner_cli.submit import encoded, send
 from runner_core.queries import row
@@ -33,11 +35,11 @@ class Round:
 
 def canary_job(api: Api, model: str | None) -> dict[str, Any]:
     """A small job for what this deployment offers: one question, one model, every region that has it."""
-    models = {entry["id"]: entry for entry in api.get("/api/v1/models")["models"]}
+    models = {entry["id"]: entry for entry in api.get("/api/v1/models", MODELS)["models"]}
     chosen = model or next((name for name, entry in models.items() if entry.get("default")), next(iter(models), ""))
     if chosen not in models:
         raise CommandError(f"the deployment has no model {chosen!r}; it has {', '.join(models)}")
-    asked = [entry["id"] for entry in api.get("/api/v1/questions")["questions"]][:1]
+    asked = [entry["id"] for entry in api.get("/api/v1/questions", QUESTIONS)["questions"]][:1]
     return {
         "version": "v1",
         "benchmark": {
@@ -86,32 +88,32 @@ def check_job(done: Round, found: Snapshot) -> None:
     done.expect("completed units", progress["completed"], progress["total"])
     for row_ in found.rows:
         if row_["status"] != "completed":
-            done.mismatches.append(f"{row_['region']} {row_['model_id']}: {row_['status']}, {row_['error']}")
-    keys = Counter((r["region"], r["model_id"], r["question_id"], r.get("run_no")) for r in found.rows)
+            done.mismatches.append(f"{row_['region']} {row_['model_id']}: {row_['status']}, {row_.get('error')}")
+    keys = Counter((r["region"], r["model_id"], r.get("question_id"), r.get("run_no")) for r in found.rows)
     done.expect("rows that are there twice", [key for key, count in keys.items() if count > 1], [])
 
 
 def check_cross_region(done: Round, api: Api, found: Snapshot, uuid_: str) -> None:
-    by_uuid = api.get(f"/api/v1/executions/{uuid_}/cross-region")
+    by_uuid = api.get(f"/api/v1/executions/{quote(uuid_, safe='')}/cross-region", ACROSS)
     across = by_uuid["cross_region_execution"]
-    done.expect("cross-region by job id", api.get(f"/api/v1/executions/{found.id}/cross-region"), by_uuid)
+    done.expect("cross-region by job id", api.get(f"/api/v1/executions/{found.id}/cross-region", ACROSS), by_uuid)
     done.expect("cross-region status", across["status"], "completed")
     done.expect("successful regions", across["success_count"], len(found.regions))
     done.expect("region results", sorted(r["region"] for r in by_uuid["region_results"]), sorted(found.regions))
 
 
 def check_events(done: Round, api: Api, found: Snapshot) -> None:
-    events = api.get(job_path(found.id, "/events"), limit=10_000)["events"]
+    events = api.job(found.id, EVENTS, "/events", limit=10_000)["events"]
     done.expect("event numbers", [event["seq"] for event in events], list(range(1, found.job["version"] + 1)))
-    finished = sorted(event["region"] for event in events if event["type"] == "region_finished")
+    finished = sorted(str(event.get("region")) for event in events if event["type"] == "region_finished")
     done.expect("regions with an event of their end", finished, sorted(found.regions))
     done.expect("last event", events[-1]["type"] if events else None, "job_completed")
 
 
 def check_receipts(done: Round, api: Api, found: Snapshot) -> None:
     """A runner without a receipt key makes none; one with it signs each."""
-    for execution in {r["execution_id"] for r in found.rows if r["has_receipt"]}:
-        receipt = api.get(f"/api/v1/executions/{execution}/receipt")
+    for execution in {r["execution_id"] for r in found.rows if r.get("has_receipt")}:
+        receipt = api.get(f"/api/v1/executions/{execution}/receipt", RECEIPT)
         try:
             verify_jcs(receipt)
             done.expect("job of the receipt", receipt.get("job_id"), found.id)
@@ -121,7 +123,7 @@ def check_receipts(done: Round, api: Api, found: Snapshot) -> None:
 
 def check_outbox(done: Round, api: Api) -> None:
     for place in ("outbox", "dead"):
-        left = [r["id"] for r in api.get(f"/admin/{place}", limit=200)["rows"] if r["job_id"] == done.job_id]
+        left = [r["id"] for r in api.get(f"/admin/{place}", MESSAGES, limit=200)["rows"] if r["job_id"] == done.job_id]
         done.expect(f"messages of the job in /admin/{place}", left, [])
 
 

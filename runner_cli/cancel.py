@@ -4,7 +4,8 @@ import argparse
 
 from runner_cli import action
 from runner_cli.exits import Exit
-from runner_cli.terminal import say, say_json
+from runner_cli.shapes import CANCELLED
+from runner_cli.terminal import clean, say, say_json
 
 EXAMPLES = """\
 Results that are there stay; every other unit is cancelled. A job that has ended can't be cancelled (exit 5).
@@ -21,10 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def cancel(args: argparse.Namespace) -> int:
     """Raises UsageError, Unreachable, Refused."""
-    done = action.act(args, "cancel")
+    done = action.act(args, "cancel", CANCELLED)
     if args.json:
         say_json(done)
     else:
-        say(f"{done['job_id']} was {done['previous_status']} and is cancelled")
+        say(clean(f"{done['job_id']} was {done['previous_status']} and is cancelled"))
         say(f"{done['executions_cancelled']} units ended without a result")
     return Exit.OK

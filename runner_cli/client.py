@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,15 @@ import httpx2
 
 from runner_cli.exits import CommandError, Exit, UsageError
 from runner_cli.home import default_home, running
+from runner_cli.shapes import Shape, fits
 
 DEFAULT_URL = "http://127.0.0.1:8090"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # A long poll takes up to 20 s by itself.
 TIMEOUT = httpx2.Timeout(10.0, read=45.0)
 PAUSE_SECONDS = 0.5
+# What a proxy says by itself when the API behind it is away.
+GATEWAY = (502, 503, 504)
 
 
 class Unreachable(CommandError):
@@ -25,6 +29,10 @@ class Unreachable(CommandError):
 
     code = "unreachable"
     exit = Exit.UNREACHABLE
+
+
+class Foreign(Unreachable):
+    """What answers there is no Beacon Runner."""
 
 
 class Refused(CommandError):
@@ -59,10 +67,16 @@ class Target:
         """--url, BEACON_URL, the stack that runs from this checkout's home, or port 8090 of this machine."""
         home = default_home()
         local = str(running(home).get("api_url") or "")
-        url = (url or os.environ.get("BEACON_URL") or local or DEFAULT_URL).rstrip("/")
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-            raise UsageError(f"{url!r} is not the URL of an API: it looks like {DEFAULT_URL}")
-        return cls(url, home if url == local else None)
+        url = (url or os.environ.get("BEACON_URL") or local or DEFAULT_URL).strip().rstrip("/")
+        target = cls(url, home if url == local else None)
+        if not _is_address(url):
+            raise UsageError(f"{target.shown!r} is not the URL of an API: it looks like {DEFAULT_URL}")
+        return target
+
+    @property
+    def shown(self) -> str:
+        """The URL for messages: without the user and the password that it may have."""
+        return re.sub(r"(?<=//)[^/?#]*@", "", self.url)
 
     def kept(self, name: str) -> Path | None:
         """A file that the local stack keeps in its home, if it is there."""
@@ -87,49 +101,61 @@ class Api:
         headers = {"User-Agent": "beacon-cli"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        self._client = httpx2.Client(
-            base_url=target.url,
-            timeout=TIMEOUT,
-            headers=headers,
-            # No proxy of the environment has a say in what is on this machine.
-            trust_env=urlsplit(target.url).hostname not in LOOPBACK,
-        )
+        here = urlsplit(target.url).hostname in LOOPBACK
+        try:
+            self._client = httpx2.Client(
+                base_url=target.url,
+                timeout=TIMEOUT,
+                headers=headers,
+                # No proxy of the environment has a say in what is on this machine.
+                trust_env=not here,
+                # Reading the system's certificates takes longer than a request that needs none.
+                verify=not here or urlsplit(target.url).scheme == "https",
+            )
+        except (ValueError, ImportError, OSError, httpx2.InvalidURL):  # its text could hold a proxy's password
+            raise UsageError(
+                f"{target.shown} can't be asked with this environment: check HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, "
+                "NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
+            ) from None
 
     @classmethod
     def of(cls, args: argparse.Namespace, *, patience: float = 0.0) -> "Api":
         """The API that --url and the environment name, with their token."""
         target = Target.find(args.url)
-        token = os.environ.get("BEACON_TOKEN")
+        token = header_value("BEACON_TOKEN", os.environ.get("BEACON_TOKEN", ""))
         if not token and (kept := target.kept("admin-token")):
-            token = kept.read_text().strip()
+            token = header_value(str(kept), kept.read_text(errors="replace"))
         return cls(target, token=token, patience=patience)
 
     @property
     def has_token(self) -> bool:
         return "Authorization" in self._client.headers
 
-    def get(self, path: str, **query: Any) -> Any:
-        """The document at `path`. Raises Unreachable, Refused."""
-        return self.ask("GET", path, query=query).body
+    def get(self, path: str, shape: Shape, **query: Any) -> Any:
+        """The document at `path`, which has this shape. Raises Unreachable, Refused."""
+        return self.ask("GET", path, shape, query=query).body
 
-    def job(self, job_id: str, rest: str = "", **query: Any) -> Any:
+    def job(self, job_id: str, shape: Shape, rest: str = "", **query: Any) -> Any:
         """The document of one job. Raises like get."""
-        return self.get(job_path(job_id, rest), **query)
+        return self.get(job_path(job_id, rest), shape, **query)
 
     def ask(
         self,
         method: str,
         path: str,
+        shape: Shape,
         *,
         query: dict[str, Any] | None = None,
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> Reply:
-        """Send one request. Raises Unreachable, or Refused for a status of 400 and above."""
+        """Send one request. Raises Unreachable, also for an answer of another shape; Refused from status 400 on."""
         deadline = time.monotonic() + self.patience
         while True:
             try:
-                return self._once(method, path, query, body, headers)
+                return self._once(method, path, shape, query, body, headers or {})
+            except Foreign:
+                raise  # asked again it would be the same
             except Unreachable:
                 if time.monotonic() + PAUSE_SECONDS > deadline:
                     raise
@@ -139,43 +165,82 @@ class Api:
         self,
         method: str,
         path: str,
+        shape: Shape,
         query: dict[str, Any] | None,
         body: bytes | None,
-        headers: dict[str, str] | None,
+        headers: dict[str, str],
     ) -> Reply:
         chosen = {name: value for name, value in (query or {}).items() if value is not None}
         if body is not None:
-            headers = {"Content-Type": "application/json", **(headers or {})}
+            headers = {"Content-Type": "application/json", **headers}
+        where = self.target.shown
         try:
             answer = self._client.request(method, path, params=chosen, content=body, headers=headers)
         except httpx2.ConnectError:
             raise Unreachable(
-                f"nothing answers at {self.target.url}: start the stack with `beacon up`, "
+                f"nothing answers at {where}: start the stack with `beacon up`, "
                 "or say where the API is with BEACON_URL or --url"
             ) from None
         except httpx2.TimeoutException:
-            raise Unreachable(f"{self.target.url} did not answer in time") from None
-        except httpx2.TransportError as error:
-            raise Unreachable(f"the connection to {self.target.url} broke ({type(error).__name__})") from None
-        if answer.status_code == 304:
-            return Reply(304, None, answer.headers.get("ETag", ""))
+            raise Unreachable(f"{where} did not answer in time") from None
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            # Its class and not its text, which may quote a header.
+            raise Unreachable(f"the connection to {where} broke ({type(error).__name__})") from None
+        etag = answer.headers.get("ETag", "")
+        if answer.status_code == 304 and "If-None-Match" in headers:
+            return Reply(304, None, etag)
         try:
             document = answer.json()
-        except ValueError:
-            raise Unreachable(
-                f"{self.target.url} does not speak like a Beacon Runner ({answer.status_code}, no JSON)"
-            ) from None
+        except (ValueError, RecursionError):
+            raise self._foreign(answer.status_code, "no JSON") from None
         if answer.status_code >= 400:
-            problem = document if isinstance(document, dict) else {}
-            detail = str(problem.get("detail") or problem.get("error") or f"status {answer.status_code}")
-            if answer.status_code == 503:
-                raise Unreachable(f"{self.target.url} is not ready: {detail}")
-            raise Refused(answer.status_code, str(problem.get("error_code") or answer.status_code), detail.rstrip("."))
-        return Reply(answer.status_code, document, answer.headers.get("ETag", ""))
+            raise self._refusal(answer.status_code, document)
+        if not fits(document, shape) or not etag.isascii():
+            raise self._foreign(answer.status_code, "JSON of another kind")
+        return Reply(answer.status_code, document, etag)
+
+    def _refusal(self, status: int, problem: Any) -> CommandError:
+        code = problem.get("error_code") if isinstance(problem, dict) else None
+        if not isinstance(code, str):
+            return self._foreign(status, "an error of another kind")
+        detail = str(problem.get("detail") or problem.get("error") or f"status {status}")
+        if status == 503:
+            return Unreachable(f"{self.target.shown} is not ready: {detail}")
+        return Refused(status, code, detail.rstrip("."))
+
+    def _foreign(self, status: int, answered: str) -> Unreachable:
+        said = f"{self.target.shown} does not speak like a Beacon Runner ({status}, {answered})"
+        if status in GATEWAY:
+            return Unreachable(f"{said}: what stands in front of it can't reach it")
+        return Foreign(f"{said}: check BEACON_URL or --url")
+
+
+def header_value(name: str, text: str) -> str:
+    """`text` without the spaces and line ends around it. Raises UsageError, which does not repeat it, where no header
+    can carry it."""
+    value = text.strip()
+    if not re.fullmatch(r"[\x20-\x7e]*", value):
+        raise UsageError(f"{name} has characters that no HTTP header can carry: only printable ASCII can be sent")
+    return value
 
 
 def job_path(job_id: str, rest: str = "") -> str:
-    """`/api/v1/jobs/<id>` with what follows. Raises UsageError for an empty id."""
+    """`/api/v1/jobs/<id>` with what follows. Raises UsageError for an id that no URL can carry."""
     if not job_id:
         raise UsageError("the job's id is empty")
-    return f"/api/v1/jobs/{quote(job_id, safe='')}{rest}"
+    if job_id in (".", ".."):  # a step in a path, which every client takes out before it asks
+        raise UsageError(f"{job_id} can't be a job's id")
+    return f"/api/v1/jobs/{quote(job_id, safe='', errors='surrogateescape')}{rest}"
+
+
+def as_argument(job_id: str) -> str:
+    """A job's id as it is written in a command: behind two dashes where it begins with one."""
+    return f"-- {job_id}" if job_id.startswith("-") else job_id
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(httpx2.URL(url).host.encode("idna")) and parts.port != 0
+    except (ValueError, httpx2.InvalidURL):  # a port that is no number, brackets without an end, an odd name
+        return False

@@ -12,9 +12,11 @@ from runner_cli.client import Api, Unreachable
 from runner_cli.database import add_database, environment, find_database_url
 from runner_cli.exits import CommandError, Exit
 from runner_cli.findings import COLOURS, Finding, error, ok, warning
+from runner_cli.shapes import HEALTH
 from runner_cli.terminal import clean, console, say_json
 from runner_core.errors import ConfigError
 from runner_core.settings import Settings
+from runner_core.start_commands import start_command
 
 EXAMPLES = """\
 Run it with the environment of the stack; beside `beacon up` it needs none. It changes nothing.
@@ -62,7 +64,7 @@ def examine(args: argparse.Namespace, env: Mapping[str, str]) -> Iterator[Findin
 def check_api(args: argparse.Namespace) -> Iterator[Finding]:
     """Whether the API answers and every kind of process lives."""
     try:
-        health = Api.of(args).get("/health")
+        health = Api.of(args).get("/health", HEALTH)
     except Unreachable as reason:
         yield warning("api", reason.detail)
         return
@@ -72,7 +74,9 @@ def check_api(args: argparse.Namespace) -> Iterator[Finding]:
     yield ok("api", f"version {health['version']}, {health['status']}")
     for part in health["services"]:
         if part["status"] != "healthy":
-            yield error(part["name"], f"it is {part['status']}: start it; the Procfile has the command")
+            kind, _, region = part["name"].partition(":")
+            way_out = "check the server" if kind == "database" else f"start it: {start_command(kind, region)}"
+            yield error(part["name"], f"it is {part['status']}; {way_out}")
 
 
 def show(findings: list[Finding]) -> None:

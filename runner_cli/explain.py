@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from runner_cli import client
 from runner_cli.client import Api
 from runner_cli.exits import Exit
+from runner_cli.shapes import EVENTS
 from runner_cli.snapshot import look
 from runner_cli.story import Story
 from runner_cli.terminal import clean, say, say_json
@@ -27,7 +28,7 @@ def explain(args: argparse.Namespace) -> int:
     """Raises Unreachable, Refused (not_found)."""
     api = Api.of(args)
     found = look(api, args.job)
-    events = api.job(args.job, "/events", limit=10_000)["events"]
+    events = api.job(args.job, EVENTS, "/events", limit=10_000)["events"]
     text = Story(found, events, datetime.now(UTC)).paragraph()
     if args.json:
         say_json({"job_id": found.id, "status": found.verdict, "explanation": text})

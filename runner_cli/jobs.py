@@ -7,6 +7,7 @@ from runner_cli import client
 from runner_cli.client import Api
 from runner_cli.exits import Exit
 from runner_cli.grid import COLOURS
+from runner_cli.shapes import JOBS
 from runner_cli.terminal import clean, console, remark, say_json
 
 EXAMPLES = """\
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def jobs(args: argparse.Namespace) -> int:
     """Raises Unreachable, Refused."""
-    page = Api.of(args).get("/api/v1/jobs", limit=args.limit, status=args.status, cursor=args.cursor)
+    page = Api.of(args).get("/api/v1/jobs", JOBS, limit=args.limit, status=args.status, cursor=args.cursor)
     if args.json:
         say_json(page)
         return Exit.OK

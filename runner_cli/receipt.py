@@ -1,13 +1,13 @@
 """`beacon receipt`: whether a receipt is genuine, without a network."""
 
 import argparse
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from runner_cli.client import add_json
 from runner_cli.exits import CommandError, Exit, UsageError
+from runner_cli.read_file import read_file, shown
 from runner_cli.terminal import clean, say, say_json
 from runner_core.errors import Rejected, SignatureError
 from runner_core.jobspec import parse_json
@@ -63,11 +63,9 @@ def check(found: dict[str, Any], document: dict[str, Any], keys: TrustList) -> T
 
 def read(name: str) -> dict[str, Any]:
     try:
-        return parse_json(sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes())
-    except OSError as error:
-        raise UsageError(f"{name} can't be read: {error.strerror}") from None
+        return parse_json(read_file(name))
     except Rejected as error:
-        raise UsageError(f"{name} is not a receipt: {error.detail}") from None
+        raise UsageError(f"{shown(name)} is not a receipt: {error.detail}") from None
 
 
 def trusted(named: str) -> TrustList:

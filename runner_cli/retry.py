@@ -5,7 +5,8 @@ import argparse
 from runner_cli import action
 from runner_cli.client import Api
 from runner_cli.exits import Exit
-from runner_cli.terminal import remark, say, say_json
+from runner_cli.shapes import RETRIED
+from runner_cli.terminal import clean, remark, say, say_json
 from runner_cli.watch import add_waiting, wait_for
 
 EXAMPLES = """\
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def retry(args: argparse.Namespace) -> int:
     """Raises UsageError, Unreachable, Refused; with --wait like watch."""
-    done = action.act(args, "retry", region=args.region, model_id=args.model, question_id=args.question)
+    done = action.act(args, "retry", RETRIED, region=args.region, model_id=args.model, question_id=args.question)
     if args.wait:
         if not args.json:
             remark(f"{len(done['retried'])} units run again")
@@ -36,5 +37,5 @@ def retry(args: argparse.Namespace) -> int:
     if args.json:
         say_json(done)
     else:
-        say(*(f"{unit['region']} {unit['model_id']} runs again" for unit in done["retried"]))
+        say(*(clean(f"{unit['region']} {unit['model_id']} runs again") for unit in done["retried"]))
     return Exit.OK

@@ -7,6 +7,7 @@ from runner_cli import client
 from runner_cli.client import Api
 from runner_cli.exits import Exit
 from runner_cli.grid import grid
+from runner_cli.shapes import EVENTS
 from runner_cli.snapshot import Snapshot, look
 from runner_cli.terminal import clean, console, say, say_json, seconds
 
@@ -30,7 +31,7 @@ def show(args: argparse.Namespace) -> int:
     """Raises Unreachable, Refused (not_found)."""
     api = Api.of(args)
     found = look(api, args.job)
-    events = api.job(args.job, "/events")["events"] if args.events else []
+    events = api.job(args.job, EVENTS, "/events", limit=10_000)["events"] if args.events else []
     if args.json:
         say_json(found.job | ({"events": events} if args.events else {}))
         return Exit.OK

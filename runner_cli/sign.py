@@ -7,11 +7,11 @@ import sys
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from runner_cli.client import Target, add_json
 from runner_cli.exits import UsageError
+from runner_cli.read_file import read_file, shown
 from runner_cli.terminal import say_json
 from runner_core.errors import Rejected
 from runner_core.jobspec import parse_json
@@ -49,20 +49,14 @@ def add_key(parser: argparse.ArgumentParser) -> None:
 
 
 def read_job(name: str) -> tuple[dict[str, Any], bytes]:
-    """The job of a file, `-` for stdin, and its exact bytes. Raises UsageError when it is not a JSON object."""
-    if name == "-":
-        if sys.stdin.isatty():
-            raise UsageError("name a job's JSON file, or send one to stdin")
-        raw = sys.stdin.buffer.read()
-    else:
-        try:
-            raw = Path(name).read_bytes()
-        except OSError as error:
-            raise UsageError(f"{name} can't be read: {error.strerror}") from None
+    """The job of a file, `-` for stdin, and its bytes, in UTF-8. Raises UsageError when it is not a JSON object."""
+    if name == "-" and sys.stdin.isatty():
+        raise UsageError("name a job's JSON file, or send one to stdin")
+    raw = read_file(name)
     try:
         return parse_json(raw), raw
     except Rejected as error:
-        raise UsageError(f"{'stdin' if name == '-' else name} is not a job: {error.detail}") from None
+        raise UsageError(f"{shown(name)} is not a job: {error.detail}") from None
 
 
 def completed(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from runner_cli.client import Api, job_path
+from runner_cli.client import Api, as_argument, job_path
 from runner_cli.exits import CommandError, Exit
+from runner_cli.shapes import ENDED, is_job
 
-ENDED = ("completed", "failed", "cancelled")
 FIRST_REGIONS = ("US", "EU", "ASIA")
 LONG_POLL_SECONDS = 20
 PAUSE_SECONDS = 0.4  # between two looks at an API that does not wait
@@ -74,16 +74,26 @@ class Snapshot:
                 found.setdefault(row["region"], []).append(row)
         return found
 
+    @property
+    def _spec(self) -> dict[str, Any]:
+        """The job as its sender wrote it."""
+        return self.job.get("job") or {}
+
     def _asked(self) -> dict[str, str]:
         """The job's questions by the id that their answers carry, in its order; a text's is made from its hash."""
         found = {str(row.get("question_id") or "") for row in self.rows}
-        asked = [str(question) for question in self.job.get("job", {}).get("questions") or []]
+        asked = [str(question) for question in _listed(self._spec.get("questions"))]
         return {text if text in found else f"text-{sha256(text.encode()).hexdigest()[:16]}": text for text in asked}
 
     def _spec_models(self) -> list[str]:
-        spec = self.job.get("job", {})
-        named = spec.get("models") or (spec.get("metadata") or {}).get("models") or []
+        metadata = self._spec.get("metadata")
+        inner = metadata.get("models") if isinstance(metadata, dict) else None
+        named = _listed(self._spec.get("models")) or _listed(inner)
         return [str(model.get("id") if isinstance(model, dict) else model) for model in named]
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _ordered(found: set[str], wanted: list[str]) -> list[str]:
@@ -93,7 +103,7 @@ def _ordered(found: set[str], wanted: list[str]) -> list[str]:
 
 def look(api: Api, job_id: str) -> Snapshot:
     """The job at this moment. Raises Unreachable, Refused."""
-    return _snapshot(api.job(job_id, include="executions"))
+    return _snapshot(api.job(job_id, is_job, include="executions"))
 
 
 def follow(api: Api, job_id: str, *, every: float | None = None, timeout: float | None = None) -> Iterator[Snapshot]:
@@ -110,7 +120,7 @@ def follow(api: Api, job_id: str, *, every: float | None = None, timeout: float 
         query = (
             {"include": "executions"} if not etag else {"include": "executions", "wait": int(min(left, every or left))}
         )
-        reply = api.ask("GET", path, query=query, headers={"If-None-Match": etag} if etag else None)
+        reply = api.ask("GET", path, is_job, query=query, headers={"If-None-Match": etag} if etag else None)
         if reply.status != 304:
             etag = reply.etag
             snapshot = _snapshot(reply.body)
@@ -119,7 +129,8 @@ def follow(api: Api, job_id: str, *, every: float | None = None, timeout: float 
                 return
         if deadline is not None and time.monotonic() >= deadline:
             raise TimedOut(
-                f"job {job_id} has not ended within {timeout:.0f} s; it goes on, and `beacon explain {job_id}` says why"
+                f"job {job_id} has not ended within {timeout:.0f} s; it goes on, "
+                f"and `beacon explain {as_argument(job_id)}` says why"
             )
         time.sleep(max(0.0, PAUSE_SECONDS - (time.monotonic() - began)))
 

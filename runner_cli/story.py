@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from runner_cli.client import as_argument
 from runner_cli.snapshot import Snapshot
 from runner_cli.terminal import seconds
 
@@ -53,7 +54,7 @@ class Story:
             )
         sentences += self._reasons()
         if self.job.verdict in ("failed", "partial"):
-            sentences.append(f"`beacon retry {self.job.id}` runs what failed once more.")
+            sentences.append(f"`beacon retry {as_argument(self.job.id)}` runs what failed once more.")
         return sentences
 
     def _since(self, moment: str) -> str:

@@ -6,10 +6,11 @@ import json
 from typing import Any
 
 from runner_cli import client
-from runner_cli.client import Api
+from runner_cli.client import Api, as_argument, header_value
 from runner_cli.exits import Exit
+from runner_cli.shapes import ACCEPTED
 from runner_cli.sign import add_file, add_key, completed, read_job, signing_key
-from runner_cli.terminal import remark, say, say_json
+from runner_cli.terminal import clean, remark, say, say_json
 from runner_cli.watch import add_waiting, wait_for
 from runner_core.signing import is_signed, sign
 
@@ -42,7 +43,8 @@ def submit(args: argparse.Namespace) -> int:
         spec = sign(completed(spec), signing_key(args.key, api.target))
         raw = encoded(spec)
     named = spec.get("id") or spec.get("jobspec_id")
-    key = args.idempotency_key or (None if named else hashlib.sha256(raw).hexdigest())
+    chosen = header_value("--idempotency-key", args.idempotency_key or "")
+    key = chosen or (None if named else hashlib.sha256(raw).hexdigest())
     accepted, replayed = send(api, raw, key)
     job_id = str(accepted["job_id"])
     if args.wait:
@@ -52,8 +54,9 @@ def submit(args: argparse.Namespace) -> int:
     if args.json:
         say_json(accepted)
     else:
-        say(job_id)
-        remark(("accepted before" if replayed else "accepted") + f"; follow it with `beacon watch {job_id}`")
+        say(clean(job_id))
+        told = "accepted before" if replayed else "accepted"
+        remark(f"{told}; follow it with `beacon watch {clean(as_argument(job_id))}`")
     return Exit.OK
 
 
@@ -61,7 +64,7 @@ def send(api: Api, raw: bytes, key: str | None = None) -> tuple[dict[str, Any], 
     """Submit the bytes of a job; returns the answer and whether it was a replay. Raises Unreachable, Refused.
 
     Without a key the job's id makes the request repeatable."""
-    reply = api.ask("POST", "/api/v1/jobs", body=raw, headers={"Idempotency-Key": key} if key else None)
+    reply = api.ask("POST", "/api/v1/jobs", ACCEPTED, body=raw, headers={"Idempotency-Key": key} if key else None)
     return reply.body, bool(reply.body.get("idempotent"))
 
 

@@ -93,7 +93,7 @@ def load_catalogue(path: str | Path, *, allow_sandbox: bool, env: Mapping[str, s
         raise ConfigError(["REGIONS_FILE is not set: the file with the regions, their providers and the questions."])
     try:
         raw = Path(path).read_bytes()
-        file = Table(tomllib.loads(raw.decode()), "")
+        file = Table(tomllib.loads(raw.decode("utf-8-sig")), "")
     except OSError as error:
         raise ConfigError([f"The regions file {path} can't be read: {error.strerror}."]) from None
     except ValueError as error:
