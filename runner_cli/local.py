@@ -5,7 +5,6 @@ with running_stack(home, env) as local:
 """
 
 import contextlib
-import os
 import socket
 import time
 import urllib.error
@@ -18,9 +17,12 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from runner_cli.child import free_port
 from runner_cli.embedded import EmbeddedPostgres, EmbeddedValkey
 from runner_cli.home import make_home, make_keys, secret
-from runner_cli.processes import PROCFILE, OnLine, StackError
+from runner_cli.listening import Address, api_address
+from runner_cli.migrate import apply
+from runner_cli.processes import PROCFILE, OnLine, StackError, read_procfile
 from runner_cli.stack import MAX_ENDS, Stack
 from runner_core.session import connect
+from runner_core.settings import Settings
 
 READY_SECONDS = 90.0
 LOGINS = {"API": "beacon_api", "PUBLISHER": "beacon_publisher", "WORKER": "beacon_worker"}
@@ -116,27 +118,33 @@ def running_stack(
     """The Procfile's processes with all they need, ready to take jobs; stopped at the end, the databases last.
 
     `env` is the whole environment. What it does not say is made: servers and logins (embedded), keys, a free PORT and
-    free METRICS_PORTs. It must say REGIONS_FILE. Raises StackError when the stack can't be made ready.
+    free METRICS_PORTs. It must say REGIONS_FILE. Raises StackError when the stack can't be made ready, CommandError
+    when the database can't be migrated, and what `check_environment` raises.
     """
+    env = {"PORT": str(free_port()), **env}
+    check_environment(env, counts, procfile)
     make_home(home)
     with servers(home, env) as found, contextlib.ExitStack() as stop:
         env = {**env, **make_keys(home, env), "DATABASE_URL": found.database_url, "REDIS_URL": found.redis_url}
-        env.setdefault("PORT", str(free_port()))
-        _check_port("PORT", int(env["PORT"]))
         ours = any(isinstance(server, EmbeddedPostgres) for server in found.embedded)
         logins = login_urls(home, found.database_url) if ours else {}
         stack = Stack({**env, **logins}, home, counts, on_line=on_line, procfile=procfile, max_ends=max_ends)
-        for process in stack.processes():
-            if process.kind != "api":  # whose metrics are on its own port
-                _check_port("METRICS_PORT", int(process.env["METRICS_PORT"]))
-        stack.release()
+        for address in (api_address(env), *(process.metrics for process in stack.processes())):
+            _check_free(address)
+        apply(found.database_url)
         if ours:  # an operator's own database has its logins from the operator
             set_passwords(home, found.database_url)
         stop.callback(stack.stop)
         stack.start()
-        local = Local(home, f"http://127.0.0.1:{env['PORT']}", found, stack, env)
+        local = Local(home, f"http://{api_address(env).reached_at}", found, stack, env)
         wait_until_ready(local.api_url, stack)
         yield local
+
+
+def check_environment(env: Mapping[str, str], counts: Mapping[str, int] | None, procfile: Path = PROCFILE) -> None:
+    """Say what is wrong with `env` before anything is started. Raises ConfigError, StackError."""
+    Settings.from_env(env)
+    read_procfile(procfile, env, counts or {})
 
 
 def wait_until_ready(api_url: str, stack: Stack) -> None:
@@ -144,7 +152,7 @@ def wait_until_ready(api_url: str, stack: Stack) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while stack.wait(0.05) is None:
         with contextlib.suppress(urllib.error.URLError, OSError):
-            # The port is ours and on loopback: no proxy of the environment has a say in it.
+            # The port is ours and on this machine: no proxy of the environment has a say in it.
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             with opener.open(f"{api_url}/health/ready", timeout=10) as answer:
                 if answer.status == 200:
@@ -154,12 +162,15 @@ def wait_until_ready(api_url: str, stack: Stack) -> None:
     raise StackError(stack.failure or "The stack was stopped before it was ready.")
 
 
-def _check_port(setting: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server will
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise StackError(
-                f"Port {port} can't be used ({os.strerror(error.errno or 0)}): set {setting} to another."
-            ) from None
+def _check_free(address: Address) -> None:
+    """Raise StackError unless a server can listen there."""
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server will
+            probe.bind(where)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "not the name of a host"
+        raise StackError(f"Port {address.port} can't be used ({reason}): set {address.setting} to another.") from None

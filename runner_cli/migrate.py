@@ -33,15 +33,20 @@ def migrate(args: argparse.Namespace) -> int:
     """Raises CommandError when the database does not answer, MigrationError when it can't be migrated, and NotReady
     when no process could work with it."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        applied = schema.migrate(database_url(args), grants_only=args.grants)
-    except psycopg.Error as error:
-        if error.sqlstate is None:
-            raise CommandError(f"the database does not answer: {described(error)}") from None
-        raise CommandError(f"the database refuses: {described(error)}") from None
+    applied = apply(database_url(args), grants_only=args.grants)
     version = schema.latest()
     if args.json:
         say_json({"applied": applied, "version": version})
     else:
         say(f"{applied} migrations applied; the schema is at version {version}, and the logins have their rights.")
     return Exit.OK
+
+
+def apply(url: str, *, grants_only: bool = False) -> int:
+    """Bring the database to this release's schema; returns how many migrations that took. Raises like `migrate`."""
+    try:
+        return schema.migrate(url, grants_only=grants_only)
+    except psycopg.Error as error:
+        if error.sqlstate is None:
+            raise CommandError(f"the database does not answer: {described(error)}") from None
+        raise CommandError(f"the database refuses: {described(error)}") from None

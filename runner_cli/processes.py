@@ -1,7 +1,8 @@
-"""The Procfile's lines as processes, each with its own environment: login, ports, programs."""
+"""The Procfile's lines as processes, each with its own environment: login, addresses, programs."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -9,16 +10,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
-
-from honcho.environ import parse_procfile  # type: ignore[import-untyped]  # it ships no types
 
 from runner_cli.child import free_port
+from runner_cli.listening import Address, api_address, metrics_address
 from runner_core.errors import BeaconError
 
 OnLine = Callable[[str, str], None]
 
 PROCFILE = Path(__file__).parent.parent / "Procfile"
+LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(.+)")  # what foreman and honcho take for a process; all else is a remark
 
 
 class StackError(BeaconError):
@@ -33,6 +33,7 @@ class Process:
     kind: str  # worker_us
     command: str
     env: dict[str, str]
+    metrics: Address  # where it answers /metrics
     child: "subprocess.Popen[bytes] | None" = None
     ended: threading.Event = field(default_factory=threading.Event)
     started: float = 0.0
@@ -47,32 +48,32 @@ class Process:
         return self.child.pid if self.child is not None and not self.ended.is_set() else None
 
 
-def read_procfile(
-    procfile: Path, env: Mapping[str, str], counts: Mapping[str, int]
-) -> tuple[Process | None, list[Process]]:
-    """The release process, if there is one, and every copy of the other lines, in the file's order.
+def read_procfile(procfile: Path, env: Mapping[str, str], counts: Mapping[str, int]) -> list[Process]:
+    """Every copy of every line, in the file's order.
 
-    `counts` says how many copies of a line (1 where silent). Raises StackError for a line that is not there."""
-    lines = dict(parse_procfile(procfile.read_text()).processes)
-    release = lines.pop("release", None)
+    `counts` says how many copies of a line (1 where silent). Raises StackError for a line that is not there,
+    ConfigError for addresses that can't be."""
+    lines = {line[1]: line[2] for line in map(LINE.fullmatch, procfile.read_text().splitlines()) if line}
     if unknown := sorted(set(counts) - set(lines)):
         raise StackError(f"{procfile.name} has no {', '.join(unknown)}; it has {', '.join(lines)}")
+    base = metrics_address(env)
     processes: list[Process] = []
     for kind, command in lines.items():
         for copy in range(counts.get(kind, 1)):
-            name = f"{kind}.{copy + 1}"
-            own = _environment(env, kind) | _ports(env, kind, copy, len(processes))
-            processes.append(Process(name, kind, command, own))
-    return release and Process("release", "release", release, _environment(env, "release")), processes
+            name, own = f"{kind}.{copy + 1}", _environment(env, kind)
+            metrics = base.next(len(processes)) if base else _free(env)
+            own["METRICS_PORT"] = str(metrics.port)
+            if _role(kind) == "api":  # its metrics are on its own port
+                metrics = api_address(env).next(copy)
+                own |= {"BIND": metrics.bind, "PORT": str(metrics.port)}
+            processes.append(Process(name, kind, command, own, metrics))
+    return processes
 
 
 def write_targets(home: Path, processes: Iterable[Process]) -> None:
-    """Write targets.json in Prometheus' file_sd format, one target a process. The API's is the port that it serves."""
+    """Write targets.json in Prometheus' file_sd format, one target a process."""
     targets = [
-        {
-            "targets": [f"127.0.0.1:{process.env['PORT' if process.kind == 'api' else 'METRICS_PORT']}"],
-            "labels": {"process": process.name, "kind": process.kind},
-        }
+        {"targets": [process.metrics.reached_at], "labels": {"process": process.name, "kind": process.kind}}
         for process in processes
     ]
     draft = home / "targets.json.new"
@@ -80,19 +81,8 @@ def write_targets(home: Path, processes: Iterable[Process]) -> None:
     draft.replace(home / "targets.json")
 
 
-def print_line(stream: TextIO) -> OnLine:
-    """Print `name | line`, in a colour of its own for each name when `stream` is a terminal."""
-    colours: dict[str, int] = {}
-    lock = threading.Lock()
-    tty = stream.isatty()
-
-    def show(name: str, line: str) -> None:
-        with lock:
-            start, end = (f"\x1b[{colours.setdefault(name, 31 + len(colours) % 6)}m", "\x1b[0m") if tty else ("", "")
-            stream.write(f"{start}{name:<13} |{end} {line}\n")
-            stream.flush()
-
-    return show
+def _free(env: Mapping[str, str]) -> Address:
+    return Address(env.get("METRICS_HOST", "").strip() or "127.0.0.1", free_port(), "METRICS_PORT")
 
 
 def _role(kind: str) -> str:
@@ -109,12 +99,3 @@ def _environment(env: Mapping[str, str], kind: str) -> dict[str, str]:
     own["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", os.defpath)])
     own["PYTHONUNBUFFERED"] = "1"
     return own
-
-
-def _ports(env: Mapping[str, str], kind: str, copy: int, index: int) -> dict[str, str]:
-    """METRICS_PORT + index in the whole stack, and PORT + copy for an API."""
-    base = int(env.get("METRICS_PORT") or 0)
-    ports = {"METRICS_PORT": str(base + index if base else free_port())}
-    if _role(kind) == "api":
-        ports["PORT"] = str(int(env.get("PORT") or 8090) + copy)
-    return ports

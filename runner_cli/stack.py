@@ -1,4 +1,4 @@
-"""Supervises the Procfile's processes: `release` first, then each line's copies, restarted whenever they end.
+"""Supervises the Procfile's processes: each line's copies, started in order and restarted whenever they end.
 
 The stack as a whole ends in two ways: somebody stops it, or one process cannot be kept running. Every process has its
 own /metrics port, its own log file below the home, and only its own database login.
@@ -17,7 +17,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runner_cli.child import spawn
-from runner_cli.processes import PROCFILE, OnLine, Process, StackError, print_line, read_procfile, write_targets
+from runner_cli.log_file import LogFile
+from runner_cli.processes import PROCFILE, OnLine, Process, StackError, read_procfile, write_targets
+from runner_cli.screen import Screen
 
 MAX_ENDS, WITHIN_SECONDS = 5, 30.0
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.2, 10.0
@@ -25,7 +27,6 @@ FIRST_BACKOFF, LONGEST_BACKOFF = 0.2, 10.0
 BEYOND_GRACE_SECONDS = 2.0
 # How long the next line's SIGTERM waits for this line's end; it does not shorten anybody's grace.
 LINE_SECONDS = 0.5
-LOG_BYTES = 10_000_000  # a log longer than this is set aside at the next start
 COMPOUND = re.compile(r"[;&|()<>]|^\s*\w+=")
 
 
@@ -49,26 +50,16 @@ class Stack:
     ) -> None:
         self._home, self._root, self._max_ends = home, procfile.parent, max_ends
         self._grace = float(env.get("STOP_GRACE_SECONDS") or 20) + BEYOND_GRACE_SECONDS
-        self._on_line = on_line or print_line(sys.stdout)
+        self._screen = None if on_line else Screen(sys.stdout)
+        self._on_line: OnLine = on_line or self._screen  # type: ignore[assignment]  # one of them is there
         self._events: queue.SimpleQueue[Process | None] = queue.SimpleQueue()  # its put may be used in signal handlers
         self._launched, self._done = threading.Event(), threading.Event()
         self._stopping = self._killing = False
         self.failure: str | None = None  # why it gave up
-        self._release, self._processes = read_procfile(procfile, env, counts or {})
-
-    def release(self) -> None:
-        """Run the release line, once. Raises StackError with its last lines when it fails."""
-        if not self._release:
-            return
-        process, self._release = self._release, None
-        self._launch(process)
-        process.ended.wait()
-        if process.child is not None and (status := process.child.returncode):
-            raise StackError(_obituary(process, f"release failed ({_status(status)})"))
+        self._processes = read_procfile(procfile, env, counts or {})
 
     def start(self) -> None:
-        """Run the release line, if it has not run, then start every process; returns when all are started."""
-        self.release()
+        """Start every process; returns when all are started."""
         write_targets(self._home, self._processes)
         # One thread starts and restarts them all: the kernel ends them with the thread that started them.
         threading.Thread(target=self._supervise, name="supervisor", daemon=True).start()
@@ -120,13 +111,16 @@ class Stack:
             self.request_stop()
             self._done.wait()
             raise
+        finally:
+            if self._screen:
+                self._screen.close()
 
     # The rest runs in the supervisor's thread.
 
     def _supervise(self) -> None:
         try:
             for process in self._processes:
-                self._launch(process)
+                self._start(process)
             self._launched.set()
             while not self._stopping and self.failure is None:
                 due = [process.due for process in self._processes if process.due is not None]
@@ -137,13 +131,20 @@ class Stack:
                 except queue.Empty:
                     for process in self._processes:
                         if process.due is not None and process.due <= time.monotonic():
-                            self._launch(process)
-        except OSError as error:
-            self.failure = f"a process could not be started: {error}"
+                            self._start(process)
         finally:
             self._stop_all()
             self._launched.set()
             self._done.set()
+
+    def _start(self, process: Process) -> None:
+        """Launch it; where the machine has no room for it now, that counts as an end, and it is tried again."""
+        try:
+            self._launch(process)
+        except OSError as error:
+            process.child = None
+            process.last_lines.append(f"it could not be started: {error.strerror}")
+            self._bury(process)
 
     def _launch(self, process: Process) -> None:
         process.ended, process.due, process.started = threading.Event(), None, time.monotonic()
@@ -165,18 +166,14 @@ class Stack:
             _send_group(child, signal.SIGKILL)  # what it forked would keep its port
             reader.join(5.0)  # its last lines
             process.ended.set()
-            if process in self._processes:  # release is not
-                self._events.put(process)
+            self._events.put(process)
 
         threading.Thread(target=wait, name=f"wait {process.name}", daemon=True).start()
 
     def _read(self, process: Process, child: "subprocess.Popen[bytes]") -> None:
-        path = self._home / "log" / f"{process.name}.log"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and path.stat().st_size > LOG_BYTES:
-            path.replace(path.with_suffix(".log.1"))
         assert child.stdout is not None  # noqa: S101 - a pipe was asked for
-        with path.open("ab", buffering=0) as log, child.stdout as output:
+        log = LogFile(self._home / "log" / f"{process.name}.log")
+        with contextlib.closing(log), child.stdout as output:
             for raw in output:
                 log.write(raw)
                 line = raw.decode(errors="replace").rstrip()
@@ -185,18 +182,19 @@ class Stack:
 
     def _bury(self, process: Process) -> None:
         """One process has ended: set its next start, or give up."""
-        now, status = time.monotonic(), process.child.returncode if process.child else 0
+        now = time.monotonic()
+        how = _status(process.child.returncode) if process.child else process.last_lines[-1]
         process.ends.append(now)
         while process.ends[0] < now - WITHIN_SECONDS:
             process.ends.popleft()
         if len(process.ends) >= self._max_ends:
-            said = f"{process.name} ended {len(process.ends)} times within {WITHIN_SECONDS:.0f} s ({_status(status)})"
+            said = f"{process.name} ended {len(process.ends)} times within {WITHIN_SECONDS:.0f} s ({how})"
             self.failure = _obituary(process, said)
             return
         process.quick_ends = 0 if now - process.started > WITHIN_SECONDS else process.quick_ends + 1
         backoff = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** max(0, process.quick_ends - 1))
         process.due = now + backoff
-        self._on_line(process.name, f"[ended ({_status(status)}); starts again in {backoff:.1f} s]")
+        self._on_line(process.name, f"[ended ({how}); starts again in {backoff:.1f} s]")
 
     def _stop_all(self) -> None:
         """SIGTERM in reverse order of the Procfile, copies of one line together."""

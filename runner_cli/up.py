@@ -3,17 +3,19 @@
 import argparse
 import contextlib
 import os
-import signal
-import sys
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from runner_cli import interrupt
 from runner_cli.demo_model import DemoModel, ModelUnavailable
 from runner_cli.home import CHECKOUT, claimed, default_home
-from runner_cli.local import Local, running_stack
-from runner_core.settings import Settings, settings_in
+from runner_cli.listening import API_PORT, api_address, is_port
+from runner_cli.local import Local, check_environment, running_stack
+from runner_cli.terminal import remark as say
+from runner_core.settings import settings_in
 
-PORT = 8090
 METRICS_PORT = 8091  # and the ports after it, one a process; targets.json in the home lists them for Prometheus
 
 
@@ -26,19 +28,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PROCESS=N",
         help="copies of a Procfile line, for example worker_us=4; repeat it for more lines",
     )
-    parser.add_argument("--port", type=int, help=f"the API's port on 127.0.0.1 [PORT, else {PORT}]")
+    parser.add_argument("--port", type=_port, help=f"the API's port [that of BIND, else PORT, else {API_PORT}]")
 
 
 def up(args: argparse.Namespace) -> int:
     """Run until Ctrl-C or SIGTERM (0), or until a process can't be kept running (1)."""
-    for sign in (signal.SIGTERM, signal.SIGINT):  # a shell script's `beacon up &` would have SIGINT ignored
-        signal.signal(sign, signal.default_int_handler)
-    home = default_home()
-    Settings.from_env()  # its mistakes are told before anything starts
+    interrupt.install()  # a shell script's `beacon up &` would have SIGINT ignored
+    home, given = default_home(), addresses(args.port, os.environ)
+    check_environment(given, dict(args.count))  # its mistakes are told before anything starts
     try:
         with claimed(home) as write_facts, providers(home) as added:
-            env = {**os.environ, **added, "PORT": str(args.port or os.environ.get("PORT") or PORT)}
-            env.setdefault("METRICS_PORT", str(METRICS_PORT))
+            env = {**given, **added}
             with running_stack(home, env, dict(args.count)) as local:
                 write_facts(
                     {
@@ -102,13 +102,23 @@ def greeting(local: Local) -> list[str]:
     ]
 
 
-def say(*lines: str) -> None:
-    sys.stderr.write("".join(f"{line}\n" for line in lines))
-    sys.stderr.flush()
+def addresses(port: int | None, env: Mapping[str, str]) -> dict[str, str]:
+    """`env` with the addresses that `up` listens at. Raises ConfigError."""
+    made = {"METRICS_PORT": str(METRICS_PORT), **env}
+    if port is not None:
+        bind = {"BIND": replace(api_address({**env, "PORT": str(port)}), port=port).bind} if env.get("BIND") else {}
+        return {**made, "PORT": str(port), **bind}
+    return {**made, "PORT": env.get("PORT") or str(API_PORT)}
+
+
+def _port(text: str) -> int:
+    if not is_port(text):
+        raise argparse.ArgumentTypeError("a port is a number from 1 to 65535")
+    return int(text)
 
 
 def _count(text: str) -> tuple[str, int]:
     kind, _, number = text.partition("=")
-    if not kind or not number.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r}: write PROCESS=N, for example worker_us=4")
+    if not kind or not re.fullmatch("[0-9]{1,3}", number):
+        raise argparse.ArgumentTypeError(f"{text!r}: write PROCESS=N with N up to 999, for example worker_us=4")
     return kind, int(number)

@@ -56,5 +56,5 @@ def total(page: str, name: str, **labels: str) -> float:
 
 
 def logs(local: Local) -> dict[str, str]:
-    """What every process has written so far, by its name; `release` among them."""
+    """What every process has written so far, by its name."""
     return {path.stem: path.read_text("utf-8", "replace") for path in sorted((local.home / "log").glob("*.log"))}

@@ -30,13 +30,12 @@ class Ready(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Ready).serve_forever()
 """
-MIGRATE = "python -c 'import os; from runner_core.migrate import migrate; migrate(os.environ[\"DATABASE_URL\"])'"
 
 
 @pytest.fixture
 def procfile(tmp_path: Path) -> Path:
     (tmp_path / "api.py").write_text(READY_API)
-    (tmp_path / "Procfile").write_text(f"release: {MIGRATE}\napi: python api.py\n")
+    (tmp_path / "Procfile").write_text("api: python api.py\n")
     return tmp_path / "Procfile"
 
 
@@ -66,7 +65,7 @@ def test_a_stack_from_nothing_and_its_data_the_next_day(home: Path, procfile: Pa
 
 
 def test_a_stack_that_never_gets_ready_says_why(home: Path, procfile: Path) -> None:
-    procfile.write_text(f"release: {MIGRATE}\napi: echo no such module; exit 1\n")
+    procfile.write_text("api: echo no such module; exit 1\n")
     with (
         pytest.raises(StackError, match=r"(?s)ended 5 times.*no such module"),
         running_stack(home, environment(), procfile=procfile),

@@ -81,22 +81,6 @@ def make(tmp_path: Path, lines: Lines) -> Iterator[Callable[..., Stack]]:
         stack.stop()
 
 
-def test_release_runs_first_and_alone(make: Callable[..., Stack], lines: Lines) -> None:
-    stack = make("release: echo migrated\nweb: echo started && false\n", max_ends=1)
-    stack.start()
-    assert stack.wait(20) == 1
-    said = [entry for entry in lines.rest() if not entry[1].startswith("[")]
-    assert said == [("release", "migrated"), ("web.1", "started")]
-
-
-def test_a_failing_release_stops_the_stack_with_its_last_lines(make: Callable[..., Stack], lines: Lines) -> None:
-    stack = make("release: echo no database; exit 3\nweb: echo started\n")
-    with pytest.raises(StackError, match=r"release failed \(status 3\)(.|\n)*no database"):
-        stack.start()
-    assert all(name == "release" for name, _ in lines.rest())
-    stack.stop()
-
-
 def test_a_killed_process_starts_again(make: Callable[..., Stack], lines: Lines) -> None:
     stack = make("web: python waiter.py\n")
     stack.start()
@@ -198,16 +182,15 @@ def test_nothing_outlives_a_killed_supervisor(tmp_path: Path) -> None:
 def test_each_process_gets_only_its_own_login(make: Callable[..., Stack], lines: Lines) -> None:
     logins = {f"DATABASE_URL_{role}": role.lower() for role in ("API", "PUBLISHER", "WORKER")}
     show = "env | grep ^DATABASE_URL | sort | tr '\\n' ' '; echo; exec sleep 300"
-    procfile = "".join(f"{kind}: {show}\n" for kind in ("release", "api", "publisher", "worker_us"))
-    stack = make(procfile.replace("; exec sleep 300", "", 1), DATABASE_URL="owner", **logins)
+    procfile = "".join(f"{kind}: {show}\n" for kind in ("api", "publisher", "worker_us"))
+    stack = make(procfile, DATABASE_URL="owner", **logins)
     stack.start()
     said: dict[str, str] = {}
-    while len(said) < 4:
+    while len(said) < 3:
         name, line = lines.queue.get(timeout=20)
         if line:
             said[name] = line.strip()
     assert said == {
-        "release": "DATABASE_URL=owner",
         "api.1": "DATABASE_URL=api",
         "publisher.1": "DATABASE_URL=publisher",
         "worker_us.1": "DATABASE_URL=worker",
@@ -239,8 +222,7 @@ def test_an_unknown_line_is_refused(make: Callable[..., Stack]) -> None:
 
 
 def test_the_projects_own_procfile() -> None:
-    release, processes = read_procfile(PROCFILE, {}, {"worker_us": 2})
-    assert release is not None
+    processes = read_procfile(PROCFILE, {}, {"worker_us": 2})
     assert [process.name for process in processes] == [
         "api.1",
         "publisher.1",

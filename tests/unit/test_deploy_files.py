@@ -26,7 +26,6 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
 OURS = {name: service for name, service in SERVICES.items() if service.get("image") == "beacon-runner"}
 WORKERS = [name for name in PROCFILE if name.startswith("worker")]
-STAYING = [name for name in PROCFILE if name != "release"]
 
 
 class Recorder(dict[str, str]):
@@ -55,9 +54,9 @@ def known_variables() -> set[str]:
 
 class TestCompose:
     def test_runs_the_procfiles_own_lines(self) -> None:
-        assert {name: service["command"] for name, service in OURS.items()} == {
-            "migrate" if name == "release" else name: command for name, command in PROCFILE.items()
-        }
+        commands = {name: service["command"] for name, service in OURS.items()}
+        assert commands.pop("migrate") == "beacon migrate"
+        assert commands == PROCFILE
 
     @pytest.mark.parametrize("command", PROCFILE.values())
     def test_every_command_exists(self, command: str) -> None:
@@ -94,7 +93,7 @@ class TestCompose:
         for name in ("publisher", *WORKERS):
             assert order[name] == {"logins": done, "redis": healthy}
 
-    @pytest.mark.parametrize("name", [*STAYING, "postgres", "redis"])
+    @pytest.mark.parametrize("name", [*PROCFILE, "postgres", "redis"])
     def test_everything_that_stays_has_a_health_check(self, name: str) -> None:
         assert SERVICES[name]["healthcheck"]["test"]
         assert SERVICES[name]["restart"] == "unless-stopped"
@@ -104,7 +103,7 @@ class TestCompose:
             re.findall(r"--[a-z-]+ [a-z]+", SERVICES["redis"]["command"])
         )
 
-    @pytest.mark.parametrize("name", STAYING)
+    @pytest.mark.parametrize("name", PROCFILE)
     def test_a_process_may_end_in_its_own_time(self, name: str) -> None:
         assert int(OURS[name]["stop_grace_period"].removesuffix("s")) > Settings.from_env({}).stop_grace_seconds + 2
 
@@ -205,7 +204,7 @@ class TestMonitoring:
 
     def test_prometheus_finds_every_process(self) -> None:
         (job,) = yaml.safe_load((ROOT / "ops/prometheus/prometheus.yml").read_text())["scrape_configs"]
-        assert {name for found in job["dns_sd_configs"] for name in found["names"]} == set(STAYING)
+        assert {name for found in job["dns_sd_configs"] for name in found["names"]} == set(PROCFILE)
 
     def test_the_dashboard_uses_the_source_that_is_provisioned(self) -> None:
         (source,) = yaml.safe_load((ROOT / "ops/grafana/provisioning/datasources/prometheus.yml").read_text())[

@@ -1,0 +1,70 @@
+"""Where the processes of a local stack listen: the one place that reads BIND, PORT, METRICS_HOST and METRICS_PORT."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from runner_core.errors import ConfigError
+
+API_PORT = 8090
+LAST_PORT = 65535
+# Who listens at every address of the machine is reached at these.
+EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "*": "127.0.0.1", "::": "::1"}  # noqa: S104 - it only reads them
+
+
+@dataclass(frozen=True)
+class Address:
+    """A host and a port; `setting` is the variable that names it."""
+
+    host: str
+    port: int
+    setting: str
+
+    @property
+    def bind(self) -> str:
+        """As BIND takes it."""
+        return _joined(self.host, self.port)
+
+    @property
+    def reached_at(self) -> str:
+        """host:port for a client on this machine."""
+        return _joined(EVERYWHERE.get(self.host, self.host), self.port)
+
+    def next(self, index: int) -> "Address":
+        """The address `index` ports further. Raises ConfigError when there is no such port."""
+        if self.port + index > LAST_PORT:
+            raise ConfigError([f"{self.setting} leaves no port for each process: {LAST_PORT} is the last one there is"])
+        return replace(self, port=self.port + index)
+
+
+def api_address(env: Mapping[str, str]) -> Address:
+    """Where the first API listens: BIND, else PORT of 127.0.0.1. Raises ConfigError."""
+    bind = env.get("BIND", "").strip()
+    if not bind:
+        return Address("127.0.0.1", _port("PORT", env.get("PORT", "").strip() or str(API_PORT)), "PORT")
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:,/\s]*)):(\d+)", bind, re.ASCII)
+    if not found:
+        raise ConfigError(["BIND is not host:port, which `beacon up` needs: for example 127.0.0.1:8090 or [::1]:8090"])
+    return Address(found[1] or found[2] or "0.0.0.0", _port("BIND", found[3]), "BIND")  # noqa: S104 - as gunicorn reads it
+
+
+def metrics_address(env: Mapping[str, str]) -> Address | None:
+    """Where the first process serves its metrics; None when each is to have a free port. Raises ConfigError."""
+    port = env.get("METRICS_PORT", "").strip() or "0"
+    host = env.get("METRICS_HOST", "").strip() or "127.0.0.1"
+    return None if port == "0" else Address(host, _port("METRICS_PORT", port), "METRICS_PORT")
+
+
+def is_port(text: str) -> bool:
+    """Whether `text` is the number of a TCP port."""
+    return bool(re.fullmatch(r"[0-9]{1,5}", text, re.ASCII)) and 1 <= int(text) <= LAST_PORT
+
+
+def _port(setting: str, text: str) -> int:
+    if not is_port(text):
+        raise ConfigError([f"{setting} has no port: a port is a number from 1 to {LAST_PORT}"])
+    return int(text)
+
+
+def _joined(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
