@@ -24,4 +24,5 @@ def leave_on_interrupt(before: Callable[[], object] = lambda: None) -> Any:
 
     if earlier is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, leave)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # ./beacon holds it back until here
     return earlier

@@ -4,11 +4,25 @@ Nothing of the standard library's start-up is left to chance here: a closed desc
 socket of ours gets its number, and each stream says what becomes of what can't be written.
 """
 
+import codecs
 import contextlib
 import io
 import os
 import sys
 from typing import Any, TextIO
+
+# What our own output has beyond ASCII, for terminals that lack it; any other character becomes a question mark.
+PLAIN = {"\xa0": " ", "✓": "+", "✗": "x", "…": "~", "·": "."}
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """An error handler for encoding (see codecs.register_error)."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(PLAIN.get(letter, "?") for letter in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error("beacon-plain", _plain)
 
 
 class Dropping(io.RawIOBase):
@@ -90,6 +104,6 @@ def _open_missing() -> None:
 
 
 def _text(binary: Any, old: TextIO | None, **buffering: bool) -> TextIO:
-    """A text stream in the encoding that the old one had; a character that it lacks becomes a question mark."""
+    """A text stream in the encoding that the old one had; a character that it lacks becomes a plainer one."""
     encoding = old.encoding if old is not None else "utf-8"
-    return io.TextIOWrapper(binary, encoding=encoding, errors="replace", **buffering)  # type: ignore[arg-type]
+    return io.TextIOWrapper(binary, encoding=encoding, errors="beacon-plain", **buffering)  # type: ignore[arg-type]
