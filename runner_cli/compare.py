@@ -1,44 +1,59 @@
 """`beacon compare`: what each region answered, side by side."""
 
 import argparse
+import re
 
 from runner_cli import client
 from runner_cli.client import Api
-from runner_cli.comparison import side_by_side
+from runner_cli.comparison import FOLDED_LINES, side_by_side
 from runner_cli.exits import Exit, UsageError
 from runner_cli.snapshot import Snapshot, look
-from runner_cli.terminal import console, remark, say, say_json
+from runner_cli.terminal import clean, page, remark, say_json, width
 
 EXAMPLES = """\
+On a terminal long answers are folded; what is longer than the screen goes through PAGER where that is set.
+
 examples:
   beacon compare job-1
   beacon compare job-1 --model llama3.2-1b --width 160
+  beacon compare job-1 --different                     # only what the regions answer differently
   beacon compare job-1 --json | jq '.questions[].models'
 """
+PIPED_WIDTH = 100
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", help="the job's id")
     parser.add_argument("--model", help="this model only")
-    parser.add_argument("--width", type=int, help="how many columns to use [the terminal's]")
+    parser.add_argument("--question", metavar="ID", help="this question only: its id, or the text that was asked")
+    parser.add_argument("--different", action="store_true", help="only what the regions answer differently")
+    parser.add_argument("--full", action="store_true", help="whole answers on a terminal too")
+    parser.add_argument("--width", type=_columns, help="how many columns to use [the terminal's, else 100]")
     client.add_arguments(parser)
 
 
 def compare(args: argparse.Namespace) -> int:
-    """Raises Unreachable, Refused, UsageError for a model that the job does not have."""
+    """Raises Unreachable, Refused, UsageError for a model or a question that the job does not have."""
     found = look(Api.of(args), args.job)
     if args.model and args.model not in found.models:
         raise UsageError(f"job {found.id} has no model {args.model}; it has {', '.join(found.models)}")
     models = [args.model] if args.model else found.models
+    questions = found.questions
+    if args.question:
+        questions = [name for name in questions if args.question in (name, found.title(name))]
+        if not questions:
+            raise UsageError(f"job {found.id} has no question {args.question}; `beacon compare --json` lists them")
     if args.json:
-        say_json({"job_id": found.id, "status": found.verdict, "questions": table(found, models)})
+        say_json({"job_id": found.id, "status": found.verdict, "questions": table(found, models, questions)})
         return Exit.OK
-    say(*side_by_side(found, args.width or console().width, models))
-    remark(f"job {found.id} {found.verdict}")
+    most = None if args.full or width() is None else FOLDED_LINES
+    columns = args.width or width() or PIPED_WIDTH
+    page(*side_by_side(found, columns, models, questions, most=most, different=args.different))
+    remark(clean(f"job {found.id} {found.verdict}"))
     return Exit.OK
 
 
-def table(found: Snapshot, models: list[str]) -> list[dict[str, object]]:
+def table(found: Snapshot, models: list[str], questions: list[str]) -> list[dict[str, object]]:
     """The same as a document: question, then model, then region, then its rows."""
     return [
         {
@@ -46,5 +61,11 @@ def table(found: Snapshot, models: list[str]) -> list[dict[str, object]]:
             "question": found.title(question) or None,
             "models": {model: found.cells(model, question) for model in models},
         }
-        for question in found.questions
+        for question in questions
     ]
+
+
+def _columns(text: str) -> int:
+    if not re.fullmatch("[0-9]{2,4}", text) or int(text) < 20:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of columns from 20 on")
+    return int(text)

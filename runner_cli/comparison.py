@@ -1,55 +1,91 @@
-"""A job's answers side by side: a block per question and model, a column per region."""
+"""A job's answers side by side: a block per question and model, a column per region; below each other where narrow."""
 
-import textwrap
+from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any
 
+from runner_cli.columns import padded, wrapped
 from runner_cli.grid import badges
 from runner_cli.snapshot import Snapshot
-from runner_cli.terminal import clean, seconds
+from runner_cli.terminal import clean
+from runner_core.durations import duration
 
-NARROWEST = 24
+NARROWEST = 24  # of a region's column
+NARROW = 78  # regions stand below each other in less than this
+FOLDED_LINES = 12  # of an answer, unless all of it is asked for
 
 
-def side_by_side(snapshot: Snapshot, width: int, models: list[str] | None = None) -> list[str]:
-    """The lines of the comparison, at most `width` wide where that leaves each region 24 columns."""
+def side_by_side(
+    snapshot: Snapshot,
+    width: int,
+    models: Sequence[str] | None = None,
+    questions: Sequence[str] | None = None,
+    *,
+    most: int | None = None,
+    different: bool = False,
+) -> list[str]:
+    """The lines of the comparison, at most `width` cells wide, of each answer at most `most` lines.
+
+    With `different`, only what is not answered alike in all of its regions."""
     regions = snapshot.regions
-    column = max(NARROWEST, (width - 3 * (len(regions) - 1)) // max(1, len(regions)))
+    column = (width - 3 * (len(regions) - 1)) // max(1, len(regions))
+    if width < NARROW or column < NARROWEST:
+        column = 0
     lines: list[str] = []
-    for question in snapshot.questions:
-        lines += [
-            *fold(clean(snapshot.title(question) or "(the job's prompt)"), width),
-            "=" * min(width, column * len(regions)),
-        ]
-        for model in models or snapshot.models:
+    for question in snapshot.questions if questions is None else questions:
+        blocks: list[str] = []
+        for model in snapshot.models if models is None else models:
             cells = snapshot.cells(model, question)
-            if cells:
-                lines += [clean(model), *block(cells, regions, column), ""]
+            if cells and not (different and alike(cells)):
+                told = block(cells, regions, column, most) if column else stacked(cells, regions, width, most)
+                blocks += [clean(model), *told, ""]
+        if blocks:
+            title = wrapped(clean(snapshot.title(question) or "(the job's prompt)"), width)
+            lines += [*title, "=" * min(width, column * len(regions) or width), *blocks]
     return lines
 
 
-def block(cells: dict[str, list[dict[str, Any]]], regions: list[str], column: int) -> list[str]:
+def alike(cells: dict[str, list[dict[str, Any]]]) -> bool:
+    """Whether every region gave the same answers, white space aside."""
+    told = [[" ".join(answer(row).split()) for row in rows] for rows in cells.values()]
+    return all(answers == told[0] for answers in told)
+
+
+def block(cells: dict[str, list[dict[str, Any]]], regions: list[str], column: int, most: int | None) -> list[str]:
     """One question of one model: the regions' names, the badges, the texts."""
-    columns = [wrapped(region, cells.get(region, []), column) for region in regions]
-    joined = (" | ".join(f"{part:<{column}}" for part in parts) for parts in zip_longest(*columns, fillvalue=""))
+    columns = [told(region, cells.get(region, []), column, most) for region in regions]
+    joined = (" | ".join(padded(part, column) for part in parts) for parts in zip_longest(*columns, fillvalue=""))
     return [text.rstrip() for text in joined]
 
 
-def wrapped(region: str, rows: list[dict[str, Any]], column: int) -> list[str]:
-    """One region's column: every run's badges and text."""
+def stacked(cells: dict[str, list[dict[str, Any]]], regions: list[str], width: int, most: int | None) -> list[str]:
+    """The same with the regions below each other."""
+    lines: list[str] = []
+    for region in regions:
+        first, *rest = told(region, cells.get(region, []), width - 2, most)
+        lines += [first, *(f"  {line}" for line in rest)]
+    return lines
+
+
+def told(region: str, rows: list[dict[str, Any]], column: int, most: int | None) -> list[str]:
+    """One region's lines: every run's badges and text."""
     lines = []
     for row in rows:
         run = f" run {row['run_no']}" if len(rows) > 1 else ""
-        lines += textwrap.wrap(f"{region}{run}  {' '.join(f'[{badge}]' for badge in badges(row))}".rstrip(), column)
-        lines += [*fold(answer(row), column), *fold(f"({seconds(row.get('duration_ms')) or row['status']})", column)]
-    return lines or [region, "(not planned)"]
+        lines += wrapped(clean(f"{region}{run}  {' '.join(f'[{badge}]' for badge in badges(row))}".rstrip()), column)
+        lines += folded(wrapped(answer(row), column), most)
+        lines += wrapped(clean(f"({duration(row.get('duration_ms')) or row['status']})"), column)
+    return lines or [clean(region), "(not planned)"]
+
+
+def folded(lines: list[str], most: int | None) -> list[str]:
+    """At most this many lines, and how many are left out."""
+    if most is None or len(lines) <= most:
+        return lines
+    return [*lines[: most - 1], f"... {len(lines) - most + 1} more lines: --full"]
 
 
 def answer(row: dict[str, Any]) -> str:
     """The text of an answer, the error in its place, or the state."""
     response = (row.get("output") or {}).get("response")
     return clean(response if response is not None else row.get("error") or f"({row['status']})")
-
-
-def fold(text: str, column: int) -> list[str]:
-    return [part for line in text.splitlines() for part in textwrap.wrap(line, column) or [""]]

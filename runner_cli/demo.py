@@ -11,16 +11,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runner_cli import demo_job, interrupt
-from runner_cli.client import Api, Target, add_json
+from runner_cli.client import DEFAULT_URL, Api, Target, add_json
+from runner_cli.compare import PIPED_WIDTH
 from runner_cli.comparison import side_by_side
 from runner_cli.demo_model import DemoModel, ModelUnavailable
 from runner_cli.exits import CommandError, Exit
 from runner_cli.home import CHECKOUT, make_home
+from runner_cli.invariants import Verdict
 from runner_cli.local import Local, running_stack
 from runner_cli.sign import completed, signing_key
 from runner_cli.snapshot import Snapshot
 from runner_cli.submit import encoded, send
-from runner_cli.terminal import console, remark, say, say_json
+from runner_cli.terminal import remark, say, say_json, say_wrapped, width
 from runner_cli.verify import check, summary
 from runner_cli.watch import ENDS, show_lines, show_live
 from runner_core.signing import sign
@@ -66,11 +68,18 @@ def run(args: argparse.Namespace) -> Exit:
     if args.json:
         say_json({"job": last.job, "label": label, "verify": {v.name: v.broken for v in verdicts}})
     else:
-        say("", *side_by_side(last, console().width))
-        say(f"job {last.id}: {last.verdict}", *summary(verdicts), f"{time.monotonic() - began:.0f} s in all", "", label)
+        say("", *side_by_side(last, width() or PIPED_WIDTH))
+        say_wrapped(f"job {last.id}: {last.verdict}, after {time.monotonic() - began:.0f}\xa0s in all")
+        say_wrapped(*kept(verdicts), "", label, "", f"next: ./beacon up, then {DEFAULT_URL} in a browser", indent=2)
     if any(verdict.broken for verdict in verdicts):
         return Exit.FAILED
     return ENDS[last.status]
+
+
+def kept(verdicts: list[Verdict]) -> list[str]:
+    """That every invariant holds, in one line; each that is broken, with its examples."""
+    broken = [verdict for verdict in verdicts if verdict.broken]
+    return summary(broken) or [f"all {len(verdicts)} invariants hold: `beacon verify` asks them of any database"]
 
 
 def run_job(local: Local, *, live: bool) -> Snapshot:

@@ -13,7 +13,8 @@ from runner_cli.database import add_database, environment, find_database_url
 from runner_cli.exits import CommandError, Exit
 from runner_cli.findings import COLOURS, Finding, error, ok, warning
 from runner_cli.shapes import HEALTH
-from runner_cli.terminal import clean, console, say_json
+from runner_cli.terminal import clean, say, say_json
+from runner_cli.terminal import show as draw
 from runner_core.errors import ConfigError
 from runner_core.settings import Settings
 from runner_core.start_commands import start_command
@@ -86,5 +87,5 @@ def show(findings: list[Finding]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     for found in findings:
         table.add_row(Text(found.level, COLOURS[found.level]), Text(clean(found.subject)), Text(clean(found.text)))
-    console().print(table)
-    console().print(", ".join(f"{sum(f.level == level for f in findings)} {level}" for level in COLOURS))
+    draw(table)
+    say(", ".join(f"{sum(f.level == level for f in findings)} {level}" for level in COLOURS))

@@ -1,4 +1,4 @@
-"""`beacon explain`: why a job is not done, in one paragraph."""
+"""`beacon explain`: why a job is not done, a line for each cause."""
 
 import argparse
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from runner_cli.exits import Exit
 from runner_cli.shapes import EVENTS
 from runner_cli.snapshot import look
 from runner_cli.story import Story
-from runner_cli.terminal import clean, say, say_json
+from runner_cli.terminal import clean, say_json, say_wrapped
 
 EXAMPLES = """\
 The reasons are the API's, which knows the queues and which processes live; the job's page shows them too.
@@ -29,9 +29,9 @@ def explain(args: argparse.Namespace) -> int:
     api = Api.of(args)
     found = look(api, args.job)
     events = api.job(args.job, EVENTS, "/events", limit=10_000)["events"]
-    text = Story(found, events, datetime.now(UTC)).paragraph()
+    lines = Story(found, events, datetime.now(UTC)).lines()
     if args.json:
-        say_json({"job_id": found.id, "status": found.verdict, "explanation": text})
+        say_json({"job_id": found.id, "status": found.verdict, "explanation": " ".join(lines)})
     else:
-        say(clean(text))
+        say_wrapped(*map(clean, lines), indent=2)
     return Exit.OK

@@ -1,14 +1,22 @@
 """`beacon jobs`: the list of jobs, newest first."""
 
 import argparse
-from typing import Any
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from runner_cli import client
 from runner_cli.client import Api
 from runner_cli.exits import Exit
 from runner_cli.grid import COLOURS
 from runner_cli.shapes import JOBS
-from runner_cli.terminal import clean, console, remark, say_json
+from runner_cli.terminal import clean, remark, say_json, width
+from runner_cli.terminal import show as draw
+from runner_core.durations import duration
+from runner_core.statuses import JOB_STATUSES, in_order, verdict
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 EXAMPLES = """\
 examples:
@@ -16,11 +24,12 @@ examples:
   beacon jobs --status failed --limit 200
   beacon jobs --json | jq -r '.jobs[].id'
 """
-STATUSES = ("queued", "running", "completed", "failed", "cancelled")
+WIDEST = 40  # of a column: a longer id moves its own line only
+OLD_SECONDS = 2 * 86400  # from here on a date says more than an age
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--status", choices=STATUSES, help="only these")
+    parser.add_argument("--status", choices=JOB_STATUSES, help="only these")
     parser.add_argument("--limit", type=int, default=50, help="how many [50]")
     parser.add_argument("--cursor", help="go on where the last page ended (its next_cursor)")
     client.add_arguments(parser)
@@ -37,24 +46,52 @@ def jobs(args: argparse.Namespace) -> int:
         return Exit.OK
     show(page["jobs"])
     if page.get("next_cursor"):
-        remark(f"more: beacon jobs --cursor {page['next_cursor']}")
+        remark(f"more: beacon jobs --cursor {clean(page['next_cursor'])}")
     return Exit.OK
 
 
 def show(found: list[dict[str, Any]]) -> None:
-    from rich.table import Table
+    """Print the list: a line for each job, two where one would be too long for the terminal."""
+    from rich.console import Group
+
+    columns = width()
+    draw(Group(*listing([cells(job, datetime.now(UTC), aged=columns is not None) for job in found], columns)))
+
+
+def cells(job: dict[str, Any], now: datetime, *, aged: bool) -> list[str]:
+    """What is told of a job: id, status, age (or time of its submission), regions, models."""
+    created = datetime.fromisoformat(job["created_at"])
+    passed = max(0, int((now - created).total_seconds()))
+    age = f"{duration(passed * 1000)} ago" if passed < OLD_SECONDS else f"{created:%Y-%m-%d}"
+    return [
+        clean(job["id"]),
+        clean(verdict(job["status"], job.get("cross_region_status"))),
+        age if aged else str(job["created_at"])[:19].replace("T", " "),
+        clean(" ".join(in_order(job["regions"]))),
+        clean(", ".join(job["models"])),
+    ]
+
+
+def listing(rows: list[list[str]], columns: int | None) -> "Iterator[Text]":
+    """The list's lines. Nothing is cut: what does not fit stands below its id, broken between words."""
+    from rich.cells import cell_len
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("id", "status", "created", "regions"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("models", overflow="fold")
-    for job in found:
-        table.add_row(
-            Text(clean(job["id"])),
-            Text(job["status"], COLOURS.get(job["status"], "")),
-            str(job["created_at"])[:19].replace("T", " "),
-            " ".join(job["regions"]),
-            Text(clean(", ".join(map(str, job["models"])))),
-        )
-    console(piped_width=200).print(table)
+    from runner_cli.columns import padded, wrapped
+
+    widths = [min(WIDEST, max(map(cell_len, column))) for column in zip(*rows, strict=True)]
+    widths[1] = max(map(len, JOB_STATUSES))
+    for row in rows:
+        name, status, *rest = [padded(text, cells) for text, cells in zip(row, widths, strict=True)]
+        line = Text(f"{name}  ", no_wrap=True, overflow="ignore")
+        line.append(status, COLOURS.get(row[1], "")).append(f"  {'  '.join(rest)}".rstrip())
+        if columns is None or line.cell_len <= columns:
+            yield line
+            continue
+        yield Text(row[0], overflow="fold")
+        told = wrapped("  ".join(part.replace(" ", "\xa0") for part in row[1:4]) + f"  {row[4]}", columns - 2)
+        for text in told:
+            below = Text(f"  {text}".replace("\xa0", " "), no_wrap=True, overflow="ignore")
+            if text is told[0]:
+                below.stylize(COLOURS.get(row[1], ""), 2, 2 + len(row[1]))
+            yield below

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-Shape = type | tuple[type, ...] | list[Any] | dict[str, Any] | Callable[[Any], bool]
+from runner_core.statuses import ENDED
 
-ENDED = ("completed", "failed", "cancelled")
+Shape = type | tuple[type, ...] | list[Any] | dict[str, Any] | Callable[[Any], bool]
 
 
 def fits(value: object, shape: Shape) -> bool:

@@ -6,10 +6,12 @@ import json
 from runner_cli import client
 from runner_cli.client import Api
 from runner_cli.exits import Exit
-from runner_cli.grid import grid
+from runner_cli.grid import MOST_LINES, grid
 from runner_cli.shapes import EVENTS
 from runner_cli.snapshot import Snapshot, look
-from runner_cli.terminal import clean, console, say, say_json, seconds
+from runner_cli.terminal import clean, say, say_json, say_wrapped, width
+from runner_cli.terminal import show as draw
+from runner_core.durations import duration
 
 EXAMPLES = """\
 examples:
@@ -22,6 +24,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", help="the job's id")
+    parser.add_argument("--all", action="store_true", help="every call of a job that has many")
     parser.add_argument("--answers", action="store_true", help="print the answers too")
     parser.add_argument("--events", action="store_true", help="print the timeline too")
     client.add_arguments(parser)
@@ -35,10 +38,10 @@ def show(args: argparse.Namespace) -> int:
     if args.json:
         say_json(found.job | ({"events": events} if args.events else {}))
         return Exit.OK
-    console().print(grid(found))
-    say("", *times(found), *regions(found))
+    draw(grid(found, width(), None if args.all else MOST_LINES))
+    say_wrapped("", *times(found), *regions(found), indent=10)
     if args.answers:
-        say("", *answers(found))
+        say_wrapped("", *answers(found))
     if args.events:
         say("", *(clean(event_line(event)) for event in events))
     return Exit.OK
@@ -52,13 +55,13 @@ def times(found: Snapshot) -> list[str]:
 def regions(found: Snapshot) -> list[str]:
     """How many regions succeeded, how many had to."""
     across = found.job.get("cross_region") or {}
-    across = across.get("cross_region_execution") or across
     if not across:
         return []
     return [
         f"regions   {across.get('success_count')} of {across.get('total_regions')} succeeded, "
-        f"{across.get('min_regions_required')} required, rate {across.get('min_success_rate')}: {across.get('status')}",
-        f"took      {seconds(across.get('duration_ms'))}" if across.get("duration_ms") is not None else "",
+        f"{across.get('min_regions_required')} required, rate {across.get('min_success_rate')}: "
+        f"{clean(across.get('status'))}",
+        f"took      {duration(across.get('duration_ms'))}" if across.get("duration_ms") is not None else "",
     ]
 
 

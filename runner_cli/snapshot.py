@@ -8,9 +8,9 @@ from typing import Any
 
 from runner_cli.client import Api, as_argument, job_path
 from runner_cli.exits import CommandError, Exit
-from runner_cli.shapes import ENDED, is_job
+from runner_cli.shapes import is_job
+from runner_core.statuses import ENDED, in_order, verdict
 
-FIRST_REGIONS = ("US", "EU", "ASIA")
 LONG_POLL_SECONDS = 20
 PAUSE_SECONDS = 0.4  # between two looks at an API that does not wait
 
@@ -43,14 +43,12 @@ class Snapshot:
     @property
     def verdict(self) -> str:
         """The job's own status, or `partial` where that is how it completed."""
-        across = (self.job.get("cross_region") or {}).get("status")
-        return "partial" if self.status == "completed" and across == "partial" else self.status
+        return verdict(self.status, (self.job.get("cross_region") or {}).get("status"))
 
     @property
     def regions(self) -> list[str]:
         """The planned regions: ours in their usual order, then others."""
-        found = {str(row["region"]) for row in self.rows}
-        return [name for name in FIRST_REGIONS if name in found] + sorted(found - set(FIRST_REGIONS))
+        return in_order({str(row["region"]) for row in self.rows})
 
     @property
     def models(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What keeps a job, or how it ended, in one paragraph: the API's own reasons, and who acted."""
+"""What keeps a job, or how it ended, a line for each cause: the API's own reasons, and who acted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,9 @@ from typing import Any
 
 from runner_cli.client import as_argument
 from runner_cli.snapshot import Snapshot
-from runner_cli.terminal import seconds
+from runner_core.durations import duration
+
+DAY = 86400
 
 
 @dataclass(frozen=True)
@@ -18,10 +20,9 @@ class Story:
     events: Sequence[Mapping[str, Any]]
     now: datetime
 
-    def paragraph(self) -> str:
+    def lines(self) -> list[str]:
         """Why the job is not done, or how it ended."""
-        sentences = self._ended() if self.job.has_ended else self._open()
-        return " ".join(sentences)
+        return self._ended() if self.job.has_ended else self._open()
 
     def _open(self) -> list[str]:
         age = self._since(self.job.job["created_at"])
@@ -58,10 +59,8 @@ class Story:
         return sentences
 
     def _since(self, moment: str) -> str:
-        passed = max(0.0, (self.now - datetime.fromisoformat(moment)).total_seconds())
-        if passed >= 7200:
-            return f"{passed / 3600:.1f} hours"
-        return seconds(passed * 1000)
+        passed = max(0, int((self.now - datetime.fromisoformat(moment)).total_seconds()))
+        return duration(passed * 1000) if passed < 2 * DAY else f"{passed // DAY} days"
 
 
 def _and(names: list[str]) -> str:

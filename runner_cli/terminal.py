@@ -1,12 +1,16 @@
 """What the commands print: results on stdout, remarks on stderr, and never a terminal's control codes from a model."""
 
 import json
+import os
 import re
+import shlex
+import shutil
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 # Control characters could move the cursor, recolour the screen or write to the clipboard; bidirectional overrides
 # could make a text read as another. New lines and tabs stay.
@@ -35,22 +39,48 @@ def say_json(value: Any) -> None:
     say(json.dumps(value, indent=2 if sys.stdout.isatty() else None, default=str))
 
 
-def console(piped_width: int = 100) -> "Console":
-    """A rich console on stdout, `piped_width` columns wide when nobody looks. NO_COLOR is obeyed."""
+def width() -> int | None:
+    """The columns of the terminal that stdout is; None when it is none, and nothing has to be cut or broken."""
+    return max(20, shutil.get_terminal_size().columns) if sys.stdout.isatty() else None
+
+
+def say_wrapped(*lines: str, indent: int = 0) -> None:
+    """Print lines of prose, on a terminal broken between words, every line but a first one indented."""
+    columns = width()
+    if columns is None:
+        say(*lines)
+        return
+    from runner_cli.columns import wrapped
+
+    for line in lines:
+        first, *rest = wrapped(line, columns - indent, cut=False)
+        say(first, *(" " * indent + more for more in rest))
+
+
+def page(*lines: str) -> None:
+    """Print a result, through PAGER where that is set and the terminal has too few lines."""
+    pager = shlex.split(os.environ.get("PAGER", ""))
+    if not pager or not sys.stdout.isatty() or len(lines) < shutil.get_terminal_size().lines:
+        say(*lines)
+        return
+    try:
+        # `less` leaves at once when all fits, and the text on the screen when it is left.
+        env = {"LESS": "FRX", **os.environ}
+        subprocess.run(pager, input="".join(f"{line}\n" for line in lines).encode(), env=env, check=False)  # noqa: S603 - the user's own program
+    except (OSError, ValueError):
+        say(*lines)
+
+
+def console() -> "Console":
+    """A rich console on stdout, wide enough for anything when nobody looks. NO_COLOR is obeyed."""
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else piped_width)
+    return Console(highlight=False, markup=False, width=width() or 10_000)
 
 
-def seconds(milliseconds: float | None) -> str:
-    """A duration for people: `40 ms`, `1.2 s`, `12 s`, `3 min 05 s`."""
-    if milliseconds is None:
-        return ""
-    if milliseconds < 100:
-        return f"{milliseconds:.0f} ms"
-    whole = milliseconds / 1000
-    if whole < 10:
-        return f"{whole:.1f} s"
-    if whole < 60:
-        return f"{whole:.0f} s"
-    return f"{int(whole // 60)} min {int(whole % 60):02d} s"
+def show(renderable: "RenderableType") -> None:
+    """Print what rich draws; by ourselves, because rich ends the process when the reader has left."""
+    shown = console()
+    with shown.capture() as text:
+        shown.print(renderable)
+    say(*(line.rstrip() for line in text.get().splitlines()))

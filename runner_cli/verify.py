@@ -10,7 +10,7 @@ from runner_cli.client import add_json
 from runner_cli.database import add_database, database_url, environment
 from runner_cli.exits import CommandError, Exit
 from runner_cli.invariants import Verdict
-from runner_cli.terminal import clean, remark, say, say_json
+from runner_cli.terminal import clean, remark, say_json, say_wrapped
 from runner_core.redaction import described
 from runner_core.settings import Settings
 
@@ -41,7 +41,7 @@ def verify(args: argparse.Namespace) -> int:
     if args.json:
         say_json([vars(verdict) for verdict in verdicts])
     else:
-        say(*summary(verdicts))
+        say_wrapped(*summary(verdicts), indent=11)
     return Exit.FAILED if any(verdict.broken for verdict in verdicts) else Exit.OK
 
 

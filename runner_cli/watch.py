@@ -11,9 +11,10 @@ from typing import Any
 from runner_cli import client
 from runner_cli.client import Api
 from runner_cli.exits import Exit
-from runner_cli.grid import badges, grid
+from runner_cli.grid import MOST_LINES, badges, grid
 from runner_cli.snapshot import Snapshot, follow
-from runner_cli.terminal import clean, console, remark, say, say_json, seconds
+from runner_cli.terminal import clean, console, remark, say, say_json, width
+from runner_core.durations import duration as took
 
 EXAMPLES = """\
 On a terminal a grid that fills; elsewhere a line for every result. Ctrl-C stops watching, not the job.
@@ -24,6 +25,7 @@ examples:
 """
 # Answers of an unfinished model do not change the job: they are looked for this often.
 LIVE_SECONDS = 1.0
+HEADER_LINES = 6  # the job's line, the regions' names, and what stands around them
 ENDS = {"completed": Exit.OK, "failed": Exit.JOB_FAILED, "cancelled": Exit.JOB_CANCELLED}
 
 
@@ -61,7 +63,7 @@ def wait_for(api: Api, job_id: str, args: argparse.Namespace) -> Exit:
     if args.json:
         say_json(last.job)
     else:
-        remark(f"job {job_id} {last.verdict}")
+        remark(clean(f"job {job_id} {last.verdict}"))
     return ENDS[last.status]
 
 
@@ -71,9 +73,12 @@ def show_live(api: Api, job_id: str, timeout: float | None = None) -> Snapshot:
 
     snapshots = follow(api, job_id, every=LIVE_SECONDS, timeout=timeout)
     last = next(snapshots)
-    with Live(grid(last), console=console(), refresh_per_second=4) as live:
+    screen = console()
+    # A live display that is higher than the screen would show its beginning only.
+    most = min(MOST_LINES, max(1, screen.height - HEADER_LINES))
+    with Live(grid(last, width(), most), console=screen, refresh_per_second=4) as live:
         for last in snapshots:
-            live.update(grid(last))
+            live.update(grid(last, width(), most))
     return last
 
 
@@ -92,7 +97,7 @@ def show_lines(api: Api, job_id: str, timeout: float | None = None, out: Callabl
 def line(row: dict[str, Any], question: str) -> str:
     """`US  smollm2-135m  math_basic  completed  1.2 s  [refused]`."""
     parts = [row["region"], row["model_id"], shorten(question, 60, placeholder=" ..."), row["status"]]
-    parts += [seconds(row.get("duration_ms")), *(f"[{badge}]" for badge in badges(row))]
+    parts += [took(row.get("duration_ms")), *(f"[{badge}]" for badge in badges(row))]
     return "  ".join(clean(part) for part in parts if part)
 
 
