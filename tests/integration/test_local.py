@@ -15,9 +15,11 @@ import redis
 
 from runner_cli import home as home_module
 from runner_cli.child import free_port
+from runner_cli.exits import CommandError
 from runner_cli.home import HomeInUse, claimed, default_home, make_keys, running, secret
 from runner_cli.local import LOGINS, login_urls, running_stack, servers, set_passwords
 from runner_cli.processes import PROCFILE, StackError
+from runner_core.errors import MigrationError
 from runner_core.keys import PrivateKey
 from runner_core.migrate import migrate
 from runner_core.trust import TrustList
@@ -69,6 +71,26 @@ def test_a_stack_that_never_gets_ready_says_why(home: Path, procfile: Path) -> N
     with (
         pytest.raises(StackError, match=r"(?s)ended 5 times.*no such module"),
         running_stack(home, environment(), procfile=procfile),
+    ):
+        pass
+
+
+def test_a_database_that_can_not_be_migrated_starts_nothing(
+    home: Path, procfile: Path, database_url: str, redis_url: str
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute("UPDATE schema_migrations SET checksum = 'changed' WHERE version = 2")
+    given = environment(DATABASE_URL=database_url, REDIS_URL=redis_url)
+    with (
+        pytest.raises(MigrationError, match="migration 2 was changed after it was applied"),
+        running_stack(home, given, procfile=procfile),
+    ):
+        pass
+    assert not (home / "log").exists()
+    given["DATABASE_URL"] = f"postgresql://u:p@127.0.0.1:{free_port()}/d"
+    with (
+        pytest.raises(CommandError, match="the database does not answer"),
+        running_stack(home, given, procfile=procfile),
     ):
         pass
 
