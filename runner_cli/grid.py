@@ -121,9 +121,9 @@ def header(snapshot: Snapshot) -> "Text":
     done = sum(int(progress.get(name) or 0) for name in ("completed", "failed"))
     text = Text(clean(snapshot.id), style="bold", overflow="fold")
     text.append(f"  {clean(snapshot.verdict)}", COLOURS.get(snapshot.verdict, ""))
-    text.append(f"  {done}/{progress.get('total', '?')}\xa0units")
+    text.append(f"  {done}/{progress.get('total', '?')} units")
     if answers := progress.get("answers"):
-        text.append(f", {answers.get('done')}/{answers.get('total')}\xa0answers")
+        text.append(f", {answers.get('done')}/{answers.get('total')} answers")
     return text
 
 

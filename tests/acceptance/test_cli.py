@@ -262,6 +262,6 @@ def test_watch_draws_a_grid_on_a_terminal(beacon: Beacon, env: dict[str, str]) -
         assert watching.wait() == Exit.INTERRUPTED
     os.close(parent)
     text = screen.decode()
-    assert "completed" in text
+    assert "✓" in text
     assert "running" in text
     assert json.loads(said(beacon("show", "job-4", "--json")))["status"] == "running"
