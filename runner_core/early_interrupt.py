@@ -6,20 +6,18 @@ another error. A handler that leaves the process can't be caught.
 
 import os
 import signal
-from collections.abc import Callable
 from typing import Any
 
 INTERRUPTED = 130
 
 
-def leave_on_interrupt(before: Callable[[], object] = lambda: None) -> Any:
-    """Let SIGINT end this process from now on, after a call of `before`. Returns the handler that was there.
+def leave_on_interrupt() -> Any:
+    """Let SIGINT end this process from now on. Returns the handler that was there.
 
     A shell starts what is put in its background with SIGINT ignored: then it stays ignored."""
     earlier = signal.getsignal(signal.SIGINT)
 
     def leave(*_: object) -> None:
-        before()
         os._exit(INTERRUPTED)
 
     if earlier is not signal.SIG_IGN:

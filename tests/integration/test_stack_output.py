@@ -145,7 +145,7 @@ def test_one_place_says_where_the_api_listens(env: dict[str, str], bind: str, re
     """Who waits for it, Prometheus and the process itself are told the same."""
     (home / "Procfile").write_text("api: x\nworker: y\n")
     env = env | {"METRICS_PORT": "7100", "METRICS_HOST": "0.0.0.0"}  # noqa: S104
-    first, second, worker = read_procfile(home / "Procfile", env, home, {"api": 2})
+    first, second, worker = read_procfile(home / "Procfile", env, {"api": 2})
     assert (api_address(env).bind, api_address(env).reached_at) == (bind, reached_at)
     assert (first.env["BIND"], first.metrics.reached_at) == (bind, reached_at)
     assert int(second.env["BIND"].rpartition(":")[2]) == int(second.env["PORT"]) == int(first.env["PORT"]) + 1
@@ -174,7 +174,7 @@ def test_one_place_says_where_the_api_listens(env: dict[str, str], bind: str, re
 def test_addresses_that_can_not_be(env: dict[str, str], home: Path) -> None:
     (home / "Procfile").write_text("api: x\nworker: y\n")
     with pytest.raises(ConfigError):
-        read_procfile(home / "Procfile", env, home, {"api": int(env.get("COPIES", 1))})
+        read_procfile(home / "Procfile", env, {"api": int(env.get("COPIES", 1))})
 
 
 @pytest.mark.parametrize(
