@@ -47,6 +47,14 @@ def test_health_names_what_is_missing(api: Api) -> None:
     assert api.client.get("/api/v1/health").get_json()["status"] == "degraded"
 
 
+def test_what_is_down_comes_with_its_command(api: Api) -> None:
+    """And a region's part says which workers can't be seen here."""
+    notes = {part["name"]: part.get("note", "") for part in api.client.get("/health").get_json()["services"]}
+    assert notes["publisher"] == "None is alive: python -m outbox_publisher."
+    assert notes["worker:ASIA"].startswith("None is alive: python -m runner_worker --region ASIA; a stock `rq worker`")
+    assert notes["database"] == ""
+
+
 def test_ready_writes_and_reads_back(api: Api) -> None:
     assert api.client.get("/health/ready").get_json() == {"status": "ready"}
     assert api.sql("SELECT count(*) FROM processes") == [(0,)]

@@ -1,6 +1,7 @@
 """What the commands do with answers that are not a Beacon Runner's: one sentence and an exit code, whatever comes."""
 
 import copy
+import json
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -217,3 +218,16 @@ def test_an_id_that_begins_with_a_dash(service: Service, capsys: pytest.CaptureF
     service.answers["/jobs/-j"] = JOB | {"id": "-j"}
     assert main(["explain", "--", "-j"]) == 0
     assert "`beacon retry -- -j`" in capsys.readouterr().out
+
+
+def test_doctor_gives_the_command_of_what_is_down(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    """Made from what the API says is missing; the Procfile has no line for every region."""
+    parts = [{"name": "worker:LATAM", "status": "down"}, {"name": "publisher", "status": "down"}]
+    service.answers["/health"] = {"version": "1", "status": "degraded", "services": parts}
+    assert main(["doctor", "--json"]) == 1
+    found = {finding["subject"]: finding["text"] for finding in json.loads(capsys.readouterr().out)}
+    assert found["worker:LATAM"] == "it is down; start it: python -m runner_worker --region LATAM"
+    assert found["publisher"] == "it is down; start it: python -m outbox_publisher"
+    service.answers["/health"] = {"status": "fine"}
+    assert main(["doctor", "--json"]) == 1
+    assert "does not speak like a Beacon Runner" in capsys.readouterr().out
