@@ -9,10 +9,10 @@ from outbox_publisher.aside import may_be_of_a_row
 from runner_core import telemetry
 from runner_core.db import Database, retried
 from runner_core.queries import Row, rows
+from runner_core.statuses import JOB_STATUSES
 from runner_core.store.reads import ALIVE_SECONDS, COUNTED
 
 log = logging.getLogger("publisher")
-JOB_STATUSES = ("queued", "running", "completed", "failed", "cancelled")
 
 
 def refresh(db: Database) -> None:

@@ -11,7 +11,6 @@ from runner_core.errors import Conflict
 from runner_core.queries import run
 from runner_core.store import jobs, reads
 
-ENDED = ("completed", "failed", "cancelled")
 REASON = {
     "code": "cancelled",
     "type": "system",

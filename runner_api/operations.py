@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from runner_api import schemas as s
 from runner_core.job_shapes import CrossRegionRequest, JobSpec
+from runner_core.statuses import JOB_STATUSES
 
 Schema = dict[str, Any]
 WHOLE: Schema = {"type": "integer"}
@@ -65,7 +66,7 @@ OPERATIONS: dict[str, Operation] = {
         (422, 503),
         query={
             "limit": PAGE,
-            "status": {"type": "string", "enum": ["", "queued", "running", "completed", "failed", "cancelled"]},
+            "status": {"type": "string", "enum": ["", *JOB_STATUSES]},
             "cursor": CURSOR,
         },
     ),

@@ -9,10 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, JsonValue
 
-JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
-CrossStatus = Literal["running", "completed", "partial", "failed", "cancelled"]
-ResultStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
-RegionStatus = Literal["pending", "running", "success", "failed", "timeout", "cancelled"]
+from runner_core.statuses import CrossStatus, JobStatus, RegionStatus, ResultStatus
 
 
 class Problem(BaseModel):
@@ -54,10 +51,11 @@ class CrossRegionAccepted(BaseModel):
 
 
 class ListedJob(BaseModel):
-    """A job in a list."""
+    """A job in a list; `cross_region_status` is `partial` where it completed in too few regions."""
 
     id: str
     status: JobStatus
+    cross_region_status: CrossStatus
     created_at: datetime
     updated_at: datetime
     regions: list[str]

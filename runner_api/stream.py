@@ -17,13 +17,13 @@ from runner_api.wire import dumps
 from runner_core.db import Database
 from runner_core.failures import sqlstate
 from runner_core.queries import Row
+from runner_core.statuses import ENDED
 from runner_core.store import reads
 
 log = logging.getLogger("api.stream")
 PING_SECONDS = 15.0  # below the minute after which proxies close a silent connection
 RETRY_MS = 2000
 PAGE = 500
-ENDED = ("completed", "failed", "cancelled")
 
 
 def read(db: Database, job_id: str, after: int) -> tuple[Row | None, list[Row]]:

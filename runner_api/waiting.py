@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from runner_api.portal.grid import ENDED, in_order
 from runner_api.portal.words import counted, span
 from runner_core.queries import Row
+from runner_core.statuses import ENDED, in_order
 from runner_core.store.reads import ALIVE_SECONDS
 
 UNSENT_SECONDS = 10  # a push that fails as a whole counts against no message, so only its age tells

@@ -7,12 +7,12 @@ from werkzeug.wrappers import Response
 
 from runner_api.cancel import cancel_job
 from runner_api.portal.blueprint import administrator, blueprint, changing, page
-from runner_api.portal.jobs import verdict
 from runner_api.republish import republish_job, republish_row
 from runner_api.retry import Wanted, retry_job
 from runner_api.services import services
 from runner_core.errors import NotFound
 from runner_core.queries import Row
+from runner_core.statuses import verdict
 from runner_core.store import reads
 
 

@@ -10,10 +10,10 @@ from werkzeug.wrappers import Response
 
 from runner_api.portal import diff, grid
 from runner_api.portal.blueprint import blueprint, page
-from runner_api.portal.jobs import verdict
 from runner_api.services import services
 from runner_core.errors import NotFound
 from runner_core.queries import Row
+from runner_core.statuses import in_order, verdict
 from runner_core.store import portal, reads
 
 STEPS = (0.9, 0.7, 0.5, 0.3)  # from alike to unlike; five shades
@@ -56,7 +56,7 @@ def compare(job_id: str) -> Response:
         rows = reads.job_rows(conn, job_id)
     if job is None or extra is None:
         raise NotFound(detail=f"There is no job {job_id}.")
-    regions, models = grid.in_order(job["plan"]), grid.models_of(job["plan"])
+    regions, models = in_order(job["plan"]), grid.models_of(job["plan"])
     ids = [question["id"] for question in extra["questions"]]
     model = _chosen("model", models)
     question = _chosen("question", ids)

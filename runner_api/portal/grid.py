@@ -6,9 +6,7 @@ from typing import Any
 
 from runner_core.queries import Row
 from runner_core.regions import PROMPT_ID
-
-FIRST = ("US", "EU", "ASIA")
-ENDED = ("completed", "failed", "cancelled")
+from runner_core.statuses import in_order
 
 
 @dataclass(frozen=True)
@@ -56,11 +54,6 @@ class Block:
     text: str
     is_prompt: bool
     lines: list[Line]
-
-
-def in_order(regions: Iterable[str]) -> list[str]:
-    """The regions with the ones that everybody has first."""
-    return sorted(regions, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
 
 
 def models_of(plan: Mapping[str, Sequence[str]]) -> list[str]:

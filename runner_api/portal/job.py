@@ -8,11 +8,11 @@ from werkzeug.wrappers import Response
 
 from runner_api.portal import grid, timeline
 from runner_api.portal.blueprint import blueprint, page
-from runner_api.portal.jobs import verdict
 from runner_api.services import services
 from runner_api.waiting import Waiting
 from runner_core.errors import NotFound
 from runner_core.keys import key_id
+from runner_core.statuses import in_order, verdict
 from runner_core.store import portal, reads
 
 NEWEST_EVENTS = 300
@@ -37,7 +37,7 @@ def job(job_id: str) -> Response:
     if found is None or extra is None:
         raise NotFound(detail=f"There is no job {job_id}.")
     finished = {region["region"] for region in regions if region["finished_at"]}
-    order = grid.in_order(found["plan"])
+    order = in_order(found["plan"])
     regions.sort(key=lambda region: order.index(region["region"]))
     failed = grid.failed_units(rows, finished) if found["status"] != "cancelled" else set()
     return page(

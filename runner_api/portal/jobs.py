@@ -9,13 +9,12 @@ from werkzeug.wrappers import Response
 from runner_api.paging import cursor, next_cursor
 from runner_api.portal import first_job
 from runner_api.portal.blueprint import blueprint, go_to, page
-from runner_api.portal.grid import in_order
 from runner_api.services import services
 from runner_core.queries import Row
+from runner_core.statuses import JOB_STATUSES, in_order, verdict
 from runner_core.store import portal, reads
 
 PAGE = 50
-STATUSES = ("queued", "running", "completed", "failed", "cancelled")
 _PART = re.compile(r"[A-Za-z0-9._:-]{1,255}", re.ASCII)
 
 
@@ -24,7 +23,7 @@ def jobs() -> Response:
     """A page of jobs: of one status, or with a text in their id."""
     wanted = request.args.get("q", "").strip()
     status = request.args.get("status", "")
-    status = status if status in STATUSES else ""
+    status = status if status in JOB_STATUSES else ""
     older = bool(request.args.get("cursor"))
     before = cursor()  # not in the transaction: an exception there costs its connection
     with services().db.transaction() as conn:
@@ -57,8 +56,3 @@ def _listed(row: Row, progress: Row) -> dict[str, Any]:
     shown = {**row, **progress, "regions": in_order(row["plan"]), "models": list(models)}
     shown["verdict"] = verdict(row["status"], progress["verdict"])
     return shown
-
-
-def verdict(status: str, across: str) -> str:
-    """The one word for a job: its status, but `partial` where it completed in too few regions."""
-    return "partial" if status == "completed" and across == "partial" else status

@@ -6,9 +6,9 @@ from werkzeug.wrappers import Response
 
 from runner_api.portal import charts
 from runner_api.portal.blueprint import blueprint, page
-from runner_api.portal.grid import in_order
 from runner_api.services import services
 from runner_core.queries import Row
+from runner_core.statuses import in_order
 from runner_core.store import portal, reads, regions_files
 
 SHOWN = 50

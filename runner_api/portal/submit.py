@@ -5,11 +5,11 @@ from werkzeug.wrappers import Response
 
 from runner_api.body import LIMIT
 from runner_api.portal.blueprint import blueprint, page
-from runner_api.portal.grid import in_order
 from runner_api.routes.submissions import accept
 from runner_api.services import services
 from runner_core.errors import Rejected
 from runner_core.jobspec import parse_json
+from runner_core.statuses import in_order
 
 
 @blueprint.get("/submit")

@@ -7,6 +7,9 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from runner_core.durations import duration
+from runner_core.statuses import sign, word
+
 
 def since(moment: datetime | None) -> str:
     """How long ago: `12 s`, `3 min`, `2 h`, `4 d`."""
@@ -22,20 +25,6 @@ def span(seconds: float | None) -> str:
         if seconds < limit:
             return f"{seconds / unit:.0f} {name}"
     return f"{seconds / 86400:.0f} d"
-
-
-def duration(ms: float | None) -> str:
-    """A measured length of time: `340 ms`, `1.2 s`, `2 min 5 s`."""
-    if ms is None:
-        return ""
-    if ms < 1000:
-        return f"{ms:.0f} ms"
-    if ms < 60_000:
-        return f"{ms / 1000:.1f} s"
-    minutes, seconds = divmod(round(ms / 1000), 60)
-    if minutes < 60:
-        return f"{minutes} min {seconds} s".removesuffix(" 0 s")
-    return f"{minutes // 60} h {minutes % 60} min".removesuffix(" 0 min")
 
 
 def moment(time: datetime | None) -> str:
@@ -72,6 +61,8 @@ FILTERS = {
     "since": since,
     "span": span,
     "duration": duration,
+    "sign": sign,
+    "word": word,
     "moment": moment,
     "clock": clock,
     "count": count,

@@ -17,25 +17,26 @@ from runner_api.waiting import Waiting
 from runner_api.wire import reply
 from runner_core.errors import NotFound, SpecError
 from runner_core.queries import Row
+from runner_core.statuses import JOB_STATUSES
 from runner_core.store import portal, reads
 
 blueprint = Blueprint("jobs", __name__)
 LONGEST_WAIT = 60  # seconds
 FARTHEST = 2**53 - 1  # what a client may believe a job's version to be
 EVENT_STREAM = "text/event-stream"
-STATUSES = ("queued", "running", "completed", "failed", "cancelled")
 
 
 @blueprint.get("/jobs")
 def list_jobs() -> Response:
     """A page of jobs, newest first."""
     status = request.args.get("status") or None
-    if status is not None and status not in STATUSES:
-        raise SpecError(detail=f"status must be one of {', '.join(STATUSES)}.")
+    if status is not None and status not in JOB_STATUSES:
+        raise SpecError(detail=f"status must be one of {', '.join(JOB_STATUSES)}.")
     limit, before = page(), cursor()
     with services().db.transaction() as conn:
         found = reads.jobs(conn, status, before, limit + 1)
-    shown = [_listed(row) for row in found[:limit]]
+        across = reads.across(conn, [row["id"] for row in found[:limit]])
+    shown = [_listed(row, across[row["id"]]) for row in found[:limit] if row["id"] in across]
     return reply({"jobs": shown, "next_cursor": next_cursor(found[limit - 1]) if len(found) > limit else None})
 
 
@@ -132,11 +133,12 @@ def _unknown(job_id: str) -> NotFound:
     return NotFound(detail=f"There is no job {job_id}.")
 
 
-def _listed(row: Row) -> dict[str, Any]:
+def _listed(row: Row, across: str) -> dict[str, Any]:
     models = dict.fromkeys(model for region in row["plan"].values() for model in region)
     return {
         "id": row["id"],
         "status": row["status"],
+        "cross_region_status": across,
         "created_at": row["created_at"],
         "updated_at": row["updated_at"],
         "regions": list(row["plan"]),

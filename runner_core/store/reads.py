@@ -59,6 +59,11 @@ def cross_region(conn: Connection[Any], cross_region_id: UUID | None, job_id: st
     return row(conn, "reads.cross_region", cross_region_id=cross_region_id, job_id=job_id)
 
 
+def across(conn: Connection[Any], job_ids: Iterable[str]) -> dict[str, str]:
+    """The cross-region status of each of these jobs."""
+    return {row["job_id"]: row["status"] for row in rows(conn, "reads.across", job_ids=list(job_ids))}
+
+
 def region_results(conn: Connection[Any], job_id: str) -> list[Row]:
     """One row for each planned region."""
     return rows(conn, "reads.region_results", job_id=job_id)

@@ -119,6 +119,10 @@ SELECT x.id, x.jobspec_id, x.total_regions, x.success_count, x.failure_count, x.
  WHERE j.cross_region_execution_id = %(cross_region_id)s::uuid OR j.id = %(job_id)s
  ORDER BY j.cross_region_execution_id = %(cross_region_id)s::uuid DESC NULLS LAST LIMIT 1;
 
+-- name: reads.across
+-- The cross-region status of each listed job.
+SELECT x.jobspec_id AS job_id, x.status FROM cross_region_executions x WHERE x.jobspec_id = ANY (%(job_ids)s::text[]);
+
 -- name: reads.region_results
 -- One row for each planned region.
 SELECT region, status, provider_id, started_at, completed_at, duration_ms, execution_output, error_message, scoring, metadata

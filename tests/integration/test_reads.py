@@ -208,7 +208,15 @@ def test_jobs_are_listed_newest_first_and_paged_by_place(api: Api) -> None:
     api.claim(ids[1], "US")
     first = api.get("/jobs?limit=2")
     assert [j["id"] for j in first["jobs"]] == [ids[4], ids[3]]
-    assert set(first["jobs"][0]) == {"id", "status", "created_at", "updated_at", "regions", "models"}
+    assert set(first["jobs"][0]) == {
+        "id",
+        "status",
+        "cross_region_status",
+        "created_at",
+        "updated_at",
+        "regions",
+        "models",
+    }
     assert sorted(first["jobs"][0]["regions"]) == ["EU", "US"]
     assert first["jobs"][0]["models"] == ["m1"]
     api.submit()  # what comes meanwhile moves nothing

@@ -230,6 +230,14 @@ CASES: dict[str, list[Case]] = {
     "reads.execution": [Case("api", {"result_id": ended}), Case("api", {"result_id": ENDED + 3 * ended})],
     "reads.answer": [Case("api", {"result_id": ENDED + 3 * ended})],
     "reads.answers": [Case("api", {**job, "region": region(ended), "model_id": "m1"})],
+    "reads.across": [
+        Case(
+            "api",
+            {"job_ids": [job_id(n) for n in range(ended, ended + 50)]},
+            MOST,
+            "fifty jobs, each with its regions",
+        )
+    ],
     "reads.cross_region": [
         Case("api", {"cross_region_id": None, **job}),
         Case("api", {"cross_region_id": "0b3eba6f-79c5-4bd1-8f0c-000000000000", "job_id": "no job"}),
