@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from typing import Any
 
 from flask import Response
@@ -18,6 +19,9 @@ COLUMNS = (
     *("job_id", "question_id", "question", "model_id", "region", "run_no", "status", "refused", "simulated"),
     *("duration_ms", "total_tokens", "characters", "provider_id", "completed_at", "response", "error_code", "error"),
 )
+# A sign that begins a formula, in its full width too, behind characters that a spreadsheet skips or does not show; and
+# the control characters that may bring a text into the next cell.
+_FORMULA = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 
 
 @blueprint.get("/jobs/<job_id>/compare.csv")
@@ -30,7 +34,8 @@ def export_csv(job_id: str) -> Response:
     writer.writerow(COLUMNS)
     for row in rows:
         writer.writerow(_plain(value) for value in _line(row, texts))
-    return _file(file.getvalue(), "text/csv; charset=utf-8", f"{job_id}.csv")
+    # The byte order mark tells a spreadsheet that the file is UTF-8.
+    return _file(file.getvalue().encode("utf-8-sig"), "text/csv; charset=utf-8", f"{job_id}.csv")
 
 
 @blueprint.get("/jobs/<job_id>/compare.json")
@@ -72,9 +77,9 @@ def _line(row: Row, texts: dict[str, str]) -> list[Any]:
 
 def _plain(value: Any) -> Any:
     """A spreadsheet would run a text that begins like a formula, and a model may write one."""
-    return f"'{value}" if isinstance(value, str) and value.lstrip().startswith(("=", "+", "-", "@")) else value
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
 
-def _file(content: str, kind: str, name: str) -> Response:
+def _file(content: str | bytes, kind: str, name: str) -> Response:
     safe = name.replace(":", "_")
     return Response(content, content_type=kind, headers={"Content-Disposition": f'attachment; filename="{safe}"'})
