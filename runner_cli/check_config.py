@@ -25,7 +25,7 @@ def check_keys(settings: Settings) -> Iterator[Finding]:
     if settings.allow_unsigned:
         yield warning("unsigned", "ALLOW_UNSIGNED=1: anybody may submit; it is for development only")
     if settings.admin_tokens:
-        yield ok("admin", f"{len(settings.admin_tokens)} administrators")
+        yield ok("admin", f"{(many := len(settings.admin_tokens))} administrator{'' if many == 1 else 's'}")
     else:
         yield warning("admin", "ADMIN_TOKENS is not set: /admin is closed, and only a job's own key can cancel it")
     if not settings.receipt_key_file:

@@ -164,7 +164,8 @@ class TryFailed(Exception):
 
     def sentence(self, provider_id: str) -> str:
         """What happened, in our own words only."""
-        status = f" (HTTP {self.http_status})" if self.http_status else ""
+        named = self.http_status is None or str(self.http_status) in self.fault.sentence
+        status = "" if named else f" (HTTP {self.http_status})"
         return f"Provider {provider_id}: {self.fault.sentence}{status}."
 
     def error(self, ask: Ask, provider_id: str) -> dict[str, Any]:

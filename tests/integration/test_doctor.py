@@ -131,6 +131,7 @@ def test_keys(tmp_path: Path) -> None:
         "admin_tokens": f"ops:{'t' * 40}",
     }
     assert levels(check_keys(settings(**good))) == {"trusted keys": "ok", "admin": "ok", "receipts": "ok"}
+    assert "1 administrator" in [found.text for found in check_keys(settings(**good))]
     loose = levels(check_keys(settings(trust_enforce=0, freshness_enforce=0, allow_unsigned=1)))
     assert set(loose.values()) == {"warning"}
     assert set(loose) == {"trusted keys", "freshness", "unsigned", "admin", "receipts"}

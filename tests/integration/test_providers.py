@@ -285,7 +285,7 @@ def test_the_error_object_has_exactly_the_contracts_fields(server: ProviderServe
         "code": "http_503",
         "type": "http",
         "stage": "response",
-        "message": "Provider openai-us: HTTP status 503 (HTTP 503). overloaded\ufffd",
+        "message": "Provider openai-us: HTTP status 503. overloaded\ufffd",
         "transient": True,
         "http_status": 503,
         "provider": "openai-us",
