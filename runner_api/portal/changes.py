@@ -7,13 +7,14 @@ from werkzeug.wrappers import Response
 
 from runner_api.cancel import cancel_job
 from runner_api.portal.blueprint import administrator, blueprint, changing, page
+from runner_api.portal.words import brief, counted
 from runner_api.republish import republish_job, republish_row
 from runner_api.retry import Wanted, retry_job
 from runner_api.services import services
 from runner_core.errors import NotFound
 from runner_core.queries import Row
 from runner_core.statuses import verdict
-from runner_core.store import reads
+from runner_core.store import portal, reads
 
 
 @blueprint.get("/jobs/<job_id>/cancel")
@@ -26,7 +27,7 @@ def ask_cancel(job_id: str) -> Response:
         title="Cancel this job?",
         job=job,
         points=[
-            f"{job['completed'] + job['failed']} of {job['total']} units have a result; those stay.",
+            f"Results so far: {job['completed'] + job['failed']} of {counted(job['total'], 'unit')}. They stay.",
             "Every other unit is cancelled. Calls that run now are given up; what a provider charges for them is lost.",
             "A cancelled job can't be retried.",
         ],
@@ -48,12 +49,14 @@ def ask_retry(job_id: str) -> Response:
     """Retry what failed, or one part of it?"""
     administrator()
     wanted = _wanted()
-    parts = [part for part in (wanted.question_id, wanted.model_id, wanted.region) if part]
+    job = _job(job_id)
+    question = _question(job_id, wanted.question_id) if wanted.question_id else None
+    parts = [part for part in (question, wanted.model_id, wanted.region) if part]
     what = " · ".join(parts) if parts else "everything that failed"
     return page(
         "confirm.html",
         title=f"Retry {what}?",
-        job=_job(job_id),
+        job=job,
         points=[
             "Only failed units run again; what has completed is never asked a second time.",
             "The earlier results are kept in the job's timeline.",
@@ -137,6 +140,17 @@ def _job(job_id: str) -> Row:
     if found is None:
         raise NotFound(detail=f"There is no job {job_id}.")
     return {**found, "verdict": verdict(found["status"], found["cross_status"])}
+
+
+def _question(job_id: str, question_id: str) -> str:
+    """A question of the job in a few words, isolated from the words around it (U+2068, U+2069).
+
+    It is the id itself where the job has no such question.
+    """
+    with services().db.transaction() as conn:
+        extra = portal.job(conn, job_id)
+    texts = {question["id"]: question["text"] for question in (extra or {"questions": []})["questions"]}
+    return f"\u2068{brief(question_id, texts.get(question_id, question_id))}\u2069"
 
 
 def _to_job(job_id: str, said: str) -> Response:

@@ -27,18 +27,28 @@ class Answer:
     row: Row | None
     text: str
     pieces: list[diff.Piece] | None
+    remark: str = ""
 
     @property
-    def words(self) -> int:
-        return len(self.text.split())
+    def words(self) -> int | None:
+        """None where the script has no spaces between words."""
+        return len(self.text.split()) if diff.has_words(self.text) else None
+
+    @property
+    def anchor(self) -> str | None:
+        return grid.Call(self.row, False).anchor if self.row else None
 
 
 @dataclass(frozen=True)
 class Warmth:
-    """How alike the regions answered one question of one model: the least overlap of two of them, None below two."""
+    """How alike the regions answered one question of one model: the least overlap of two of them.
+
+    None below two answers, and for answers `without_words` to compare.
+    """
 
     model: str
     overlap: float | None
+    without_words: bool
     refused: int
     failed: int
 
@@ -97,17 +107,26 @@ def _response(row: Row | None) -> str | None:
 
 def _answer(region: str, row: Row | None, base: Row | None) -> Answer:
     text, against = _response(row), _response(base)
-    differs = text is not None and against is not None and row is not base
-    return Answer(region, row, text or "", diff.compare(against or "", text or "") if differs else None)
+    if text is None or against is None or row is base:
+        return Answer(region, row, text or "", None)
+    if text == against:
+        return Answer(region, row, text, None, "The texts are equal.")
+    if not (diff.has_words(text) and diff.has_words(against)):
+        return Answer(region, row, text, None, "No spaces between the words: not compared word by word.")
+    pieces = diff.compare(against, text)
+    return Answer(region, row, text, pieces, "" if pieces else "Too long to compare word by word.")
 
 
 def _warmth(rows: list[Row], model: str, question: str) -> Warmth:
     mine = [row for row in rows if row["model_id"] == model and row["question_id"] == question]
     texts = [text for row in mine if row["run_no"] == 1 and (text := _response(row)) is not None]
     overlaps = [diff.overlap(one, other) for one, other in combinations(texts, 2)]
+    known = [overlap for overlap in overlaps if overlap is not None]
+    without_words = len(known) < len(overlaps)
     return Warmth(
         model,
-        min(overlaps, default=None),
+        None if without_words else min(known, default=None),
+        without_words,
         sum(bool((row["output"] or {}).get("refused")) for row in mine),
         sum(row["status"] == "failed" for row in mine),
     )

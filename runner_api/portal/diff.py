@@ -8,6 +8,13 @@ from difflib import SequenceMatcher
 # Beyond it a comparison could take seconds: the matcher is quadratic in the worst case.
 LONGEST = 2000  # words
 _WORD = re.compile(r"\S+\s*|\s+")
+# Letters of scripts that are written without spaces between words (Unicode 16, blocks): Thai to Myanmar, Khmer, Tai Le
+# to Khmer symbols, Tai Tham, Balinese, kana and bopomofo, Han, Yi, Javanese and Myanmar, Tai Viet, Han and kana forms.
+_UNSPACED = re.compile(
+    "[\u0e00-\u109f\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\u1b00-\u1b7f\u3005-\u3007\u3040-\u312f\u31a0-\u31bf"
+    "\u31f0-\u31ff\u3400-\u4dbf\u4e00-\ua4cf\ua980-\ua9ff\uaa60-\uaadf\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
+)
+UNSPACED_SHARE = 0.2  # of a text's letters; beyond it the text is one in such a script
 
 
 @dataclass(frozen=True)
@@ -41,8 +48,26 @@ def compare(base: str, other: str) -> list[Piece] | None:
     return pieces
 
 
-def overlap(one: str, other: str) -> float:
-    """The share of words that two texts have in common, 0 to 1 (Dice's coefficient of the two bags of words)."""
+def has_words(text: str) -> bool:
+    """Whether white space is the border of a text's words: not in Chinese, Japanese, Thai and their like.
+
+    A name or a quotation in such a script makes no difference to a text in another one.
+    """
+    if text.isascii():  # most texts, and it spares a look at each character
+        return True
+    unspaced = len(_UNSPACED.findall(text))
+    return unspaced <= UNSPACED_SHARE * sum(map(str.isalpha, text))
+
+
+def overlap(one: str, other: str) -> float | None:
+    """The share of words that two texts have in common, 0 to 1 (Dice's coefficient of the two bags of words).
+
+    None where a text has no words that could be counted, unless the texts are equal.
+    """
+    if one == other:
+        return 1.0
+    if not (has_words(one) and has_words(other)):
+        return None
     first, second = Counter(one.lower().split()), Counter(other.lower().split())
     total = first.total() + second.total()
     return 1.0 if total == 0 else 2 * (first & second).total() / total

@@ -1,5 +1,6 @@
 """One execution: what was asked, with what parameters, what came back, after which tries, and the receipt."""
 
+from flask import request
 from werkzeug.wrappers import Response
 
 from runner_api.portal.blueprint import blueprint, page
@@ -10,7 +11,7 @@ from runner_core.store import portal, reads
 
 @blueprint.get("/executions/<int(max=999999999999999999):result_id>")
 def execution(result_id: int) -> Response:
-    """One model in one region, with each of its calls; the one that the id names comes first."""
+    """One model in one region, with each of its calls in the order of the job's questions."""
     with services().db.transaction() as conn:
         found = reads.execution(conn, result_id)
         extra = (portal.job(conn, found["job_id"]) if found else None) or {"questions": []}
@@ -22,11 +23,15 @@ def execution(result_id: int) -> Response:
         )
     texts = {question["id"]: question["text"] for question in extra["questions"]}
     places = list(texts)
-    calls.sort(key=lambda c: (c["id"] != result_id, places.index(c["question_id"]), c["run_no"]))
+    calls.sort(key=lambda c: (places.index(c["question_id"]), c["run_no"]))
+    token = '-H "Authorization: Bearer $BEACON_TOKEN" ' if services().settings.read_tokens else ""
+    details = f"{request.host_url}api/v1/executions/{found['id']}/details"
     return page(
         "execution.html",
         execution=found,
         calls=calls,
+        named=next((call for call in calls if call["id"] == result_id), None),
         texts=texts,
-        token_needed=bool(services().settings.read_tokens),
+        token_needed=bool(token),
+        command=f"curl -s {token}{details} > execution.json\nbeacon receipt execution.json --trust runner-keys.json",
     )

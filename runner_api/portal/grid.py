@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner_core.queries import Row
-from runner_core.regions import PROMPT_ID
 from runner_core.statuses import in_order
 
 
@@ -19,6 +18,11 @@ class Call:
     @property
     def state(self) -> str:
         return str(self.row["status"])
+
+    @property
+    def anchor(self) -> str | None:
+        """Where the execution's page shows this call; a call that has no answer is not on it."""
+        return None if self.row["id"] == self.row["execution_id"] else f"call-{self.row['id']}"
 
     @property
     def badges(self) -> list[str]:
@@ -52,7 +56,6 @@ class Block:
 
     id: str
     text: str
-    is_prompt: bool
     lines: list[Line]
 
 
@@ -75,7 +78,6 @@ def blocks(job: Row, questions: Sequence[Mapping[str, Any]], rows: Sequence[Row]
         Block(
             question["id"],
             question["text"],
-            question["id"] == PROMPT_ID,
             [Line(model, [calls.get((question["id"], model, region)) for region in regions]) for model in models],
         )
         for question in questions

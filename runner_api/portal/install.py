@@ -31,6 +31,7 @@ def install(app: Flask) -> None:
     app.register_blueprint(blueprint)
     app.jinja_env.filters.update(words.FILTERS)
     app.jinja_env.globals["asset"] = assets.address
+    app.jinja_env.finalize = words.shown
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.context_processor(lambda: _shared(app))
 

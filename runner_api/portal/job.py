@@ -51,7 +51,9 @@ def job(job_id: str) -> Response:
         blocks=grid.blocks(found, extra["questions"], rows, finished),
         several=extra["runs"] > 1,
         waiting=Waiting(found, regions, rows, processes, datetime.now(UTC)).sentences(),
-        moments=timeline.moments(events, found["created_at"]),
+        moments=timeline.moments(
+            events, found["created_at"], {r["region"]: r["status"] for r in regions if r["finished_at"]}
+        ),
         first_events_left_out=found["version"] > NEWEST_EVENTS,
         key_id=key_id(extra["public_key"]) if extra["public_key"] else None,
         spec=json.loads(found["spec_raw"]),

@@ -1,11 +1,13 @@
 """A job's events in words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from runner_api.portal.words import counted
 from runner_core.queries import Row
+from runner_core.statuses import sign
 
 TITLES = {
     "submitted": "Submitted",
@@ -44,21 +46,24 @@ class Moment:
     state: str
 
 
-def moments(events: list[Row], began: datetime) -> list[Moment]:
-    """Newest first; `after` is seconds since the submission."""
-    return [_moment(event, began) for event in reversed(events)]
+def moments(events: list[Row], began: datetime, outcomes: Mapping[str, str]) -> list[Moment]:
+    """Newest first; `after` is seconds since the submission. `outcomes` are the ended regions' statuses by region."""
+    last = {event["region"]: event["seq"] for event in events if event["type"] == "region_finished"}
+    # An event of a finished region counts completed units only. How the region ended last is its present outcome.
+    known = {last[region]: outcome for region, outcome in outcomes.items() if region in last}
+    return [_moment(event, began, known.get(event["seq"])) for event in reversed(events)]
 
 
-def _moment(event: Row, began: datetime) -> Moment:
+def _moment(event: Row, began: datetime, outcome: str | None) -> Moment:
     where = " · ".join(part for part in (event["region"], event["model_id"]) if part)
     return Moment(
         event["seq"],
         event["at"],
         max(0.0, (event["at"] - began).total_seconds()),
-        TITLES.get(event["type"], event["type"].replace("_", " ")),
+        "Region cancelled" if outcome == "cancelled" else TITLES.get(event["type"], event["type"].replace("_", " ")),
         where,
         _text(event["type"], event["detail"] or {}, event["actor"]),
-        _state(event),
+        sign(outcome) if outcome else _state(event),
     )
 
 

@@ -8,7 +8,13 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from runner_core.durations import duration
+from runner_core.regions import PROMPT_ID
 from runner_core.statuses import sign, word
+
+BRIEF = 60  # characters of a question's beginning
+_JOB_UUID = re.compile(r"job-[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.ASCII)
+_MADE_FROM_TEXT = re.compile(r"text-[0-9a-f]{16}", re.ASCII)
+_OVERRIDES = dict.fromkeys((0x202D, 0x202E), "\N{REPLACEMENT CHARACTER}")
 
 
 def since(moment: datetime | None) -> str:
@@ -47,6 +53,39 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def short(job_id: str) -> str:
+    """A job's id for a list: `job-59c549cd` for a `job-` with its UUID, every other one as it is.
+
+    The search finds a job by such a part of its id.
+    """
+    return job_id[:12] if _JOB_UUID.fullmatch(job_id) else job_id
+
+
+def has_id(question_id: str) -> bool:
+    """Whether a question has an id: the prompt of a job without questions has none."""
+    return question_id != PROMPT_ID
+
+
+def brief(question_id: str, text: str) -> str:
+    """A question in a few words: its id in the catalogue, or the beginning of a text that the job brought itself."""
+    if has_id(question_id) and not _MADE_FROM_TEXT.fullmatch(question_id):
+        return question_id
+    beginning = " ".join(text[:BRIEF].split())
+    return f"{beginning} …" if len(text) > BRIEF else beginning
+
+
+def shown(value: object) -> object:
+    """A value as a page shows it: a character that would reverse the text behind it is replaced by U+FFFD.
+
+    Only a plain text is changed: markup is ours, and an Exact text is sent back as it is.
+    """
+    return value.translate(_OVERRIDES) if type(value) is str else value
+
+
+class Exact(str):
+    """A text that a form sends back, so it must stay as it was received."""
+
+
 def ticked(text: str) -> Markup:
     """A docstring for readers: what it has in backticks is code."""
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped just before
@@ -67,6 +106,9 @@ FILTERS = {
     "clock": clock,
     "count": count,
     "counted": counted,
+    "short": short,
+    "has_id": has_id,
+    "brief": brief,
     "ticked": ticked,
     "pretty": pretty,
 }
