@@ -5,10 +5,12 @@ from werkzeug.wrappers import Response
 
 from runner_api.body import LIMIT
 from runner_api.portal.blueprint import blueprint, page
+from runner_api.portal.words import Exact
 from runner_api.routes.submissions import accept
 from runner_api.services import services
 from runner_core.errors import Rejected
-from runner_core.jobspec import parse_json
+from runner_core.job_shapes import MAX_RUNS, MAX_TIMEOUT, NANOSECONDS
+from runner_core.jobspec import MAX_CALLS, parse_json
 from runner_core.statuses import in_order
 
 
@@ -44,6 +46,7 @@ def _form(status: int = 200, pasted: str = "", refusal: Rejected | None = None) 
         models=catalogue.models,
         default_model=catalogue.default_model,
         questions=catalogue.questions,
-        pasted=pasted,
+        most={"calls": MAX_CALLS, "runs": MAX_RUNS, "minutes": MAX_TIMEOUT // (60 * NANOSECONDS)},
+        pasted=Exact(pasted),
         refusal=refusal,
     )
