@@ -1,31 +1,57 @@
 "use strict";
 // Keeps #live fresh: the server renders, htmx swaps, this decides when. A refresh at most every 400 ms, never two at
-// once, and one more when something happened meanwhile.
+// once, and one more when something happened meanwhile. None while somebody types or selects text in #live: it would
+// take away what they do.
 (() => {
   const PAUSE = 400;
   const EVENTS = ["message", "progress", "end"]; // what stream.py sends: an event of the job, an answer, the last word
-  let source = null, busy = false, wanted = false, timer = 0, last = 0, ended = false;
+  let source = null, busy = false, wanted = false, timer = 0, last = 0, ended = false, pressed = false;
   const live = () => document.getElementById("live");
-  const say = (text) => {
-    const place = document.getElementById("liveness");
-    if (place && place.textContent !== text) place.textContent = text;
-  };
   const typing = () => {
     const at = document.activeElement;
     return at && live() && live().contains(at) && /^(INPUT|TEXTAREA|SELECT)$/.test(at.tagName);
   };
+  const selecting = () => {
+    const chosen = document.getSelection();
+    const some = chosen && !chosen.isCollapsed && chosen.rangeCount && chosen.getRangeAt(0).intersectsNode(live());
+    return pressed || Boolean(some && chosen.toString().trim());
+  };
+  const held = () => Boolean(live()) && (typing() || selecting());
+
+  let word = "", notice = "", noticed = 0;
+  function show() {
+    const place = document.getElementById("liveness");
+    const text = notice || (wanted && live() && selecting() ? "· paused while text is selected" : word);
+    if (place && place.textContent !== text) place.textContent = text;
+  }
+  const say = (text) => { word = text; show(); };
+  function tell(text) {
+    notice = text;
+    show();
+    clearTimeout(noticed);
+    noticed = setTimeout(() => { notice = ""; show(); }, 2000);
+  }
 
   function refresh() {
     wanted = true;
     if (busy || timer) return;
     timer = setTimeout(() => {
       timer = 0;
-      if (!live() || document.hidden || typing()) return;
+      show();
+      if (!live() || document.hidden || held()) return;
       wanted = false;
       busy = true;
       htmx.trigger(live(), "refresh");
     }, Math.max(0, last + PAUSE - Date.now()));
   }
+  function letGo() {
+    if (wanted && !held()) refresh();
+  }
+  document.addEventListener("pointerdown", (event) => { pressed = Boolean(live()?.contains(event.target)); });
+  for (const name of ["pointerup", "pointercancel", "blur"]) {
+    window.addEventListener(name, () => { pressed = false; letGo(); });
+  }
+  document.addEventListener("selectionchange", letGo);
 
   // The server sends nothing where the page would be what it is.
   let tag = "";
@@ -41,7 +67,11 @@
   });
   // What an operator reads stays where it was. (The focus too, by htmx: all that can have it there has an id.)
   let scrolled = [];
-  document.addEventListener("htmx:beforeSwap", () => {
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.shouldSwap && held()) { // it began while the answer was on its way
+      event.detail.shouldSwap = false;
+      wanted = true;
+    }
     scrolled = [...document.querySelectorAll("#live [id$=-region]")].map((at) => [at.id, at.scrollLeft, at.scrollTop]);
   });
   document.addEventListener("htmx:afterSwap", () => {
@@ -81,4 +111,35 @@
   document.addEventListener("change", (event) => {
     if (event.target.matches(".choose select")) event.target.form.requestSubmit();
   });
+
+  // Copying. The clipboard's interface is there on https and localhost only; the older way needs a selected field.
+  document.documentElement.classList.add("scripted");
+  async function copy(text) {
+    if (navigator.clipboard) { await navigator.clipboard.writeText(text); return true; }
+    const field = Object.assign(document.createElement("textarea"), { value: text, className: "hidden" });
+    const back = document.activeElement;
+    document.body.append(field);
+    field.select();
+    const done = document.execCommand("copy");
+    field.remove();
+    back?.focus();
+    return done;
+  }
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    const done = await copy(button.dataset.copy).catch(() => false);
+    if (done) button.classList.add("done");
+    setTimeout(() => button.classList.remove("done"), 2000);
+    tell(done ? "· copied" : "· the browser did not allow copying");
+  });
+
+  // An address that names a folded block opens it.
+  function unfold() {
+    const named = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const block = named?.closest("details");
+    if (block && !block.open) { block.open = true; named.scrollIntoView(); }
+  }
+  window.addEventListener("hashchange", unfold);
+  unfold();
 })();
