@@ -234,7 +234,7 @@ class TestPages:
         """It looks like a job's, and there is none of that name."""
         for method, status in (("OPTIONS", 200), ("GET", 405), ("HEAD", 405), ("PUT", 405)):
             answer = api.client.open("/api/v1/jobs/cross-region", method=method)
-            assert (answer.status_code, answer.headers["Allow"]) == (status, "OPTIONS, POST")
+            assert (answer.status_code, set(answer.headers["Allow"].split(", "))) == (status, {"OPTIONS", "POST"})
         assert "GET" in api.client.options("/api/v1/jobs/cross-region-1").headers["Allow"]
 
     def test_the_database_is_away(self, api: Api) -> None:
