@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from runner_core.addresses import is_port
 from runner_core.errors import ConfigError
 
 API_PORT = 8090
@@ -53,11 +54,6 @@ def metrics_address(env: Mapping[str, str]) -> Address | None:
     port = env.get("METRICS_PORT", "").strip() or "0"
     host = env.get("METRICS_HOST", "").strip() or "127.0.0.1"
     return None if port == "0" else Address(host, _port("METRICS_PORT", port), "METRICS_PORT")
-
-
-def is_port(text: str) -> bool:
-    """Whether `text` is the number of a TCP port."""
-    return bool(re.fullmatch(r"[0-9]{1,5}", text, re.ASCII)) and 1 <= int(text) <= LAST_PORT
 
 
 def _port(setting: str, text: str) -> int:

@@ -38,7 +38,7 @@ class Snapshot:
 
     @property
     def has_ended(self) -> bool:
-        return self.status in statuses.ENDED
+        return self.status in ENDED
 
     @property
     def verdict(self) -> str:

@@ -4,5 +4,3 @@ CREATE TABLE ended_sessions (
   id       text PRIMARY KEY,
   ended_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-
-GRANT SELECT, INSERT, DELETE ON ended_sessions TO beacon_api;
