@@ -217,8 +217,8 @@ class RegionRunner:
         while not ending:
             events = self._next_events()
             batch = Batch()
-            for event in events:
-                match event:
+            while events and not ending:
+                match event := events.popleft():
                     case Claimed(runs) if self._draining:  # the claim was on its way when the signal came
                         self._release(runs, "released")
                     case Claimed(runs):
@@ -240,14 +240,16 @@ class RegionRunner:
                         self._writer.hurry()
                     case None:
                         ending = True
+            for event in events:  # after the end: told of and not acted on, for a cancelled call is no failure
+                self._inbox.put(event)
             if not ending:
                 self._admit(batch)
             for part in self._writer.due(batch):
                 self._settle(part, self._writer.write(part))
 
-    def _next_events(self) -> list[Event]:
+    def _next_events(self) -> deque[Event]:
         """Whatever has happened: also what threads that are ready to run are about to say. Nothing is waited for."""
-        events = [self._inbox.get()]
+        events = deque([self._inbox.get()])
         size = -1
         while size < (size := self._inbox.qsize()):
             time.sleep(0)
