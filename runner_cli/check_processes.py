@@ -5,9 +5,8 @@ from collections.abc import Iterator
 import psycopg
 
 from runner_cli.findings import Finding, warning
+from runner_core.session import connect, transaction
 from runner_core.store import regions_files
-
-CONNECT_SECONDS = 10
 
 
 def check_processes(url: str) -> Iterator[Finding]:
@@ -15,9 +14,7 @@ def check_processes(url: str) -> Iterator[Finding]:
     if not url:
         return
     try:
-        with psycopg.connect(
-            url, autocommit=True, connect_timeout=CONNECT_SECONDS, application_name="beacon-doctor"
-        ) as conn:
+        with connect(url, "doctor") as conn, transaction(conn):
             found = regions_files.differing(conn)
     except psycopg.Error:  # told by the look at the database
         return

@@ -10,10 +10,10 @@ from runner_cli.findings import Finding, error, ok, warning
 from runner_core.redaction import described
 from runner_core.redis_owner import KEY, another, identity_of
 from runner_core.redis_server import PUBLISHER, WORKER, client, inspect
+from runner_core.session import connect, transaction
 from runner_core.settings import Settings
 
 OLDEST = (6, 2)
-CONNECT_SECONDS = 10
 
 
 def check_redis(settings: Settings, database_url: str = "") -> Iterator[Finding]:
@@ -45,9 +45,7 @@ def _owner(owner: bytes, database_url: str) -> Iterator[Finding]:
     if not database_url:
         return
     try:
-        with psycopg.connect(
-            database_url, autocommit=True, connect_timeout=CONNECT_SECONDS, application_name="beacon-doctor"
-        ) as conn:
+        with connect(database_url, "doctor") as conn, transaction(conn):
             own = identity_of(conn)
     except psycopg.Error:  # told by the look at the database
         return

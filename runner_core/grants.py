@@ -13,6 +13,7 @@ from psycopg import Connection
 
 from runner_core.errors import MigrationError
 from runner_core.queries import row, rows
+from runner_core.redaction import described
 
 SHOWN = 3
 _STATEMENT = re.compile(r"(GRANT|REVOKE) (.+) ON (DATABASE|SCHEMA|TABLE|SEQUENCE|FUNCTION) (.+) (?:TO|FROM) (.+)")
@@ -120,7 +121,7 @@ def give_rights(conn: Connection[Any]) -> int:
             for statement in _grants(conn):
                 conn.execute(statement)
     except psycopg.errors.InsufficientPrivilege as error:
-        reason = f" ({error.diag.message_primary})"
+        reason = f" ({described(error)})"
     if left := missing_rights(conn, rights()):
         raise MigrationError(
             f"{told(left)}, and this login may not grant that{reason}: "

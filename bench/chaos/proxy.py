@@ -93,7 +93,7 @@ class Proxy:
         """Stop for good."""
         if not self._loop.is_running():
             return
-        self._do(self._close)
+        self._do(self._end)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
 
@@ -124,6 +124,13 @@ class Proxy:
             self._server = None
         for link in list(self._links):
             link.abort()
+
+    async def _end(self) -> None:
+        await self._close()
+        carrying = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in carrying:
+            task.cancel()
+        await asyncio.gather(*carrying, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

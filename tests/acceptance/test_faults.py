@@ -272,7 +272,8 @@ def test_postgresql_that_crashes_within_each_verb_of_a_job_has_each_done_once(
         answers = []
         crash = partial(crash_within, it, own_postgres)
         crash("api", "jobs.submit", "idempotency_keys", lambda: answers.append(client.submit(it.post, spec)))
-        assert [answer.result()[0] for answer in answers] == [202]
+        assert answers[0].result()[0] in (202, 503)  # a server that is away for longer than a second costs a repeat
+        assert until(lambda: it.post(spec)[0] in (200, 202))
         crash("publisher", "outbox.mark", "outbox", partial(os.kill, publisher, signal.SIGCONT))
         crash("worker_us", "region_runs.claim", "region_runs", partial(os.kill, worker, signal.SIGCONT))
         it.called(spec["id"])

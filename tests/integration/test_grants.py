@@ -10,9 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from runner_cli.__main__ import main
 from runner_cli.binaries import postgres_programs, server_user
 from runner_cli.check_database import check_database
+from runner_cli.commands import main
 from runner_cli.embedded import EmbeddedPostgres
 from runner_cli.local import login_urls, set_passwords
 from runner_core.errors import MigrationError, NotReady

@@ -12,8 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from runner_cli.__main__ import main
 from runner_cli.check_database import check_database
+from runner_cli.commands import main
 from runner_cli.embedded import EmbeddedPostgres
 from runner_cli.local import login_urls, set_passwords
 from runner_core import preflight
