@@ -134,8 +134,7 @@ class Database:
             raise
         conn.journal = journal
         try:
-            conn.twin = conn.twin or socket.socket(fileno=os.dup(conn.fileno()))
-            self._watchdog.guard(conn.twin, self._limit_seconds)
+            self._guard(conn)
             yield conn
             journal.settle()
         except BaseException as error:
@@ -156,6 +155,14 @@ class Database:
             conn.journal = None
             self.pool.putconn(conn)
             journal.write()
+
+    def _guard(self, conn: ObservedConnection[Any]) -> None:
+        """Have the watchdog bound the transaction. Without a descriptor or a thread for it there is no connection."""
+        try:
+            conn.twin = conn.twin or socket.socket(fileno=os.dup(conn.fileno()))
+            self._watchdog.guard(conn.twin, self._limit_seconds)
+        except (OSError, RuntimeError) as error:
+            raise psycopg.OperationalError(f"connection failed: this process has no room for it: {error}") from error
 
     def _connection(self) -> ObservedConnection[Any]:
         """A connection that the server has not ended while it lay in the pool.

@@ -145,6 +145,7 @@ TABLE = (
     ),
 )
 OTHER = Failure("anything else", ("XX000",), "statement", status=500, code="internal_error")
+LACKING = Failure("this process has no descriptor, memory or thread left", (), "server")
 OURS = Failure("a mistake of our own", (), "row", status=500, code="internal_error")
 OTHER_STATE = "other"  # the label of every SQLSTATE without a place of its own
 
@@ -178,6 +179,8 @@ def sqlstate(error: BaseException | None) -> str:
 
 def failure_of(error: BaseException) -> Failure:
     """Return the row of an error."""
+    if isinstance(error, OSError | MemoryError):
+        return LACKING
     if not isinstance(error, psycopg.Error | PoolTimeout):
         return OURS
     state = sqlstate(error)
