@@ -93,6 +93,7 @@ def end(db: Database, session: Session) -> None:
         sessions.end(conn, session.id)
 
 
+@retried
 def _has_ended(db: Database, session: Session) -> bool:
     with db.statement() as conn:
         return sessions.ended(conn, session.id)
