@@ -1,16 +1,19 @@
 -- name: reads.job
 -- One job with its cross-region view and its progress. Units and calls are counted from the plan, so that what has not
--- begun is counted too.
+-- begun is counted too. Answers of releases before the table tries counted the requests themselves.
 SELECT j.id, j.status, j.version, j.spec_raw, j.plan, j.enable_analysis, j.created_at, j.updated_at, j.started_at,
        j.completed_at, j.cross_region_execution_id, x.total_regions, x.success_count, x.failure_count,
        x.min_regions_required, x.min_success_rate::double precision AS min_success_rate, x.status AS cross_status,
        j.provider_timeout_seconds,
        x.started_at AS cross_started_at, x.completed_at AS cross_completed_at, x.duration_ms, u.total, u.completed, u.failed, u.cancelled, u.running,
-       u.total * jsonb_array_length(j.questions) * j.runs AS calls,
-       (SELECT count(*) FROM answers a WHERE a.job_id = j.id AND a.status IN ('ok', 'failed')) AS calls_done,
-       (SELECT count(*) FROM tries t WHERE t.job_id = j.id) AS calls_made
+       u.total * jsonb_array_length(j.questions) * j.runs AS calls, a.calls_done,
+       greatest(a.calls_told, (SELECT count(*) FROM tries t WHERE t.job_id = j.id)) AS calls_made
   FROM jobs j
   JOIN cross_region_executions x ON x.jobspec_id = j.id
+ CROSS JOIN LATERAL (
+       SELECT count(*) FILTER (WHERE n.status IN ('ok', 'failed')) AS calls_done,
+              COALESCE(sum(n.calls + n.lost_calls), 0) AS calls_told
+         FROM answers n WHERE n.job_id = j.id) a
  CROSS JOIN LATERAL (
        SELECT count(*) AS total, count(*) FILTER (WHERE e.status = 'completed') AS completed,
               count(*) FILTER (WHERE e.status = 'failed') AS failed,
