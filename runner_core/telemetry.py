@@ -115,6 +115,7 @@ MEASURED: dict[str, tuple[Counter | Gauge | Histogram, ...]] = {
 }
 
 M = TypeVar("M", Counter, Histogram)
+SCRAPE_SECONDS = 10  # a client that is silent for longer gives its thread back
 
 
 @cache
@@ -153,12 +154,13 @@ def serve_metrics(process: str, host: str, port: int) -> None:
     PlatformCollector(registry=own)
     GCCollector(registry=own)
     try:
-        start_http_server(port, host, own)
+        server, _ = start_http_server(port, host, own)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise ConfigError(
             [f"METRICS_PORT {port} of {host} can't be used ({reason}): set METRICS_PORT to another, or to 0 for none"]
         ) from None
+    server.RequestHandlerClass.timeout = SCRAPE_SECONDS  # type: ignore[attr-defined]  # of socketserver's stream handlers
 
 
 # The fields that every log line of one piece of work shares: request_id, trace_id, job_id.
