@@ -1,6 +1,10 @@
 -- No statement's cost may grow with what the database keeps. Where a purge and a count had to walk a table, they get an
 -- index; both serve a job only at its beginning and its end.
 
+-- While an index is built submissions wait. Behind a transaction that keeps its locks everybody else would wait with the
+-- migration, so it gives up instead and can be repeated.
+SET LOCAL lock_timeout = '10s';
+
 -- Ended jobs are removed by the time at which they ended.
 CREATE INDEX jobs_completed_idx ON jobs (completed_at) WHERE completed_at IS NOT NULL;
 
