@@ -11,7 +11,7 @@ from runner_core.db import Database, retried
 from runner_core.queries import rows, run
 
 BATCH = 5000
-JOBS_BATCH = 100  # a job takes the rows of six tables along
+JOBS_BATCH = 100  # a job takes the rows of seven tables along
 PASS_SECONDS = 2.0  # of one table in one pass; what is left has time until the next
 NONCE_DAYS = 7  # as long as a key, whatever is set for messages: a nonce that goes first lets its job be replayed
 
