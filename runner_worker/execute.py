@@ -289,6 +289,8 @@ class RegionRunner:
             self._answered(call)
             batch.answers.append(answer)
             self._complete(call.unit, batch)
+        elif answer.status == "ok":  # the deadline was faster, and the unit is about to be recorded without it
+            discard([answer], "region_closed")
 
     def _expire(self, run: Run, batch: Batch) -> None:
         """At the deadline answers are kept and the rest is a timeout."""

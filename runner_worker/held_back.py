@@ -27,7 +27,8 @@ class HeldBack:
         self._lines: dict[Line, deque[Call]] = {}
 
     def __len__(self) -> int:
-        return sum(len(line) for line in list(self._lines.values()))
+        """How many wait, without those of runs that have ended: their places are free already. For any thread."""
+        return sum(not call.run.cancelled.is_set() for line in list(self._lines.values()) for call in list(line))
 
     def must_wait(self, call: Call, in_flight: Mapping[Line, int]) -> bool:
         """Whether this call would only wait behind its model's probe."""

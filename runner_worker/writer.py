@@ -5,6 +5,7 @@ A paid answer is not thrown away because the server is full, read-only, busy or 
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from runner_core.db import Database
@@ -92,8 +93,12 @@ class Writer:
         return written
 
     def _keep(self, batch: Batch) -> Written:
+        (run,) = batch.runs()
         self._close(batch)
-        self._kept.keep(batch)
+        if run.cancelled.is_set() and run.deadline < time.monotonic():  # nobody has been waiting for it since
+            discard(batch.answers, "region_closed")
+        else:
+            self._kept.keep(batch)
         return Written.nothing()
 
     def _refuse(self, batch: Batch) -> Written:

@@ -1,5 +1,6 @@
 """A worker whose provider has one model that always fails: jobs of its other models go through meanwhile."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from runner_api.auth import Actor
+from runner_api.cancel import cancel_job
 from runner_core.db import Database
+from runner_core.errors import Conflict
 from tests.engine import Engine
 from tests.jobs import catalogue, one, opened, query, settings_for, submission, submit, until
 from tests.provider_server import ProviderServer
@@ -24,7 +28,9 @@ def server() -> Iterator[ProviderServer]:
 
 @pytest.fixture
 def db(database_url: str) -> Iterator[Database]:
-    with opened(settings_for(database_url, concurrency=4, provider_max_tries=2), "worker") as database:
+    with opened(
+        settings_for(database_url, concurrency=4, provider_max_tries=2, heartbeat_seconds=0.5), "worker"
+    ) as database:
         yield database
 
 
@@ -64,6 +70,23 @@ def test_of_one_job_the_good_models_answers_are_stored_at_once(
     engine.take(*jobs(db, 3, "m1", "m2"))
     done = "SELECT count(*) FROM executions WHERE model_id = 'm1'"
     until(lambda: one(conn, done) == 3)
+
+
+def test_calls_of_jobs_that_were_cancelled_leave_no_room_behind(
+    db: Database, database_url: str, engine: Engine, server: ProviderServer
+) -> None:
+    """Their places were given back when they ended: counted once more, the worker would claim more than it can make."""
+    bad = jobs(db, 12, "m2")
+    engine.take(*bad)
+    server.wait_for_calls(5)
+    until(lambda: engine.runner.free() > 0)
+    with opened(settings_for(database_url), "api") as api:
+        for job_id, _ in bad:
+            with contextlib.suppress(Conflict):  # some have failed already
+                cancel_job(api, job_id, Actor("admin"), "stop")
+    engine.wait(12)
+    assert engine.runner.busy() == 0
+    assert engine.runner.free() <= 4
 
 
 def test_calls_that_were_held_back_fail_when_their_time_is_over(
