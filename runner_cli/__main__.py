@@ -3,12 +3,13 @@
 import sys
 from collections.abc import Sequence
 
-from runner_core.early_interrupt import leave_on_interrupt
+from runner_core.early_interrupt import leave_on_interrupt, repeat_lost_interrupts
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; a Ctrl-C before and after it leaves without a traceback."""
     handler = leave_on_interrupt()
+    repeat_lost_interrupts()
     from runner_core.standard_streams import for_a_command
 
     for_a_command()

@@ -6,9 +6,15 @@ another error. A handler that leaves the process can't be caught.
 
 import os
 import signal
-from typing import Any
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 INTERRUPTED = 130
+AGAIN_SECONDS = 0.02
 
 
 def leave_on_interrupt() -> Any:
@@ -24,3 +30,19 @@ def leave_on_interrupt() -> Any:
         signal.signal(signal.SIGINT, leave)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # ./beacon holds it back until here
     return earlier
+
+
+def repeat_lost_interrupts() -> None:
+    """Send SIGINT again when its KeyboardInterrupt was raised where the interpreter can only ignore it.
+
+    That is a callback of a weak reference or a finaliser, such as that of the lock of a module which is being imported.
+    """
+    earlier = sys.unraisablehook
+
+    def hook(unraisable: "UnraisableHookArgs") -> None:
+        if unraisable.exc_type is KeyboardInterrupt:
+            threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), signal.SIGINT)).start()
+        else:
+            earlier(unraisable)
+
+    sys.unraisablehook = hook

@@ -167,3 +167,23 @@ def test_ctrl_c_of_the_script_is_held_back_until_the_command_takes_it(tmp_path: 
         [sys.executable, str(checkout / "beacon"), "jobs"], capture_output=True, text=True, check=True
     )
     assert "SIGINT" in done.stdout
+
+
+def test_an_interrupt_that_the_interpreter_ignores_comes_again() -> None:
+    """As in a finaliser, whose exceptions go nowhere."""
+    program = (
+        "import signal, time\n"
+        "from runner_core.early_interrupt import repeat_lost_interrupts\n"
+        "repeat_lost_interrupts()\n"
+        "class Last:\n"
+        "    def __del__(self):\n"
+        "        signal.raise_signal(signal.SIGINT)\n"
+        "        pass\n"
+        "try:\n"
+        "    Last()\n"
+        "    time.sleep(30)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('seen')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=20)
+    assert (done.stdout, done.stderr) == ("seen\n", "")
