@@ -87,8 +87,10 @@ def release(db: Database, runs: list[Run], unsent: Sequence[Call] = ()) -> None:
     with db.transaction() as conn:
         run(conn, "jobs.lock", job_ids=sorted({r.job_id for r in runs}))
         released = region_runs.release(conn, [r.held for r in ordered], [not r.begun for r in ordered])
-        if unsent:
-            tries.withdraw(conn, sorted(try_of(call, 1) for call in unsent))
+        # A repeat after a lost reply finds nothing to release: by now another worker may have written the same try.
+        ours = {(r["job_id"], r["region"]) for r in released}
+        if withdrawn := [call for call in unsent if (call.run.job_id, call.run.region) in ours]:
+            tries.withdraw(conn, sorted(try_of(call, 1) for call in withdrawn))
         if released:
             outbox.stage(conn, [(r["job_id"], r["region"], "released") for r in released])
     db.bell.ring((r.job_id for r in runs), outbox=True)

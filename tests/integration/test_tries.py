@@ -20,7 +20,7 @@ from runner_core.regions import Catalogue
 from runner_core.store import tries
 from runner_core.store.answers import Started
 from runner_core.store.tries import Try
-from runner_worker.leases import claim
+from runner_worker.leases import claim, release
 from tests.engine import Engine, running
 from tests.jobs import catalogue, one, opened, query, settings_for, submission, submit, until
 from tests.provider_server import ProviderServer
@@ -193,6 +193,28 @@ def test_a_try_whose_commit_was_not_seen_is_begun_again_as_one_row(job_id: str, 
         assert tries.begin(own, second, claimed["token"], "p-us")
         assert not tries.begin(own, second, "00000000-0000-0000-0000-000000000000", "p-us")
     assert written(conn) == [(1, 1), (1, 2)]
+
+
+def test_a_release_that_is_repeated_withdraws_no_try_of_the_next_worker(
+    job_id: str, db: Database, conn: Conn, loopback: Catalogue, server: ProviderServer, start: Start
+) -> None:
+    """A region that is handed back before its first call is claimed with the same attempt once more."""
+    server.add_rule(fault="hang")
+    engine = start(loopback)
+    engine.take((job_id, "US"))
+    server.wait_for_calls(1)
+    held = engine.runner._held()
+    held[0].begun = False
+    release(db, held, held[0].ready)
+    assert written(conn) == []
+
+    def plan(claimed: list[dict[str, Any]], _: object) -> list[Started]:
+        return [Started(job_id, "US", "m1", "q1", 1, "p-us", claimed[0]["token"])]
+
+    [claimed], _, _ = claim(db, [(job_id, "US")], "next", plan)
+    assert (claimed["attempt"], written(conn)) == (1, [(1, 1)])
+    release(db, held, held[0].ready)
+    assert written(conn) == [(1, 1)]
 
 
 def test_tries_go_with_their_job(job_id: str, conn: Conn, database_url: str, loopback: Catalogue, start: Start) -> None:
