@@ -42,6 +42,11 @@ class Failure:
     status: int = 503
     code: str = "database_unavailable"
 
+    @property
+    def leads_elsewhere(self) -> bool:
+        """Whether the same address may lead to a server that can: nothing is known of what was to be written."""
+        return self.ends_connection or bool({"08001", "pool_timeout"}.intersection(self.states))
+
 
 TABLE = (
     Failure(

@@ -41,6 +41,8 @@ from runner_worker.writer import Stopping, Writer
 
 log = logging.getLogger("worker")
 TICK_SECONDS = 0.5  # how late a deadline may be noticed
+# After the grace of a stop: a supervisor waits two seconds beyond it, and what can't be stored has to be told.
+HAND_BACK_SECONDS, END_SECONDS = 2.0, 1.0
 
 __all__ = ["EngineBroken", "Message", "RegionRunner"]
 
@@ -81,8 +83,10 @@ class RegionRunner:
         self._in_flight: Counter[Line] = Counter()
         self._held_back = HeldBack(providers.is_open)
         self._draining = False
+        self._refused_claims = 0  # in a row, and alone; of the thread that claims
         self._idle = threading.Condition(self._lock)
         self._stopped = threading.Event()
+        self._closed = False
         self._writer = Writer(db, self.scribe, self._stopped, lambda run: self._release([run], "error"))
         # As many again for calls that wait for a breaker; threads are made when they are needed.
         self._callers = Callers(2 * settings.concurrency, self._ask)
@@ -101,7 +105,8 @@ class RegionRunner:
         """
         callers, ahead = self.settings.concurrency, self._pace.ahead()
         with self._lock:
-            planned, runs = max(0, self._planned.total() - self._stalled()), len(self._runs)
+            planned = max(0, self._planned.total() - self._stalled()) + self._writer.keeps()
+            runs = len(self._runs)
         if self._draining or self.broken or planned > callers + ahead // 2:
             return 0
         return max(0, min(callers + ahead - planned, 6 * callers - runs))
@@ -157,9 +162,13 @@ class RegionRunner:
         try:
             claimed, stored, begun = claim(self.db, wanted, self.worker_name, plan if start else None)
         except Exception as error:
-            if failure_of(error).concerns == "server":
+            concerns = failure_of(error).concerns
+            if concerns == "server":
                 raise
-            if len(wanted) == 1 and not start:
+            if len(wanted) == 1 and (concerns == "statement" or not start):
+                if concerns == "statement" and self._refused_claims:
+                    raise  # the second in a row: it is no fault of the regions
+                self._refused_claims += 1
                 # Not handed back to the queue, whose head it would block: the sweeper stages it again later.
                 log.error("region can't be claimed job_id=%s region=%s: %s", *wanted[0], error)
                 done(messages.pop(wanted[0]), "error")
@@ -169,6 +178,7 @@ class RegionRunner:
                 # Alone, a region is claimed before anything is made of it, so that its attempts are used up.
                 yield from self._claim([one], messages, done, start=len(wanted) > 1)
             return
+        self._refused_claims = 0
         failpoint("worker.claimed")
         if begun:
             failpoint("worker.started")
@@ -196,7 +206,7 @@ class RegionRunner:
         ahead = self._pace.ahead()
         with self._lock:
             planned = self._planned.copy()
-        free = self.settings.concurrency + ahead - planned.total() + self._stalled()
+        free = self.settings.concurrency + ahead - planned.total() + self._stalled() - self._writer.keeps()
         for run in runs:
             run.chosen = []
             for call in run.calls():
@@ -406,7 +416,8 @@ class RegionRunner:
             now = time.monotonic()
             runs = self._held()
             for run in runs:
-                if run.deadline <= now and not run.cancelled.is_set():
+                if run.deadline <= now and not run.overdue:
+                    run.overdue = True
                     self._inbox.put(Expired(run))
             if len(self._held_back) or self._writer.keeps():
                 self._inbox.put(Look())
@@ -435,18 +446,21 @@ class RegionRunner:
             self._idle.wait_for(lambda: not self._runs, grace_seconds)
         self._inbox.put(HandBack(everything=True))
         with self._idle:  # cancelled calls end within a second, and say whether they reached their provider
-            self._idle.wait_for(lambda: not self._runs and not sum(list(self._in_flight.values())), 5)
+            self._idle.wait_for(lambda: not self._runs and not sum(list(self._in_flight.values())), HAND_BACK_SECONDS)
         self.close()
 
     def close(self) -> None:
-        """End the threads; leases that are still held run out."""
+        """End the threads; leases that are still held run out. A second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         self._stopped.set()
         self._inbox.put(None)
         for run in self._held():
             run.cancelled.set()
         for thread in self._threads:  # first: the one that writes may be about to hand a call to the callers
             if thread is not threading.current_thread():
-                thread.join(5)
+                thread.join(END_SECONDS)
         self._callers.close()
         answers = self._writer.unstored()
         with suppress(Empty):

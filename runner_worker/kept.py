@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from runner_worker.record import Batch
 from runner_worker.runs import Answer, Run
 
+FEW = 4  # each may wait for its statement's limit, and nothing else is written meanwhile
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 
 
@@ -44,9 +45,9 @@ class Kept:
                     getattr(self._waiting[run].batch, field.name).extend(getattr(part, field.name))
 
     def due(self) -> list[Batch]:
-        """Take the batches that are to be tried again now. Those that fail again come back by `keep`."""
+        """Take a few of the batches that are to be tried again now. Those that fail again come back by `keep`."""
         now = time.monotonic()
-        runs = [run for run, waiting in self._waiting.items() if waiting.next_try <= now]
+        runs = [run for run, waiting in self._waiting.items() if waiting.next_try <= now][:FEW]
         self._pauses = {run: self._waiting[run].pause for run in runs}
         return [self._waiting.pop(run).batch for run in runs]
 

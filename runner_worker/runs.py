@@ -157,6 +157,7 @@ class Run:
         self.done = done
         self.cancelled = threading.Event()
         self.begun = False
+        self.overdue = False  # the engine has been told that the deadline has passed
         self.chosen: list[Call] = []  # its calls that there was room for when it was claimed
         self.ready: list[Call] = []  # those of them that the claim has started
         self.claimed_at = time.monotonic()

@@ -232,9 +232,11 @@ class RegionWorker(Worker):
     def _drain(self) -> None:
         """Drain the engine beside this thread, so that a second signal is seen."""
 
+        grace = self.grace_seconds - (time.monotonic() - (self._stop_at or time.monotonic()))
+
         def drain() -> None:
             try:
-                self.runner.drain(self.grace_seconds)
+                self.runner.drain(max(0.0, grace))
             except Exception:
                 logger.exception("drain failed")
 

@@ -19,6 +19,8 @@ from runner_worker.runs import Answer, Run
 
 log = logging.getLogger("worker")
 OUTAGE_SECONDS = 1.0
+FULL_ROUNDS = 30  # of OUTAGE_SECONDS: then a full or failing server is asked about each run alone
+EACH_SECONDS = 10.0
 
 
 class Stopping(BeaconError):
@@ -47,9 +49,9 @@ class Writer:
             self._begin(part)
         return parts
 
-    def keeps(self) -> bool:
-        """Whether anything waits to be written again."""
-        return bool(len(self._kept))
+    def keeps(self) -> int:
+        """How many runs wait to be written again; each keeps a place."""
+        return len(self._kept)
 
     def hurry(self) -> None:
         """Make everything due: the worker stops."""
@@ -59,11 +61,12 @@ class Writer:
         """Return the answers that are not known to be stored."""
         return [*self._open.values(), *self._kept.answers()]
 
-    def write(self, batch: Batch) -> Written:
+    def write(self, batch: Batch, rounds: int = FULL_ROUNDS) -> Written:
         """Write, for as long as the server can't, which is the same for every batch.
 
-        What fails for another reason is written run by run: a lock or a limit may concern one of them alone. A run that
-        fails alone is kept for later, and leaves `batch`, or is given up when its rows are at fault. Raises Stopping.
+        What fails for another reason is written run by run: a lock or a limit may concern one of them alone, and so may
+        a server that is full, or a disk that fails, for longer than `rounds`. A run that fails alone is kept for later,
+        and leaves `batch`, or is given up when its rows are at fault. Raises Stopping.
         """
         self._begin(batch)
         while True:
@@ -75,8 +78,9 @@ class Writer:
                     log.exception("%d runs can't be written together", len(runs))
                     return self._write_each(batch) if len(runs) > 1 else self._refuse(batch)
                 log.warning("%d runs wait to be written, their answers are kept: %s", len(runs), error)
-                if concerns == "statement":
-                    return self._write_each(batch) if len(runs) > 1 else self._keep(batch)
+                rounds -= not failure_of(error).leads_elsewhere
+                if concerns == "statement" or rounds <= 0:
+                    return self._write_each(batch, rounds=1) if len(runs) > 1 else self._keep(batch)
                 if self._stopped.wait(OUTAGE_SECONDS):
                     raise Stopping from None
             else:
@@ -84,21 +88,24 @@ class Writer:
                 discard_refused(self._db, [a for a in batch.answers if a.call.run.token in written.fenced])
                 return written
 
-    def _write_each(self, batch: Batch) -> Written:
-        written = Written.nothing()
+    def _write_each(self, batch: Batch, rounds: int = FULL_ROUNDS) -> Written:
+        """Write run by run, for a while: what is left then is kept, so that others' answers and the stop are heard."""
+        written, until = Written.nothing(), time.monotonic() + EACH_SECONDS
         for run in batch.runs():
-            written.add(self.write(batch.of(run)))
+            if time.monotonic() < until:
+                written.add(self.write(batch.of(run), rounds))
+            else:
+                self._keep(batch.of(run))
             if run in self._kept:
                 take_out(batch, run)
         return written
 
     def _keep(self, batch: Batch) -> Written:
         (run,) = batch.runs()
+        if time.monotonic() > run.deadline + self._db.settings.lease_seconds:
+            return self._refuse(batch)  # it would be tried for ever under a lease that never ends
         self._close(batch)
-        if run.cancelled.is_set() and run.deadline < time.monotonic():  # nobody has been waiting for it since
-            discard(batch.answers, "region_closed")
-        else:
-            self._kept.keep(batch)
+        self._kept.keep(batch)
         return Written.nothing()
 
     def _refuse(self, batch: Batch) -> Written:

@@ -219,6 +219,7 @@ def test_what_cannot_be_stored_when_the_grace_ends_is_counted_and_named(
     stopping = threading.Thread(target=engine.runner.drain, args=(0.1,))
     stopping.start()
     stopping.join()
+    engine.runner.close()  # as the process does once more
     assert discards() == {"stopped": 2}
     for job_id in ids:
         assert lines(caplog, f"not stored job_id={job_id} region=US") == 1

@@ -490,7 +490,7 @@ def test_a_connection_that_cannot_be_guarded_goes_back_to_the_pool(plain: Databa
     with monkeypatch.context() as patched:
         patched.setattr(plain._watchdog, "guard", fails)
         for _ in range(2 * plain.pool.max_size):
-            with pytest.raises(OSError, match="too many"), plain.statement():
+            with pytest.raises(psycopg.OperationalError, match="too many"), plain.statement():
                 pass
     with plain.statement() as conn:
         assert run(conn, "sweep.clock").fetchone()

@@ -210,7 +210,8 @@ def test_a_signal_ends_an_idle_worker_within_a_second(number: int, start: Callab
     begun = time.monotonic()
     assert stage.end(number) == 0
     assert time.monotonic() - begun < 1.5
-    assert stage.client.lrange("drained", 0, -1) == [b"20.0"]
+    [grace] = stage.client.lrange("drained", 0, -1)  # what is left of it since the signal
+    assert 18 < float(grace) <= 20
     assert Worker.count(connection=stage.client) == 0
 
 
