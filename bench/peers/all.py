@@ -8,6 +8,10 @@ def _pgqueuer(processes: int, width: int | None) -> list[list[str]]:
     return [[str(program("python")), "-m", "bench.peers.pgqueuer", "work", "10", str(width or 0)]] * processes
 
 
+def _awa(processes: int, width: int | None) -> list[list[str]]:
+    return [[str(program("python")), "-m", "bench.peers.awa", "work", str(width or 50)]] * processes
+
+
 def _procrastinate(processes: int, width: int | None) -> list[list[str]]:
     app = "--app=bench.peers.procrastinate.app"
     return [[str(program("procrastinate")), app, "worker", "--concurrency", str(width or 30)]] * processes
@@ -34,6 +38,14 @@ PGQUEUER = System(
     executions=3000,
     commands=_pgqueuer,
     peer="pgqueuer",
+)
+AWA = System(
+    name="awa",
+    promise="at-least-once; a job is picked again when its heartbeat is some 90 s old; no fencing of what it writes",
+    setting="its Rust engine with asynchronous handlers: uvloop, asyncpg, 50 jobs at once (its default)",
+    executions=2400,
+    commands=_awa,
+    peer="awa",
 )
 PROCRASTINATE = System(
     name="procrastinate",
@@ -78,5 +90,5 @@ RQ_WORKER = System(
     wide=False,
 )
 
-PEERS = [PGQUEUER, DRAMATIQ, CELERY, PROCRASTINATE, RQ_SIMPLE, RQ_WORKER]
+PEERS = [PGQUEUER, AWA, DRAMATIQ, CELERY, PROCRASTINATE, RQ_SIMPLE, RQ_WORKER]
 QUICK = [PGQUEUER, DRAMATIQ, RQ_SIMPLE]
