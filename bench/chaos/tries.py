@@ -70,8 +70,11 @@ SELECT j.spec #>> '{metadata,created_by}' AS label, t.region, t.model_id, q.ques
        count(*) AS tries,
        count(*) FILTER (WHERE EXISTS (
          SELECT FROM job_events e
-          WHERE e.job_id = t.job_id AND e.region = t.region AND e.type IN ('lease_expired', 'region_released')
-            AND (e.detail ->> 'attempt')::integer = t.attempt)) AS in_struck_attempts,
+          WHERE e.job_id = t.job_id AND e.region = t.region
+            AND (e.type IN ('lease_expired', 'region_released') AND (e.detail ->> 'attempt')::integer = t.attempt
+                 -- A worker may claim a region whose lease has run out before the sweeper notes that.
+                 OR e.type = 'region_claimed' AND (e.detail ->> 'attempt')::integer > t.attempt)
+       )) AS in_struck_attempts,
        (SELECT count(*)
           FROM answers a CROSS JOIN LATERAL jsonb_array_elements(a.errors || COALESCE(a.error, '[]')) AS x (error)
          WHERE a.job_id = t.job_id AND a.region = t.region AND a.model_id = t.model_id AND a.question_id = t.question_id
