@@ -79,6 +79,13 @@ def all_faults(lease_seconds: float, refused_seconds: float) -> list[Fault]:
         Fault("redis_outdated", "Redis: killed, started again from an older AOF", partial(_restart_redis, empty=False)),
         Fault("postgres_crashed", "PostgreSQL: immediate shutdown, started again", _crash_postgres),
         Fault("postgres_terminated", "PostgreSQL: pg_terminate_backend of every connection", _terminate),
+        Fault(
+            "server_read_only",
+            "PostgreSQL: its address leads to a hot standby (25006), for 4 s",
+            _lead_to_standby,
+            4.0,
+            from_end=True,
+        ),
         *proxied,
         Fault(
             "provider_failing", "provider: 503, 429, half a body, resets, for 4 s", _fail_provider, 4.0, from_end=True
@@ -186,6 +193,22 @@ def _terminate(scene: Scene) -> None:
     _in_flight(scene)
     scene.strike()
     scene.plant.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'beacon\\_%'")
+
+
+def _lead_to_standby(scene: Scene) -> Lift:
+    """Move the database's address to a standby, and back. Each move ends every connection."""
+    plant = scene.plant
+    standby = plant.standby.start()
+    scene.client.submit(BURST)
+    _in_flight(scene)
+    scene.strike()
+    plant.lead_database_to(standby)
+
+    def back() -> None:
+        plant.lead_database_to(plant.postgres)
+        plant.standby.stop()
+
+    return back
 
 
 def _proxy(scene: Scene, *, name: str, kind: str) -> Lift:

@@ -20,6 +20,7 @@ from psycopg.rows import dict_row
 
 from bench.chaos.client import MODELS, REGIONS, request
 from bench.chaos.proxy import Proxy
+from bench.chaos.standby import Standby
 from runner_cli.child import free_port, spawn
 from runner_cli.embedded import EmbeddedPostgres, EmbeddedValkey
 from runner_cli.home import CHECKOUT, make_home
@@ -38,6 +39,7 @@ class Plant:
     home: Path
     lease_seconds: float
     postgres: EmbeddedPostgres
+    standby: Standby  # of `postgres`; it runs only while a fault needs it
     valkey: EmbeddedValkey
     proxies: dict[str, Proxy]
     provider_url: str
@@ -77,6 +79,11 @@ class Plant:
         """End the provider's calls that hang."""
         request("POST", f"{self.provider_url}/_control/release", b"{}")
 
+    def lead_database_to(self, server: EmbeddedPostgres) -> None:
+        """Move the database's address to `server`, and reset the connections that are open."""
+        self.proxies["postgres"].lead_to(server.host, server.port)
+        self.proxies["postgres"].cut()
+
     def heal(self) -> None:
         """Take every proxy's fault back and start what is down."""
         for proxy in self.proxies.values():
@@ -97,6 +104,8 @@ def running_plant(home: Path, settings: Mapping[str, str]) -> Iterator[Plant]:
         postgres.start()
         stop.callback(valkey.stop)
         valkey.start()
+        standby = Standby(home, postgres)
+        stop.callback(standby.stop)
         migrate(postgres.url)
         set_passwords(home, postgres.url)
         calls, provider_port = home / "calls.jsonl", free_port()
@@ -140,7 +149,7 @@ def running_plant(home: Path, settings: Mapping[str, str]) -> Iterator[Plant]:
         local = stop.enter_context(running_stack(home, env, COUNTS, on_line=listen, max_ends=1_000_000))
         local.servers.embedded.extend([postgres, valkey])
         lease_seconds = float(settings.get("LEASE_SECONDS", 15))
-        yield Plant(home, lease_seconds, postgres, valkey, proxies, provider_url, calls, local, fenced)
+        yield Plant(home, lease_seconds, postgres, standby, valkey, proxies, provider_url, calls, local, fenced)
 
 
 def set_rules(provider_url: str, rules: list[dict[str, Any]], patience_seconds: float = 15.0) -> None:

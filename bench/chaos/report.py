@@ -182,8 +182,8 @@ counted.
 - **recovery**: from the fault (for a fault that lasts: from its end, where the row says so) until every region run that
   was open at that moment has finished *and* a job submitted later has gone through from end to end. It contains the
   providers' own time, 0.4 to 1.0 s an answer: the row "nothing happens" shows what the same measurement gives
-  without a fault. A fault in which provider calls fail in a row opens that provider's breaker for 30 s, which is then
-  the recovery: the provider is left alone on purpose.
+  without a fault. A fault in which provider calls fail in a row opens that model's breaker for 30 s, which is then
+  the recovery: the model is left alone on purpose.
 - A message that Redis handed out on a connection that broke at that moment is in nobody's hands. The worker says so as
   soon as it is connected again; where it died instead, the sweeper finds such a region within three leases (45 s).
 - A repeated call or a fenced write is counted for the fault that was caused last before it.

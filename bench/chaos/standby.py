@@ -1,0 +1,55 @@
+"""A hot standby of the plant's PostgreSQL: it answers reads and refuses every write with SQLSTATE 25006."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from runner_cli.binaries import make_folder, postgres_programs, server_user
+from runner_cli.embedded import ENVIRONMENT, EmbeddedPostgres
+
+
+class Standby:
+    """Follows `primary`, whose home is `home`. It is made anew at each start, because a primary that crashed since
+    may have lost what the old one had."""
+
+    def __init__(self, home: Path, primary: EmbeddedPostgres) -> None:
+        self._home, self._primary_home, self._primary = home / "standby", home, primary
+        self._server: EmbeddedPostgres | None = None
+
+    def start(self) -> EmbeddedPostgres:
+        """Copy the running primary and start a server that streams from it; returns when reads are answered."""
+        self.stop()
+        # The primary's password, and its note that the database exists: a standby can create nothing.
+        shutil.copytree(
+            self._primary_home / "postgres",
+            self._home / "postgres",
+            ignore=shutil.ignore_patterns("data", "server.log"),
+        )
+        user = server_user()
+        folder = make_folder(self._home / "postgres", user)
+        where = ["-h", self._primary.host, "-p", str(self._primary.port), "-U", self._primary.user]
+        subprocess.run(
+            [
+                str(postgres_programs(user) / "pg_basebackup"),
+                *where,
+                "--pgdata=data",
+                "--write-recovery-conf",
+                "--wal-method=stream",
+                "--checkpoint=fast",
+                "--no-sync",
+            ],
+            env=ENVIRONMENT | {"PGPASSWORD": self._primary.password},
+            cwd=folder,
+            check=True,
+            **(user.popen if user else {}),
+        )
+        self._server = EmbeddedPostgres(self._home)
+        self._server.start()
+        return self._server
+
+    def stop(self) -> None:
+        """End the server, if there is one, and remove its data."""
+        if self._server is not None:
+            self._server.stop(immediate=True)
+            self._server = None
+        shutil.rmtree(self._home, ignore_errors=True)
