@@ -22,7 +22,7 @@ JOB_TIMEOUT_SECONDS = 300.0
 PATIENCE_SECONDS = 120.0  # of a client
 REFUSED_SECONDS = 9.0  # longer than a process waits for a connection of its pool
 # A quick run: for faults, after each, for a client, for quiet. With start and counting, three minutes at most.
-QUICK_SECONDS, QUICK_PAUSE_SECONDS, QUICK_PATIENCE_SECONDS, QUICK_QUIET_SECONDS = 105.0, 0.5, 20.0, 30.0
+QUICK_SECONDS, QUICK_PAUSE_SECONDS, QUICK_PATIENCE_SECONDS, QUICK_QUIET_SECONDS = 120.0, 0.5, 20.0, 30.0
 QUICK_REFUSED_SECONDS = 4.0
 QUICK = {"LEASE_SECONDS": "3", "HEARTBEAT_SECONDS": "1"}
 
