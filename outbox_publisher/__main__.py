@@ -33,8 +33,8 @@ from runner_core import redis_server
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
 from runner_core.presence import Presence, wait_until_ready
+from runner_core.redis_line import open_client
 from runner_core.redis_owner import Guard, identity
-from runner_core.redis_server import client
 from runner_core.settings import Settings
 from runner_core.telemetry import OUTBOX_PUBLISH_ERRORS, serve_metrics, setup_logging
 
@@ -67,7 +67,8 @@ def main(argv: list[str] | None = None) -> int:
     db = Database(settings, "publisher").open()
     try:
         wait_until_ready(db, settings.probe_seconds)
-        redis = client(settings.redis_url, settings.redis_timeout_seconds)
+        seconds = settings.redis_timeout_seconds
+        redis = open_client(settings.redis_url, answer_seconds=seconds, connect_seconds=seconds)
         guard = Guard(redis, identity(db), redis_server.PUBLISHER, owns=True)
         guard.admit(settings.probe_seconds)
     except (NotReady, ConfigError) as error:

@@ -8,8 +8,9 @@ import redis
 
 from runner_cli.findings import Finding, error, ok, warning
 from runner_core.redaction import described
+from runner_core.redis_line import open_client
 from runner_core.redis_owner import KEY, another, identity_of
-from runner_core.redis_server import PUBLISHER, WORKER, client, inspect
+from runner_core.redis_server import PUBLISHER, WORKER, inspect
 from runner_core.session import connect, transaction
 from runner_core.settings import Settings
 
@@ -21,8 +22,9 @@ def check_redis(settings: Settings, database_url: str = "") -> Iterator[Finding]
     if not settings.redis_url:
         yield error("redis", "REDIS_URL is not set: redis://host:6379/0")
         return
+    seconds = settings.redis_timeout_seconds
     try:
-        with client(settings.redis_url, settings.redis_timeout_seconds) as asked:
+        with open_client(settings.redis_url, answer_seconds=seconds, connect_seconds=seconds) as asked:
             found = inspect(asked, PUBLISHER, WORKER)
             owner = None if found.unfit else asked.get(KEY)
     except redis.RedisError as failure:

@@ -30,16 +30,16 @@ AGAIN_SECONDS = 0.5
 REASONS = ("another_stack", "cluster", "commands", "login", "replica")
 NO_IDENTIFIER = (psycopg.errors.UndefinedFunction, psycopg.errors.InsufficientPrivilege)
 
-# KEYS: the key; ARGV: our identity, and for how many seconds it holds. Returns the owner's identity. A full Redis takes
-# no new key; an owner's key lives on all the same.
+# KEYS: the key; ARGV: our identity, and for how many seconds it holds. Returns the owner's identity, and why the key
+# was refused. A full Redis takes no new key; an owner's key lives on all the same.
 OWN = """
-local owner = redis.call('GET', KEYS[1])
+local owner, kept = redis.call('GET', KEYS[1]), nil
 if not owner then
-  redis.pcall('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+  kept = redis.pcall('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 elseif owner == ARGV[1] then
   redis.call('EXPIRE', KEYS[1], ARGV[2])
 end
-return owner
+return {owner, type(kept) == 'table' and kept.err or false}
 """
 
 
@@ -125,12 +125,16 @@ class Guard:
             if now >= self._next_look:
                 self._ask_owner()
         except RedisError:  # whoever works with it says so
+            self._leave()
             self._next_look = self._next_inspection = now + LOOK_SECONDS
         return self.foreign
 
     def _inspect(self) -> dict[str, str]:
         found = inspect(self._redis, self._uses)
         self._next_inspection = time.monotonic() + INSPECT_SECONDS
+        if "replica" in found.unfit:
+            self._leave()
+            self._next_inspection = time.monotonic() + LOOK_SECONDS
         if found.eviction != self._eviction:
             self._eviction = found.eviction
             log.warning("%s", found.eviction or "maxmemory-policy is noeviction again")
@@ -138,10 +142,22 @@ class Guard:
         return found.unfit
 
     def _ask_owner(self) -> None:
-        owner = self._redis.eval(OWN, 1, KEY, self._own, OWNED_SECONDS) if self._owns else self._redis.get(KEY)
+        if self._owns:
+            owner, refused = self._redis.eval(OWN, 1, KEY, self._own, OWNED_SECONDS)
+            if refused:
+                self._leave()
+        else:
+            owner = self._redis.get(KEY)
         self._next_look = time.monotonic() + (AGAIN_SECONDS if self.foreign else LOOK_SECONDS)
         self.foreign = another(owner if isinstance(owner, bytes) else None, self._own)
         self._tell({"another_stack": self.foreign})
+
+    def _leave(self) -> None:
+        """Close the idle connections: after a failover the address leads to another server.
+
+        A server that became a replica answers INFO and GET all the same, so its connections would be kept for ever.
+        """
+        self._redis.connection_pool.disconnect(inuse_connections=False)
 
     def _tell(self, found: dict[str, str]) -> None:
         """Log and count what has changed."""

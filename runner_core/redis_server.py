@@ -1,4 +1,4 @@
-"""The Redis of REDIS_URL: how it is connected to, and whether this system can work with it.
+"""The Redis of REDIS_URL: whether this system can work with it.
 
 Processes ask at their start and `beacon doctor` at any time, through the same function and with the same words.
 """
@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, ResponseError
-from redis.retry import Retry
 
 from runner_core.redis_line import RedisLine
 
@@ -51,16 +49,6 @@ WORKER: dict[str, tuple[str, ...]] = {
     "ZREM": ("rq:wip:probe", "-"),
 }
 ALWAYS = ("EXEC", "MULTI")  # transactions, the check itself among them
-
-
-def client(url: str, timeout_seconds: float) -> Redis:
-    """A client of a checked address, for questions about the server; a failure is the caller's to repeat."""
-    return Redis.from_url(
-        url,
-        socket_timeout=timeout_seconds,
-        socket_connect_timeout=timeout_seconds,
-        retry=Retry(NoBackoff(), 0),
-    )
 
 
 @dataclass(frozen=True)

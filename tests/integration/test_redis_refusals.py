@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 import redis
+from prometheus_client import REGISTRY
 from redis.exceptions import RedisError
 
 from bench.chaos.proxy import Proxy
 from outbox_publisher.broker import Broker
 from runner_cli.embedded import EmbeddedValkey
 from runner_core.failures import HUNG_UP, REFUSALS, refusal_of
-from runner_core.redis_line import RedisLine, text_of
+from runner_core.redis_line import RedisLine, open_client, text_of
+from runner_core.redis_owner import KEY, Guard
+from runner_core.redis_server import PUBLISHER, WORKER
 from runner_worker.worker import connect
 from tests.integration.test_broker import row, settings_for
 from tests.jobs import until
@@ -113,6 +116,28 @@ def test_a_replica_without_its_primary_is_left(failover: Failover) -> None:
     assert refused(lambda: broker.queued_ids("beacon-us"), "MASTERDOWN")
     assert broker.queued_ids("beacon-us") == set()
     broker.close()
+
+
+@pytest.mark.parametrize(("owns", "key"), [(True, "renewed"), (True, "set"), (False, "looked at")])
+def test_a_guard_leaves_a_server_that_became_a_replica(
+    failover: Failover, monkeypatch: pytest.MonkeyPatch, owns: bool, key: str
+) -> None:
+    """A publisher keeps its key on the new server; nobody calls the old one unfit for longer than one look."""
+    monkeypatch.setattr("runner_core.redis_owner.LOOK_SECONDS", 0.1)
+    if not owns:  # its questions are refused nowhere: only the inspection finds the replica
+        monkeypatch.setattr("runner_core.redis_owner.INSPECT_SECONDS", 0.1)
+    redis = open_client(failover.url, answer_seconds=1, connect_seconds=1)
+    guard = Guard(redis, "1/1/public mine", PUBLISHER if owns else WORKER, owns=owns)
+    guard.admit(0)
+    if key == "set":
+        failover.old.delete(KEY)
+    failover.new.set(KEY, "1/2/public other", px=2000)
+    failover.happen()
+    until(lambda: guard.look(), 10)
+    until(lambda: not guard.look() and failover.new.get(KEY) == (b"1/1/public mine" if owns else None), 10)
+    assert failover.new.info("clients")["connected_clients"] > 1, "the guard is connected to it"
+    assert REGISTRY.get_sample_value("redis_unfit", {"reason": "replica"}) == 0
+    redis.close()
 
 
 def test_a_server_that_reads_its_data_is_called_anew(start: Callable[..., EmbeddedValkey]) -> None:
