@@ -11,9 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from runner_core.db import Database, retried
 from runner_core.errors import ConfigError, NotReady
@@ -31,13 +29,13 @@ REASONS = ("another_stack", "cluster", "commands", "login", "replica")
 NO_IDENTIFIER = (psycopg.errors.UndefinedFunction, psycopg.errors.InsufficientPrivilege)
 
 # KEYS: the key; ARGV: our identity, and for how many seconds it holds. Returns the owner's identity, and why the key
-# was refused. A full Redis takes no new key; an owner's key lives on all the same.
+# was refused: a full Redis takes no new key, one that can't save renews none.
 OWN = """
 local owner, kept = redis.call('GET', KEYS[1]), nil
 if not owner then
   kept = redis.pcall('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 elseif owner == ARGV[1] then
-  redis.call('EXPIRE', KEYS[1], ARGV[2])
+  kept = redis.pcall('EXPIRE', KEYS[1], ARGV[2])
 end
 return {owner, type(kept) == 'table' and kept.err or false}
 """
@@ -96,7 +94,7 @@ class Guard:
             REDIS_UNFIT.labels(reason).set(0)
 
     def admit(self, seconds: float) -> None:
-        """Return when work may begin, also when Redis does not answer: it may come later.
+        """Return when work may begin, also when Redis gives no answer or refuses to: it may come later.
 
         Raises ConfigError for a server that nothing can work with, NotReady when another stack's claim outlasts
         `seconds`.
@@ -107,8 +105,8 @@ class Guard:
                 if unfit := self._inspect():
                     raise ConfigError(unfit.values())
                 self._ask_owner()
-            except (RedisConnectionError, RedisTimeoutError) as error:
-                log.warning("Redis does not answer, and is looked at when it does: %s", error)
+            except RedisError as error:  # no answer, or a refusal that may be over soon
+                log.warning("Redis can't be asked whose it is, and is asked again: %s", error)
                 return
             if not self.foreign:
                 return

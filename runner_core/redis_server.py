@@ -70,7 +70,7 @@ class Inspection:
 def inspect(client: Redis, *uses: dict[str, tuple[str, ...]]) -> Inspection:
     """Ask the server whether it can serve those who use these commands. Changes nothing there.
 
-    Raises redis.exceptions.ConnectionError or TimeoutError when it does not answer.
+    Raises redis.exceptions.RedisError when it does not answer, or refuses to at this moment.
     """
     line = RedisLine(client)
     found: dict[str, Any] = {}
@@ -98,8 +98,10 @@ def inspect(client: Redis, *uses: dict[str, tuple[str, ...]]) -> Inspection:
 def _denied(line: RedisLine, uses: dict[str, tuple[str, ...]]) -> list[str]:
     """What the login may not do. The commands are queued in a transaction that is never executed."""
     (opened,) = line.ask(("MULTI",))
-    if isinstance(opened, ResponseError):
-        return ["MULTI"]  # outside a transaction the rest would be done
+    if isinstance(opened, ResponseError):  # outside a transaction the rest would be done
+        if not _is_denied(opened):
+            raise opened
+        return ["MULTI"]
     denied: dict[str, None] = {}
     for name, answer in zip(uses, line.ask(*((name, *values) for name, values in uses.items())), strict=True):
         words = str(answer).lower()
@@ -109,6 +111,12 @@ def _denied(line: RedisLine, uses: dict[str, tuple[str, ...]]) -> list[str]:
             denied["the channels rq:*"] = None
         elif "access" in words and "key" in words:
             denied["the keys rq:* and beacon:*"] = None
-        elif "permission" in words or "unknown command" in words:
+        elif _is_denied(answer):
             denied[name] = None
     return list(denied)
+
+
+def _is_denied(reply: ResponseError) -> bool:
+    """Whether the login or the server lacks the command; other replies are about this moment."""
+    words = str(reply).lower()
+    return "permission" in words or "unknown command" in words

@@ -63,13 +63,13 @@ def failover(start: Callable[..., EmbeddedValkey]) -> Iterator[Failover]:
 
 
 def refused(ask: Callable[[], object], word: str) -> bool:
-    """Whether `ask` is refused with this word; False once it succeeds."""
+    """Whether `ask` is refused with this word, or with one of no row where it is empty; False once it succeeds."""
     try:
         ask()
     except RedisError as error:
         text = text_of(error).removeprefix("Redis takes no messages: ")
         assert refusal_of(text).word == word, text
-        CAUSED.add(word)
+        CAUSED.update(filter(None, [word]))
         return True
     return False
 
@@ -178,6 +178,49 @@ def test_a_server_that_cannot_save_is_left_after_a_while(
         until(left, 30)
         broker.close()
     admin.config_set("save", "")  # else it would not end: it can't save
+
+
+def test_a_publisher_starts_while_its_server_cannot_save(
+    make_home: Callable[[], Path], start: Callable[..., EmbeddedValkey]
+) -> None:
+    """Its key is there, from a publisher before it or beside it, and is renewed when the server can save again."""
+    valkey = start(save="3600 1", dbfilename="folder")
+    (valkey.folder / "folder").mkdir()
+    admin = redis.Redis.from_url(valkey.url)
+    admin.set(KEY, "1/1/public mine", ex=30)
+    admin.bgsave()
+    until(lambda: admin.info("persistence")["rdb_last_bgsave_status"] == "err")
+    assert refused(partial(admin.set, "any", "1"), "MISCONF")
+    guard = Guard(open_client(valkey.url, answer_seconds=1, connect_seconds=1), "1/1/public mine", PUBLISHER, owns=True)
+    guard.admit(0)
+    assert (guard.foreign, admin.ttl(KEY) <= 30) == ("", True)
+    admin.config_set("save", "")
+    until(lambda: guard.look() == "" and admin.ttl(KEY) > 30, 20)
+
+
+def test_a_server_that_runs_a_long_script_keeps_no_process_from_its_start(
+    start: Callable[..., EmbeddedValkey], caplog: pytest.LogCaptureFixture
+) -> None:
+    valkey = start(busy_reply_threshold="1")
+    admin = redis.Redis.from_url(valkey.url)
+    script = threading.Thread(target=refused, args=(lambda: admin.eval("while true do end", 0), ""))
+    script.start()
+    asked = redis.Redis.from_url(valkey.url)
+    until(lambda: refused(partial(asked.get, "any"), ""))
+    for owns in (True, False):
+        Guard(asked, "1/1/public mine", PUBLISHER, owns=owns).admit(0)
+    assert caplog.text.count("Redis can't be asked whose it is, and is asked again") == 2
+    asked.script_kill()
+    script.join()
+
+
+def test_a_key_that_holds_something_else_keeps_no_publisher_from_its_start(redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.rpush(KEY, "no text")
+        guard = Guard(client, "1/1/public mine", PUBLISHER, owns=True)
+        guard.admit(0)
+        client.delete(KEY)
+        until(lambda: guard.look() == "" and client.get(KEY) == b"1/1/public mine", 20)
 
 
 def test_a_full_server_and_a_login_without_a_right_keep_their_connection(

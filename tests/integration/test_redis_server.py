@@ -1,8 +1,10 @@
 """A Redis that this system can't work with is refused at the start, in the words of `beacon doctor`."""
 
 import os
+import socketserver
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import psycopg
 import pytest
 import redis
 from prometheus_client import REGISTRY
+from redis.exceptions import ResponseError
 
 from outbox_publisher.broker import Broker
 from runner_cli.check_redis import check_redis
@@ -110,6 +113,28 @@ def test_each_command_that_is_missing_is_named(own_valkey: EmbeddedValkey, name:
     assert (f"may not use {name}:" in denied) == (name != "EXEC"), "a transaction is opened and never executed"
     with redis.Redis.from_url(own_valkey.url) as client:
         assert client.keys("*") == []
+
+
+def test_a_refusal_of_this_moment_is_not_taken_for_a_missing_right() -> None:
+    """Redis 6.2 answers so to MULTI too, while a script runs."""
+
+    class Busy(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            for line in self.rfile:
+                if line.startswith(b"*"):
+                    self.wfile.write(b"-BUSY Redis is busy running a script.\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Busy) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever).start()
+        port = server.server_address[1]
+        try:
+            with redis.Redis(port=port, protocol=2) as client, pytest.raises(ResponseError, match="busy"):
+                redis_server.inspect(client, redis_server.PUBLISHER)
+            (finding,) = check_redis(Settings.from_env({"REDIS_URL": f"redis://127.0.0.1:{port}"}))
+            assert (finding.level, "busy running a script" in finding.text) == ("error", True)
+        finally:
+            server.shutdown()
 
 
 def test_a_channel_that_is_missing_is_named(own_valkey: EmbeddedValkey) -> None:
