@@ -19,7 +19,9 @@ from outbox_publisher.aside import Aside, Batch, may_be_of_a_row
 from outbox_publisher.broker import Broker
 from runner_core import endings
 from runner_core.db import Database, retried
+from runner_core.failures import refusal_of
 from runner_core.queries import Row, rows
+from runner_core.redis_line import text_of
 from runner_core.store import outbox
 from runner_core.telemetry import LEASES_EXPIRED, REGIONS_STAGED, about
 
@@ -108,7 +110,7 @@ class Sweeper:
         try:
             return self.broker.queued_ids(topic)
         except ResponseError as error:
-            if "WRONGTYPE" not in str(error):
+            if refusal_of(text_of(error)).concerns != "row":
                 raise
             log.error("rq:queue:%s is no list, messages that it lost are not found: %s", topic, error)
             return None

@@ -48,6 +48,15 @@ class Failure:
         return self.ends_connection or bool({"08001", "pool_timeout"}.intersection(self.states))
 
 
+# Two rows that a start tells of in sentences of its own.
+NO_ROOM = Failure(
+    "the server is out of disk, memory or connections",
+    ("53000", "53100", "53200", "53300", "53400"),
+    "server",
+    prefix=("53",),
+    tries=MAX_TRIES,
+)
+UNPREPARED = Failure("a table or a right is missing", ("42P01", "42501", "3F000"), "statement")
 TABLE = (
     Failure(
         "the connection is lost",
@@ -103,13 +112,7 @@ TABLE = (
         api_tries=2,
         ends_connection=True,
     ),
-    Failure(
-        "the server is out of disk, memory or connections",
-        ("53000", "53100", "53200", "53300", "53400"),
-        "server",
-        prefix=("53",),
-        tries=MAX_TRIES,
-    ),
+    NO_ROOM,
     Failure("the server's disk fails", ("58000", "58030"), "server", prefix=("58",), tries=MAX_TRIES),
     Failure(
         "a race with another transaction is lost",
@@ -131,7 +134,7 @@ TABLE = (
     Failure("a lock is not had in time", ("55P03",), "statement"),
     Failure("the statement takes too long", ("57014",), "statement"),
     Failure("a limit of the server is reached", ("54000", "54001", "54011", "54023"), "statement", prefix=("54",)),
-    Failure("a table or a right is missing", ("42P01", "42501", "3F000"), "statement"),
+    UNPREPARED,
     Failure(
         "the value is refused",
         ("22001", "22003", "22021", "22P02", "22P05", "23502", "23503", "23505", "23514"),

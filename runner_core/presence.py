@@ -14,7 +14,7 @@ from psycopg_pool import PoolTimeout
 from runner_core import __version__
 from runner_core.db import Database, retried
 from runner_core.errors import NotReady
-from runner_core.failures import sqlstate
+from runner_core.failures import NO_ROOM, UNPREPARED, failure_of, sqlstate
 from runner_core.migrate import latest
 from runner_core.preflight import prove
 from runner_core.queries import run
@@ -23,8 +23,6 @@ log = logging.getLogger("presence")
 BEAT_SECONDS = 5.0
 AGAIN_SECONDS = 0.5
 STOP_SECONDS = 0.5
-# No such table, no such right, no such schema: told in a sentence, not as failures of ours.
-UNPREPARED = ("42P01", "42501", "3F000")
 
 
 class Presence:
@@ -85,15 +83,16 @@ def probe(db: Database) -> None:
     Raises NotReady with one sentence.
     """
     try:
-        begin, trial = partial(db.transaction, expected=UNPREPARED), partial(db.transaction, pipeline=False)
+        # What is missing is told in a sentence, and is no failure of ours.
+        begin, trial = partial(db.transaction, expected=UNPREPARED.states), partial(db.transaction, pipeline=False)
         prove(begin, trial, latest(), db.kind)
     except PoolTimeout:
         raise NotReady("no connection to the database could be had in time") from None
     except psycopg.Error as error:
-        state = sqlstate(error)
-        if state in ("42P01", "3F000"):
+        state, failure = sqlstate(error), failure_of(error)
+        if failure is UNPREPARED and not isinstance(error, psycopg.errors.InsufficientPrivilege):
             raise NotReady("the database has no schema of ours: run `beacon migrate`") from None
-        if state.startswith("53"):
+        if failure is NO_ROOM:
             raise NotReady(f"the database has no room for a job (SQLSTATE {state})") from None
         raise NotReady(f"the database refused the probe (SQLSTATE {state})") from None
 

@@ -1,6 +1,7 @@
 """How publisher and workers reach Redis: a client whose connections leave a server that can't serve, and one connection
 for one thread, where the client's pool and bookkeeping would take longer than Redis does."""
 
+import re
 import time
 from typing import Any
 
@@ -15,6 +16,8 @@ from runner_core.failures import refusal_of
 
 # redis ships types for a part of its connections.
 # mypy: disable-error-code="no-untyped-call"
+
+_OF_PIPELINE = re.compile(r"^Command # .* of pipeline caused error: ", re.DOTALL)
 
 
 def open_client(url: str, *, answer_seconds: float, connect_seconds: float) -> Redis:
@@ -64,9 +67,10 @@ class _Leaving(AbstractConnection):
 
 
 def text_of(refused: RedisError) -> str:
-    """The error reply as the server gave it: redis-py takes the word off that it knows."""
-    word = refused.status_code
-    return f"{word} {refused}" if word else str(refused)
+    """The error reply as the server gave it: redis-py takes the word off that it knows, and a pipeline tells which
+    command it was."""
+    word, text = refused.status_code, _OF_PIPELINE.sub("", str(refused))
+    return f"{word} {text}" if word else text
 
 
 class RedisLine:

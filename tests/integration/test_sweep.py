@@ -456,6 +456,18 @@ def test_no_job_is_locked_while_redis_is_asked(
     assert sorted(asked) == ["beacon-eu", "beacon-us"]
 
 
+def test_a_queue_whose_key_holds_something_else_keeps_no_other_from_its_lost_messages(
+    db: Database, broker: Broker, conn: Conn, sweeper: Sweeper, caplog: pytest.LogCaptureFixture
+) -> None:
+    submit_many(db, 3, regions=("US", "EU"))
+    drain(db, broker)
+    age(conn)
+    broker.redis.set("rq:queue:beacon-us", "no list")
+    broker.redis.delete("rq:queue:beacon-eu")
+    assert look_now(sweeper) == 3
+    assert "rq:queue:beacon-us is no list" in caplog.text
+
+
 def test_healthy_jobs_in_front_do_not_starve_the_rest(
     db: Database, broker: Broker, conn: Conn, sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,8 @@
 """The table of errors: its page in the documents, and how an error finds its row."""
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -22,7 +24,8 @@ from runner_core.failures import (
     sqlstate,
 )
 
-PAGE = (Path(__file__).parents[2] / "docs" / "errors.md").read_text("utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "errors.md").read_text("utf-8")
 
 
 def table(name: str) -> list[list[str]]:
@@ -71,6 +74,31 @@ def test_only_values_and_statements_may_be_taken_for_poison() -> None:
         "42",
     }
     assert OTHER.concerns == "statement"
+
+
+def decisions(source: str) -> Iterator[int]:
+    """The lines that compare something with an SQLSTATE, the beginning of one, or the word of a Redis reply."""
+    prefixes = {prefix for failure in TABLE for prefix in failure.prefix}
+    words = {refusal.word for refusal in REFUSALS if refusal.word.isupper()}
+    for node in ast.walk(ast.parse(source)):
+        starts = isinstance(node, ast.Call) and ast.unparse(node.func).endswith("startswith")
+        if not (starts or isinstance(node, ast.Compare)):
+            continue
+        texts = [
+            part.value for part in ast.walk(node) if isinstance(part, ast.Constant) and isinstance(part.value, str)
+        ]
+        named = words.union(prefixes if starts else ()).intersection(texts)
+        if named or any(re.fullmatch("[0-9][0-9A-Z]{4}", text) for text in texts):
+            yield node.lineno
+
+
+def test_nobody_decides_by_a_state_or_a_reply_besides_the_table() -> None:
+    folders = ("runner_core", "runner_api", "runner_cli", "runner_worker", "outbox_publisher")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py") if path.name != "failures.py"]
+    assert len(files) > 100
+    assert [f"{path.relative_to(ROOT)}:{n}" for path in files for n in decisions(path.read_text())] == []
+    wrong = 'if state == "42P01" or state.startswith("53"): pass\nif "WRONGTYPE" in text: pass'
+    assert sorted(decisions(wrong)) == [1, 1, 2]
 
 
 def test_no_state_has_two_rows() -> None:
