@@ -15,7 +15,7 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from runner_api import metrics
 from runner_api.app import create_app
 from runner_api.watch import Watchers
-from runner_core.addresses import bind_mistake
+from runner_core.addresses import api_bind
 from runner_core.collector import spare_what_stays
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
@@ -27,7 +27,6 @@ from runner_core.telemetry import setup_logging
 from runner_core.trust import TrustList
 
 log = logging.getLogger("api")
-DEFAULT_PORT = 8090
 # A thread that waits for an event stream or a changed job costs its stack; the pool of connections stays small.
 DEFAULT_WORKERS, DEFAULT_THREADS = 2, 128
 MEMORY_FOLDER = "/dev/shm"  # noqa: S108 - Linux' own; a file there takes no room on a disk
@@ -63,15 +62,15 @@ class Configuration:
                 trust = _trust(settings)
             except ConfigError as error:
                 mistakes += error.mistakes
-        port = _number(env, "PORT", DEFAULT_PORT, 65535, mistakes)
+        try:
+            bind = api_bind(env)
+        except ConfigError as error:
+            mistakes += error.mistakes
         workers = _number(env, "WEB_CONCURRENCY", DEFAULT_WORKERS, 256, mistakes)
         threads = _number(env, "WEB_THREADS", DEFAULT_THREADS, 4096, mistakes)
-        bind = env.get("BIND", "").strip()
-        if bind and (mistake := bind_mistake(bind)):
-            mistakes.append(f"BIND {mistake}")
         if mistakes or not settings or not catalogue:
             raise ConfigError(mistakes)
-        return cls(settings, catalogue, trust, bind or f"127.0.0.1:{port}", workers, threads)
+        return cls(settings, catalogue, trust, bind, workers, threads)
 
 
 def serve() -> int:

@@ -14,8 +14,9 @@ import httpx2
 from runner_cli.exits import CommandError, Exit, UsageError
 from runner_cli.home import default_home, running
 from runner_cli.shapes import Shape, fits
+from runner_core.addresses import API_HOST, API_PORT
 
-DEFAULT_URL = "http://127.0.0.1:8090"
+DEFAULT_URL = f"http://{API_HOST}:{API_PORT}"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # A long poll takes up to 20 s by itself.
 TIMEOUT = httpx2.Timeout(10.0, read=45.0)
@@ -64,7 +65,7 @@ class Target:
 
     @classmethod
     def find(cls, url: str | None) -> "Target":
-        """--url, BEACON_URL, the stack that runs from this checkout's home, or port 8090 of this machine."""
+        """--url, BEACON_URL, the stack that runs from this checkout's home, or the default port of this machine."""
         home = default_home()
         local = str(running(home).get("api_url") or "")
         url = (url or os.environ.get("BEACON_URL") or local or DEFAULT_URL).strip().rstrip("/")

@@ -1,13 +1,12 @@
-"""Where the processes of a local stack listen: the one place that reads BIND, PORT, METRICS_HOST and METRICS_PORT."""
+"""Where the processes of a local stack listen, and where a client on this machine reaches them."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from runner_core.addresses import is_port
+from runner_core.addresses import API_HOST, API_PORT, api_bind, is_port
 from runner_core.errors import ConfigError
 
-API_PORT = 8090
 LAST_PORT = 65535
 # Who listens at every address of the machine is reached at these.
 EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "*": "127.0.0.1", "::": "::1"}  # noqa: S104 - it only reads them
@@ -39,27 +38,26 @@ class Address:
 
 
 def api_address(env: Mapping[str, str]) -> Address:
-    """Where the first API listens: BIND, else PORT of 127.0.0.1. Raises ConfigError."""
-    bind = env.get("BIND", "").strip()
-    if not bind:
-        return Address("127.0.0.1", _port("PORT", env.get("PORT", "").strip() or str(API_PORT)), "PORT")
+    """Where the first API listens, which must be one host and port. Raises ConfigError."""
+    bind = api_bind(env)
     found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:,/\s]*)):(\d+)", bind, re.ASCII)
     if not found:
-        raise ConfigError(["BIND is not host:port, which `beacon up` needs: for example 127.0.0.1:8090 or [::1]:8090"])
-    return Address(found[1] or found[2] or "0.0.0.0", _port("BIND", found[3]), "BIND")  # noqa: S104 - as gunicorn reads it
+        raise ConfigError(
+            [f"BIND is not host:port, which `beacon up` needs: for example {API_HOST}:{API_PORT} or [::1]:{API_PORT}"]
+        )
+    setting = "BIND" if env.get("BIND", "").strip() else "PORT"
+    return Address(found[1] or found[2] or "0.0.0.0", int(found[3]), setting)  # noqa: S104 - as gunicorn reads it
 
 
 def metrics_address(env: Mapping[str, str]) -> Address | None:
     """Where the first process serves its metrics; None when each is to have a free port. Raises ConfigError."""
     port = env.get("METRICS_PORT", "").strip() or "0"
     host = env.get("METRICS_HOST", "").strip() or "127.0.0.1"
-    return None if port == "0" else Address(host, _port("METRICS_PORT", port), "METRICS_PORT")
-
-
-def _port(setting: str, text: str) -> int:
-    if not is_port(text):
-        raise ConfigError([f"{setting} has no port: a port is a number from 1 to {LAST_PORT}"])
-    return int(text)
+    if port == "0":
+        return None
+    if not is_port(port):
+        raise ConfigError([f"METRICS_PORT has no port: a port is a number from 1 to {LAST_PORT}"])
+    return Address(host, int(port), "METRICS_PORT")
 
 
 def _joined(host: str, port: int) -> str:

@@ -11,10 +11,10 @@ from pathlib import Path
 from runner_cli import interrupt
 from runner_cli.demo_model import DemoModel, ModelUnavailable
 from runner_cli.home import CHECKOUT, claimed, default_home
-from runner_cli.listening import API_PORT, api_address
+from runner_cli.listening import api_address
 from runner_cli.local import Local, check_environment, running_stack
 from runner_cli.terminal import remark as say
-from runner_core.addresses import is_port
+from runner_core.addresses import API_PORT, is_port
 from runner_core.settings import settings_in
 
 METRICS_PORT = 8091  # and the ports after it, one a process; targets.json in the home lists them for Prometheus

@@ -1,4 +1,4 @@
-"""Checks the addresses of PostgreSQL and Redis before anything connects, and says what is wrong without the value.
+"""Checks the addresses of PostgreSQL, Redis and the API before anything connects; says what is wrong without the value.
 
 An address holds a password, and a mistake moves the password to where a library repeats it: into the host, the port or
 an option. So every rule here has a sentence of its own, and no sentence has a part of the address.
@@ -12,6 +12,9 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+from runner_core.errors import ConfigError
+
+API_HOST, API_PORT = "127.0.0.1", 8090
 DATABASE_FORM = "postgresql://user:password@host:5432/name"
 REDIS_FORM = "redis://user:password@host:6379/0"
 _ESCAPES = "in a user or a password write / as %2F, @ as %40, ? as %3F, # as %23, : as %3A and % as %25"
@@ -197,8 +200,20 @@ def bind_mistake(bind: str) -> str:
     """What is wrong with BIND, gunicorn's list of places to listen at; empty when nothing is."""
     for place in bind.split(","):
         if not place.startswith(("unix:", "fd://")) and not is_port(place.rpartition(":")[2]):
-            return "is not host:port with a port from 1 to 65535: 127.0.0.1:8090"
+            return f"is not host:port with a port from 1 to 65535: {API_HOST}:{API_PORT}"
     return ""
+
+
+def api_bind(env: Mapping[str, str]) -> str:
+    """Where the API listens: BIND, else PORT of this machine alone. Raises ConfigError."""
+    if bind := env.get("BIND", "").strip():
+        if mistake := bind_mistake(bind):
+            raise ConfigError([f"BIND {mistake}"])
+        return bind
+    port = env.get("PORT", "").strip() or str(API_PORT)
+    if not is_port(port):
+        raise ConfigError(["PORT is not a number from 1 to 65535"])
+    return f"{API_HOST}:{port}"
 
 
 def passwords_of(url: str) -> list[str]:

@@ -184,7 +184,7 @@ def test_addresses_that_can_not_be(env: dict[str, str], home: Path) -> None:
         (["--port=-1"], {}, "argument --port: a port is a number from 1 to 65535"),
         (["--port", "0"], {}, "argument --port: a port is a number from 1 to 65535"),
         (["--count", "worker_us=1000"], {}, "write PROCESS=N with N up to 999"),
-        ([], {"PORT": "abc"}, "PORT has no port"),
+        ([], {"PORT": "abc"}, "PORT is not a number from 1 to 65535"),
         ([], {"METRICS_PORT": "65534"}, "METRICS_PORT leaves no port for each process"),
         ([], {"BIND": "unix:/run/api"}, "BIND is not host:port"),
         (["--port", "7000"], {"BIND": "nonsense"}, "BIND is not host:port"),

@@ -1,13 +1,21 @@
-"""The addresses of PostgreSQL and Redis: which are right, and that no sentence about a wrong one has a part of it."""
+"""The addresses of PostgreSQL, Redis and the API: which are right, and that no sentence about a wrong one has a part of
+it."""
+
+from pathlib import Path
 
 import pytest
 import redis
 
-from runner_core.addresses import bind_mistake, database_mistake, redis_mistake
+from runner_api.server import Configuration
+from runner_cli.client import DEFAULT_URL
+from runner_cli.commands import ENVIRONMENT
+from runner_cli.listening import api_address
+from runner_core.addresses import API_PORT, api_bind, bind_mistake, database_mistake, redis_mistake
 from runner_core.errors import ConfigError
 from runner_core.settings import Settings
 
 SECRET = "Hunter2Secret"
+ROOT = Path(__file__).parents[2]
 
 WRONG_DATABASES = {
     "a driver's name": (f"postgresql+psycopg://u:{SECRET}@h/d", "names a driver"),
@@ -122,6 +130,37 @@ def test_places_to_listen_at(bind: str) -> None:
 @pytest.mark.parametrize("bind", ["127.0.0.1:99999", "127.0.0.1:port", "127.0.0.1", "a:1,b:0", ":"])
 def test_places_that_can_not_be_listened_at(bind: str) -> None:
     assert "65535" in bind_mistake(bind)
+
+
+@pytest.mark.parametrize(
+    "env", [{}, {"PORT": "7000"}, {"BIND": "127.0.0.1:7001"}, {"PORT": "7000", "BIND": "[::1]:7002"}, {"PORT": " 7 "}]
+)
+def test_the_api_listens_where_the_local_stack_looks_for_it(env: dict[str, str]) -> None:
+    right = {
+        "DATABASE_URL": "postgresql://u@h/d",
+        "REGIONS_FILE": str(ROOT / "regions/sandbox.toml"),
+        "ALLOW_SANDBOX": "1",
+        "TRUST_ENFORCE": "0",
+    }
+    assert Configuration.from_env(right | env).bind == api_bind(env) == api_address(env).bind
+
+
+@pytest.mark.parametrize("env", [{"PORT": "x"}, {"PORT": "0"}, {"BIND": "127.0.0.1"}, {"BIND": "a:0", "PORT": "7"}])
+def test_a_place_that_can_not_be_is_told_in_the_same_words_by_both(env: dict[str, str]) -> None:
+    with pytest.raises(ConfigError) as api:
+        Configuration.from_env(env)
+    with pytest.raises(ConfigError) as stack:
+        api_address(env)
+    assert set(stack.value.mistakes) < set(api.value.mistakes)
+
+
+def test_one_place_has_the_apis_default_port() -> None:
+    """The texts of the command line that name it, too: --help imports nothing for it."""
+    assert DEFAULT_URL in ENVIRONMENT["BEACON_URL"]
+    folders = ("runner_core", "runner_api", "runner_cli", "runner_worker", "outbox_publisher")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    lines = [line for path in files for line in path.read_text().splitlines() if str(API_PORT) in line]
+    assert len([line for line in lines if DEFAULT_URL not in line]) == 1
 
 
 def test_every_mistaken_address_is_told_with_all_other_mistakes() -> None:
