@@ -198,3 +198,5 @@ def test_a_right_that_is_lost_later_is_told_and_work_goes_on(
 def test_the_readme_lists_the_commands() -> None:
     text = (ROOT / "README.md").read_text()
     assert " ".join(f"+{name.lower()}" for name in NAMES) in text
+    stock = text[text.index("RQ's own worker can") : text.index("rq worker --serializer")]
+    assert "does not check its Redis" in stock, "it has no guard"
