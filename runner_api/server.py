@@ -81,7 +81,7 @@ def serve() -> int:
         sys.stderr.write(f"{error.detail}\n")
         return 2
     settings = configuration.settings
-    setup_logging("api", as_json=settings.log_json)
+    setup_logging("api", as_json=settings.log_json, secret_names=configuration.catalogue.secret_names)
     _warn(settings)
     db = Database(settings, "api", size=1).open()
     try:

@@ -10,7 +10,7 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from types import TracebackType
 
 import psycopg
@@ -70,18 +70,18 @@ def described(error: BaseException) -> str:
     return next((words for found, words in _WORDS if found.search(text)), type(error).__name__)
 
 
-def secrets_in(env: Mapping[str, str]) -> frozenset[str]:
-    """The values of an environment that no line may have: passwords in addresses, tokens and keys."""
+def secrets_in(env: Mapping[str, str], names: Collection[str] = ()) -> frozenset[str]:
+    """The values of an environment that no line may have: passwords in addresses, tokens, keys, what `names` hold."""
     found: set[str] = set()
     for name, value in env.items():
         if "://" in value or "password=" in value:
             found.update(passwords_of(value))
-        if _SECRET_NAME.search(name):
+        if name in names or _SECRET_NAME.search(name):
             found.update(part for entry in value.split(",") for part in (entry, entry.partition(":")[2]))
     return frozenset(secret for text in found if len(secret := text.strip()) >= SHORTEST_SECRET)
 
 
-def redacted(text: str, secrets: Iterable[str]) -> str:
+def redacted(text: str, secrets: Collection[str]) -> str:
     """`text` without the secrets."""
     for secret in secrets:
         if secret in text:
@@ -89,9 +89,8 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
-def guard_tracebacks(env: Mapping[str, str]) -> None:
-    """Show what nobody has caught without the secrets of `env`."""
-    secrets = tuple(secrets_in(env))
+def guard_tracebacks(secrets: Collection[str]) -> None:
+    """Show what nobody has caught without the secrets."""
 
     def show(kind: type[BaseException], error: BaseException | None, at: TracebackType | None) -> None:
         sys.stderr.write(redacted("".join(traceback.format_exception(kind, error, at)), secrets))
@@ -102,12 +101,12 @@ def guard_tracebacks(env: Mapping[str, str]) -> None:
 
 
 class RedactingFormatter(logging.Formatter):
-    """Formats with `formatter` what may be said: failures of libraries in our words, and no secret of `env`."""
+    """Formats with `formatter` what may be said: failures of libraries in our words, and none of the secrets."""
 
-    def __init__(self, formatter: logging.Formatter, env: Mapping[str, str]) -> None:
+    def __init__(self, formatter: logging.Formatter, secrets: Collection[str]) -> None:
         super().__init__()
         self._formatter = formatter
-        self._secrets = tuple(secrets_in(env))
+        self._secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
         """Render one record."""

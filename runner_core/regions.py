@@ -79,6 +79,11 @@ class Catalogue:
         return (provider, provider.models[model_id]) if provider else None
 
     @property
+    def secret_names(self) -> frozenset[str]:
+        """The environment variables that hold the providers' keys."""
+        return frozenset(provider.api_key_env for provider in self.providers if provider.api_key_env)
+
+    @property
     def models(self) -> dict[str, list[str]]:
         """Every model with the regions that can answer it, both in the file's order."""
         found: dict[str, list[str]] = {}

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache, lru_cache
 from typing import Any, TypeVar
 
@@ -26,7 +26,7 @@ from prometheus_client import (
 
 from runner_core.errors import ConfigError
 from runner_core.failures import STATES
-from runner_core.redaction import RedactingFormatter, guard_tracebacks
+from runner_core.redaction import RedactingFormatter, guard_tracebacks, secrets_in
 from runner_core.shared_numbers import Number
 
 # When a series began: a second series for each, which nobody reads and whose names promtool minds.
@@ -210,12 +210,18 @@ def _second(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
-def setup_logging(process: str, *, as_json: bool, level: int = logging.INFO) -> None:
-    """Send every log line of this process to stdout, as JSON or as text, without the environment's secrets."""
-    guard_tracebacks(os.environ)
+def setup_logging(
+    process: str, *, as_json: bool, level: int = logging.INFO, secret_names: Collection[str] = ()
+) -> None:
+    """Send every log line of this process to stdout, as JSON or as text, without the environment's secrets.
+
+    `secret_names` are the variables that hold secrets whatever they are called.
+    """
+    secrets = secrets_in(os.environ, secret_names)
+    guard_tracebacks(secrets)
     handler = logging.StreamHandler(sys.stdout)
     plain = logging.Formatter(f"%(asctime)s %(levelname)s {process} %(name)s: %(message)s")
-    handler.setFormatter(RedactingFormatter(JsonFormatter(process) if as_json else plain, os.environ))
+    handler.setFormatter(RedactingFormatter(JsonFormatter(process) if as_json else plain, secrets))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # What no line shows need not be found out for each: logging's own advice ("Optimization" in its HOWTO).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

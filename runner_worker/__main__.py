@@ -55,6 +55,7 @@ def main(argv: list[str] | None = None) -> int:
         region = catalogue.canonical_region(arguments.region)
         if region is None:
             parser.error(f"--region {arguments.region!r} is not one of {', '.join(catalogue.regions)}")
+        secret_names = catalogue.secret_names  # other regions' too: they may stand in the environment
         catalogue = _only(region, catalogue)
         providers = Providers(catalogue, settings)
         receipt_key = PrivateKey.load(settings.receipt_key_file) if settings.receipt_key_file else None
@@ -63,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     except ConfigError as error:
         sys.stderr.write(f"{error.detail}\n")
         return 2
-    setup_logging("worker", as_json=settings.log_json)
+    setup_logging("worker", as_json=settings.log_json, secret_names=secret_names)
     db = Database(settings, "worker").open()
     redis = connect(settings.redis_url, settings.redis_timeout_seconds)
     try:

@@ -77,8 +77,8 @@ def _engine() -> tuple[Catalogue, RegionRunner]:
     with _building:
         if _runner is None or _runner[0] != os.getpid():
             settings = Settings.from_env(process="worker")
-            setup_logging("worker", as_json=settings.log_json)
             catalogue = load_catalogue(settings.regions_file, allow_sandbox=settings.allow_sandbox)
+            setup_logging("worker", as_json=settings.log_json, secret_names=catalogue.secret_names)
             db = Database(settings, "worker").open()
             name = f"rq-{os.uname().nodename}-{os.getpid()}"
             key = PrivateKey.load(settings.receipt_key_file) if settings.receipt_key_file else None

@@ -153,6 +153,27 @@ def test_a_start_that_cannot_work_says_why(
     assert "Traceback" not in output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"), [(("runner_worker", "--region", "US"), "worker started"), (("runner_api",), "Listening at:")]
+)
+def test_no_line_has_the_key_of_a_provider_whatever_its_variable_is_called(
+    arguments: tuple[str, ...],
+    said: str,
+    start: Callable[..., "subprocess.Popen[str]"],
+    tmp_path: Path,
+) -> None:
+    """The key is a part of a line that each start writes; it is another region's, whose variable may be there too."""
+    provider = {"id": "eu-model", "region": "EU", "kind": "openai", "base_url": "http://127.0.0.1:1/v1"}
+    lines = [f'{name} = "{value}"' for name, value in {**provider, "api_key_env": "EU_CREDENTIAL"}.items()]
+    regions = tmp_path / "regions.toml"
+    regions.write_text(REGIONS.read_text() + "\n[[providers]]\n" + "\n".join(lines) + '\nmodels = { m = "m" }\n')
+    more = {"REGIONS_FILE": str(regions), "TRUST_ENFORCE": "0", "PORT": str(free_port()), "WEB_CONCURRENCY": "1"}
+    process = start(*arguments, EU_CREDENTIAL=said, **more)
+    assert process.stdout
+    line = next(line for line in process.stdout if "[secret]" in line or said in line)
+    assert said not in line
+
+
 @pytest.mark.parametrize("arguments", [("runner_worker", "--region", "US"), ("outbox_publisher",)])
 def test_a_port_for_metrics_that_is_taken_is_named(
     arguments: tuple[str, ...], start: Callable[..., "subprocess.Popen[str]"]

@@ -57,11 +57,12 @@ def test_the_secrets_of_an_environment() -> None:
     wanted = {"pass%40word1", "pass@word1", "another one", f"{SECRET}#x", "t" * 32, "u" * 32, "sk-0123456789"}
     assert wanted | {"proxyword"} <= secrets
     assert not {"beacon", "whatever it says"} & secrets
+    assert secrets_in({"US_CREDENTIAL": "a provider's", "EU": "another one"}, ["US_CREDENTIAL"]) == {"a provider's"}
 
 
 @pytest.mark.parametrize("formatter", [JsonFormatter("worker"), logging.Formatter("%(message)s")])
 def test_no_log_line_has_a_secret_or_a_librarys_text(formatter: logging.Formatter) -> None:
-    redacting = RedactingFormatter(formatter, {"REDIS_URL": f"redis://:{SECRET}@h"})
+    redacting = RedactingFormatter(formatter, secrets_in({"REDIS_URL": f"redis://:{SECRET}@h"}))
 
     def line(record: Callable[[], logging.LogRecord]) -> str:
         return redacting.format(record())

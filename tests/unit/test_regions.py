@@ -67,6 +67,7 @@ class TestShippedFiles:
 
     def test_example(self) -> None:
         catalogue = load_catalogue(SHIPPED / "example.toml", allow_sandbox=False, env={})
+        assert catalogue.secret_names == {provider.api_key_env for provider in catalogue.providers}
         assert {provider.kind for provider in catalogue.providers} == {"openai", "hybrid"}
         assert catalogue.provider_for(catalogue.default_model, "US") is None
         assert all(catalogue.provider_for(region, catalogue.default_model) for region in ("US", "EU", "ASIA"))
