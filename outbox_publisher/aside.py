@@ -15,6 +15,7 @@ log = logging.getLogger("publisher")
 FIRST_PAUSE_SECONDS = 60.0  # a row that fails again rests twice as long
 LONGEST_PAUSE_SECONDS = 600.0
 ALONE_SECONDS = 10.0  # for the rows of one batch; the rest waits for the next pass
+ENOUGH_SUSPECTS = 2  # rows that fail while none is done: a lock on their table may be the reason, or a missing right
 # What a row can do to a statement, or to the code that reads it.
 FAULTS_OF_ROWS = (psycopg.Error, ArithmeticError, LookupError, TypeError, ValueError)
 
@@ -36,6 +37,9 @@ class Aside(Generic[Row]):
     def __init__(self, work: str) -> None:
         self.work = work
         self._rests: dict[Row, tuple[float, float]] = {}  # until when a row is left out, and for how long
+        # Rows that failed alone while no other row was done, so that nobody knows whose fault it is: the next pass
+        # tries other rows alone first.
+        self._suspects: list[Row] = []
         ROWS_SET_ASIDE.labels(work)  # 0 from the start, so that the first one is an increase
 
     def run(self, size: int, do: Callable[[Batch[Row]], int | None]) -> int | None:
@@ -46,37 +50,58 @@ class Aside(Generic[Row]):
         """
         batch = Batch(size, self._left_out())
         try:
-            return do(batch)
+            handled = do(batch)
         except FAULTS_OF_ROWS as error:
             if not batch.taken or not may_be_of_a_row(error):
                 raise
-            if len(batch.taken) == 1:
+            if len(batch.taken) == 1 and (size > 1 or _is_of_the_row(error)):  # no other row is there to compare
                 self._set_aside(batch.taken[0], error)
                 return 1
             what = (self.work, len(batch.taken), _first_line(error))
             log.warning("%s: a batch of %d failed, its rows are done one by one: %s", *what)
-            return self._one_by_one(len(batch.taken), do, error)
+            return self._one_by_one(max(len(batch.taken), ENOUGH_SUSPECTS), do, error)
+        self._suspects.clear()
+        return handled
 
     def _one_by_one(self, count: int, do: Callable[[Batch[Row]], int | None], reason: Exception) -> int | None:
-        total, done, until = 0, list[Row](), time.monotonic() + ALONE_SECONDS
-        for _ in range(count):
-            if time.monotonic() > until:
+        """Do `count` rows alone. The first ones that a lock or a limit stops are suspects until another row is done:
+        then they are tried once more. Raises `reason` when too many are suspects, and sets none of them aside."""
+        total, done, suspects, is_proven = 0, list[Row](), 0, False
+        until = time.monotonic() + ALONE_SECONDS
+        while len(done) < count:
+            if suspects == ENOUGH_SUSPECTS or time.monotonic() > until:
                 raise reason
-            alone = Batch(1, self._left_out() + done)
+            alone = Batch(1, self._left_out() + done + self._suspects)
             try:
                 handled = do(alone)
             except FAULTS_OF_ROWS as error:
                 if not alone.taken or not may_be_of_a_row(error):
                     raise
+                if not is_proven and not _is_of_the_row(error):
+                    self._suspects += alone.taken
+                    suspects, reason = suspects + 1, error
+                    continue
                 self._set_aside(alone.taken[0], error)
                 handled = 1
-            if handled is None:
-                return None
-            if not alone.taken:  # others have them
-                break
+            else:
+                if handled is None:
+                    return None
+                if not alone.taken:  # others have them
+                    return total + self._judge(reason)
+                self._suspects.clear()
+                suspects, is_proven = 0, True
             total += handled
             done += alone.taken
         return total
+
+    def _judge(self, reason: Exception) -> int:
+        """Set a single suspect aside when no row is left to compare it with. Raises `reason` when there are several."""
+        suspects, self._suspects = self._suspects, []
+        if len(suspects) > 1:
+            raise reason
+        for row in suspects:
+            self._set_aside(row, reason)
+        return len(suspects)
 
     def _left_out(self) -> list[Row]:
         now = time.monotonic()
@@ -95,6 +120,11 @@ class Aside(Generic[Row]):
 def may_be_of_a_row(error: Exception) -> bool:
     """Whether other rows may fare better now. Not when it is the server, the connection or the pool that failed."""
     return failure_of(error).concerns != "server"
+
+
+def _is_of_the_row(error: Exception) -> bool:
+    """Whether the row fails whatever else is done at the time. A lock or a limit may stop every row of its table."""
+    return failure_of(error).concerns == "row"
 
 
 def _first_line(error: Exception) -> str:

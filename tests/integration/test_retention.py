@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import psycopg
 import pytest
 
 from outbox_publisher import retention
-from outbox_publisher.retention import BATCH, JOBS_BATCH, remove_old
+from outbox_publisher.retention import BATCH, JOBS_BATCH, nothing_aside, remove_old
 from runner_core.db import Database
 from runner_core.queries import statements
 from tests.engine import running
@@ -145,6 +146,22 @@ def test_jobs_that_take_too_long_together_go_by_halves(
     assert one(conn, "SELECT count(*) FROM jobs") == 0
     assert max(batches(caplog, "retention.jobs")) <= JOBS_BATCH // 4
     assert "ERROR" not in {record.levelname for record in caplog.records}, "a smaller batch is the answer"
+
+
+def test_no_job_is_set_aside_for_a_lock_on_a_table_that_it_reaches(
+    database_url: str, db: Database, conn: Conn, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a batch has been halved so often that it is one row."""
+    monkeypatch.setattr(retention, "JOBS_BATCH", 4)
+    submit_many(db, 4, regions=("US",))
+    conn.execute(b"UPDATE jobs SET status = 'failed', completed_at = clock_timestamp() - interval '2 days'")
+    asides = nothing_aside()
+    with opened(settings_for(**settings, job_retention_days=1, db_write_timeout_ms=300)) as strict:
+        with psycopg.connect(database_url) as other:
+            other.execute(b"LOCK TABLE job_events IN SHARE MODE")
+            with suppress(psycopg.errors.QueryCanceled):
+                remove_old(strict, asides)
+        assert remove_old(strict, asides) == 4, "none is left out"
 
 
 def test_a_pass_gives_each_table_its_time_and_leaves_the_rest_to_the_next(

@@ -25,7 +25,7 @@ PAGE = 5  # the bad one is in the second of three
 REFUSE = """
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN RAISE EXCEPTION 'integer out of range' USING ERRCODE = '{state}'; END $$;
-CREATE TRIGGER refuse BEFORE {event} ON {table} FOR EACH ROW WHEN ({row}.{key} = '{bad}') EXECUTE FUNCTION refuse()
+CREATE TRIGGER refuse BEFORE {event} ON {table} FOR EACH ROW WHEN ({row}.{key} IN ({bad})) EXECUTE FUNCTION refuse()
 """
 
 
@@ -59,10 +59,10 @@ def jobs(owner: Database, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return submit_many(owner, JOBS, regions=("US",))
 
 
-def refuse(conn: Conn, event: str, table: str, bad: object, *, key: str = "job_id", state: str = "22003") -> None:
-    """Have the server raise an error for one job."""
-    row = "OLD" if event == "DELETE" else "NEW"
-    conn.execute(REFUSE.format(event=event, table=table, bad=bad, key=key, row=row, state=state).encode())
+def refuse(conn: Conn, event: str, table: str, *bad: object, key: str = "job_id", state: str = "22003") -> None:
+    """Have the server raise an error for these jobs."""
+    row, names = "OLD" if event == "DELETE" else "NEW", ", ".join(f"'{each}'" for each in bad)
+    conn.execute(REFUSE.format(event=event, table=table, bad=names, key=key, row=row, state=state).encode())
 
 
 def allow(conn: Conn, table: str) -> None:
@@ -139,13 +139,7 @@ def test_the_last_jobs_of_a_page_may_all_be_bad_and_the_next_page_is_looked_at(
     conn.execute(b"DELETE FROM outbox")
     ordered = [row["id"] for row in query(conn, "SELECT id FROM jobs ORDER BY id")]
     bad = ordered[PAGE - 2 : PAGE]
-    function = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$"
-    trigger = (
-        "CREATE TRIGGER refuse BEFORE INSERT ON outbox FOR EACH ROW"
-        f" WHEN (NEW.job_id IN ('{bad[0]}', '{bad[1]}')) EXECUTE FUNCTION refuse()"
-    )
-    conn.execute(function.encode())
-    conn.execute(trigger.encode())
+    refuse(conn, "INSERT", "outbox", *bad, state="P0001")
     now, left = one(conn, "SELECT clock_timestamp()"), Aside[str]("messages")
     assert check_page(db, "", now, lambda topic, dispatch_id: False, left) == (ordered[PAGE - 1], PAGE)
     assert one(conn, "SELECT count(*) FROM outbox") == PAGE - 2
@@ -208,6 +202,52 @@ def test_no_row_is_blamed_for_what_the_server_lacks(
     with pytest.raises(psycopg.Error):
         take_back(db)
     assert counted("leases") == before
+
+
+@pytest.mark.parametrize("state", ["57014", "42501"])
+def test_no_row_is_blamed_for_what_every_row_of_its_table_meets(
+    db: Database, owner: Database, conn: Conn, jobs: list[str], state: str
+) -> None:
+    """A lock that lasts, or a missing right: however often the pass comes again, and all are done once it is over."""
+    expired(owner, conn, jobs)
+    refuse(conn, "INSERT", "job_events", *jobs, state=state)
+    before, left = counted("leases"), Aside[str]("leases")
+    for _ in range(JOBS):
+        with pytest.raises(psycopg.Error) as failed:
+            take_back(db, left)
+        assert failed.value.sqlstate == state
+    assert counted("leases") == before
+    allow(conn, "job_events")
+    assert sum(iter(lambda: take_back(db, left), 0)) == JOBS
+
+
+def test_no_row_is_set_aside_while_its_table_is_locked(
+    database_url: str, owner: Database, conn: Conn, jobs: list[str]
+) -> None:
+    expired(owner, conn, jobs)
+    before, left = counted("leases"), Aside[str]("leases")
+    with opened(settings_for(database_url, db_write_timeout_ms=300), "publisher") as hurried:
+        with psycopg.connect(database_url) as other:
+            other.execute(b"LOCK TABLE region_runs IN SHARE MODE")
+            for _ in range(3):
+                with pytest.raises((psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable)):
+                    take_back(hurried, left)
+        assert counted("leases") == before
+        assert sum(iter(lambda: take_back(hurried, left), 0)) == JOBS
+
+
+def test_two_bad_jobs_in_front_do_not_pass_for_a_lock_on_their_table(
+    db: Database, owner: Database, conn: Conn, jobs: list[str]
+) -> None:
+    expired(owner, conn, jobs)
+    bad = sorted(jobs)[:2]
+    refuse(conn, "INSERT", "job_events", *bad, state="57014")
+    before, left = counted("leases"), Aside[str]("leases")
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        take_back(db, left)
+    assert sum(iter(lambda: take_back(db, left), 0)) == JOBS
+    assert sorted(leased(conn)) == bad
+    assert counted("leases") == before + 2
 
 
 def test_lost_messages_are_looked_for_although_no_lease_can_be_taken_back(
