@@ -1,15 +1,18 @@
 """Removes what has served its time, a batch per transaction, so that no delete holds a lock for long."""
 
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import psycopg
 from psycopg.errors import QueryCanceled
 
-from outbox_publisher.aside import Aside, Batch
+from outbox_publisher.aside import Aside, Batch, may_be_of_a_row
 from runner_core.db import Database, retried
 from runner_core.queries import rows, run
 
+log = logging.getLogger("publisher")
 BATCH = 5000
 JOBS_BATCH = 100  # a job takes the rows of seven tables along
 PASS_SECONDS = 2.0  # of one table in one pass; what is left has time until the next
@@ -41,14 +44,27 @@ def nothing_aside() -> Asides:
 
 
 def remove_old(db: Database, asides: Asides | None = None) -> int:
-    """Delete old sent messages, keys, nonces and silent processes; jobs only with JOB_RETENTION_DAYS. Returns rows."""
+    """Delete old sent messages, keys, nonces and silent processes; jobs only with JOB_RETENTION_DAYS. Returns rows.
+
+    A removal that fails keeps none of the others from being made.
+    """
     settings, asides = db.settings, asides or nothing_aside()
-    removed = _drain(db, OUTBOX, asides, BATCH, days=settings.outbox_retention_days)
-    removed += _drain(db, KEYS, asides, BATCH)
-    removed += _drain(db, NONCES, asides, BATCH, days=NONCE_DAYS)
-    removed += _remove_processes(db)
-    if settings.job_retention_days is not None:
-        removed += _drain(db, JOBS, asides, JOBS_BATCH, days=settings.job_retention_days)
+    removals: dict[str, Callable[[], int]] = {
+        "messages": lambda: _drain(db, OUTBOX, asides, BATCH, days=settings.outbox_retention_days),
+        "keys": lambda: _drain(db, KEYS, asides, BATCH),
+        "nonces": lambda: _drain(db, NONCES, asides, BATCH, days=NONCE_DAYS),
+        "processes": lambda: _remove_processes(db),
+    }
+    if (days := settings.job_retention_days) is not None:
+        removals["jobs"] = lambda: _drain(db, JOBS, asides, JOBS_BATCH, days=days)
+    removed = 0
+    for what, remove in removals.items():
+        try:
+            removed += remove()
+        except psycopg.Error as error:
+            if not may_be_of_a_row(error):
+                raise
+            log.error("old %s stay until the next pass, the others are removed all the same: %s", what, error)
     return removed
 
 
