@@ -25,6 +25,8 @@ OWNED_SECONDS = 60
 LOOK_SECONDS = 5.0
 INSPECT_SECONDS = 60.0
 AGAIN_SECONDS = 0.5
+FOREIGN_SECONDS = LOOK_SECONDS + 1  # the refused come after the owner, who sets an emptied Redis' key again
+UNKNOWN = "Redis has not yet said which stack it belongs to"
 REASONS = ("another_stack", "cluster", "commands", "login", "replica")
 NO_IDENTIFIER = (psycopg.errors.UndefinedFunction, psycopg.errors.InsufficientPrivilege)
 
@@ -89,7 +91,7 @@ class Guard:
         self._next_look = self._next_inspection = 0.0
         self._told: dict[str, str] = {}
         self._eviction = ""
-        self.foreign = ""
+        self.foreign = UNKNOWN
         for reason in REASONS:
             REDIS_UNFIT.labels(reason).set(0)
 
@@ -124,7 +126,8 @@ class Guard:
                 self._ask_owner()
         except RedisError:  # whoever works with it says so
             self._leave()
-            self._next_look = self._next_inspection = now + LOOK_SECONDS
+            pause = AGAIN_SECONDS if self.foreign == UNKNOWN else LOOK_SECONDS
+            self._next_look = self._next_inspection = now + pause
         return self.foreign
 
     def _inspect(self) -> dict[str, str]:
@@ -146,8 +149,8 @@ class Guard:
                 self._leave()
         else:
             owner = self._redis.get(KEY)
-        self._next_look = time.monotonic() + (AGAIN_SECONDS if self.foreign else LOOK_SECONDS)
         self.foreign = another(owner if isinstance(owner, bytes) else None, self._own)
+        self._next_look = time.monotonic() + (FOREIGN_SECONDS if self.foreign else LOOK_SECONDS)
         self._tell({"another_stack": self.foreign})
 
     def _leave(self) -> None:

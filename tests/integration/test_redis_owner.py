@@ -100,6 +100,24 @@ def test_publishers_keep_the_key_and_set_it_again_when_redis_was_emptied(client:
     until(lambda: mine.look() == "" and client.ttl(KEY) > 5, 20)
 
 
+def test_the_owner_has_its_key_again_before_the_refused_may_ask(client: Client) -> None:
+    """Redis was emptied while both stacks ran."""
+    mine, other = guard(client, "1/1/public mine"), guard(client, "1/2/public other")
+    mine.admit(0)
+    assert other.look()
+    client.flushdb()
+    until(lambda: [mine.look(), other.look()] == ["", ""] or client.exists(KEY), 20)
+    assert client.get(KEY) == b"1/1/public mine"
+
+
+def test_nothing_may_be_taken_before_redis_has_said_whose_it_is() -> None:
+    """A process that starts while Redis is away: whose messages lie there is not known yet."""
+    with redis.Redis(port=free_port()) as nobody:
+        late = guard(nobody, "1/1/public mine")
+        late.admit(0)
+        assert late.look()
+
+
 def test_a_worker_takes_no_possession(client: Client) -> None:
     guard(client, "1/1/public mine", owns=False).admit(0)
     assert client.exists(KEY) == 0
