@@ -18,9 +18,9 @@ from runner_api.watch import Watchers
 from runner_core.addresses import api_bind
 from runner_core.collector import spare_what_stays
 from runner_core.db import Database
-from runner_core.errors import ConfigError, NotReady
+from runner_core.errors import ConfigError, Mistakes, NotReady
 from runner_core.presence import Presence, wait_until_ready
-from runner_core.regions import Catalogue, load_catalogue
+from runner_core.regions import Catalogue, catalogue_in
 from runner_core.settings import Settings
 from runner_core.shared_numbers import SharedNumbers
 from runner_core.telemetry import setup_logging
@@ -47,28 +47,16 @@ class Configuration:
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Configuration":
         """Read everything. Raises ConfigError with every mistake of all of it."""
-        mistakes: list[str] = []
-        settings = catalogue = trust = None
-        try:
-            settings = Settings.from_env(env, process="api")
-        except ConfigError as error:
-            mistakes += error.mistakes
-        try:
-            catalogue = _catalogue(env)
-        except ConfigError as error:
-            mistakes += error.mistakes
-        if settings and settings.trust_enforce:
-            try:
-                trust = _trust(settings)
-            except ConfigError as error:
-                mistakes += error.mistakes
-        try:
-            bind = api_bind(env)
-        except ConfigError as error:
-            mistakes += error.mistakes
+        mistakes = Mistakes()
+        settings = mistakes.of(lambda: Settings.from_env(env, process="api"))
+        catalogue = mistakes.of(lambda: catalogue_in(env))
+        keys_file = env.get("TRUSTED_KEYS_FILE", "").strip()
+        needed = settings.trust_enforce if settings else keys_file  # a file that is named is looked at all the same
+        trust = mistakes.of(lambda: _trust(keys_file)) if needed else None
+        bind = mistakes.of(lambda: api_bind(env))
         workers = _number(env, "WEB_CONCURRENCY", DEFAULT_WORKERS, 256, mistakes)
         threads = _number(env, "WEB_THREADS", DEFAULT_THREADS, 4096, mistakes)
-        if mistakes or not settings or not catalogue:
+        if mistakes or not settings or not catalogue or not bind:
             raise ConfigError(mistakes)
         return cls(settings, catalogue, trust, bind, workers, threads)
 
@@ -173,18 +161,10 @@ def _shared_numbers(workers: int) -> SharedNumbers | None:
         return None
 
 
-def _catalogue(env: Mapping[str, str]) -> Catalogue:
-    path = env.get("REGIONS_FILE", "").strip()
+def _trust(path: str) -> TrustList:
     if not path:
-        raise ConfigError(["REGIONS_FILE is not set: the file with the regions, their providers and the questions"])
-    allowed = env.get("ALLOW_SANDBOX", "").strip().lower() in ("1", "true", "yes", "on")
-    return load_catalogue(path, allow_sandbox=allowed, env=env)
-
-
-def _trust(settings: Settings) -> TrustList:
-    if not settings.trusted_keys_file:
         raise ConfigError(["TRUSTED_KEYS_FILE is not set: the keys that may submit jobs (or TRUST_ENFORCE=0)"])
-    return TrustList.load(settings.trusted_keys_file)
+    return TrustList.load(path)
 
 
 def _number(env: Mapping[str, str], name: str, default: int, most: int, mistakes: list[str]) -> int:

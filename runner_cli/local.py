@@ -21,6 +21,8 @@ from runner_cli.listening import Address, api_address
 from runner_cli.migrate import apply
 from runner_cli.processes import PROCFILE, OnLine, StackError, read_procfile
 from runner_cli.stack import MAX_ENDS, Stack
+from runner_core.errors import ConfigError, Mistakes
+from runner_core.regions import catalogue_in
 from runner_core.session import connect
 from runner_core.settings import Settings
 
@@ -142,9 +144,17 @@ def running_stack(
 
 
 def check_environment(env: Mapping[str, str], counts: Mapping[str, int] | None, procfile: Path = PROCFILE) -> None:
-    """Say what is wrong with `env` before anything is started. Raises ConfigError, StackError."""
-    Settings.from_env(env)
-    read_procfile(procfile, env, counts or {})
+    """Say everything that is wrong with `env` before anything is started. Raises ConfigError, StackError."""
+    mistakes = Mistakes()
+    mistakes.of(lambda: Settings.from_env(env))
+    where = mistakes.of(lambda: api_address(env))
+    # The ports for metrics are looked at all the same, beside an API at its usual place.
+    placed = env if where else {name: value for name, value in env.items() if name not in ("BIND", "PORT")}
+    mistakes.of(lambda: read_procfile(procfile, placed, counts or {}))
+    if env.get("REGIONS_FILE"):
+        mistakes.of(lambda: catalogue_in(env))
+    if mistakes:
+        raise ConfigError(mistakes)
 
 
 def wait_until_ready(api_url: str, stack: Stack) -> None:

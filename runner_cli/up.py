@@ -15,6 +15,7 @@ from runner_cli.listening import api_address
 from runner_cli.local import Local, check_environment, running_stack
 from runner_cli.terminal import remark as say
 from runner_core.addresses import API_PORT, is_port
+from runner_core.errors import ConfigError
 from runner_core.settings import settings_in
 
 METRICS_PORT = 8091  # and the ports after it, one a process; targets.json in the home lists them for Prometheus
@@ -104,11 +105,14 @@ def greeting(local: Local) -> list[str]:
 
 
 def addresses(port: int | None, env: Mapping[str, str]) -> dict[str, str]:
-    """`env` with the addresses that `up` listens at. Raises ConfigError."""
+    """`env` with the addresses that `up` listens at. A mistaken BIND stays, for `check_environment` to tell."""
     made = {"METRICS_PORT": str(METRICS_PORT), **env}
     if port is not None:
-        bind = {"BIND": replace(api_address({**env, "PORT": str(port)}), port=port).bind} if env.get("BIND") else {}
-        return {**made, "PORT": str(port), **bind}
+        made["PORT"] = str(port)
+        with contextlib.suppress(ConfigError):
+            if env.get("BIND"):
+                made["BIND"] = replace(api_address(made), port=port).bind
+        return made
     return {**made, "PORT": env.get("PORT") or str(API_PORT)}
 
 

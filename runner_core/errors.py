@@ -1,6 +1,9 @@
 """The error tree. A class's docstring is its message when no better one is known; psycopg's errors are not wrapped."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class BeaconError(Exception):
@@ -21,6 +24,18 @@ class ConfigError(BeaconError):
     def __init__(self, mistakes: Iterable[str]) -> None:
         self.mistakes = list(mistakes)
         super().__init__("\n".join(self.mistakes))
+
+
+class Mistakes(list[str]):
+    """Collects the mistakes of several readers of the configuration, each once, so that all are told together."""
+
+    def of(self, read: Callable[[], T]) -> T | None:
+        """Return what `read` returns; None after noting the mistakes of its ConfigError."""
+        try:
+            return read()
+        except ConfigError as error:
+            self.extend(mistake for mistake in error.mistakes if mistake not in self)
+            return None
 
 
 class NotReady(BeaconError):

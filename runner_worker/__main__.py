@@ -18,14 +18,11 @@ from runner_core import redis_server
 from runner_core.collector import spare_what_stays
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
-from runner_core.keys import PrivateKey
 from runner_core.presence import Presence, wait_until_ready
 from runner_core.redis_owner import Guard, identity
-from runner_core.regions import Catalogue, load_catalogue
-from runner_core.settings import Settings
 from runner_core.telemetry import begin_at_zero, serve_metrics, setup_logging
+from runner_worker.configuration import Configuration
 from runner_worker.execute import RegionRunner
-from runner_worker.providers import Providers
 from runner_worker.providers.ask import FAULTS
 from runner_worker.tasks import topic_of
 from runner_worker.worker import RegionWorker, connect, worker_name
@@ -45,26 +42,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--claim-batch", type=_positive, metavar="N", help="most regions per claim [CLAIM_BATCH]")
     arguments = parser.parse_args(argv)
     try:
-        settings = Settings.from_env(process="worker")
+        read = Configuration.from_env(region=arguments.region)
+        region, catalogue, providers = read.region, read.catalogue, read.providers
         settings = replace(
-            settings,
-            concurrency=arguments.concurrency or settings.concurrency,
-            claim_batch=arguments.claim_batch or settings.claim_batch,
+            read.settings,
+            concurrency=arguments.concurrency or read.settings.concurrency,
+            claim_batch=arguments.claim_batch or read.settings.claim_batch,
         )
-        catalogue = load_catalogue(settings.regions_file, allow_sandbox=settings.allow_sandbox)
-        region = catalogue.canonical_region(arguments.region)
-        if region is None:
-            parser.error(f"--region {arguments.region!r} is not one of {', '.join(catalogue.regions)}")
-        secret_names = catalogue.secret_names  # other regions' too: they may stand in the environment
-        catalogue = _only(region, catalogue)
-        providers = Providers(catalogue, settings)
-        receipt_key = PrivateKey.load(settings.receipt_key_file) if settings.receipt_key_file else None
         begin_at_zero(region, (provider.id for provider in catalogue.providers), ("ok", *FAULTS))
         serve_metrics("worker", settings.metrics_host, settings.metrics_port)
     except ConfigError as error:
         sys.stderr.write(f"{error.detail}\n")
         return 2
-    setup_logging("worker", as_json=settings.log_json, secret_names=secret_names)
+    setup_logging("worker", as_json=settings.log_json, secret_names=read.secret_names)
     db = Database(settings, "worker").open()
     redis = connect(settings.redis_url, settings.redis_timeout_seconds)
     try:
@@ -75,7 +65,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"{error.detail}\n")
         return 2 if isinstance(error, ConfigError) else 1
     name = worker_name(region)
-    runner = RegionRunner(db, settings, catalogue, providers, name, receipt_key)
+    runner = RegionRunner(db, settings, catalogue, providers, name, read.receipt_key)
     worker = RegionWorker(
         [topic_of(region)],
         name,
@@ -106,11 +96,6 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
     return number
-
-
-def _only(region: str, catalogue: Catalogue) -> Catalogue:
-    """The catalogue without other regions' providers: neither their keys are needed here nor can they be asked."""
-    return replace(catalogue, providers=[provider for provider in catalogue.providers if provider.region == region])
 
 
 if __name__ == "__main__":

@@ -10,12 +10,10 @@ from rq import get_current_job
 
 from runner_core.db import Database
 from runner_core.errors import BeaconError
-from runner_core.keys import PrivateKey
-from runner_core.regions import Catalogue, load_catalogue
-from runner_core.settings import Settings
+from runner_core.regions import Catalogue
 from runner_core.telemetry import setup_logging
+from runner_worker.configuration import Configuration
 from runner_worker.execute import Message, RegionRunner
-from runner_worker.providers import Providers
 
 TOPIC_PREFIX = "beacon-"
 
@@ -76,12 +74,11 @@ def _engine() -> tuple[Catalogue, RegionRunner]:
     global _runner
     with _building:
         if _runner is None or _runner[0] != os.getpid():
-            settings = Settings.from_env(process="worker")
-            catalogue = load_catalogue(settings.regions_file, allow_sandbox=settings.allow_sandbox)
-            setup_logging("worker", as_json=settings.log_json, secret_names=catalogue.secret_names)
+            read = Configuration.from_env()
+            settings, catalogue = read.settings, read.catalogue
+            setup_logging("worker", as_json=settings.log_json, secret_names=read.secret_names)
             db = Database(settings, "worker").open()
             name = f"rq-{os.uname().nodename}-{os.getpid()}"
-            key = PrivateKey.load(settings.receipt_key_file) if settings.receipt_key_file else None
-            runner = RegionRunner(db, settings, catalogue, Providers(catalogue, settings), name, key)
+            runner = RegionRunner(db, settings, catalogue, read.providers, name, read.receipt_key)
             _runner = (os.getpid(), catalogue, runner)
         return _runner[1], _runner[2]

@@ -200,3 +200,16 @@ def test_up_says_so_before_it_starts_anything(arguments: list[str], env: dict[st
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (home / "home").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--port", "7000"]])
+def test_every_mistake_of_up_is_told_in_one_message(arguments: list[str], home: Path) -> None:
+    wrong = {"BIND": "nonsense", "LOG_JSON": "perhaps", "REDIS_URL": "nothing", "METRICS_PORT": "65535"}
+    done = subprocess.run(
+        [sys.executable, "-m", "runner_cli", "up", *arguments],
+        env={**os.environ, "BEACON_HOME": str(home / "home"), **wrong, "REGIONS_FILE": "/nowhere.toml"},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    told = [name for name in (*wrong, "/nowhere.toml") if name in done.stderr]
+    assert (done.returncode, told) == (2, [*wrong, "/nowhere.toml"]), done.stderr
+    assert not (home / "home").exists()

@@ -153,6 +153,25 @@ def test_a_start_that_cannot_work_says_why(
     assert "Traceback" not in output
 
 
+@pytest.mark.parametrize("arguments", [("runner_worker", "--region", "US"), ("runner_worker", "--region", "MARS")])
+def test_every_mistake_of_a_worker_is_told_in_one_message(
+    arguments: tuple[str, ...], start: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
+) -> None:
+    """Those of the settings, of the regions file, of the providers' keys, of the receipt's key and of the region."""
+    regions = tmp_path / "regions.toml"
+    provider = 'id = "us-model"\nregion = "US"\nkind = "openai"\nbase_url = "http://h/v1"\napi_key_env = "US_ABSENT"\n'
+    regions.write_text(f'{REGIONS.read_text()}\n[[providers]]\n{provider}models = {{ m = "m" }}\n')
+    wrong = {"LOG_JSON": "perhaps", "CLAIM_BATCH": "x", "REDIS_URL": "nothing", "RECEIPT_KEY_FILE": "/nowhere.pem"}
+    process = start(*arguments, **wrong, REGIONS_FILE=str(regions))
+    output = process.communicate(timeout=PATIENCE_SECONDS)[0]
+    told = ["LOG_JSON", "CLAIM_BATCH", "REDIS_URL", "/nowhere.pem"]
+    told.append("--region 'MARS' is not one of" if "MARS" in arguments else "US_ABSENT")
+    assert (process.returncode, [text for text in told if text not in output]) == (2, []), output
+    process = start(*arguments, **wrong, REGIONS_FILE="/nowhere.toml")
+    output = process.communicate(timeout=PATIENCE_SECONDS)[0]
+    assert [text for text in (*told[:-1], "/nowhere.toml") if text not in output] == [], output
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"), [(("runner_worker", "--region", "US"), "worker started"), (("runner_api",), "Listening at:")]
 )

@@ -1,0 +1,54 @@
+"""Everything that a worker needs, read and checked before its start."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from runner_core.errors import ConfigError, Mistakes
+from runner_core.keys import PrivateKey
+from runner_core.regions import Catalogue, catalogue_in
+from runner_core.settings import Settings
+from runner_worker.providers import Providers
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """`region` is the canonical name of the worker's own region; empty for a worker of every region.
+
+    `catalogue` and `providers` have the providers of that region alone, `secret_names` is of all.
+    """
+
+    settings: Settings
+    region: str
+    catalogue: Catalogue
+    providers: Providers
+    receipt_key: PrivateKey | None
+    secret_names: frozenset[str]
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ, *, region: str | None = None) -> "Configuration":
+        """Read everything. Raises ConfigError with every mistake of all of it."""
+        mistakes = Mistakes()
+        settings = mistakes.of(lambda: Settings.from_env(env, process="worker"))
+        whole = mistakes.of(lambda: catalogue_in(env))
+        key_file = env.get("RECEIPT_KEY_FILE", "").strip()
+        receipt_key = mistakes.of(lambda: PrivateKey.load(key_file)) if key_file else None
+        catalogue, name, providers = whole, "", None
+        if whole and region is not None:
+            catalogue, name = _only(region, whole, mistakes)
+        if catalogue:
+            # The defaults stand in for settings with mistakes: the keys are looked at all the same.
+            some = settings or Settings.from_env({})
+            providers = mistakes.of(lambda: Providers(catalogue, some, env))
+        if mistakes or not settings or not whole or not catalogue or not providers:
+            raise ConfigError(mistakes)
+        return cls(settings, name, catalogue, providers, receipt_key, whole.secret_names)
+
+
+def _only(region: str, catalogue: Catalogue, mistakes: Mistakes) -> tuple[Catalogue | None, str]:
+    """The catalogue without other regions' providers, whose keys are not needed here; the region's canonical name."""
+    name = catalogue.canonical_region(region)
+    if name is None:
+        mistakes.append(f"--region {region!r} is not one of {', '.join(catalogue.regions)}")
+        return None, ""
+    return replace(catalogue, providers=[p for p in catalogue.providers if p.region == name]), name
