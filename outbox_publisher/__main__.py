@@ -10,6 +10,7 @@ if __name__ == "__main__":  # before the imports that take long: a Ctrl-C meanwh
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import threading
@@ -43,6 +44,7 @@ SWEEP_SECONDS = 1.0
 GAUGE_SECONDS = 5.0
 RETENTION_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 2.0
+LAST_SECONDS = 3.0  # of the grace: to sign off, to close what is open and to end
 # How long a thread that was woken waits for one that is computing, five milliseconds unless told otherwise: the sweeper
 # and the gauges have time, a row has not.
 SWITCH_SECONDS = 0.0005
@@ -80,6 +82,7 @@ def main(argv: list[str] | None = None) -> int:
 def serve(db: Database, guard: Guard | None = None) -> int:
     """Publish, sweep, remove and measure until a signal comes (0) or publishing breaks (1).
 
+    Returns within STOP_GRACE_SECONDS after that. What is still under way then is rolled back: the next process does it.
     The sweeper's thread keeps `guard` up to date, the relay's obeys it.
     """
     stopped = threading.Event()
@@ -112,26 +115,39 @@ def serve(db: Database, guard: Guard | None = None) -> int:
             ends.put(1)
 
     threads = [
-        threading.Thread(target=relay, name="relay"),
-        threading.Thread(target=every, args=(SWEEP_SECONDS, sweep, stopped), name="sweeper"),
-        threading.Thread(target=every, args=(GAUGE_SECONDS, measure, stopped), name="gauges"),
+        threading.Thread(target=relay, name="relay", daemon=True),
+        threading.Thread(target=every, args=(SWEEP_SECONDS, sweep, stopped), name="sweeper", daemon=True),
+        threading.Thread(target=every, args=(GAUGE_SECONDS, measure, stopped), name="gauges", daemon=True),
         threading.Thread(
-            target=every, args=(RETENTION_SECONDS, lambda: remove_old(db, asides), stopped), name="retention"
+            target=every,
+            args=(RETENTION_SECONDS, lambda: remove_old(db, asides), stopped),
+            name="retention",
+            daemon=True,
         ),
     ]
     for thread in threads:
         thread.start()
     log.info("publishing batch=%d", db.settings.outbox_batch)
     code = ends.get()
+    until = time.monotonic() + max(0.0, db.settings.stop_grace_seconds - LAST_SECONDS)
     stopped.set()
     doorbell.stop()
     for thread in threads:
-        thread.join()
-    doorbell.close()
-    presence.stop()
-    db.close()
+        thread.join(max(0.0, until - time.monotonic()))
+    if left := [thread.name for thread in threads if thread.is_alive()]:
+        log.warning("not waited for any longer, what is not committed is rolled back: %s", ", ".join(left))
+    if "relay" not in left:
+        doorbell.close()
+    leaving = threading.Thread(target=_leave, args=(db, presence), name="leave", daemon=True)
+    leaving.start()
+    leaving.join(LAST_SECONDS - 0.5)
     log.info("stopped")
     return code
+
+
+def _leave(db: Database, presence: Presence) -> None:
+    presence.stop()
+    db.close()
 
 
 def publish(db: Database, doorbell: Doorbell, stopped: threading.Event, guard: Guard | None = None) -> None:
@@ -176,4 +192,6 @@ def every(seconds: float, work: Callable[[], None], stopped: threading.Event) ->
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    logging.shutdown()
+    os._exit(code)  # a statement may still be under way, and an interpreter that ends must not meet its thread
