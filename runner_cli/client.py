@@ -205,7 +205,7 @@ class Api:
         if not isinstance(code, str):
             return self._foreign(status, "an error of another kind")
         detail = str(problem.get("detail") or problem.get("error") or f"status {status}")
-        if status == 503:
+        if status == 503 or code == "request_in_flight":  # an earlier try, or the job's own claim, is under way
             return Unreachable(f"{self.target.shown} is not ready: {detail}")
         return Refused(status, code, detail.rstrip("."))
 

@@ -3,6 +3,7 @@
 import copy
 import json
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from runner_cli.commands import main
 from runner_cli.exits import Exit
 from runner_core.keys import PrivateKey
 from tests.answering import ACCEPTED, ANSWERS, JOB, Service
+from tests.jobs import until
 
 USES = {
     "/jobs": [["jobs"]],
@@ -231,3 +233,19 @@ def test_doctor_gives_the_command_of_what_is_down(service: Service, capsys: pyte
     service.answers["/health"] = {"status": "fine"}
     assert main(["doctor", "--json"]) == 1
     assert "does not speak like a Beacon Runner" in capsys.readouterr().out
+
+
+def test_a_request_that_is_under_way_is_asked_about_again(service: Service) -> None:
+    """The server says so of a repeat while the first try, or a claim of its job, has not committed yet."""
+    problem = {"error_code": "request_in_flight", "detail": "The same request is being accepted at this moment."}
+    service.answers, service.fallback = {}, (409, json.dumps(problem).encode())
+
+    def decide() -> None:
+        until(lambda: service.seen)
+        service.answers = copy.deepcopy(ANSWERS)
+
+    deciding = threading.Thread(target=decide)
+    deciding.start()
+    assert main(["submit", "job.json", "--patience", "20s"]) == Exit.OK
+    deciding.join()
+    assert len(service.seen) > 1
