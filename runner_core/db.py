@@ -32,18 +32,13 @@ STOP_SECONDS = 1.0  # connections that are being made are not waited for
 FRESH_SECONDS = 1.0  # how long a request waits for a connection when all are lost
 DRAIN_PAUSE_SECONDS = 1.0
 
-# A pool asks each second for a server that is away. Its own pauses double: a restart of four seconds would outlast the
-# wait for a connection, and after an outage of a minute it would be away for up to another one. (No option of the pool
-# says so; its version is exact.)
+# A pool asks each second for a server that is away. Its own pauses double: after an outage of a minute it would be away
+# for up to another one. (No option of the pool says so; its version is exact.)
 AttemptWithBackoff.DELAY_BACKOFF = 1.0
 
 
 class Database:
-    """One process's connections.
-
-    `size` bounds the pool (default: settings.db_pool_max). Nothing connects before `open()`, so that a server may
-    fork first.
-    """
+    """One process's connections, `size` at most. None is made before `open`, so that a server may fork first."""
 
     def __init__(self, settings: Settings, kind: str, *, size: int | None = None) -> None:
         self.settings = settings
@@ -195,9 +190,8 @@ class Database:
     def _drain(self, conn: ObservedConnection[Any]) -> None:
         """Give up the connections that were made before `conn` failed: what befell it has befallen them too.
 
-        Not checked, because a check through a black hole would wait for ever. A server that answers and can't serve is
-        not called anew with every request: then those that are made meanwhile go later.
-        """
+        They are not checked, because a check through a black hole would wait for ever. A server that answers and can't
+        serve is not called anew with every request: then those that are made after the last time go later."""
         if conn.made_at <= self.drained_at:
             return
         if conn.is_ended() or time.monotonic() - self.drained_at > DRAIN_PAUSE_SECONDS:
