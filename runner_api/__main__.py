@@ -1,6 +1,7 @@
 """`python -m runner_api`: the API under gunicorn, as the Procfile starts it."""
 
-if __name__ == "__main__":  # before the imports that take long: a Ctrl-C meanwhile, and streams that are closed or full
+# The imports below take long. A Ctrl-C meanwhile ends the process quietly, and closed or full streams do not end it.
+if __name__ == "__main__":
     from runner_core.early_interrupt import leave_on_interrupt
 
     leave_on_interrupt()
