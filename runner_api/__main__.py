@@ -9,9 +9,14 @@ if __name__ == "__main__":
 
     for_a_server()
 
+import argparse
 import sys
 
 from runner_api.server import serve
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        prog="python -m runner_api",
+        description="Takes jobs over HTTP and answers questions about them. Environment variables hold its settings.",
+    ).parse_args()
     sys.exit(serve())
