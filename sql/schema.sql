@@ -48,7 +48,8 @@ CREATE FUNCTION public.close_jobs(job_ids text[]) RETURNS TABLE(closed_job text,
 BEGIN
   RETURN QUERY
   WITH due AS (
-    SELECT v.job_id, v.status, v.succeeded, v.planned, v.status <> j.status AS ends, e.reached
+    SELECT v.job_id, v.status, v.succeeded, v.planned, v.status <> j.status AS ends, e.reached,
+           v.outcome, v.completed_units, v.failed_units, v.cancelled_units
       FROM jobs j JOIN job_verdicts v ON v.job_id = j.id
      CROSS JOIN LATERAL (SELECT max(x.seq) AS reached FROM job_events x WHERE x.job_id = j.id) e
      WHERE j.id = ANY (job_ids) AND j.status IN ('queued', 'running')
@@ -56,7 +57,11 @@ BEGIN
   ), closed AS (
     UPDATE jobs j SET status = d.status, version = d.reached + d.ends::integer, updated_at = clock_timestamp(),
            started_at = COALESCE(j.started_at, CASE WHEN d.status = 'running' THEN clock_timestamp() END),
-           completed_at = CASE WHEN d.status IN ('completed', 'failed', 'cancelled') THEN clock_timestamp() END
+           completed_at = CASE WHEN d.status IN ('completed', 'failed', 'cancelled') THEN clock_timestamp() END,
+           outcome = d.outcome,
+           completed_units = CASE WHEN d.outcome IS NOT NULL THEN d.completed_units END,
+           failed_units = CASE WHEN d.outcome IS NOT NULL THEN d.failed_units END,
+           cancelled_units = CASE WHEN d.outcome IS NOT NULL THEN d.cancelled_units END
       FROM due d WHERE j.id = d.job_id
     RETURNING j.id, j.version, d.status, d.succeeded, d.planned, d.ends
   ), noted AS (
@@ -319,6 +324,10 @@ CREATE TABLE public.jobs (
     digest bytea NOT NULL,
     spec jsonb NOT NULL,
     spec_raw bytea NOT NULL,
+    outcome text,
+    completed_units integer,
+    failed_units integer,
+    cancelled_units integer,
     CONSTRAINT jobs_check CHECK (((status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])) = (completed_at IS NOT NULL))),
     CONSTRAINT jobs_check1 CHECK ((((status = 'cancelled'::text) = (cancelled_at IS NOT NULL)) OR (status = ANY (ARRAY['queued'::text, 'running'::text])))),
     CONSTRAINT jobs_id_check CHECK (((id <> ''::text) AND (length(id) <= 255) AND (id !~ '[^A-Za-z0-9._:-]'::text))),
@@ -377,7 +386,10 @@ CREATE VIEW public.region_outcomes AS
             WHEN (r.finished_at IS NOT NULL) THEN 'failed'::text
             WHEN (r.lease_token IS NOT NULL) THEN 'running'::text
             ELSE 'pending'::text
-        END AS status
+        END AS status,
+    e.completed AS completed_units,
+    ((e.recorded - e.completed) - e.cancelled) AS failed_units,
+    e.cancelled AS cancelled_units
    FROM (((public.jobs j
      CROSS JOIN LATERAL jsonb_object_keys(j.plan) p(region))
      LEFT JOIN public.region_runs r ON (((r.job_id = j.id) AND (r.region = p.region))))
@@ -394,27 +406,47 @@ CREATE VIEW public.region_outcomes AS
 --
 
 CREATE VIEW public.job_verdicts AS
- SELECT j.id AS job_id,
-    t.planned,
-    t.succeeded,
-    t.finished,
+ SELECT job_id,
+    planned,
+    succeeded,
+    finished,
+    status,
         CASE
-            WHEN (j.cancelled_at IS NOT NULL) THEN 'cancelled'::text
-            WHEN (t.finished < t.planned) THEN
-            CASE
-                WHEN (t.touched > 0) THEN 'running'::text
-                ELSE 'queued'::text
-            END
-            WHEN (t.succeeded >= j.min_regions) THEN 'completed'::text
-            ELSE 'failed'::text
-        END AS status
-   FROM (public.jobs j
-     CROSS JOIN LATERAL ( SELECT count(*) AS planned,
-            count(o.attempt) AS touched,
-            count(o.finished_at) AS finished,
-            count(*) FILTER (WHERE (o.status = 'success'::text)) AS succeeded
-           FROM public.region_outcomes o
-          WHERE (o.job_id = j.id)) t);
+            WHEN ((status = 'completed'::text) AND ((succeeded)::numeric < (min_success_rate * (planned)::numeric))) THEN 'partial'::text
+            WHEN (status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])) THEN status
+            ELSE NULL::text
+        END AS outcome,
+    completed_units,
+    failed_units,
+    cancelled_units
+   FROM ( SELECT j.id AS job_id,
+            j.min_success_rate,
+            t.planned,
+            t.succeeded,
+            t.finished,
+            t.completed_units,
+            t.failed_units,
+            t.cancelled_units,
+                CASE
+                    WHEN (j.cancelled_at IS NOT NULL) THEN 'cancelled'::text
+                    WHEN (t.finished < t.planned) THEN
+                    CASE
+                        WHEN (t.touched > 0) THEN 'running'::text
+                        ELSE 'queued'::text
+                    END
+                    WHEN (t.succeeded >= j.min_regions) THEN 'completed'::text
+                    ELSE 'failed'::text
+                END AS status
+           FROM (public.jobs j
+             CROSS JOIN LATERAL ( SELECT count(*) AS planned,
+                    count(o.attempt) AS touched,
+                    count(o.finished_at) AS finished,
+                    count(*) FILTER (WHERE (o.status = 'success'::text)) AS succeeded,
+                    (COALESCE(sum(o.completed_units), (0)::numeric))::integer AS completed_units,
+                    (COALESCE(sum(o.failed_units), (0)::numeric))::integer AS failed_units,
+                    (COALESCE(sum(o.cancelled_units), (0)::numeric))::integer AS cancelled_units
+                   FROM public.region_outcomes o
+                  WHERE (o.job_id = j.id)) t)) v;
 
 
 --
@@ -431,8 +463,7 @@ CREATE VIEW public.cross_region_executions AS
     j.min_success_rate,
         CASE
             WHEN (j.status = ANY (ARRAY['queued'::text, 'running'::text])) THEN 'running'::text
-            WHEN ((j.status = 'completed'::text) AND ((v.succeeded)::numeric < (j.min_success_rate * (v.planned)::numeric))) THEN 'partial'::text
-            ELSE j.status
+            ELSE v.outcome
         END AS status,
     COALESCE(j.started_at, j.created_at) AS started_at,
     j.completed_at,
@@ -480,6 +511,37 @@ CREATE TABLE public.job_events (
     at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT job_events_type_check CHECK ((type = ANY (ARRAY['submitted'::text, 'region_claimed'::text, 'region_released'::text, 'lease_expired'::text, 'region_staged'::text, 'execution_recorded'::text, 'region_finished'::text, 'cancel_requested'::text, 'retry_requested'::text, 'job_running'::text, 'job_completed'::text, 'job_failed'::text, 'job_cancelled'::text])))
 );
+
+
+--
+-- Name: listed_jobs; Type: VIEW; Schema: public; Owner: -
+--
+
+CREATE VIEW public.listed_jobs AS
+ SELECT id,
+    status,
+    created_at,
+    updated_at,
+    plan,
+    COALESCE(started_at, created_at) AS started_at,
+    completed_at,
+    ((EXTRACT(epoch FROM (completed_at - COALESCE(started_at, created_at))) * (1000)::numeric))::bigint AS duration_ms,
+        CASE
+            WHEN (completed_at IS NULL) THEN 'running'::text
+            WHEN (outcome IS NOT NULL) THEN outcome
+            ELSE ( SELECT v.outcome
+               FROM public.job_verdicts v
+              WHERE (v.job_id = j.id))
+        END AS cross_status,
+        CASE
+            WHEN ((completed_at IS NOT NULL) AND (outcome IS NOT NULL)) THEN jsonb_build_object('total', ((completed_units + failed_units) + cancelled_units), 'running', 0, 'completed', completed_units, 'failed', failed_units, 'cancelled', cancelled_units)
+            ELSE ( SELECT jsonb_build_object('total', count(*), 'running', count(*) FILTER (WHERE ((e.id IS NULL) AND (r.lease_token IS NOT NULL))), 'completed', count(*) FILTER (WHERE (e.status = 'completed'::text)), 'failed', count(*) FILTER (WHERE (e.status = 'failed'::text)), 'cancelled', count(*) FILTER (WHERE (e.status = 'cancelled'::text))) AS jsonb_build_object
+               FROM (((jsonb_each(j.plan) p(region, models)
+                 CROSS JOIN LATERAL jsonb_array_elements_text(p.models) m(model_id))
+                 LEFT JOIN public.region_runs r ON (((r.job_id = j.id) AND (r.region = p.region))))
+                 LEFT JOIN public.executions e ON (((e.job_id = j.id) AND (e.region = p.region) AND (e.model_id = m.model_id)))))
+        END AS units
+   FROM public.jobs j;
 
 
 --
@@ -833,6 +895,13 @@ CREATE UNIQUE INDEX idempotency_keys_key_uidx ON public.idempotency_keys USING b
 
 
 --
+-- Name: jobs_by_status_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX jobs_by_status_idx ON public.jobs USING btree (status, created_at, id);
+
+
+--
 -- Name: jobs_completed_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -858,13 +927,6 @@ CREATE INDEX jobs_open_idx ON public.jobs USING btree (id) WHERE (status = ANY (
 --
 
 CREATE INDEX jobs_open_regions_idx ON public.jobs USING btree (jsonb_path_query_array(plan, '$.keyvalue()."key"'::jsonpath), status, created_at) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
-
-
---
--- Name: jobs_status_created_idx; Type: INDEX; Schema: public; Owner: -
---
-
-CREATE INDEX jobs_status_created_idx ON public.jobs USING btree (status, created_at DESC, id DESC);
 
 
 --
@@ -1100,18 +1162,18 @@ GRANT SELECT(id) ON TABLE public.jobs TO beacon_publisher;
 -- Name: COLUMN jobs.status; Type: ACL; Schema: public; Owner: -
 --
 
-GRANT UPDATE(status) ON TABLE public.jobs TO beacon_api;
 GRANT SELECT(status) ON TABLE public.jobs TO beacon_publisher;
 GRANT UPDATE(status) ON TABLE public.jobs TO beacon_worker;
+GRANT UPDATE(status) ON TABLE public.jobs TO beacon_api;
 
 
 --
 -- Name: COLUMN jobs.version; Type: ACL; Schema: public; Owner: -
 --
 
-GRANT UPDATE(version) ON TABLE public.jobs TO beacon_api;
 GRANT SELECT(version),UPDATE(version) ON TABLE public.jobs TO beacon_publisher;
 GRANT UPDATE(version) ON TABLE public.jobs TO beacon_worker;
+GRANT UPDATE(version) ON TABLE public.jobs TO beacon_api;
 
 
 --
@@ -1132,8 +1194,8 @@ GRANT SELECT(timeout_seconds) ON TABLE public.jobs TO beacon_publisher;
 -- Name: COLUMN jobs.queued_until; Type: ACL; Schema: public; Owner: -
 --
 
-GRANT UPDATE(queued_until) ON TABLE public.jobs TO beacon_api;
 GRANT SELECT(queued_until) ON TABLE public.jobs TO beacon_publisher;
+GRANT UPDATE(queued_until) ON TABLE public.jobs TO beacon_api;
 
 
 --
@@ -1147,9 +1209,9 @@ GRANT SELECT(created_at) ON TABLE public.jobs TO beacon_publisher;
 -- Name: COLUMN jobs.updated_at; Type: ACL; Schema: public; Owner: -
 --
 
-GRANT UPDATE(updated_at) ON TABLE public.jobs TO beacon_api;
 GRANT SELECT(updated_at),UPDATE(updated_at) ON TABLE public.jobs TO beacon_publisher;
 GRANT UPDATE(updated_at) ON TABLE public.jobs TO beacon_worker;
+GRANT UPDATE(updated_at) ON TABLE public.jobs TO beacon_api;
 
 
 --
@@ -1164,16 +1226,16 @@ GRANT UPDATE(started_at) ON TABLE public.jobs TO beacon_worker;
 -- Name: COLUMN jobs.completed_at; Type: ACL; Schema: public; Owner: -
 --
 
-GRANT UPDATE(completed_at) ON TABLE public.jobs TO beacon_api;
 GRANT SELECT(completed_at) ON TABLE public.jobs TO beacon_publisher;
+GRANT UPDATE(completed_at) ON TABLE public.jobs TO beacon_api;
 
 
 --
 -- Name: COLUMN jobs.cancelled_at; Type: ACL; Schema: public; Owner: -
 --
 
-GRANT UPDATE(cancelled_at) ON TABLE public.jobs TO beacon_api;
 GRANT SELECT(cancelled_at) ON TABLE public.jobs TO beacon_publisher;
+GRANT UPDATE(cancelled_at) ON TABLE public.jobs TO beacon_api;
 
 
 --
@@ -1188,6 +1250,34 @@ GRANT SELECT(request_id) ON TABLE public.jobs TO beacon_publisher;
 --
 
 GRANT SELECT(traceparent) ON TABLE public.jobs TO beacon_publisher;
+
+
+--
+-- Name: COLUMN jobs.outcome; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(outcome) ON TABLE public.jobs TO beacon_api;
+
+
+--
+-- Name: COLUMN jobs.completed_units; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(completed_units) ON TABLE public.jobs TO beacon_api;
+
+
+--
+-- Name: COLUMN jobs.failed_units; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(failed_units) ON TABLE public.jobs TO beacon_api;
+
+
+--
+-- Name: COLUMN jobs.cancelled_units; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(cancelled_units) ON TABLE public.jobs TO beacon_api;
 
 
 --
@@ -1272,6 +1362,13 @@ GRANT UPDATE(expires_at) ON TABLE public.idempotency_keys TO beacon_publisher;
 GRANT SELECT,INSERT ON TABLE public.job_events TO beacon_api;
 GRANT SELECT,INSERT ON TABLE public.job_events TO beacon_publisher;
 GRANT SELECT,INSERT ON TABLE public.job_events TO beacon_worker;
+
+
+--
+-- Name: TABLE listed_jobs; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.listed_jobs TO beacon_api;
 
 
 --

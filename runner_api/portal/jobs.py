@@ -31,14 +31,13 @@ def jobs() -> Response:
         if wanted:
             found = portal.search(conn, wanted, PAGE + 1) if _PART.fullmatch(wanted) else []
         else:
-            found = reads.jobs(conn, status or None, before, PAGE + 1)
-        progress = portal.progress(conn, [row["id"] for row in found[:PAGE]])
+            found = reads.jobs(conn, status or None, before, PAGE + 1, progress=True)
     if len(found) == 1 and found[0]["id"] == wanted:
         return go_to(url_for("portal.job", job_id=wanted))
     more = len(found) > PAGE
     return page(
         "jobs.html",
-        rows=[_listed(row, progress[row["id"]]) for row in found[:PAGE] if row["id"] in progress],
+        rows=[_listed(row) for row in found[:PAGE]],
         counts=counts,
         most=portal.COUNTED,
         searched=portal.SEARCHED,
@@ -51,8 +50,8 @@ def jobs() -> Response:
     )
 
 
-def _listed(row: Row, progress: Row) -> dict[str, Any]:
+def _listed(row: Row) -> dict[str, Any]:
     models = dict.fromkeys(model for region in row["plan"].values() for model in region)
-    shown = {**row, **progress, "regions": in_order(row["plan"]), "models": list(models)}
-    shown["verdict"] = verdict(row["status"], progress["verdict"])
+    shown = {**row, **row["units"], "regions": in_order(row["plan"]), "models": list(models)}
+    shown["verdict"] = verdict(row["status"], row["cross_status"])
     return shown

@@ -1,6 +1,5 @@
 """What the portal's pages read beyond what clients do. Nothing here writes; each function is one statement."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from psycopg import Connection
@@ -17,13 +16,8 @@ def counts(conn: Connection[Any]) -> dict[str, int]:
 
 
 def search(conn: Connection[Any], wanted: str, page: int) -> list[Row]:
-    """The job called `wanted` first, then newer ones with it in their id, as reads.jobs lists them."""
+    """The job called `wanted` first, then newer ones with it in their id; as reads.jobs lists them, with progress."""
     return rows(conn, "portal.search", wanted=wanted, newest=SEARCHED, page=page)
-
-
-def progress(conn: Connection[Any], job_ids: Sequence[str]) -> dict[str, Row]:
-    """By job: verdict, duration_ms, and units in total, completed, failed, cancelled and running."""
-    return {found["job_id"]: found for found in rows(conn, "portal.progress", job_ids=list(job_ids))}
 
 
 def job(conn: Connection[Any], job_id: str) -> Row | None:

@@ -27,11 +27,14 @@ def watched(conn: Connection[Any], job_ids: Iterable[str]) -> list[Row]:
     return rows(conn, "reads.watched", job_ids=list(job_ids))
 
 
-def jobs(conn: Connection[Any], status: str | None, before: tuple[str, str], page: int) -> list[Row]:
-    """The next jobs before (created_at as text, id), newest first."""
+def jobs(
+    conn: Connection[Any], status: str | None, before: tuple[str, str], page: int, *, progress: bool = False
+) -> list[Row]:
+    """The next jobs before (created_at as text, id), newest first; `units` is their progress, or None."""
+    wanted = {"before": before[0], "before_id": before[1], "page": page, "progress": progress}
     if status is None:
-        return rows(conn, "reads.jobs", before=before[0], before_id=before[1], page=page)
-    return rows(conn, "reads.jobs_by_status", status=status, before=before[0], before_id=before[1], page=page)
+        return rows(conn, "reads.jobs", **wanted)
+    return rows(conn, "reads.jobs_by_status", status=status, **wanted)
 
 
 def job_rows(conn: Connection[Any], job_id: str) -> list[Row]:
@@ -57,11 +60,6 @@ def answers(conn: Connection[Any], job_id: str, region: str, model_id: str) -> l
 def cross_region(conn: Connection[Any], cross_region_id: UUID | None, job_id: str) -> Row | None:
     """The cross-region view of a job, by its uuid or by the job's id."""
     return row(conn, "reads.cross_region", cross_region_id=cross_region_id, job_id=job_id)
-
-
-def across(conn: Connection[Any], job_ids: Iterable[str]) -> dict[str, str]:
-    """The cross-region status of each of these jobs."""
-    return {row["job_id"]: row["status"] for row in rows(conn, "reads.across", job_ids=list(job_ids))}
 
 
 def region_results(conn: Connection[Any], job_id: str) -> list[Row]:

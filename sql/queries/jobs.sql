@@ -96,7 +96,8 @@ SELECT unit_region AS region, unit_model AS model_id, earlier
 -- name: jobs.reopen
 -- A retry sets the job running again; never a cancelled one.
 WITH reopened AS (
-  UPDATE jobs SET status = 'running', completed_at = NULL, version = version + 1, updated_at = clock_timestamp(),
+  UPDATE jobs SET status = 'running', completed_at = NULL, outcome = NULL, completed_units = NULL, failed_units = NULL,
+         cancelled_units = NULL, version = version + 1, updated_at = clock_timestamp(),
          queued_until = clock_timestamp() + make_interval(secs => %(queue_timeout_seconds)s)
    WHERE id = %(job_id)s AND status IN ('running', 'completed', 'failed')
   RETURNING id, version

@@ -6,31 +6,16 @@ SELECT s.status, (SELECT count(*) FROM (SELECT 1 FROM jobs j WHERE j.status = s.
 -- name: portal.search
 -- The job of that id, and others with the text in their id among the newest: bounded, whatever the collation. Ids are
 -- compared in the index, and only the jobs that are shown are read.
-SELECT j.id, j.status, j.created_at, j.updated_at, j.plan FROM jobs j WHERE j.id = %(wanted)s
+SELECT j.id, j.status, j.created_at, j.updated_at, j.plan, j.started_at, j.completed_at, j.duration_ms, j.cross_status, j.units
+  FROM listed_jobs j WHERE j.id = %(wanted)s
 UNION ALL
-(SELECT n.id, n.status, n.created_at, n.updated_at, n.plan
+(SELECT n.id, n.status, n.created_at, n.updated_at, n.plan, n.started_at, n.completed_at, n.duration_ms, n.cross_status, n.units
    FROM (SELECT i.id, i.created_at
            FROM (SELECT j.id, j.created_at FROM jobs j ORDER BY j.created_at DESC, j.id DESC LIMIT %(newest)s) i
           WHERE strpos(lower(i.id), lower(%(wanted)s)) > 0 AND i.id <> %(wanted)s
           ORDER BY i.created_at DESC, i.id DESC LIMIT %(page)s) f
-  CROSS JOIN LATERAL (SELECT * FROM jobs j WHERE j.id = f.id OFFSET 0) n
+  CROSS JOIN LATERAL (SELECT * FROM listed_jobs j WHERE j.id = f.id OFFSET 0) n
   ORDER BY n.created_at DESC, n.id DESC);
-
--- name: portal.progress
--- The listed jobs' verdicts and progress, in units (one model in one region).
-SELECT x.jobspec_id AS job_id, x.status AS verdict, x.duration_ms, x.started_at, x.completed_at,
-       u.total, u.completed, u.failed, u.cancelled, u.running
-  FROM cross_region_executions x JOIN jobs j ON j.id = x.jobspec_id
- CROSS JOIN LATERAL (
-       SELECT count(*) AS total, count(*) FILTER (WHERE e.status = 'completed') AS completed,
-              count(*) FILTER (WHERE e.status = 'failed') AS failed,
-              count(*) FILTER (WHERE e.status = 'cancelled') AS cancelled,
-              count(*) FILTER (WHERE e.id IS NULL AND r.lease_token IS NOT NULL) AS running
-         FROM jsonb_each(j.plan) AS p (region, models)
-        CROSS JOIN LATERAL jsonb_array_elements_text(p.models) AS m (model_id)
-         LEFT JOIN region_runs r ON r.job_id = j.id AND r.region = p.region
-         LEFT JOIN executions e ON e.job_id = j.id AND e.region = p.region AND e.model_id = m.model_id) u
- WHERE x.jobspec_id = ANY (%(job_ids)s::text[]);
 
 -- name: portal.job
 -- What the job's page shows beyond what clients read.

@@ -26,16 +26,22 @@ SELECT j.id, j.status, j.version, j.spec_raw, j.plan, j.enable_analysis, j.creat
  WHERE j.id = %(job_id)s;
 
 -- name: reads.jobs
--- A page of jobs before a (created_at, id), newest first.
-SELECT j.id, j.status, j.created_at, j.updated_at, j.plan FROM jobs j
+-- A page of jobs before a (created_at, id), newest first; with their progress in units for those that show it.
+SELECT j.id, j.status, j.created_at, j.updated_at, j.plan, j.started_at, j.completed_at, j.duration_ms, j.cross_status,
+       CASE WHEN %(progress)s::boolean THEN j.units END AS units
+  FROM listed_jobs j
  WHERE (j.created_at, j.id) < (%(before)s::timestamptz, %(before_id)s)
  ORDER BY j.created_at DESC, j.id DESC LIMIT %(page)s;
 
 -- name: reads.jobs_by_status
--- The same for one status; a statement of its own, so that each reads its own index in order.
-SELECT j.id, j.status, j.created_at, j.updated_at, j.plan FROM jobs j
- WHERE j.status = %(status)s AND (j.created_at, j.id) < (%(before)s::timestamptz, %(before_id)s)
- ORDER BY j.created_at DESC, j.id DESC LIMIT %(page)s;
+-- The same for one status. The order begins with the status, so that only the index of the statuses has it: a planner
+-- that has seen one status nearly everywhere would otherwise look for its newest jobs among the newest of all, behind
+-- whatever has been submitted since.
+SELECT j.id, j.status, j.created_at, j.updated_at, j.plan, j.started_at, j.completed_at, j.duration_ms, j.cross_status,
+       CASE WHEN %(progress)s::boolean THEN j.units END AS units
+  FROM listed_jobs j
+ WHERE (j.status, j.created_at, j.id) < (%(status)s, %(before)s::timestamptz, %(before_id)s) AND j.status >= %(status)s
+ ORDER BY j.status DESC, j.created_at DESC, j.id DESC LIMIT %(page)s;
 
 -- name: reads.rows
 -- Every planned call of a job with what became of it. A call without an answer shows what ended its unit; until then it
@@ -121,10 +127,6 @@ SELECT x.id, x.jobspec_id, x.total_regions, x.success_count, x.failure_count, x.
   FROM jobs j JOIN cross_region_executions x ON x.jobspec_id = j.id
  WHERE j.cross_region_execution_id = %(cross_region_id)s::uuid OR j.id = %(job_id)s
  ORDER BY j.cross_region_execution_id = %(cross_region_id)s::uuid DESC NULLS LAST LIMIT 1;
-
--- name: reads.across
--- The cross-region status of each listed job.
-SELECT x.jobspec_id AS job_id, x.status FROM cross_region_executions x WHERE x.jobspec_id = ANY (%(job_ids)s::text[]);
 
 -- name: reads.region_results
 -- One row for each planned region.

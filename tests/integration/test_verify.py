@@ -158,6 +158,14 @@ BREAKS = [
     ("I5", "done", "completed and should be failed", "UPDATE jobs SET min_regions = 3 WHERE id = 'done'"),
     ("I5", "done", "failed and should be completed", "UPDATE jobs SET status = 'failed' WHERE id = 'done'"),
     ("I5", "waiting", "running and should be queued", "UPDATE jobs SET status = 'running' WHERE id = 'waiting'"),
+    ("I5", "done", "it keeps outcome completed", "UPDATE jobs SET outcome = 'completed' WHERE id = 'done'"),
+    ("I5", "done", "no number of completed", "UPDATE jobs SET completed_units = NULL WHERE id = 'done'"),
+    (
+        "I5",
+        "failed",
+        "5 failed, 0 cancelled units; its events say",
+        "UPDATE jobs SET failed_units = 5 WHERE id = 'failed'",
+    ),
     (
         "I5",
         "done",
