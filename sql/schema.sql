@@ -1162,18 +1162,18 @@ GRANT SELECT(id) ON TABLE public.jobs TO beacon_publisher;
 -- Name: COLUMN jobs.status; Type: ACL; Schema: public; Owner: -
 --
 
+GRANT UPDATE(status) ON TABLE public.jobs TO beacon_api;
 GRANT SELECT(status) ON TABLE public.jobs TO beacon_publisher;
 GRANT UPDATE(status) ON TABLE public.jobs TO beacon_worker;
-GRANT UPDATE(status) ON TABLE public.jobs TO beacon_api;
 
 
 --
 -- Name: COLUMN jobs.version; Type: ACL; Schema: public; Owner: -
 --
 
+GRANT UPDATE(version) ON TABLE public.jobs TO beacon_api;
 GRANT SELECT(version),UPDATE(version) ON TABLE public.jobs TO beacon_publisher;
 GRANT UPDATE(version) ON TABLE public.jobs TO beacon_worker;
-GRANT UPDATE(version) ON TABLE public.jobs TO beacon_api;
 
 
 --
@@ -1194,8 +1194,8 @@ GRANT SELECT(timeout_seconds) ON TABLE public.jobs TO beacon_publisher;
 -- Name: COLUMN jobs.queued_until; Type: ACL; Schema: public; Owner: -
 --
 
-GRANT SELECT(queued_until) ON TABLE public.jobs TO beacon_publisher;
 GRANT UPDATE(queued_until) ON TABLE public.jobs TO beacon_api;
+GRANT SELECT(queued_until) ON TABLE public.jobs TO beacon_publisher;
 
 
 --
@@ -1209,9 +1209,9 @@ GRANT SELECT(created_at) ON TABLE public.jobs TO beacon_publisher;
 -- Name: COLUMN jobs.updated_at; Type: ACL; Schema: public; Owner: -
 --
 
+GRANT UPDATE(updated_at) ON TABLE public.jobs TO beacon_api;
 GRANT SELECT(updated_at),UPDATE(updated_at) ON TABLE public.jobs TO beacon_publisher;
 GRANT UPDATE(updated_at) ON TABLE public.jobs TO beacon_worker;
-GRANT UPDATE(updated_at) ON TABLE public.jobs TO beacon_api;
 
 
 --
@@ -1226,16 +1226,16 @@ GRANT UPDATE(started_at) ON TABLE public.jobs TO beacon_worker;
 -- Name: COLUMN jobs.completed_at; Type: ACL; Schema: public; Owner: -
 --
 
-GRANT SELECT(completed_at) ON TABLE public.jobs TO beacon_publisher;
 GRANT UPDATE(completed_at) ON TABLE public.jobs TO beacon_api;
+GRANT SELECT(completed_at) ON TABLE public.jobs TO beacon_publisher;
 
 
 --
 -- Name: COLUMN jobs.cancelled_at; Type: ACL; Schema: public; Owner: -
 --
 
-GRANT SELECT(cancelled_at) ON TABLE public.jobs TO beacon_publisher;
 GRANT UPDATE(cancelled_at) ON TABLE public.jobs TO beacon_api;
+GRANT SELECT(cancelled_at) ON TABLE public.jobs TO beacon_publisher;
 
 
 --
