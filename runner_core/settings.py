@@ -50,6 +50,7 @@ class Settings:
     heartbeat_seconds: float
     region_max_attempts: int
     provider_max_tries: int
+    breaker_seconds: float
     queue_timeout_seconds: int
     regions_file: str
     receipt_key_file: str
@@ -98,6 +99,7 @@ class Settings:
             heartbeat_seconds=read.number("HEARTBEAT_SECONDS", 5, 0.01 if test else 1, 1200),
             region_max_attempts=read.whole("REGION_MAX_ATTEMPTS", 3, 1, 100),
             provider_max_tries=read.whole("PROVIDER_MAX_TRIES", 3, 1, 20),
+            breaker_seconds=read.number("BREAKER_SECONDS", 30, 0.05 if test else 30, 600),
             queue_timeout_seconds=read.whole("QUEUE_TIMEOUT_SECONDS", 86400, 1, 30 * 86400),
             regions_file=read.text("REGIONS_FILE"),
             receipt_key_file=read.text("RECEIPT_KEY_FILE"),

@@ -50,15 +50,16 @@ class Providers:
         env: Mapping[str, str] = os.environ,
         *,
         backoff_seconds: float = 0.5,
-        breaker_seconds: float = 30.0,
+        breaker_seconds: float | None = None,  # None: BREAKER_SECONDS
         read_seconds: float = 180.0,  # of one try: above the 150 s after which Modal redirects to the result
     ) -> None:
         self._max_tries = settings.provider_max_tries
         self._backoff_seconds = backoff_seconds
         self._refusals = catalogue.refusal_patterns
         self._builder = Builder(catalogue, env, read_seconds)
+        open_seconds = settings.breaker_seconds if breaker_seconds is None else breaker_seconds
         self._lines = {
-            provider.id: _Line(adapter, Gate(provider.id, provider.max_concurrency, open_seconds=breaker_seconds))
+            provider.id: _Line(adapter, Gate(provider.id, provider.max_concurrency, open_seconds=open_seconds))
             for provider in catalogue.providers
             if (adapter := self._builder.adapter(provider))
         }

@@ -25,11 +25,13 @@ def server() -> Iterator[ProviderServer]:
         yield running
 
 
-def providers_at(server: ProviderServer, *, width: int = 64, breaker_seconds: float = 3600.0) -> Providers:
+def providers_at(
+    server: ProviderServer, *, width: int = 64, breaker_seconds: float | None = 3600.0, **env: str
+) -> Providers:
     provider = Provider("p", "US", "openai", f"{server.url}/US/v1", "", width, 500, MODELS)
     regions = {"US": Region("US", "United States", (), "", "")}
     catalogue = Catalogue("0" * 64, "good", {}, regions, [provider], (re.compile("never"),))
-    settings = Settings.from_env({"PROVIDER_MAX_TRIES": "1"})
+    settings = Settings.from_env({"PROVIDER_MAX_TRIES": "1", **env})
     return Providers(catalogue, settings, {}, backoff_seconds=0.0, breaker_seconds=breaker_seconds)
 
 
@@ -95,6 +97,23 @@ def test_the_bad_models_probe_is_a_call_of_its_own_and_brings_it_back(server: Pr
     assert ask(providers, "bad") == "ok"  # the second
     assert asked(server, "bad") == 7
     providers.close()
+
+
+def test_the_environment_says_how_long_a_breaker_is_open(server: ProviderServer) -> None:
+    server.add_rule(fault="status", status=500, times=5)
+    short, long = (
+        providers_at(server, breaker_seconds=None, BREAKER_SECONDS=seconds, BEACON_TEST="1")
+        for seconds in ("0.1", "30")
+    )
+    for _ in range(5):
+        ask(short, "bad")
+    assert ask(short, "bad") == "ok"
+    server.add_rule(fault="status", status=500, times=5)
+    for _ in range(5):
+        ask(long, "bad")
+    assert ask(long, "bad", seconds=0.5) == "provider_unavailable"
+    short.close()
+    long.close()
 
 
 def test_the_models_of_a_provider_share_its_places(server: ProviderServer) -> None:

@@ -23,6 +23,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert (settings.lease_seconds, settings.heartbeat_seconds, settings.region_max_attempts) == (15, 5, 3)
     assert (settings.outbox_batch, settings.outbox_poll_ms, settings.outbox_max_attempts) == (100, 250, 10)
     assert (settings.provider_max_tries, settings.queue_timeout_seconds, settings.concurrency) == (3, 86400, 64)
+    assert settings.breaker_seconds == 30
     assert settings.trust_enforce
     assert settings.freshness_enforce
     assert not settings.allow_unsigned
@@ -56,7 +57,17 @@ def test_a_write_timeout_outside_of_that_is_refused(value: str) -> None:
 
 
 def test_only_tests_may_be_shorter() -> None:
-    assert Settings.from_env(BASE | {"DB_WRITE_TIMEOUT_MS": "200", "BEACON_TEST": "1"}).db_write_timeout_ms == 200
+    short = BASE | {
+        "DB_WRITE_TIMEOUT_MS": "200",
+        "BREAKER_SECONDS": "2",
+        "LEASE_SECONDS": "1",
+        "HEARTBEAT_SECONDS": ".3",
+    }
+    settings = Settings.from_env(short | {"BEACON_TEST": "1"})
+    assert (settings.db_write_timeout_ms, settings.breaker_seconds, settings.lease_seconds) == (200, 2, 1)
+    told = mistakes(**short)
+    for name in ("DB_WRITE_TIMEOUT_MS", "BREAKER_SECONDS", "LEASE_SECONDS", "HEARTBEAT_SECONDS"):
+        assert any(name in line for line in told), name
 
 
 def test_every_mistake_is_reported_together() -> None:
