@@ -43,8 +43,8 @@ bench: setup ## every benchmark, with its peers; writes docs/benchmarks.md (long
 bench-quick: setup ## a short benchmark, one line of JSON at the end
 	$(BIN)/python -m bench --quick
 
-chaos: setup ## every fault, many times; writes docs/faults.md (long)
-	$(BIN)/python -m bench.chaos
+chaos: setup ## every fault, many times; writes docs/faults.md (long); ARGS="--fast --hours 1 --stacks 3"
+	$(BIN)/python -m bench.chaos $(ARGS)
 
 chaos-quick: setup ## a bounded, seeded run of faults; SEED=n
 	$(BIN)/python -m bench.chaos --quick --seed $(SEED)

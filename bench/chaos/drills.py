@@ -48,7 +48,7 @@ def drills(scene: Scene) -> list[Drill]:
             _lose(scene, "Redis: killed, started again from an older AOF", restart),
         ]
     finally:
-        set_rules(plant.provider_url, slow_answers())
+        set_rules(plant.provider_url, slow_answers(plant.answer_seconds))
         plant.release_answers()
         scene.client.resume()
 

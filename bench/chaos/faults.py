@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from bench.chaos.client import Client
-from bench.chaos.plant import Plant, set_rules, slow_answers
+from bench.chaos.modes import Spans
+from bench.chaos.plant import FAILURES, Plant, set_rules, slow_answers
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 BURST = 12  # jobs that are under way when an API or a publisher is killed
 
 Lift = Callable[[], object]
@@ -53,23 +53,26 @@ class Fault:
     from_end: bool = False
 
 
-def all_faults(lease_seconds: float, refused_seconds: float) -> list[Fault]:
+def all_faults(lease_seconds: float, last: Spans) -> list[Fault]:
     """Every fault that a run must cause, and `none`, which shows what the same measurement gives without one."""
+    lost = last.swallowed
     proxied = [
         Fault(f"{name}_{kind}", f"{title}: {told}", partial(_proxy, name=name, kind=kind), seconds, from_end=True)
         for name, title in (("postgres", "PostgreSQL"), ("redis", "Redis"), ("provider", "provider"))
         for kind, told, seconds in (
-            ("delayed", "every packet 0.2 s late, for 4 s", 4.0),
-            ("cut", "connections reset in the middle of a message", 2.0),
-            ("swallowed", "requests arrive, answers are lost, for 2 s", 2.0),
-            ("refused", f"connections refused for {refused_seconds:g} s", refused_seconds),
-            ("black_holed", "nothing passes for 8 s", 8.0),  # longer than every client's own time limit
+            ("delayed", f"every packet 0.2 s late, for {last.delayed:g} s", last.delayed),
+            ("cut", "connections reset in the middle of a message", last.cut),
+            ("swallowed", f"requests arrive, answers are lost, for {lost:g} s", lost),
+            ("refused", f"connections refused for {last.refused:g} s", last.refused),
+            ("black_holed", f"nothing passes for {last.black_holed:g} s", last.black_holed),
         )
     ]
     return [
         Fault("none", "nothing happens (what the same measurement gives)", Scene.strike),
         Fault("api_killed", "API: SIGKILL of a gunicorn worker or of the whole server", _kill_api),
-        Fault("api_swallowed", "API: its answers to clients are lost, for 2 s", _proxy_api, 2.0, from_end=True),
+        Fault(
+            "api_swallowed", f"API: its answers to clients are lost, for {lost:g} s", _proxy_api, lost, from_end=True
+        ),
         Fault("publisher_killed", "publisher: SIGKILL of one or of both", _kill_publisher),
         Fault("worker_killed", "worker: SIGKILL during calls", _kill_worker),
         Fault("worker_paused", "worker: SIGSTOP past its lease, then SIGCONT", _pause_worker, lease_seconds + 2),
@@ -81,14 +84,18 @@ def all_faults(lease_seconds: float, refused_seconds: float) -> list[Fault]:
         Fault("postgres_terminated", "PostgreSQL: pg_terminate_backend of every connection", _terminate),
         Fault(
             "server_read_only",
-            "PostgreSQL: its address leads to a hot standby (25006), for 4 s",
+            f"PostgreSQL: its address leads to a hot standby (25006), for {last.read_only:g} s",
             _lead_to_standby,
-            4.0,
+            last.read_only,
             from_end=True,
         ),
         *proxied,
         Fault(
-            "provider_failing", "provider: 503, 429, half a body, resets, for 4 s", _fail_provider, 4.0, from_end=True
+            "provider_failing",
+            f"provider: 503, 429, half a body, resets, for {last.failing:g} s",
+            _fail_provider,
+            last.failing,
+            from_end=True,
         ),
     ]
 
@@ -133,7 +140,7 @@ def _pause_worker(scene: Scene) -> Lift:
 
 
 def _frozen_holder(scene: Scene, then: signal.Signals) -> int:
-    """Stop a worker that holds a lease, and signal it. Raises NothingInFlight when there is none for 20 s."""
+    """Stop a worker that holds a lease, and signal it. Raises NothingInFlight when there is none for a minute."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         pids = list(scene.plant.pids("worker").values())
@@ -236,15 +243,6 @@ def _proxy_api(scene: Scene) -> Lift:
 
 def _fail_provider(scene: Scene) -> Lift:
     scene.strike()
-    url = scene.plant.provider_url
-    set_rules(url, FAILURES + slow_answers())
-    return lambda: set_rules(url, slow_answers())
-
-
-# The first rule that matches counts; a third of the calls is answered well.
-FAILURES: list[dict[str, Any]] = [
-    {"fault": "status", "status": 503, "probability": 0.3},
-    {"fault": "status", "status": 429, "retry_after": 1, "probability": 0.3},
-    {"fault": "cut_body", "probability": 0.2},
-    {"fault": "reset", "probability": 0.2},
-]
+    url, usual = scene.plant.provider_url, slow_answers(scene.plant.answer_seconds)
+    set_rules(url, FAILURES + usual)
+    return lambda: set_rules(url, usual)

@@ -46,6 +46,7 @@ class Plant:
     calls: Path  # the provider's own log, one JSON line a call
     local: Local
     fenced: list[float] = field(default_factory=list)
+    answer_seconds: Mapping[str, float] = field(default_factory=lambda: ANSWER_SECONDS)
 
     @property
     def api_url(self) -> str:
@@ -54,7 +55,7 @@ class Plant:
 
     def ask(self, query: str, *params: Any) -> list[dict[str, Any]]:
         """What the database says to its owner, past the proxy. Raises psycopg.OperationalError while it is down."""
-        with psycopg.connect(self.postgres.url, autocommit=True, row_factory=dict_row, connect_timeout=5) as conn:
+        with psycopg.connect(self.postgres.url, autocommit=True, row_factory=dict_row, connect_timeout=30) as conn:
             return conn.execute(query, params or None).fetchall()
 
     def pids(self, kind: str) -> dict[str, int]:
@@ -95,7 +96,12 @@ class Plant:
 
 
 @contextlib.contextmanager
-def running_plant(home: Path, settings: Mapping[str, str]) -> Iterator[Plant]:
+def running_plant(
+    home: Path,
+    settings: Mapping[str, str],
+    counts: Mapping[str, int] = COUNTS,
+    answer_seconds: Mapping[str, float] = ANSWER_SECONDS,
+) -> Iterator[Plant]:
     """Start everything and wait until it takes jobs; stop everything at the end. `settings` go to every process."""
     make_home(home)
     with contextlib.ExitStack() as stop:
@@ -117,7 +123,7 @@ def running_plant(home: Path, settings: Mapping[str, str]) -> Iterator[Plant]:
         )
         stop.callback(provider.kill)
         provider_url = f"http://127.0.0.1:{provider_port}"
-        set_rules(provider_url, slow_answers())
+        set_rules(provider_url, slow_answers(answer_seconds))
         proxies = {
             "postgres": Proxy(postgres.host, postgres.port),
             "redis": Proxy(valkey.host, valkey.port),
@@ -146,13 +152,25 @@ def running_plant(home: Path, settings: Mapping[str, str]) -> Iterator[Plant]:
                     fenced.append(time.time())
 
         # Ends on purpose must not make the supervisor give up.
-        local = stop.enter_context(running_stack(home, env, COUNTS, on_line=listen, max_ends=1_000_000))
+        local = stop.enter_context(running_stack(home, env, counts, on_line=listen, max_ends=1_000_000))
         local.servers.embedded.extend([postgres, valkey])
         lease_seconds = float(settings.get("LEASE_SECONDS", 15))
-        yield Plant(home, lease_seconds, postgres, standby, valkey, proxies, provider_url, calls, local, fenced)
+        yield Plant(
+            home,
+            lease_seconds,
+            postgres,
+            standby,
+            valkey,
+            proxies,
+            provider_url,
+            calls,
+            local,
+            fenced,
+            answer_seconds,
+        )
 
 
-def set_rules(provider_url: str, rules: list[dict[str, Any]], patience_seconds: float = 15.0) -> None:
+def set_rules(provider_url: str, rules: list[dict[str, Any]], patience_seconds: float = 60.0) -> None:
     """Tell the provider how to behave; waits until it listens."""
     deadline = time.monotonic() + patience_seconds
     body = json.dumps(rules).encode()
@@ -162,9 +180,18 @@ def set_rules(provider_url: str, rules: list[dict[str, Any]], patience_seconds: 
         time.sleep(0.05)
 
 
-def slow_answers() -> list[dict[str, Any]]:
+def slow_answers(seconds: Mapping[str, float]) -> list[dict[str, Any]]:
     """The provider's usual behaviour: right answers, each region at its own speed."""
-    return [{"fault": "none", "match": {"path": f"/{region}/"}, "delay": s} for region, s in ANSWER_SECONDS.items()]
+    return [{"fault": "none", "match": {"path": f"/{region}/"}, "delay": delay} for region, delay in seconds.items()]
+
+
+# The first rule that matches counts; a third of the calls is answered well.
+FAILURES: list[dict[str, Any]] = [
+    {"fault": "status", "status": 503, "probability": 0.3},
+    {"fault": "status", "status": 429, "retry_after": 1, "probability": 0.3},
+    {"fault": "cut_body", "probability": 0.2},
+    {"fault": "reset", "probability": 0.2},
+]
 
 
 def write_regions(path: Path, provider_url: str, width: int = 64, key_env: str = "") -> Path:

@@ -1,9 +1,10 @@
 """Injects faults from a seeded schedule while the client submits, and measures how long each one is felt."""
 
+import itertools
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -11,6 +12,7 @@ import psycopg
 from bench.chaos.faults import Fault, NothingInFlight, Scene
 
 LOOK_SECONDS = 0.2
+BEGUN = "faults begin"  # a run says so when its stack takes jobs
 
 
 @dataclass
@@ -29,10 +31,16 @@ class Injection:
         return None if self.recovered is None else max(0.0, self.recovered - self.moment)
 
 
-def schedule(faults: Sequence[Fault], rounds: int, seed: int) -> list[Fault]:
-    """Every fault once a round, each round in an order of its own."""
+def schedule(faults: Sequence[Fault], rounds: int, seed: int, is_over: Callable[[], bool]) -> Iterator[Fault]:
+    """Every fault once a round, each round in an order of its own that follows from `seed`.
+
+    After `rounds` whole rounds it goes on until `is_over`, which is asked before each further fault."""
     dice = random.Random(f"schedule {seed}")
-    return [fault for _ in range(rounds) for fault in dice.sample(list(faults), len(faults))]
+    for number in itertools.count(1):
+        for fault in dice.sample(list(faults), len(faults)):
+            if number > rounds and is_over():
+                return
+            yield fault
 
 
 def inject(scene: Scene, fault: Fault, patience_seconds: float) -> Injection:
@@ -65,7 +73,7 @@ def measure(scene: Scene, injection: Injection) -> None:
 
     The times are the database's, whose clock is this machine's.
     """
-    row = scene.plant.ask(RECOVERY, *[injection.moment] * 3)[0]
+    row = scene.plant.ask(RECOVERY, *[injection.moment] * 4)[0]
     if not row["still_open"] and row["later_job"] is not None:
         injection.recovered = max(row["last_finished"] or injection.moment, row["later_job"])
 
@@ -91,7 +99,8 @@ WITH affected AS (
   SELECT r.finished_at
     FROM jobs j CROSS JOIN LATERAL jsonb_object_keys(j.plan) AS p (region)
     LEFT JOIN region_runs r ON r.job_id = j.id AND r.region = p.region
-   WHERE j.created_at <= to_timestamp(%s) AND (r.finished_at IS NULL OR r.finished_at > to_timestamp(%s))
+   WHERE j.created_at <= to_timestamp(%s) AND (j.completed_at IS NULL OR j.completed_at > to_timestamp(%s))
+     AND (r.finished_at IS NULL OR r.finished_at > to_timestamp(%s))
 )
 SELECT count(*) FILTER (WHERE finished_at IS NULL) AS still_open,
        extract(epoch FROM max(finished_at))::double precision AS last_finished,

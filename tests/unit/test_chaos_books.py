@@ -11,13 +11,9 @@ from typing import Any
 import pytest
 
 from bench.chaos import books as accounts
-from bench.chaos import report
-from bench.chaos.__main__ import shortcomings
 from bench.chaos.books import Books, answer_text, check
 from bench.chaos.client import Submission
 from bench.chaos.drills import Drill, too_late
-from bench.chaos.faults import Fault
-from bench.chaos.storm import Injection
 from bench.chaos.tries import Tried, compare
 
 QUESTIONS = ["chaos-000001 question 1?", "chaos-000001 question 2?"]
@@ -184,22 +180,6 @@ def test_every_try_is_received_or_explained(tried: Tried, received: int, wrong: 
     assert (books.tries, books.received) == (tried.rows, received)
 
 
-KILL, CUT = (Fault(name, name, lambda scene: None) for name in ("worker_killed", "redis_cut"))
-
-
-def test_a_run_that_left_something_out_proves_nothing() -> None:
-    met, missed = Injection(KILL, 1.0, 1.0, 2.0), Injection(KILL, 1.0, 1.0, missed="no worker held a lease")
-    cut = Injection(CUT, 3.0, 3.0, 4.0)
-
-    def found(*injections: Injection, accepted: int = 1) -> list[str]:
-        return shortcomings(list(injections), [KILL, CUT], Books(accepted), least_accepted=1, least_runs=1)
-
-    assert found(met, cut) == []
-    assert found(met) == ["redis_cut was caused 0 times, at least 1 are needed"]
-    assert found(met, missed, cut) == ["worker_killed met no run in flight"]
-    assert found(met, cut, accepted=0) == ["0 jobs accepted, at least 1 are needed"]
-
-
 def test_a_recovery_later_than_promised_breaks_the_promise() -> None:
     assert too_late([Drill("flushed", 1000, 2.0, 10.0)], [15.0, 17.0], 15.0) == []
     late = too_late([Drill("flushed", 1000, 2.1, 10.1)], [15.0, 17.1], 15.0)
@@ -208,13 +188,3 @@ def test_a_recovery_later_than_promised_breaks_the_promise() -> None:
         "flushed: staged again",
         "a killed worker's region was claimed",
     ]
-
-
-def test_the_table_gives_what_was_found_to_the_fault_before_it() -> None:
-    injections = [Injection(KILL, 1.0, 1.0, 2.0), Injection(CUT, 3.0, 3.0, missed="x"), Injection(CUT, 5.0, 5.0, 8.0)]
-    books = Books(lost=[(6.0, "a")], repeated=[1.5, 1.6])
-    killed, cut, both = report.table([KILL, CUT], injections, books, [5.5]).splitlines()[2:]
-    assert killed.startswith("| worker_killed | 1 | 0 | 0 | 2 | 0 |")
-    assert cut.startswith("| redis_cut | 1 | 1 | 0 | 0 | 1 |")
-    assert both.startswith("| **all** | 3 | 1 | 0 | 2 | 1 |")
-    assert json.loads(report.summary(7, injections, books, 1))["faults"] == {"redis_cut": 1, "worker_killed": 1}

@@ -1,0 +1,37 @@
+"""Keeps what a run leaves behind, before its servers and its folder are gone."""
+
+import shutil
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from bench.chaos.plant import Plant
+
+
+def rows(plant: Plant, table: str, path: Path) -> None:
+    """Write a table as CSV, its columns' names first, its rows in the order of its primary key."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with psycopg.connect(plant.postgres.url, autocommit=True) as conn, path.open("wb") as file:
+        keys = [name for (name,) in conn.execute(KEYS, [table])]
+        query = sql.SQL("COPY (SELECT * FROM {} {}) TO STDOUT (FORMAT csv, HEADER)").format(
+            sql.Identifier(table),
+            sql.SQL("ORDER BY {}").format(sql.SQL(", ").join(map(sql.Identifier, keys))) if keys else sql.SQL(""),
+        )
+        with conn.cursor().copy(query) as copied:
+            for block in copied:
+                file.write(block)
+
+
+def evidence(plant: Plant, folder: Path) -> None:
+    """Copy every table, the processes' and the servers' logs and the provider's own log."""
+    for row in plant.ask("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
+        rows(plant, row["tablename"], folder / f"{row['tablename']}.csv")
+    shutil.copytree(plant.home / "log", folder / "log", dirs_exist_ok=True)
+    for server in ("postgres", "valkey"):
+        shutil.copy(plant.home / server / "server.log", folder / f"{server}.log")
+    shutil.copy(plant.calls, folder)
+
+
+KEYS = """SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+           WHERE i.indisprimary AND i.indrelid = %s::regclass"""

@@ -1,0 +1,200 @@
+"""What a run found, in a form that can be kept and added up: one row a fault, and the totals of its books."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from bench.chaos.books import Books
+from bench.chaos.drills import Drill
+from bench.chaos.faults import Fault
+from bench.chaos.modes import Mode
+from bench.chaos.storm import Injection
+
+
+class LedgerError(Exception):
+    """Ledgers that can't be read, or not be added up."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fault. `recovery` has the seconds of each time that it was caused, None where it was felt to the end."""
+
+    name: str
+    told: str
+    runs: int
+    missed: int  # times that it met no work, and so proves nothing
+    lost: int
+    duplicated: int
+    repeated: int
+    fenced: int
+    recovery: list[float | None]
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """One part, or the sum of several: `seeds` and `spans` (Unix times of its first and last moment) have one entry
+    a part. `settings` are those that differ from the product's defaults."""
+
+    mode: str
+    commit: str
+    machine: str
+    settings: dict[str, str]
+    lease_seconds: float
+    breaker_seconds: float
+    processes: dict[str, int]
+    jobs_per_second: float
+    seeds: list[int]
+    spans: list[tuple[float, float]]
+    rows: list[Row]
+    drills: list[Drill]
+    reclaimed: list[float]  # seconds from each SIGKILL of a worker to the next claim of each region that it held
+    accepted: int
+    terminal: int
+    region_runs: int
+    answers: int
+    calls: int
+    repeated: int
+    vain_calls: int
+    tries: int
+    received: int
+    struck: int
+    fenced: int
+    statuses: dict[str, int]
+    failures: dict[str, int]
+    lost: list[str]
+    duplicated: list[str]
+    wrong: list[str]
+    verified: bool
+    short: list[str]  # why it proves nothing
+
+    @property
+    def clean(self) -> bool:
+        """Whether every promise was kept, as the numbers say."""
+        broken = self.lost or self.duplicated or self.wrong
+        return self.verified and not broken and self.terminal == self.accepted
+
+    @property
+    def faults(self) -> int:
+        """How many faults were caused; nothing is none."""
+        return sum(row.runs for row in self.rows if row.name != "none")
+
+    @property
+    def status(self) -> int:
+        """The exit status that tells it: 1 for a broken promise, 2 for a run that proves nothing."""
+        return 1 if not self.clean else 2 if self.short else 0
+
+
+def rows(faults: Sequence[Fault], injections: Sequence[Injection], books: Books, fenced: Sequence[float]) -> list[Row]:
+    """One row a fault. What was found belongs to the fault that was caused last before it."""
+    lost = _shares(injections, (at for at, _ in books.lost))
+    duplicated = _shares(injections, (at for at, _ in books.duplicated))
+    repeated, zombies = _shares(injections, books.repeated), _shares(injections, fenced)
+    found = []
+    for fault in faults:
+        mine = [i for i in injections if i.fault is fault]
+        met = [i for i in mine if not i.missed]
+        told = fault.told + (" (from its end)" if fault.from_end else "")
+        felt = [None if i.recovery_seconds is None else round(i.recovery_seconds, 2) for i in met]
+        found.append(
+            Row(
+                name=fault.name,
+                told=told,
+                runs=len(met),
+                missed=len(mine) - len(met),
+                lost=lost[fault.name],
+                duplicated=duplicated[fault.name],
+                repeated=repeated[fault.name],
+                fenced=zombies[fault.name],
+                recovery=felt,
+            )
+        )
+    return found
+
+
+def shortcomings(ledger: Ledger, *, least_accepted: int, least_runs: int) -> list[str]:
+    """Why a part proves nothing."""
+    found = []
+    if ledger.accepted < least_accepted:
+        found.append(f"{ledger.accepted} jobs accepted, at least {least_accepted} are needed")
+    for row in ledger.rows:
+        if row.runs < least_runs:
+            found.append(f"{row.name} was caused {row.runs} times, at least {least_runs} are needed")
+        if row.missed:
+            found.append(f"{row.name} met no run in flight, {row.missed} times")
+    return found
+
+
+def part(
+    mode: Mode,
+    about: Mapping[str, Any],
+    found: Sequence[Row],
+    books: Books,
+    *,
+    fenced: int,
+    drilled: Sequence[Drill],
+    reclaimed: Sequence[float],
+) -> Ledger:
+    """The ledger of one part. `about` has its seed, commit, machine, span and jobs a second."""
+    product = mode.product
+    return Ledger(
+        mode=mode.name,
+        settings=dict(mode.settings),
+        lease_seconds=product.lease_seconds,
+        breaker_seconds=product.breaker_seconds,
+        processes=dict(mode.counts),
+        rows=list(found),
+        drills=list(drilled),
+        reclaimed=[round(seconds, 2) for seconds in reclaimed],
+        repeated=len(books.repeated),
+        struck=len(books.struck),
+        fenced=fenced,
+        verified=books.verified,
+        statuses=dict(books.statuses),
+        failures=dict(books.failures),
+        lost=[words for _, words in books.lost],
+        duplicated=[words for _, words in books.duplicated],
+        wrong=[words for _, words in books.wrong],
+        short=[],
+        **{name: getattr(books, name) for name in COUNTED},
+        **about,
+    )
+
+
+def write(path: Path, ledgers: Iterable[Ledger]) -> None:
+    """Keep ledgers as a JSON array, one a line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("[\n" + ",\n".join(json.dumps(asdict(ledger)) for ledger in ledgers) + "\n]\n")
+
+
+def read(path: Path) -> list[Ledger]:
+    """The ledgers of a file. Raises LedgerError."""
+    names = {field.name for field in fields(Ledger)}
+    try:
+        found = json.loads(path.read_text())
+        for one in found:
+            if unlike := names ^ one.keys():
+                raise LedgerError(f"{path} is of another form: it lacks or adds {', '.join(sorted(unlike))}")
+        return [_ledger(one) for one in found]
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise LedgerError(f"{path} is no ledger: {error}") from None
+
+
+def _ledger(one: dict[str, Any]) -> Ledger:
+    spans = [(begin, end) for begin, end in one["spans"]]
+    drilled = [Drill(**drill) for drill in one["drills"]]
+    return Ledger(**one | {"spans": spans, "drills": drilled, "rows": [Row(**row) for row in one["rows"]]})
+
+
+def _shares(injections: Sequence[Injection], moments: Iterable[float]) -> Counter[str]:
+    """How many moments fall to each fault: to the one that was caused last before them."""
+    shares: Counter[str] = Counter()
+    for moment in moments:
+        earlier = [injection for injection in injections if injection.caused <= moment]
+        shares[earlier[-1].fault.name if earlier else "none"] += 1
+    return shares
+
+
+COUNTED = ("accepted", "terminal", "region_runs", "answers", "calls", "vain_calls", "tries", "received")

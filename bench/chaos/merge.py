@@ -1,0 +1,111 @@
+"""`python -m bench.chaos.merge LEDGER...`: adds the ledgers of parts up and writes docs/faults.md from them.
+
+The page has two sections: many faults with short leases, and the times of recovery with the default lease. The ledgers
+of both are kept beside it, so that a run of one kind leaves the other's section as it is.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from bench.chaos import page
+from bench.chaos.ledger import COUNTED, Ledger, LedgerError, Row, read, shortcomings, write
+from bench.chaos.modes import DEFAULT, FAST, QUICK
+
+PAGE = Path(__file__).parent.parent.parent / "docs/faults.md"
+MODES = {mode.name: mode for mode in (DEFAULT, QUICK, FAST)}
+ALIKE = ("mode", "commit", "machine", "settings", "processes", "jobs_per_second")
+LISTED = ("seeds", "spans", "drills", "reclaimed", "lost", "duplicated", "wrong", "short")
+NUMBERS = (*COUNTED, "repeated", "struck", "fenced")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """0 when every part's books agree, 1 when one's do not, 2 when they prove nothing or can't be added up."""
+    parser = argparse.ArgumentParser("python -m bench.chaos.merge", description="Writes docs/faults.md from ledgers.")
+    parser.add_argument("ledgers", nargs="*", type=Path, metavar="LEDGER", help="none: write the page anew")
+    parser.add_argument("--page", type=Path, default=PAGE, help="where the page is [docs/faults.md]")
+    parser.add_argument("--least", type=int, default=0, metavar="N", help="fewer faults prove nothing [0]")
+    arguments = parser.parse_args(argv)
+    try:
+        return publish([one for path in arguments.ledgers for one in read(path)], arguments.page, arguments.least)
+    except LedgerError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+def publish(parts: Sequence[Ledger], path: Path, least: int = 0) -> int:
+    """Write the page at `path`, and keep the parts beside it; the exit status of the worst. Raises LedgerError."""
+    kept = path.with_suffix(".json")
+    all_parts = by_mode(read(kept)) if kept.exists() else {}
+    given = by_mode(parts)
+    all_parts.update(given)
+    sums = {mode: merge(found) for mode, found in all_parts.items()}
+    path.write_text(page.text(sums.get(FAST.name), sums.get(DEFAULT.name), path.read_text() if path.exists() else ""))
+    write(kept, (one for mode in sorted(all_parts) for one in all_parts[mode]))
+    status = 0
+    for mode in given:
+        total = sums[mode]
+        words = list(total.short)
+        if total.faults < least:
+            words.append(f"{total.faults} faults were caused, at least {least} are needed")
+        for broken in (*total.lost, *total.duplicated, *total.wrong):
+            sys.stderr.write(f"BROKEN {broken}\n")
+        for word in words:
+            sys.stderr.write(f"INVALID {word}\n")
+        status = 1 if status == 1 or not total.clean else max(status, 2 if words else 0)
+    return status
+
+
+def by_mode(parts: Sequence[Ledger]) -> dict[str, list[Ledger]]:
+    """The parts of each mode."""
+    return {name: found for name in MODES if (found := [one for one in parts if one.mode == name])}
+
+
+def merge(parts: Sequence[Ledger]) -> Ledger:
+    """The sum of parts of one kind; what one of them lacks is named by its seed. Raises LedgerError."""
+    seeds = [seed for one in parts for seed in one.seeds]
+    if twice := sorted(seed for seed, times in Counter(seeds).items() if times > 1):
+        raise LedgerError(f"the part of seed {', '.join(map(str, twice))} was given more than once")
+    for one in parts[1:]:
+        for name in ALIKE:
+            mine, first = getattr(one, name), getattr(parts[0], name)
+            if mine != first:
+                raise LedgerError(f"seed {one.seeds[0]} has another {name} than seed {seeds[0]}: {mine}, not {first}")
+        if [(row.name, row.told) for row in one.rows] != [(row.name, row.told) for row in parts[0].rows]:
+            raise LedgerError(f"seed {one.seeds[0]} has other faults than seed {seeds[0]}")
+    return reduce(_add, [_named(one) for one in parts])
+
+
+def _named(one: Ledger) -> Ledger:
+    """A part whose words say which it was, with what it lacks."""
+    mode, which = MODES[one.mode], f"seed {one.seeds[0]}: "
+    short = shortcomings(one, least_accepted=mode.least_accepted, least_runs=mode.least_runs)
+    words: dict[str, Any] = {
+        name: [which + word for word in getattr(one, name)] for name in ("lost", "duplicated", "wrong")
+    }
+    return replace(one, short=[which + word for word in short], **words)
+
+
+def _add(one: Ledger, other: Ledger) -> Ledger:
+    return replace(
+        one,
+        rows=[_add_rows(a, b) for a, b in zip(one.rows, other.rows, strict=True)],
+        statuses=dict(Counter(one.statuses) + Counter(other.statuses)),
+        failures=dict(Counter(one.failures) + Counter(other.failures)),
+        verified=one.verified and other.verified,
+        **{name: getattr(one, name) + getattr(other, name) for name in (*LISTED, *NUMBERS)},
+    )
+
+
+def _add_rows(one: Row, other: Row) -> Row:
+    added = ("runs", "missed", "lost", "duplicated", "repeated", "fenced", "recovery")
+    return replace(one, **{name: getattr(one, name) + getattr(other, name) for name in added})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

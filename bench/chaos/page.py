@@ -1,0 +1,181 @@
+"""docs/faults.md: every cell comes from ledgers."""
+
+import re
+import statistics
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from bench.chaos.ledger import Ledger, Row
+
+HEADER = (
+    "fault",
+    "runs",
+    "lost",
+    "duplicated",
+    "repeated provider calls",
+    "fenced writes",
+    "recovery p50 (s)",
+    "recovery p95 (s)",
+)
+
+
+def text(fast: Ledger | None, default: Ledger | None, old: str) -> str:
+    """The page. A section whose ledger is missing is taken from the `old` page."""
+    sections = [
+        section(name, ledger, old)
+        for name, ledger in (("Many faults, with short leases", fast), ("Recovery, with the default lease", default))
+    ]
+    return PAGE.format(sections="\n".join(found for found in sections if found))
+
+
+def section(title: str, ledger: Ledger | None, old: str) -> str:
+    """One section: what was run, its books, its table."""
+    if ledger is None:
+        kept = re.search(rf"^## {re.escape(title)}\n.*?(?=^## )", old, re.DOTALL | re.MULTILINE)
+        return kept[0].rstrip() + "\n" if kept else ""
+    seconds = sum(end - begin for begin, end in ledger.spans)
+    wall = max(end for _, end in ledger.spans) - min(begin for begin, _ in ledger.spans)
+    return SECTION.format(
+        title=title,
+        date=_time(max(end for _, end in ledger.spans)),
+        commit=ledger.commit,
+        machine=ledger.machine,
+        faults=ledger.faults,
+        parts=_several(len(ledger.seeds), "part"),
+        seeds=", ".join(map(str, sorted(ledger.seeds))),
+        stacks=_several(side_by_side(ledger.spans), "stack"),
+        minutes=f"{wall / 60:.0f}",
+        stack_minutes=f"{seconds / 60:.0f}",
+        longest=f"{max(end - begin for begin, end in ledger.spans) / 60:.0f}",
+        lease=f"{ledger.lease_seconds:g}",
+        breaker=f"{ledger.breaker_seconds:g}",
+        settings=", ".join(f"{name}={value}" for name, value in ledger.settings.items()) or "the product's defaults",
+        rate=f"{ledger.jobs_per_second:g}",
+        processes=", ".join(f"{count} {kind}" for kind, count in ledger.processes.items()),
+        verdict=_verdict(ledger),
+        accepted=ledger.accepted,
+        terminal=ledger.terminal,
+        statuses=", ".join(f"{status} {n}" for status, n in sorted(ledger.statuses.items())),
+        regions=ledger.region_runs,
+        answers=ledger.answers,
+        calls=ledger.calls,
+        repeated=ledger.repeated,
+        vain=ledger.vain_calls,
+        verified="exit 0" if ledger.verified else "FAILED",
+        failures=", ".join(f"{code} {n}" for code, n in sorted(ledger.failures.items())) or "none",
+        tries=ledger.tries,
+        received=ledger.received,
+        struck=ledger.struck,
+        table=table(ledger),
+        points="".join(f"{line}\n" for line in ("", *lines)) if (lines := points(ledger)) else "",
+    )
+
+
+def table(ledger: Ledger) -> str:
+    """One row a fault, in Markdown, and their sum."""
+    lines = [" | ".join(HEADER), " | ".join(["---", *["---:"] * (len(HEADER) - 1)])]
+    for row in ledger.rows:
+        cells = [row.told, row.runs, row.lost, row.duplicated, row.repeated, row.fenced, *percentiles(row)]
+        lines.append(" | ".join(map(str, cells)))
+    total = [ledger.faults, len(ledger.lost), len(ledger.duplicated), ledger.repeated, ledger.fenced, "", ""]
+    lines.append(" | ".join(map(str, ["**all faults**", *total])))
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def points(ledger: Ledger) -> list[str]:
+    """What was measured to the point, a line each."""
+    lines = [
+        f"- {drill.told}, with {drill.queued} regions queued: noticed after {drill.noticed:.1f} s, the last one staged "
+        f"again after {drill.staged:.1f} s."
+        for drill in ledger.drills
+    ]
+    if ledger.reclaimed:
+        lines.append(
+            f"- worker: SIGKILL: each of the {len(ledger.reclaimed)} regions that it held was claimed again after "
+            f"{min(ledger.reclaimed):.1f} to {max(ledger.reclaimed):.1f} s."
+        )
+    return lines
+
+
+def percentiles(row: Row) -> tuple[str, str]:
+    """The median and the 95th percentile of a row's times of recovery."""
+    times = sorted(float("inf") if seconds is None else seconds for seconds in row.recovery)
+    if not times:
+        return "-", "-"
+    return f"{statistics.median(times):.1f}", f"{times[min(len(times) - 1, round(0.95 * len(times)))]:.1f}"
+
+
+def side_by_side(spans: Sequence[tuple[float, float]]) -> int:
+    """The most parts that ran at one moment."""
+    return max(sum(begin <= moment < end for begin, end in spans) for moment, _ in spans)
+
+
+def _verdict(ledger: Ledger) -> str:
+    if not ledger.clean:
+        words = "; ".join((*ledger.lost, *ledger.duplicated, *ledger.wrong)) or "`beacon verify` says why"
+        return f"**NOT CLEAN** ({words})"
+    return f"clean, and **prove nothing** ({'; '.join(ledger.short)})" if ledger.short else "**clean**"
+
+
+def _several(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _time(unix: float) -> str:
+    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+SECTION = """\
+## {title}
+
+{faults} faults in {parts} (seeds {seeds}) of {longest} minutes at most, on {stacks} side by side: {stack_minutes} stack
+minutes within {minutes} minutes, until {date}, of commit {commit}. **Lease {lease} s, breaker {breaker} s.**
+
+{machine}
+
+Settings: {settings}. {rate} jobs/s for each stack; two API workers, {processes}, each process under its own database
+role.
+
+The books are {verdict}: {accepted} jobs accepted (the clients' lists of 202s), {terminal} ended ({statuses}),
+{regions} region runs, {answers} answers stored. The providers' own logs have {calls} calls that they answered well: one
+for each answer, {repeated} repeated ones, and {vain} for questions that failed in the end. `beacon verify`: {verified}.
+Questions that failed, by code: {failures}.
+
+Every request has a row in the table `tries`, written before it was sent: {tries} rows, and {received} requests in the
+providers' own logs. Faults kept the others from arriving, in {struck} questions; the run names each of them and fails
+when a request has no row, or when no fault explains a row without a request.
+
+{table}
+{points}"""
+
+PAGE = """\
+# Faults
+
+What faults did to running stacks, counted from outside. `python -m bench.chaos` causes them and writes a ledger for
+each part, `python -m bench.chaos.merge` adds the ledgers up ([faults.json](faults.json)) and writes this page. No cell
+is written by hand.
+
+{sections}
+## How to read it
+
+Dispatch is at least once; at most one result is accepted for a (job, region, model); provider calls may repeat and are
+counted.
+
+- **lost**: accepted jobs that are unknown, have not ended, or lack a row for a planned question.
+- **duplicated**: one submission with two jobs, one planned question with two rows.
+- **repeated provider calls**: calls that the provider answered well, beyond one for each answered question. A call
+  whose answer was on its way when a fault struck has to be made again: nobody but the provider knows the answer.
+- **fenced writes**: region runs whose worker came back after its lease had been taken, and was refused.
+- **recovery**: from the fault (for a fault that lasts: from its end, where the row says so) until every region run that
+  was open at that moment has finished *and* a job submitted later has gone through from end to end. It contains the
+  providers' own time (0.4 to 1.0 s an answer with the default lease, 0.3 to 0.7 s with short ones): the row "nothing
+  happens" shows what the same measurement gives without a fault. A fault in which provider calls fail in a row opens
+  that model's breaker, whose time is then the recovery: the model is left alone on purpose. Several stacks share the
+  machine where leases are short: the times of recovery that an operator may expect are those of the default lease.
+- A message that Redis handed out on a connection that broke at that moment is in nobody's hands. The worker says so as
+  soon as it is connected again; where it died instead, the sweeper finds such a region within three leases.
+- A repeated call or a fenced write is counted for the fault that was caused last before it.
+
+An accepted job whose provider stayed away for all tries ends as `failed` or `partial`: that is a result, not a loss.
+Every part must cause each fault at least three times, and each kill must meet work that is under way.
+"""
