@@ -57,14 +57,14 @@ def run(planned: Sequence[Sequence[Part]], options: Sequence[str]) -> list[Part]
             while not lane.ready.wait(LOOK_SECONDS):  # stacks that start at the same time take each other's processor
                 pass
         for lane in lanes:
-            while lane.is_alive():
-                lane.join(LOOK_SECONDS)
+            while not lane.ended.wait(LOOK_SECONDS):  # a signal that interrupts Thread.join makes it believe the end
+                pass
     except KeyboardInterrupt:
         for lane in lanes:
             lane.stop()
         for lane in lanes:
             if lane.ident is not None:
-                lane.join()
+                lane.ended.wait()
         raise
     return [part for lane in lanes for part in lane.parts if not part.ledger.exists()]
 
@@ -75,13 +75,20 @@ class _Lane(threading.Thread):
     def __init__(self, parts: Sequence[Part], options: Sequence[str]) -> None:
         super().__init__(name=f"parts from {parts[0].seed}", daemon=True)
         self.parts = parts
-        self.ready = threading.Event()
+        self.ready, self.ended = threading.Event(), threading.Event()
         self._options = options
         self._lock = threading.Lock()
         self._stopped = False
         self._child: subprocess.Popen[bytes] | None = None
 
     def run(self) -> None:
+        try:
+            self._run()
+        finally:
+            self.ready.set()
+            self.ended.set()
+
+    def _run(self) -> None:
         for part in self.parts:
             part.stem.parent.mkdir(parents=True, exist_ok=True)
             part.ledger.unlink(missing_ok=True)
@@ -90,7 +97,6 @@ class _Lane(threading.Thread):
             with part.stem.with_suffix(".log").open("wb") as log:
                 status = self._follow(log)
             tell(f"seed {part.seed} ended with status {status}; {part.stem.with_suffix('.log')}")
-        self.ready.set()
 
     def stop(self) -> None:
         """End the stack that runs, and begin no other."""

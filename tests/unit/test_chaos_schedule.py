@@ -75,15 +75,20 @@ def test_a_part_that_ends_without_a_ledger_is_named_and_ends_no_other(
 
 
 def test_a_ctrl_c_ends_every_stack_and_begins_no_other(tmp_path: Path) -> None:
+    """It returns when all have ended, and what they had to say is in their logs."""
     program = tmp_path / "bench" / "chaos"
     program.mkdir(parents=True)
     (program / "__main__.py").write_text(
-        "import pathlib, signal, sys\n"
+        "import pathlib, signal, sys, time\n"
         "told = dict(zip(sys.argv[1::2], sys.argv[2::2]))\n"
+        "own = pathlib.Path(told['--ledger']).with_suffix('.stopped')\n"
         "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
         "print('faults begin', flush=True)\n"
         "try: signal.pause()\n"
-        "except KeyboardInterrupt: pathlib.Path(told['--ledger']).with_suffix('.stopped').touch()\n"
+        "except KeyboardInterrupt: pass\n"
+        "while told['--seed'] == '1' and not own.with_name('fast-2.stopped').exists(): time.sleep(0.05)\n"
+        "own.touch()\n"
+        "for n in range(100_000): print('last words', n)\n"
     )
     caller = (
         "import signal, sys, pathlib, threading, os\n"
@@ -101,6 +106,7 @@ def test_a_ctrl_c_ends_every_stack_and_begins_no_other(tmp_path: Path) -> None:
         child.wait(timeout=60)
     assert child.returncode == 130
     assert sorted(path.name for path in tmp_path.glob("*.stopped")) == ["fast-1.stopped", "fast-2.stopped"]
+    assert [log.read_text().splitlines()[-1] for log in logs] == ["last words 99999"] * 2
     assert not (tmp_path / "fast-3.log").exists()
 
 
