@@ -12,9 +12,10 @@ from pathlib import Path
 from bench.chaos import books, keep, ledger, merge, page, parts, report
 from bench.chaos.client import Client
 from bench.chaos.drills import drills, reclaimed, too_late
-from bench.chaos.faults import Fault, Scene, all_faults
+from bench.chaos.faults import Fault, all_faults
 from bench.chaos.modes import DEFAULT, FAST, QUICK, Mode
 from bench.chaos.plant import running_plant
+from bench.chaos.scene import Scene
 from bench.chaos.storm import BEGUN, Injection, inject, measure, schedule, tell, wait_for_quiet
 from runner_cli.home import CHECKOUT
 from runner_core.keys import PrivateKey

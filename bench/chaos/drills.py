@@ -5,11 +5,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import redis
-
 from bench.chaos.client import REGIONS
-from bench.chaos.faults import Scene
 from bench.chaos.plant import Plant, set_rules, slow_answers
+from bench.chaos.scene import Scene
 from bench.chaos.storm import Injection
 
 LEAST_QUEUED = 1000
@@ -97,14 +95,13 @@ def _lose(scene: Scene, told: str, blow: Callable[[], None]) -> Drill:
 
 def _depth(plant: Plant) -> int:
     """How many messages wait in all queues; it has to stand still to be counted."""
-    with redis.Redis.from_url(plant.valkey.url) as client:
-        while True:
-            looks = []
-            for _ in range(2):
-                looks.append(sum(int(client.llen(f"rq:queue:beacon-{region.lower()}")) for region in REGIONS))
-                time.sleep(LOOK_SECONDS)
-            if looks[0] == looks[1]:
-                return looks[0]
+    while True:
+        looks = []
+        for _ in range(2):
+            looks.append(plant.queued(*REGIONS))
+            time.sleep(LOOK_SECONDS)
+        if looks[0] == looks[1]:
+            return looks[0]
 
 
 def _until(look: Callable[[], bool], what: str) -> None:

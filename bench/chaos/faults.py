@@ -1,11 +1,9 @@
 """Every fault, each a function that causes it and returns what takes it back (None where nothing has to be).
 
-A fault that needs work to be in the way waits for it: a worker is frozen while one looks whether it holds a lease, and
-killed only if it does.
+A fault that needs work to be in its way waits for it.
 """
 
 import os
-import random
 import shutil
 import signal
 import time
@@ -14,32 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench.chaos.client import Client
 from bench.chaos.modes import Spans
-from bench.chaos.plant import FAILURES, Plant, set_rules, slow_answers
-
-PATIENCE_SECONDS = 60.0
-BURST = 12  # jobs that are under way when an API or a publisher is killed
+from bench.chaos.plant import FAILURES, set_rules, slow_answers
+from bench.chaos.scene import BURST, Scene
 
 Lift = Callable[[], object]
-
-
-class NothingInFlight(Exception):
-    """A kill found no work in its way; it proves nothing."""
-
-
-@dataclass
-class Scene:
-    """What a fault may touch. `dice` follow from the seed; `struck` is the Unix time of the last blow."""
-
-    plant: Plant
-    client: Client
-    dice: random.Random
-    struck: float = 0.0
-
-    def strike(self) -> None:
-        """Note that it happens now: what a fault had to wait for does not count."""
-        self.struck = time.time()
 
 
 @dataclass(frozen=True)
@@ -77,9 +54,17 @@ def all_faults(lease_seconds: float, last: Spans) -> list[Fault]:
         Fault("worker_killed", "worker: SIGKILL during calls", _kill_worker),
         Fault("worker_paused", "worker: SIGSTOP past its lease, then SIGCONT", _pause_worker, lease_seconds + 2),
         Fault("worker_stopped", "worker: SIGTERM during calls, as a deploy does", _stop_worker),
-        Fault("redis_flushed", "Redis: FLUSHALL", _flush),
-        Fault("redis_emptied", "Redis: killed, started again empty", partial(_restart_redis, empty=True)),
-        Fault("redis_outdated", "Redis: killed, started again from an older AOF", partial(_restart_redis, empty=False)),
+        Fault("redis_flushed", "Redis: FLUSHALL, with messages queued", _flush),
+        Fault(
+            "redis_emptied",
+            "Redis: killed with messages queued, started again empty",
+            partial(_restart_redis, empty=True),
+        ),
+        Fault(
+            "redis_outdated",
+            "Redis: killed with messages queued, started from an older AOF",
+            partial(_restart_redis, empty=False),
+        ),
         Fault("postgres_crashed", "PostgreSQL: immediate shutdown, started again", _crash_postgres),
         Fault("postgres_terminated", "PostgreSQL: pg_terminate_backend of every connection", _terminate),
         Fault(
@@ -102,10 +87,10 @@ def all_faults(lease_seconds: float, last: Spans) -> list[Fault]:
 
 def _kill_api(scene: Scene) -> None:
     """SIGKILL one of the server's workers, or the master with all of them, while requests are under way."""
-    server = scene.plant.pids("api")["api.1"]
+    (server,) = scene.running("api")
     workers = [int(pid) for pid in Path(f"/proc/{server}/task/{server}/children").read_text().split()]
     scene.client.submit(BURST)
-    _in_flight(scene)
+    scene.open_region()
     time.sleep(scene.dice.uniform(0.0, 0.03))
     scene.strike()
     if workers and scene.dice.random() < 0.5:
@@ -116,9 +101,9 @@ def _kill_api(scene: Scene) -> None:
 
 
 def _kill_publisher(scene: Scene) -> None:
-    publishers = list(scene.plant.pids("publisher").values())
+    publishers = scene.running("publisher")
     scene.client.submit(BURST)
-    _in_flight(scene)
+    scene.open_region()
     time.sleep(scene.dice.uniform(0.0, 0.03))
     scene.strike()
     for pid in scene.dice.sample(publishers, scene.dice.choice((1, len(publishers)))):
@@ -126,78 +111,48 @@ def _kill_publisher(scene: Scene) -> None:
 
 
 def _kill_worker(scene: Scene) -> None:
-    _frozen_holder(scene, signal.SIGKILL)
+    scene.frozen_holder(signal.SIGKILL)
 
 
 def _stop_worker(scene: Scene) -> None:
-    pid = _frozen_holder(scene, signal.SIGTERM)
+    pid = scene.frozen_holder(signal.SIGTERM)
     os.kill(pid, signal.SIGCONT)
 
 
 def _pause_worker(scene: Scene) -> Lift:
-    pid = _frozen_holder(scene, signal.SIGSTOP)
+    pid = scene.frozen_holder(signal.SIGSTOP)
     return lambda: os.kill(pid, signal.SIGCONT)
 
 
-def _frozen_holder(scene: Scene, then: signal.Signals) -> int:
-    """Stop a worker that holds a lease, and signal it. Raises NothingInFlight when there is none for a minute."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        pids = list(scene.plant.pids("worker").values())
-        held = scene.plant.leases()
-        holders = [pid for pid in pids if held.get(pid)]
-        if not holders:
-            time.sleep(0.02)
-            continue
-        pid = scene.dice.choice(holders)
-        scene.strike()
-        os.kill(pid, signal.SIGSTOP)
-        if scene.plant.leases().get(pid):
-            os.kill(pid, then)
-            return pid
-        os.kill(pid, signal.SIGCONT)
-    raise NothingInFlight("no worker held a lease")
-
-
-def _in_flight(scene: Scene) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not scene.plant.open_regions():
-        if time.monotonic() > deadline:
-            raise NothingInFlight("no region was open")
-        time.sleep(0.01)
-
-
 def _flush(scene: Scene) -> None:
-    scene.client.submit(BURST)
-    _in_flight(scene)
-    scene.strike()
-    scene.plant.flush()
+    with scene.queued_messages():
+        scene.strike()
+        scene.plant.flush()
 
 
 def _restart_redis(scene: Scene, *, empty: bool) -> None:
-    """Kill it; give it nothing, or what it had a moment ago, to start with."""
+    """Kill it with messages in it; give it nothing, or what it had a moment ago, to start with."""
     valkey, old = scene.plant.valkey, scene.plant.home / "old-aof"
     if not empty:
         shutil.rmtree(old, ignore_errors=True)
         shutil.copytree(valkey.appended, old)
         time.sleep(scene.dice.uniform(0.5, 2.0))
-    scene.client.submit(BURST)
-    _in_flight(scene)
-    scene.strike()
-    valkey.kill()
-    if empty:
-        shutil.rmtree(valkey.appended)
-    valkey.start(None if empty else old)
+    with scene.queued_messages():
+        scene.strike()
+        valkey.kill()
+        if empty:
+            shutil.rmtree(valkey.appended)
+        valkey.start(None if empty else old)
 
 
 def _crash_postgres(scene: Scene) -> None:
-    _in_flight(scene)
+    scene.open_region()
     scene.strike()
     scene.plant.postgres.restart(immediate=True)
 
 
 def _terminate(scene: Scene) -> None:
-    _in_flight(scene)
+    scene.open_region()
     scene.strike()
     scene.plant.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'beacon\\_%'")
 
@@ -207,7 +162,7 @@ def _lead_to_standby(scene: Scene) -> Lift:
     plant = scene.plant
     standby = plant.standby.start()
     scene.client.submit(BURST)
-    _in_flight(scene)
+    scene.open_region()
     scene.strike()
     plant.lead_database_to(standby)
 

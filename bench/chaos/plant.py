@@ -72,6 +72,11 @@ class Plant:
         with redis.Redis.from_url(self.valkey.url) as client:
             client.flushall()
 
+    def queued(self, *regions: str) -> int:
+        """How many messages wait in the queues of these regions."""
+        with redis.Redis.from_url(self.valkey.url) as client:
+            return sum(int(client.llen(f"rq:queue:beacon-{region.lower()}")) for region in regions)
+
     def open_regions(self) -> int:
         """How many region runs have not finished."""
         return int(self.ask(OPEN)[0]["open"])

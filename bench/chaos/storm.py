@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import psycopg
 
-from bench.chaos.faults import Fault, NothingInFlight, Scene
+from bench.chaos.faults import Fault
+from bench.chaos.scene import NothingInFlight, Scene
 
 LOOK_SECONDS = 0.2
 BEGUN = "faults begin"  # a run says so when its stack takes jobs

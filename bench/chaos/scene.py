@@ -1,0 +1,93 @@
+"""What a fault may touch, and how it waits for work to be in its way: a fault that meets none proves nothing."""
+
+import contextlib
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from bench.chaos.client import REGIONS, Client
+from bench.chaos.plant import Plant
+
+PATIENCE_SECONDS = 60.0
+LOOK_SECONDS = 0.01
+BURST = 12  # jobs that are under way when an API, a publisher or Redis is struck
+
+
+class NothingInFlight(Exception):
+    """A fault found no work in its way."""
+
+
+@dataclass
+class Scene:
+    """`dice` follow from the seed; `struck` is the Unix time of the last blow. What waits raises NothingInFlight after
+    a minute."""
+
+    plant: Plant
+    client: Client
+    dice: random.Random
+    struck: float = 0.0
+
+    def strike(self) -> None:
+        """Note that it happens now: what a fault had to wait for does not count."""
+        self.struck = time.time()
+
+    def running(self, kind: str) -> list[int]:
+        """The pids of the processes whose names begin with `kind`, as soon as one runs."""
+        _until(lambda: self.plant.pids(kind), f"no {kind} ran")
+        return list(self.plant.pids(kind).values())
+
+    def open_region(self) -> None:
+        """Return when a region run is open."""
+        _until(self.plant.open_regions, "no region was open")
+
+    def frozen_holder(self, then: signal.Signals) -> int:
+        """Stop a worker that holds a lease, and signal it: it is frozen while one looks whether it holds one."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            pids = list(self.plant.pids("worker").values())
+            held = self.plant.leases()
+            holders = [pid for pid in pids if held.get(pid)]
+            if not holders:
+                time.sleep(LOOK_SECONDS)
+                continue
+            pid = self.dice.choice(holders)
+            self.strike()
+            with contextlib.suppress(ProcessLookupError):  # it was stopping, and has ended
+                os.kill(pid, signal.SIGSTOP)
+                if self.plant.leases().get(pid):
+                    os.kill(pid, then)
+                    return pid
+                os.kill(pid, signal.SIGCONT)
+        raise NothingInFlight("no worker held a lease")
+
+    @contextlib.contextmanager
+    def queued_messages(self) -> Iterator[None]:
+        """Hold the block while a message waits in Redis. An idle worker takes each at once, so those of one region are
+        stopped until then."""
+        region = self.dice.choice(REGIONS)
+        stopped = self.running(f"worker_{region.lower()}")
+        try:
+            for pid in stopped:
+                _signal(pid, signal.SIGSTOP)
+            self.client.submit(BURST)
+            _until(lambda: self.plant.queued(region), "no message was queued")
+            yield
+        finally:
+            for pid in stopped:
+                _signal(pid, signal.SIGCONT)
+
+
+def _signal(pid: int, sign: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, sign)
+
+
+def _until(look: Callable[[], object], missing: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not look():
+        if time.monotonic() > deadline:
+            raise NothingInFlight(missing)
+        time.sleep(LOOK_SECONDS)
