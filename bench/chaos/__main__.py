@@ -55,7 +55,10 @@ def main(argv: list[str] | None = None) -> int:
         path = arguments.ledger or LEDGERS / f"{mode.name}-{arguments.seed}.json"
         with tempfile.TemporaryDirectory(prefix="beacon-chaos-", ignore_cleanup_errors=True) as folder:
             status = run(arguments, mode, Path(folder), path)
-        return max(status, merge.publish(ledger.read(path), arguments.page)) if whole else status
+        return merge.publish(ledger.read(path), arguments.page) if whole else status
+    except ledger.LedgerError as error:
+        tell(f"INVALID {error}")
+        return 2
     except KeyboardInterrupt:
         tell("stopped; nothing was counted")
         return 130

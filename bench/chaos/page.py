@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from bench.chaos.ledger import Ledger, Row
+from bench.chaos.modes import DEFAULT, FAST
 
 HEADER = (
     "fault",
@@ -25,7 +26,10 @@ def text(fast: Ledger | None, default: Ledger | None, old: str) -> str:
         section(name, ledger, old)
         for name, ledger in (("Many faults, with short leases", fast), ("Recovery, with the default lease", default))
     ]
-    return PAGE.format(sections="\n".join(found for found in sections if found))
+    usual, short = (
+        f"{min(mode.answer_seconds.values()):g} to {max(mode.answer_seconds.values()):g} s" for mode in (DEFAULT, FAST)
+    )
+    return PAGE.format(sections="\n".join(found for found in sections if found), usual=usual, short=short)
 
 
 def section(title: str, ledger: Ledger | None, old: str) -> str:
@@ -168,7 +172,7 @@ counted.
 - **fenced writes**: region runs whose worker came back after its lease had been taken, and was refused.
 - **recovery**: from the fault (for a fault that lasts: from its end, where the row says so) until every region run that
   was open at that moment has finished *and* a job submitted later has gone through from end to end. It contains the
-  providers' own time (0.4 to 1.0 s an answer with the default lease, 0.3 to 0.7 s with short ones): the row "nothing
+  providers' own time ({usual} an answer with the default lease, {short} with short ones): the row "nothing
   happens" shows what the same measurement gives without a fault. A fault in which provider calls fail in a row opens
   that model's breaker, whose time is then the recovery: the model is left alone on purpose. Several stacks share the
   machine where leases are short: the times of recovery that an operator may expect are those of the default lease.

@@ -50,6 +50,9 @@ def plan(hours: float, stacks: int, seed: int, stem: Path) -> list[list[Part]]:
 
 def run(planned: Sequence[Sequence[Part]], options: Sequence[str]) -> list[Part]:
     """Run every part with `options`; those that left no ledger. A Ctrl-C ends every stack in order, then raises."""
+    for part in (part for parts in planned for part in parts):
+        part.stem.parent.mkdir(parents=True, exist_ok=True)
+        part.ledger.unlink(missing_ok=True)  # an earlier run's
     lanes = [_Lane(parts, options) for parts in planned]
     try:
         for lane in lanes:
@@ -90,8 +93,6 @@ class _Lane(threading.Thread):
 
     def _run(self) -> None:
         for part in self.parts:
-            part.stem.parent.mkdir(parents=True, exist_ok=True)
-            part.ledger.unlink(missing_ok=True)
             if not self._begin(part):
                 break
             with part.stem.with_suffix(".log").open("wb") as log:

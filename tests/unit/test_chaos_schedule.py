@@ -65,6 +65,8 @@ def test_a_part_that_ends_without_a_ledger_is_named_and_ends_no_other(
     )
     monkeypatch.setattr("bench.chaos.parts.CHECKOUT", tmp_path)
     lanes = plan(1.0, 2, 1, tmp_path / "out" / "fast")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "fast-2.json").write_text("an earlier run's")
     assert [part.seed for part in run(lanes, ["--rate", "3"])] == [2]
     assert sorted(path.name for path in (tmp_path / "out").glob("*.json")) == [
         "fast-1.json",
