@@ -55,7 +55,7 @@ def section(title: str, ledger: Ledger | None, old: str) -> str:
         breaker=f"{ledger.breaker_seconds:g}",
         settings=", ".join(f"{name}={value}" for name, value in ledger.settings.items()) or "the product's defaults",
         rate=f"{ledger.jobs_per_second:g}",
-        processes=", ".join(f"{count} {kind}" for kind, count in ledger.processes.items()),
+        processes=", ".join(f"{kind} {count}" for kind, count in ledger.processes.items()),
         verdict=_verdict(ledger),
         accepted=ledger.accepted,
         terminal=ledger.terminal,
@@ -137,8 +137,9 @@ minutes within {minutes} minutes, until {date}, of commit {commit}. **Lease {lea
 
 {machine}
 
-Settings: {settings}. {rate} jobs/s for each stack; two API workers, {processes}, each process under its own database
-role.
+Settings: {settings}.
+
+A stack takes {rate} jobs/s. Its processes: the API with two workers, {processes}; each has its own database role.
 
 The books are {verdict}: {accepted} jobs accepted (the clients' lists of 202s), {terminal} ended ({statuses}),
 {regions} region runs, {answers} answers stored. The providers' own logs have {calls} calls that they answered well: one
