@@ -45,6 +45,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--page", type=Path, default=merge.PAGE, help="the page of a long run [docs/faults.md]")
     parser.add_argument("--ledger", type=Path, metavar="FILE", help="be one part: leave this ledger, write no page")
     arguments = parser.parse_args(argv)
+    if arguments.stacks > 1 and not arguments.fast:
+        parser.error("--stacks needs --fast: stacks that share a machine can't keep the default lease's promised times")
+    if arguments.quick and arguments.hours:
+        parser.error("--hours needs a long run, and --quick is a bounded one")
     for sign in (signal.SIGINT, signal.SIGTERM):  # a script's background job begins with SIGINT ignored
         signal.signal(sign, signal.default_int_handler)
     mode = QUICK if arguments.quick else FAST if arguments.fast else DEFAULT

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.chaos.__main__ import main
 from bench.chaos.faults import Fault, all_faults
 from bench.chaos.modes import DEFAULT, FAST, QUICK
 from bench.chaos.parts import LONGEST_SECONDS, plan, run
@@ -129,3 +130,10 @@ def test_a_fault_lasts_longer_than_the_limit_that_it_has_to_exceed(mode: object)
     assert mode.spans.black_holed > mode.product.redis_timeout_seconds
     paused = next(f for f in all_faults(mode.product.lease_seconds, mode.spans) if f.name == "worker_paused")
     assert paused.seconds > mode.product.lease_seconds
+
+
+@pytest.mark.parametrize("asked", ["--stacks 2", "--quick --stacks 2", "--quick --hours 1", "--quick --fast"])
+def test_what_would_prove_nothing_is_refused(asked: str) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(asked.split())
+    assert refused.value.code == 2
