@@ -40,7 +40,9 @@ SELECT c.job_id, c.region, c.attempt, c.lease_token AS token, c.started_at, c.ag
          UNION ALL
         SELECT r.job_id, r.region, r.attempt, r.lease_token, r.started_at, true
           FROM wanted w CROSS JOIN LATERAL (SELECT * FROM region_runs x WHERE x.job_id = w.job_id AND x.region = w.region
-                                               AND x.lease_token = w.token OFFSET 0) r) c
+                                               AND x.lease_token = w.token OFFSET 0) r
+         -- Its own lease may have run out meanwhile: then it is claimed anew, and is here as it was before.
+         WHERE NOT EXISTS (SELECT 1 FROM claimed n WHERE n.job_id = w.job_id AND n.region = w.region)) c
   JOIN jobs j ON j.id = c.job_id;
 
 -- name: region_runs.stored

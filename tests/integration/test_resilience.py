@@ -162,6 +162,28 @@ class TestACommitThatIsCut:
         assert one(conn, "SELECT count(*) FROM job_events WHERE type = 'region_claimed'") == 2
         assert (counted(), proxy.acted) == (LOST, 1)
 
+    def test_a_claim_that_comes_again_after_its_lease_has_run_out_gives_each_region_once(
+        self, proxied: str, redis_url: str, plain: Database, proxy: CommitProxy, conn: Conn, fault: str
+    ) -> None:
+        """Else one token would run it twice at the same time. A short lease stands for a long outage."""
+        job_id = submit(plain, submission(regions=("US", "EU"))).job_id
+        settings = settings_for(
+            proxied, redis_url, db_write_timeout_ms=1000, lease_seconds=0.05, heartbeat_seconds=0.02
+        )
+        planned: list[Any] = []
+        with opened(settings, size=1) as db:
+            with db.transaction() as warm:
+                run(warm, "sweep.clock")
+            self.cut(proxy, fault)
+            claimed, _, _ = claim(db, [(job_id, "US"), (job_id, "EU")], "w", lambda rows, _: planned.append(rows) or [])
+        assert proxy.acted == 1
+        attempt = 2 if fault == "lose_reply" else 1
+        held = query(conn, "SELECT region, lease_token::text AS token, attempt FROM region_runs ORDER BY region")
+        assert [(r["region"], r["attempt"]) for r in held] == [("EU", attempt), ("US", attempt)]
+        found = sorted(claimed, key=lambda r: str(r["region"]))
+        assert [{name: r[name] for name in ("region", "token", "attempt")} for r in found] == held
+        assert planned[-1] == claimed
+
     @pytest.mark.parametrize("answer", ["usable", "failed"])
     def test_a_region_run_leaves_one_result(
         self, db: Database, plain: Database, proxy: CommitProxy, conn: Conn, tmp_path: Path, fault: str, answer: str
