@@ -1,6 +1,6 @@
 # Shortcuts; `make help` lists them. Everything runs in .venv, which ./beacon makes.
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test demo up schema rules bench bench-quick chaos chaos-quick image
+.PHONY: help setup check format test demo up schema rules bench bench-quick chaos chaos-quick interleavings image
 
 BIN := .venv/bin
 SEED ?= 1
@@ -48,6 +48,9 @@ chaos: setup ## every fault, many times; writes docs/faults.md (long); ARGS="--f
 
 chaos-quick: setup ## a bounded, seeded run of faults; SEED=n
 	$(BIN)/python -m bench.chaos --quick --seed $(SEED)
+
+interleavings: setup ## every order of the statements of verbs that meet; writes its part of docs/crash-points.md
+	$(BIN)/python -m bench.interleavings
 
 image: ## the container image
 	docker build --tag beacon-runner .

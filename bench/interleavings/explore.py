@@ -1,0 +1,77 @@
+"""Every order of the sessions' steps, depth first, without those that can't differ in their effect."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.interleavings.steps import NotRepeatable, Run, Step, may_affect
+
+
+@dataclass
+class Choice:
+    """A place where several sessions could go on: those, the one that went on, and what the others did here before.
+
+    `asleep` are sessions whose next step has been taken earlier, in a run that this one would only repeat: nothing that
+    was done since can matter to that step. (Sleep sets: P. Godefroid, Partial-Order Methods for the Verification of
+    Concurrent Systems, 1996, chapter 5.)
+    """
+
+    ready: tuple[int, ...]
+    asleep: dict[int, Step]
+    taken: int
+    tried: dict[int, Step] = field(default_factory=dict)
+
+    def left(self) -> list[int]:
+        """The sessions that are still to be tried here."""
+        return [n for n in self.ready if n not in self.tried and n not in self.asleep]
+
+    def asleep_after(self) -> dict[int, Step]:
+        """The sessions that sleep after the step that was taken here."""
+        step = self.tried[self.taken]
+        earlier = {**self.asleep, **self.tried}
+        return {n: e for n, e in earlier.items() if n != self.taken and not may_affect(e, step)}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One complete order of steps and what the verbs returned. A `redundant` one was left at the first repetition."""
+
+    order: tuple[Step, ...]
+    results: list[Any]
+    deadlocks: int
+    redundant: bool
+
+
+def schedules(begin: Callable[[], Run], *, reduced: bool = True) -> Iterator[Schedule]:
+    """Run every schedule from `begin`'s state, each to its end; `reduced` leaves out what can't differ.
+
+    Raises NotRepeatable when a run takes other steps than the one before it took, Stuck when a verb stands still.
+    """
+    path: list[Choice] = []
+    while True:
+        run = begin()
+        for choice in path:
+            _repeat(run, choice)
+        redundant = False
+        while ready := run.ready():
+            asleep = path[-1].asleep_after() if path and reduced else {}
+            choice = Choice(ready, asleep, taken=-1)
+            if not (left := choice.left()):
+                redundant = True
+                break
+            choice.taken = left[0]
+            choice.tried[choice.taken] = run.step(choice.taken)
+            path.append(choice)
+        order = tuple(run.order)
+        yield Schedule(order, run.finish(), run.deadlocks, redundant)
+        while path and not (left := path[-1].left()):
+            path.pop()
+        if not path:
+            return
+        path[-1].taken = left[0]
+
+
+def _repeat(run: Run, choice: Choice) -> None:
+    if run.ready() != choice.ready:
+        raise NotRepeatable(f"{run.ready()} could go on, and {choice.ready} before")
+    choice.tried[choice.taken] = run.step(choice.taken, choice.tried.get(choice.taken))

@@ -1,0 +1,172 @@
+"""What must hold at the end of a schedule besides the invariants, for verbs that have met."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.interleavings.verbs import JOB
+from bench.interleavings.world import World
+from runner_api.retry import Retried
+from runner_core.errors import Conflict, NotFound, Rejected
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A schedule's end: what the verbs returned or raised, and the database."""
+
+    world: World
+    results: Sequence[Any]
+
+    @property
+    def status(self) -> str | None:
+        """The job's status; None without the job."""
+        status: str | None = self.world.value("SELECT status FROM jobs WHERE id = %s", JOB)
+        return status
+
+    def count(self, table_and_condition: str) -> int:
+        """How many rows there are of `table_and_condition`."""
+        return int(self.world.value(f"SELECT count(*) FROM {table_and_condition}"))  # noqa: S608  named here
+
+
+Holds = Callable[[Seen], Iterator[str]]
+
+
+def one_claims(seen: Seen) -> Iterator[str]:
+    """One claim has the region and its call, the other nothing."""
+    won = sorted((len(claimed), len(begun)) for claimed, _, begun in seen.results)
+    if won != [(0, 0), (1, 1)]:
+        yield f"(regions, calls) of the claims: {won}"
+    if seen.count("tries") != seen.count("answers"):
+        yield "a call has been started twice"
+
+
+def is_cancelled(seen: Seen) -> Iterator[str]:
+    """The job is cancelled; nobody holds a region of it, and nothing of it waits."""
+    if isinstance(seen.results[-1], Conflict) or seen.status != "cancelled":
+        yield f"the job is {seen.status}, and cancelling said {seen.results[-1]}"
+    if left := seen.count("region_runs WHERE lease_token IS NOT NULL OR finished_at IS NULL"):
+        yield f"{left} regions have not ended"
+
+
+def is_cancelled_or_done(seen: Seen) -> Iterator[str]:
+    """The job has ended as the verb that was first says."""
+    wanted = "completed" if isinstance(seen.results[-1], Conflict) else "cancelled"
+    if seen.status != wanted:
+        yield f"the job is {seen.status} and should be {wanted}"
+    if left := seen.count("region_runs WHERE finished_at IS NULL"):
+        yield f"{left} regions have not ended"
+
+
+def is_completed(seen: Seen) -> Iterator[str]:
+    """Each region was recorded by its worker, and the last one has closed the job."""
+    if seen.status != "completed":
+        yield f"the job is {seen.status}"
+    closers = sum(len(written.endings.jobs) for written in seen.results)
+    if closers != 1 or any(written.fenced for written in seen.results):
+        yield f"{closers} transactions have closed the job: {seen.results}"
+
+
+def is_recorded_or_staged(seen: Seen) -> Iterator[str]:
+    """Either the worker was first and the region has ended, or the sweeper was, and the region is staged again. The
+    answer, which was paid for, is stored."""
+    written = seen.results[0]
+    staged = seen.count("outbox WHERE processed_at IS NULL")
+    if (bool(written.fenced), seen.status, staged) not in ((False, "completed", 0), (True, "running", 1)):
+        yield f"fenced {written.fenced}, the job is {seen.status}, {staged} messages wait"
+    if not seen.count("answers WHERE status = 'ok'"):
+        yield "the answer is lost"
+
+
+def is_recorded_or_crashed(seen: Seen) -> Iterator[str]:
+    """The region has ended, whoever was first, and has its answer unless the sweeper was."""
+    fenced = bool(seen.results[0].fenced)
+    if seen.status not in (("completed",) if not fenced else ("completed", "failed")):
+        yield f"fenced {fenced}, the job is {seen.status}"
+    if seen.count("outbox WHERE processed_at IS NULL"):
+        yield "a region without attempts is staged again"
+
+
+def keeps_or_loses_its_lease(seen: Seen) -> Iterator[str]:
+    """A lease that was extended stays; one that was not is taken back, and its region staged again."""
+    taken = bool(seen.results[1])
+    live = seen.count("region_runs WHERE lease_expires_at > clock_timestamp()")
+    staged = seen.count("outbox WHERE processed_at IS NULL")
+    if (live, staged) != ((0, 1) if taken else (1, 0)):
+        yield f"taken back {seen.results[1]}, {live} leases live, {staged} messages wait"
+    if seen.results[0] and not taken:
+        yield "the worker was told that it lost a lease that it has"
+
+
+def is_cancelled_for_good(seen: Seen) -> Iterator[str]:
+    """The job is cancelled whether it was retried before or not, and the retry says which."""
+    yield from is_cancelled(Seen(seen.world, seen.results[::-1]))
+    retried = isinstance(seen.results[1], Retried)
+    if retried != bool(seen.count("job_events WHERE type = 'retry_requested'")):
+        yield f"the retry said {seen.results[1]}, and its event says otherwise"
+
+
+def runs_again(seen: Seen) -> Iterator[str]:
+    """The failed region is open and staged, the other one recorded."""
+    waiting = seen.count("outbox WHERE processed_at IS NULL AND topic = 'beacon-us'")
+    if (seen.status, waiting, seen.count("executions WHERE region = 'EU'")) != ("running", 1, 1):
+        yield f"the job is {seen.status}, {waiting} messages wait: {seen.results}"
+
+
+def is_published_once(seen: Seen) -> Iterator[str]:
+    """Each message is marked as sent once, and Redis holds it under the id that it is marked with."""
+    marked = {
+        row["dispatch_id"] for row in seen.world.rows("SELECT dispatch_id FROM outbox WHERE processed_at IS NOT NULL")
+    }
+    queued = seen.world.queued()
+    if set(queued) != marked or len(queued) != len(marked):
+        yield f"Redis holds {queued}, and the outbox says {marked}"
+    if waiting := seen.count("outbox WHERE processed_at IS NULL OR attempts <> 1"):
+        yield f"{waiting} messages wait, or were sent more than once"
+
+
+def is_withdrawn_or_sent(seen: Seen) -> Iterator[str]:
+    """The job is cancelled. A message was sent or withdrawn, and what Redis holds nobody can claim."""
+    yield from is_cancelled(seen)
+    for row in seen.world.rows("SELECT processed_at, dispatch_id, last_error FROM outbox"):
+        if row["processed_at"] is None or (row["dispatch_id"] is None) != (row["last_error"] == "job cancelled"):
+            yield f"a message is neither sent nor withdrawn: {row}"
+        elif row["dispatch_id"] and row["dispatch_id"] not in seen.world.queued():
+            yield "a message was marked as sent, and Redis does not hold it"
+
+
+def is_accepted_once(seen: Seen) -> Iterator[str]:
+    """There is one job; one request has made it, the other is told of it."""
+    answers = sorted(str(getattr(result, "replayed", type(result).__name__)) for result in seen.results)
+    if seen.count("jobs") != 1 or answers != ["False", "True"]:
+        yield f"{seen.count('jobs')} jobs, replayed: {answers}, {seen.results}"
+
+
+def is_refused_once(seen: Seen) -> Iterator[str]:
+    """There is one job; the other request is refused for the key that it shares."""
+    codes = [result.code for result in seen.results if isinstance(result, Rejected)]
+    if seen.count("jobs") != 1 or codes not in (["idempotency_key_reuse"], ["replay_detected"]):
+        yield f"{seen.count('jobs')} jobs, refused: {codes}, {seen.results}"
+
+
+def is_removed_or_retried(seen: Seen) -> Iterator[str]:
+    """The job is gone with all that was its own, and the retry says so; or it runs again and has a message."""
+    retried = seen.results[1]
+    if isinstance(retried, NotFound):
+        left = [table for table in ("jobs", "job_events", "outbox", "executions", "tries") if seen.count(table)]
+        if left:
+            yield f"the job was not found, and is in {left}"
+    elif not isinstance(retried, Retried) or seen.status != "running":
+        yield f"the retry said {retried!r}, and the job is {seen.status}"
+    elif not seen.count("outbox WHERE processed_at IS NULL"):
+        yield "the job runs again without a message"
+
+
+def is_sent_again(seen: Seen) -> Iterator[str]:
+    """The first message was sent; the second, which an operator asked for, was sent or waits."""
+    sent, waiting = (seen.count(f"outbox WHERE processed_at IS {null} NULL") for null in ("NOT", ""))
+    said = seen.results[0]
+    if isinstance(said, Conflict):
+        if (sent, waiting) != (1, 0):
+            yield f"{sent} messages were sent and {waiting} wait after {said}"
+    elif sent + waiting != 2 or len(seen.world.queued()) != sent:
+        yield f"{sent} messages were sent and {waiting} wait, Redis holds {len(seen.world.queued())}"

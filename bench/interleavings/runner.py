@@ -1,0 +1,131 @@
+"""All schedules of one specification: prepared, run, checked, counted."""
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from functools import partial
+
+from bench.interleavings.explore import Schedule, schedules
+from bench.interleavings.gate import Wire
+from bench.interleavings.holds import Seen
+from bench.interleavings.session import Session
+from bench.interleavings.specs import Spec
+from bench.interleavings.steps import Run
+from bench.interleavings.verbs import Scene
+from bench.interleavings.world import World
+from runner_core.db import Database
+from runner_core.errors import BeaconError
+from runner_core.settings import Settings
+
+KEPT_EXAMPLES = 5
+
+
+@dataclass
+class Result:
+    """What a specification's schedules came to. `steps` are the most that each verb took."""
+
+    name: str
+    steps: list[int] = field(default_factory=list)
+    schedules: int = 0
+    waited: int = 0
+    redundant: int = 0
+    deadlocks: int = 0
+    broken: int = 0
+    seconds: float = 0.0
+    examples: list[str] = field(default_factory=list)
+
+
+def settings_for(database_url: str, redis_url: str, spec: Spec) -> Settings:
+    """The settings of every session: leases outlast the run, so that only those end that the state has ended."""
+    return Settings.from_env(
+        {
+            "BEACON_TEST": "1",
+            "ALLOW_SANDBOX": "1",
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "LEASE_SECONDS": "3600",
+            **spec.settings,
+        }
+    )
+
+
+def explore(
+    spec: Spec, database_url: str, redis_url: str, *, reduced: bool = True, tell: Callable[[Result], None] | None = None
+) -> Result:
+    """Run every schedule of `spec` in this database; `tell` hears of each. Raises Stuck, NotRepeatable."""
+    result, began = Result(spec.name, [0] * len(spec.verbs)), time.monotonic()
+    logging.disable(logging.CRITICAL)  # refusals and fenced writes are what is asked for
+    with ExitStack() as stop:
+        world = stop.enter_context(closing(World(database_url, redis_url)))
+        prepare(spec, scene := Scene(world), settings_for(database_url, redis_url, spec))
+        wire, before = Wire(), world.deadlocks()
+        sessions, calls = [], []
+        settings = settings_for(database_url, redis_url, spec)
+        for verb in spec.verbs:
+            session = Session(wire, database_url, verb.name)
+            stop.callback(session.close)
+            db = Database(settings_for(session.url, redis_url, spec), verb.kind, size=1)
+            db.bell.stop()  # what it sends after a commit is in nobody's way, and would take the connection
+            stop.callback(db.close)
+            session.begin(partial(_connect, db))
+            while not session.ended:
+                wire.pump(0.05)
+            sessions.append(session)
+            calls.append(partial(verb.do, db, scene))
+
+        def begin() -> Run:
+            world.restore()
+            return Run(wire, world.look, sessions, calls)
+
+        for schedule in schedules(begin, reduced=reduced):
+            if schedule.redundant:
+                result.redundant += 1
+                continue
+            wrong = [*_failures(spec, schedule), *world.broken(settings, sessions)]
+            wrong += spec.holds(Seen(world, schedule.results)) if not wrong else []
+            _count(result, schedule, wrong)
+            result.seconds = time.monotonic() - began
+            if tell:
+                tell(result)
+    with closing(World(database_url, redis_url)) as world:
+        # The sessions have ended and reported: what the gates did not see would be here.
+        result.deadlocks = max(result.deadlocks, world.deadlocks() - before)
+    return result
+
+
+def prepare(spec: Spec, scene: Scene, settings: Settings) -> None:
+    """Make the state and keep it."""
+    scene.world.empty()
+    with closing(Database(settings, "worker").open()) as scene.db:
+        spec.prepare(scene)
+    scene.world.keep()
+    scene.message = scene.world.value("SELECT min(id) FROM outbox") or 0
+
+
+def _connect(db: Database) -> None:
+    with db.open().statement() as conn:
+        conn.execute("SELECT 1")
+
+
+def _failures(spec: Spec, schedule: Schedule) -> list[str]:
+    found = ["a deadlock"] * schedule.deadlocks
+    for verb, result in zip(spec.verbs, schedule.results, strict=True):
+        if isinstance(result, Exception) and not isinstance(result, BeaconError):
+            found.append(f"{verb.name} raised {type(result).__name__}: {result}")
+    return found
+
+
+def _count(result: Result, schedule: Schedule, wrong: list[str]) -> None:
+    taken = [sum(step.session == number for step in schedule.order) for number in range(len(result.steps))]
+    result.steps = [max(pair) for pair in zip(result.steps, taken, strict=True)]
+    result.schedules += 1
+    result.waited += any(step.waits_for for step in schedule.order)
+    result.deadlocks += bool(schedule.deadlocks)
+    result.broken += bool(wrong)
+    if wrong and len(result.examples) < KEPT_EXAMPLES:
+        order = " ".join(
+            f"{step.session + 1}:{step.name}{'(waits)' if step.waits_for else ''}" for step in schedule.order
+        )
+        result.examples.append(f"{'; '.join(wrong)} [{order}]")

@@ -1,0 +1,110 @@
+"""Specifications side by side: a process each, with a database of its own on one server."""
+
+import multiprocessing
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+from bench.interleavings.runner import Result, explore
+from bench.interleavings.specs import SPECS, Spec
+from bench.interleavings.steps import NotRepeatable, Stuck
+from runner_cli.embedded import EmbeddedPostgres, EmbeddedValkey
+from runner_core.migrate import migrate
+
+TRIES = 3  # of a specification whose run was disturbed: a starved machine lets a limit of time pass
+TELL_SECONDS = 10.0
+# A crash of this server costs nothing, deadlocks are looked for at once, and nobody but the verbs takes locks.
+SERVER = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "autovacuum": "off",
+    "deadlock_timeout": "10ms",
+}
+Place = tuple[str, str]  # the URLs of a process's own database and of its own numbered database of Redis
+_place: Place  # this process's, in a process of the pool
+
+
+def tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def places(count: int) -> Iterator[list[Place]]:
+    """A PostgreSQL and a Valkey with a database for each of `count` processes."""
+    with tempfile.TemporaryDirectory(prefix="beacon-interleavings-", ignore_cleanup_errors=True) as folder:
+        home = Path(folder)
+        home.chmod(0o711)  # the servers may run as another user
+        postgres, valkey = EmbeddedPostgres(home, SERVER), EmbeddedValkey(home)
+        try:
+            url, redis_url = postgres.start(), valkey.start()
+            migrate(url)
+            owner = url.rpartition("/")[0]
+            names = [f"place_{number}" for number in range(count)]
+            with psycopg.connect(f"{owner}/postgres", autocommit=True) as conn:
+                for name in names:
+                    conn.execute(f"CREATE DATABASE {name} TEMPLATE {postgres.dbname}".encode())
+            yield [(f"{owner}/{name}", f"{redis_url.rpartition('/')[0]}/{n}") for n, name in enumerate(names)]
+        finally:
+            valkey.stop()
+            postgres.stop()
+
+
+def run(specs: Sequence[Spec], where: Sequence[Place], *, reduced: bool) -> tuple[list[Result], list[str]]:
+    """Run the specifications side by side; their results in their order, and the names of those that were disturbed."""
+    context = multiprocessing.get_context("spawn")
+    free: multiprocessing.Queue[Place] = context.Queue()
+    for place in where:
+        free.put(place)
+    found: dict[str, Result] = {}
+    disturbed: list[str] = []
+    with ProcessPoolExecutor(len(where), context, _begin, (free,)) as pool:
+        try:
+            for done in as_completed([pool.submit(_explore, spec.name, reduced) for spec in specs]):
+                name, result = done.result()
+                if isinstance(result, Result):
+                    found[name] = result
+                    tell(f"{len(found)}/{len(specs)} {name}: {result.schedules} schedules, {result.broken} broken")
+                else:
+                    disturbed.append(f"{name}: {result}")
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise
+    return [found[spec.name] for spec in specs if spec.name in found], disturbed
+
+
+def _begin(free: "multiprocessing.Queue[Place]") -> None:
+    """In a process of the pool: take a place. An interrupt is the first process's to act on."""
+    global _place
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _place = free.get()
+
+
+def _explore(name: str, reduced: bool) -> tuple[str, Result | str]:
+    """In a process of the pool: run one specification, once more when it was disturbed."""
+    spec = next(spec for spec in SPECS if spec.name == name)
+    told = time.monotonic()
+
+    def progress(result: Result) -> None:
+        nonlocal told
+        if time.monotonic() - told > TELL_SECONDS:
+            told = time.monotonic()
+            tell(f"    {name}: {result.schedules} schedules so far")
+
+    for number in range(1, TRIES + 1):
+        try:
+            return name, explore(spec, *_place, reduced=reduced, tell=progress)
+        except (NotRepeatable, Stuck, psycopg.Error) as error:
+            reason = f"{type(error).__name__}: {error}"
+            tell(f"    {name}: try {number} was disturbed: {reason}")
+    return name, reason

@@ -1,0 +1,106 @@
+"""The verbs that can meet, and the states that they meet in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bench.interleavings import holds, states, verbs
+from bench.interleavings.holds import Holds
+from bench.interleavings.states import Prepare
+from bench.interleavings.verbs import Verb, job
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Verbs that meet in a state. `holds` yields what is wrong; a refusal (BeaconError) is a result, too."""
+
+    name: str
+    prepare: Prepare
+    verbs: tuple[Verb, ...]
+    holds: Holds
+    quick: bool = False  # in the bounded run, too
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+LAST_TWO, LAST_THREE = "US EU", "US EU ASIA"
+OLD = {"JOB_RETENTION_DAYS": "1", "OUTBOX_RETENTION_DAYS": "1"}
+KEY = "key"
+SPECS = (
+    Spec(
+        "claim and claim",
+        states.published(),
+        (verbs.claim(), verbs.claim(worker="worker-2")),
+        holds.one_claims,
+        quick=True,
+    ),
+    Spec("claim and cancel", states.published(), (verbs.claim(), verbs.cancel()), holds.is_cancelled, quick=True),
+    Spec(
+        "record and record, the last two regions",
+        states.claimed(LAST_TWO),
+        (verbs.record("US"), verbs.record("EU")),
+        holds.is_completed,
+        quick=True,
+    ),
+    Spec("record and sweep", states.expired(), (verbs.record(), verbs.take_back()), holds.is_recorded_or_staged),
+    Spec(
+        "record and sweep, the last attempt",
+        states.expired(attempts=3),
+        (verbs.record(), verbs.take_back()),
+        holds.is_recorded_or_crashed,
+    ),
+    Spec(
+        "record and cancel", states.claimed(), (verbs.record(), verbs.cancel()), holds.is_cancelled_or_done, quick=True
+    ),
+    Spec("heartbeat and sweep", states.expired(), (verbs.beat(), verbs.take_back()), holds.keeps_or_loses_its_lease),
+    Spec(
+        "cancel and retry", states.failed("US", also="EU"), (verbs.cancel(), verbs.retry()), holds.is_cancelled_for_good
+    ),
+    Spec(
+        "retry and record",
+        states.failed("US", also="EU"),
+        (verbs.retry(), verbs.record("EU")),
+        holds.runs_again,
+        quick=True,
+    ),
+    Spec(
+        "publish and publish",
+        states.queued(LAST_TWO),
+        (verbs.publish(), verbs.publish()),
+        holds.is_published_once,
+        quick=True,
+    ),
+    Spec("publish and cancel", states.queued(), (verbs.publish(), verbs.cancel()), holds.is_withdrawn_or_sent),
+    Spec(
+        "accept and accept, one job",
+        states.nothing,
+        (verbs.accept(job(), KEY), verbs.accept(job(), KEY)),
+        holds.is_accepted_once,
+        quick=True,
+    ),
+    Spec(
+        "accept and accept, two jobs with one key",
+        states.nothing,
+        (verbs.accept(job("job-1"), KEY), verbs.accept(job("job-2"), KEY)),
+        holds.is_refused_once,
+        quick=True,
+    ),
+    Spec(
+        "retention and retry",
+        states.old(states.failed("US"), 3),
+        (verbs.remove_old(), verbs.retry()),
+        holds.is_removed_or_retried,
+        settings=OLD,
+    ),
+    Spec("republish and publish", states.queued(), (verbs.republish(), verbs.publish()), holds.is_sent_again),
+    Spec(
+        "record, record and record, the last three regions",
+        states.claimed(LAST_THREE),
+        tuple(verbs.record(region) for region in LAST_THREE.split()),
+        holds.is_completed,
+    ),
+    Spec(
+        "record, record and cancel, the last two regions",
+        states.claimed(LAST_TWO),
+        (verbs.record("US"), verbs.record("EU"), verbs.cancel()),
+        holds.is_cancelled_or_done,
+    ),
+)

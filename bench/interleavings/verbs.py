@@ -1,0 +1,202 @@
+"""The product's verbs as sessions call them, and the states that they meet in, made by the same verbs."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from bench.interleavings.world import World
+from outbox_publisher import retention, sweep
+from outbox_publisher.broker import Broker
+from outbox_publisher.relay import publish_batch
+from runner_api.auth import Actor
+from runner_api.cancel import cancel_job
+from runner_api.republish import republish_row
+from runner_api.retry import Wanted, retry_job
+from runner_api.submit import Sender, shared_submissions, submit_job
+from runner_core.db import Database
+from runner_core.jobspec import Question, Submission
+from runner_core.queries import Row
+from runner_core.regions import Catalogue, load_catalogue
+from runner_worker import leases
+from runner_worker.providers import CallFailed, Reply
+from runner_worker.record import Batch, Scribe, started
+from runner_worker.runs import Answer, Message, Run
+
+JOB, MODEL, WHO = "job", "smollm2-135m", Actor("admin")
+REGIONS = Path(__file__).parents[2] / "regions/sandbox.toml"
+FAILURE = {"code": "http_403", "type": "http", "stage": "response", "message": "no", "transient": False}
+
+
+@dataclass
+class Scene:
+    """A prepared state: what a worker was told at its claims, and what the verbs need besides a database."""
+
+    world: World
+    db: Database = field(init=False)  # past the gates, for the preparation
+    catalogue: Catalogue = field(default_factory=lambda: load_catalogue(REGIONS, allow_sandbox=True))
+    claims: dict[str, tuple[Row, list[Row]]] = field(default_factory=dict)
+    message: int = 0  # the id of the first outbox row
+
+    def run(self, region: str) -> Run:
+        """The region run as its worker holds it, made anew from its claim."""
+        claimed, stored = self.claims[region]
+        run = Run(claimed, Message(JOB, region, "r-1", "d-1"), _nothing, self.catalogue)
+        run.resume(stored)
+        return run
+
+
+Do = Callable[[Database, Scene], Any]
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb with its parameters, and the kind of process that calls it."""
+
+    name: str
+    kind: str
+    do: Do
+
+
+def _nothing(message: Message, outcome: str) -> None:
+    """What a worker does at the end of a run; here nothing."""
+
+
+def job(job_id: str = JOB, regions: str = "US", questions: int = 1, **changes: Any) -> Submission:
+    """A valid job; `changes` are fields of Submission."""
+    return replace(
+        Submission(
+            job_id=job_id,
+            spec={"id": job_id, "version": "v1"},
+            spec_raw=b"{}",
+            plan={region: [MODEL] for region in regions.split()},
+            questions=[Question(f"q{number}", f"What is {number}?") for number in range(questions)],
+            runs=1,
+            min_regions=1,
+            min_success_rate=Decimal("0.67"),
+            timeout_seconds=60.0,
+            provider_timeout_seconds=30.0,
+            enable_analysis=None,
+            digest=hashlib.sha256(job_id.encode()).digest(),
+            public_key=None,
+            signature_form=None,
+            nonce=None,
+            created_by=None,
+        ),
+        **changes,
+    )
+
+
+def accept(wanted: Submission, key: str | None = None) -> Verb:
+    """Accept a job in a group of its own."""
+    sender = Sender(actor="client", key=key, request_id="r-1", traceparent="")
+    return Verb("accept", "api", lambda db, _: submit_job(db, shared_submissions(db), wanted, sender))
+
+
+def publish() -> Verb:
+    """Publish a batch."""
+
+    def do(db: Database, scene: Scene) -> int:
+        with closing(Broker(db.settings)) as broker:
+            return publish_batch(db, broker)
+
+    return Verb("publish", "publisher", do)
+
+
+def claim(region: str = "US", worker: str = "worker-1") -> Verb:
+    """Claim a region and start its calls."""
+
+    def do(db: Database, scene: Scene) -> tuple[list[Row], list[Row], set[Any]]:
+        def plan(claimed: list[Row], stored: list[Row]) -> list[Any]:
+            runs = [Run(row, Message(JOB, region, "r-1", "d-1"), _nothing, scene.catalogue) for row in claimed]
+            for run in runs:
+                run.resume(stored)
+            return [started(call) for run in runs for call in run.calls()]
+
+        return leases.claim(db, [(JOB, region)], worker, plan)
+
+    return Verb("claim", "worker", do)
+
+
+def store(region: str = "US") -> Verb:
+    """Store the answer to the first question; others are open."""
+
+    def do(db: Database, scene: Scene) -> Any:
+        run = scene.run(region)
+        return Scribe(scene.catalogue, None).write(db, Batch(answers=[_answer(run, ok=True)]))
+
+    return Verb("store an answer", "worker", do)
+
+
+def record(region: str = "US", *, ok: bool = True) -> Verb:
+    """Store the last answer of a region, its execution, and close what ends with it."""
+
+    def do(db: Database, scene: Scene) -> Any:
+        run = scene.run(region)
+        answer = _answer(run, ok=ok)
+        unit = answer.call.unit
+        unit.take(answer)
+        return Scribe(scene.catalogue, None).write(db, Batch(answers=[answer], units=[unit], closing=[run]))
+
+    return Verb("record", "worker", do)
+
+
+def beat(region: str = "US") -> Verb:
+    """Extend a lease."""
+    return Verb("heartbeat", "worker", lambda db, scene: leases.beat(db, [scene.run(region).held]))
+
+
+def release(region: str = "US") -> Verb:
+    """Hand a region back before its first request."""
+
+    def do(db: Database, scene: Scene) -> None:
+        run = scene.run(region)
+        leases.release(db, [run], run.calls())
+
+    return Verb("release", "worker", do)
+
+
+def take_back() -> Verb:
+    """Sweep the leases that ran out."""
+    return Verb("sweep leases", "publisher", lambda db, _: sweep.take_back(db))
+
+
+def check_messages() -> Verb:
+    """Sweep the messages, with a Redis that holds none of them."""
+    future = datetime.now(UTC) + timedelta(days=1)  # every message that was sent is older than this
+    return Verb("sweep messages", "publisher", lambda db, _: sweep.check_page(db, "", future, lambda *_: False))
+
+
+def cancel() -> Verb:
+    """Cancel the job."""
+    return Verb("cancel", "api", lambda db, _: cancel_job(db, JOB, WHO, "cancel-1"))
+
+
+def retry() -> Verb:
+    """Retry all that has failed."""
+    return Verb("retry", "api", lambda db, _: retry_job(db, JOB, Wanted(), WHO, "retry-1"))
+
+
+def republish() -> Verb:
+    """Send the region of the job's first message again."""
+
+    return Verb("republish", "api", lambda db, scene: republish_row(db, scene.message, WHO, "republish-1"))
+
+
+def remove_old() -> Verb:
+    """Remove what is past its days."""
+    return Verb("retention", "publisher", lambda db, _: retention.remove_old(db))
+
+
+def _answer(run: Run, *, ok: bool) -> Answer:
+    """What a provider said to the first open call."""
+    call = run.calls()[0]
+    call.begun = time.monotonic()
+    if not ok:
+        return Answer.failed(call, CallFailed(FAILURE | {"provider": "sandbox"}, "no", 1, []))
+    return Answer.of(call, Reply("4", False, None, "stop", {}, True, False, "sandbox", 1, []))

@@ -1,0 +1,136 @@
+"""The database and the Redis that schedules run in: set back before each, and the books checked after each."""
+
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from typing import Any
+
+import psycopg
+import redis
+from psycopg.rows import dict_row
+
+from bench.interleavings.session import Session
+from runner_cli.invariants import INVARIANTS
+from runner_core.adapters import adapt_times
+from runner_core.settings import Settings
+
+TABLES = (
+    "jobs",
+    "job_events",
+    "idempotency_keys",
+    "nonces",
+    "outbox",
+    "region_runs",
+    "executions",
+    "answers",
+    "tries",
+)
+# Without triggers, which would look up every reference anew.
+BEGIN = "BEGIN; SET LOCAL session_replication_role = replica"
+RESTORE = "; ".join(
+    [
+        BEGIN,
+        *(f"DELETE FROM {table}" for table in TABLES),  # noqa: S608  the names above
+        "INSERT INTO jobs TABLE kept.jobs",
+        "INSERT INTO job_events SELECT * FROM kept.job_events WHERE seq = 1",
+        "COMMIT",
+        BEGIN,
+        "INSERT INTO job_events SELECT * FROM kept.job_events WHERE seq > 1",
+        *(f"INSERT INTO {table} TABLE kept.{table}" for table in TABLES[2:]),
+        "COMMIT",
+    ]
+)
+VACUUM_EVERY = 100  # schedules: each leaves the rows of one that are dead
+OPEN = b"""
+SELECT a.pid, a.state, (SELECT count(*) FROM pg_locks l WHERE l.pid = a.pid AND l.locktype <> 'virtualxid') AS locks
+  FROM pg_stat_activity a
+ WHERE a.pid = ANY (%s) AND (a.xact_start IS NOT NULL OR EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid))
+"""
+
+
+class World:
+    """What is kept of a prepared state, and the way back to it. `look` is the owner's connection, past every gate."""
+
+    def __init__(self, database_url: str, redis_url: str) -> None:
+        self.look: psycopg.Connection[Any] = psycopg.connect(database_url, autocommit=True, prepare_threshold=0)
+        adapt_times(self.look)
+        self.redis = redis.Redis.from_url(redis_url, decode_responses=True)
+        self._messages: dict[str, list[str]] = {}
+        self._restored = 0
+        self._queries = {name: _query(name) for name in INVARIANTS}
+        self.look.execute("CREATE SCHEMA IF NOT EXISTS kept")
+
+    def close(self) -> None:
+        """Close both connections."""
+        self.look.close()
+        self.redis.close()
+
+    def empty(self) -> None:
+        """Forget every job and every message."""
+        self._run("TRUNCATE " + ", ".join(TABLES) + " CASCADE")
+        self.redis.flushdb()
+
+    def keep(self) -> None:
+        """Remember the state as it is now."""
+        for table in TABLES:
+            self._run(f"DROP TABLE IF EXISTS kept.{table}; CREATE TABLE kept.{table} AS TABLE public.{table}")
+        self._messages = self._queues()
+
+    def restore(self) -> None:
+        """Set everything back to what was kept.
+
+        Jobs come back with their first events, and the rest in another transaction, because the check of executions
+        compares the transactions of rows; where all have one, it takes them for those of a dump.
+        """
+        self._run(RESTORE)
+        self.redis.flushdb()
+        for key, messages in self._messages.items():
+            self.redis.rpush(key, *messages)
+        self._restored += 1
+        if self._restored % VACUUM_EVERY == 0:
+            self._run("VACUUM " + ", ".join(TABLES))
+
+    def rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
+        """Rows of a look into the database."""
+        with self.look.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(sql.encode(), values or None).fetchall()
+
+    def value(self, sql: str, *values: Any) -> Any:
+        """The first column of the first row; None without a row."""
+        rows = self.rows(sql, *values)
+        return next(iter(rows[0].values())) if rows else None
+
+    def queued(self) -> list[str]:
+        """The dispatch ids that Redis holds."""
+        return [id_ for ids in self._queues().values() for id_ in ids]
+
+    def broken(self, settings: Settings, sessions: Sequence[Session]) -> Iterator[str]:
+        """What is broken of the invariants, and what the sessions have left open."""
+        for left in self.rows(OPEN.decode(), [pid for session in sessions for pid in session.pids]):
+            yield f"session {left['pid']} has left a transaction or {left['locks']} locks open: {left['state']}"
+        parameters = {
+            "lease_seconds": settings.lease_seconds,
+            "max_attempts": settings.region_max_attempts,
+            "retention_days": settings.job_retention_days,
+            "queued": self.queued(),
+        }
+        for name, query in self._queries.items():
+            with self.look.cursor(row_factory=dict_row) as cursor:
+                for row in cursor.execute(query, parameters):
+                    if row["broken"]:
+                        yield f"{name}: {row['job_id']}: {row['broken']}"
+
+    def deadlocks(self) -> int:
+        """How many deadlocks the server has counted in this database, as far as its sessions have reported."""
+        return int(self.value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"))
+
+    def _queues(self) -> dict[str, list[str]]:
+        """Each queue with what waits in it."""
+        return {str(key): [*map(str, self.redis.lrange(key, 0, -1))] for key in self.redis.keys("rq:queue:*")}
+
+    def _run(self, sql: str) -> None:
+        """Run statements that are made of the names above."""
+        self.look.execute(sql.encode(), prepare=False)
+
+
+def _query(name: str) -> bytes:
+    return resources.files("sql").joinpath(f"verify/{name}.sql").read_text("utf-8").encode()
