@@ -38,7 +38,7 @@ class Schedule:
 
     order: tuple[Step, ...]
     results: list[Any]
-    deadlocks: int
+    is_deadlocked: bool
     redundant: bool
 
 
@@ -63,7 +63,7 @@ def schedules(begin: Callable[[], Run], *, reduced: bool = True) -> Iterator[Sch
             choice.tried[choice.taken] = run.step(choice.taken)
             path.append(choice)
         order = tuple(run.order)
-        yield Schedule(order, run.finish(), run.deadlocks, redundant)
+        yield Schedule(order, run.finish(), run.is_deadlocked, redundant)
         while path and not (left := path[-1].left()):
             path.pop()
         if not path:

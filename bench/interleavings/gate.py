@@ -19,7 +19,8 @@ from bench.wire.postgres import FLUSH, PostgresReader
 from runner_core.queries import statements
 
 ENDS = frozenset({"COMMIT", "ROLLBACK"})
-ASIDE = frozenset({"db.settings", "bell.ring"})  # statements of the session and of its notifications, not of a verb
+# Statements of the session, of its driver and of its notifications; none of a verb.
+ASIDE = frozenset({"db.settings", "bell.ring", "DEALLOCATE"})
 LOCKS = re.compile(r"\bFOR (?:NO KEY |KEY )?(?:UPDATE|SHARE)\b")
 ANSWERS = {b"E": b"CIs", b"Q": b"Z", b"S": b"Z"}  # what ends the server's answer to an Execute, a Query, a Sync
 RECEIVED_BYTES = 65536
@@ -58,7 +59,7 @@ class Wire:
         """Serve what is ready, waiting for it up to `seconds`; False when nothing was."""
         ready = self.selector.select(seconds)
         for key, _ in ready:
-            if key.fileobj in self.selector.get_map():  # what was served before it may have closed it
+            if not isinstance(key.fileobj, int) and key.fileobj.fileno() >= 0:  # what was served before may close it
                 key.data()
         return bool(ready)
 

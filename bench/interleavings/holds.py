@@ -36,8 +36,8 @@ def one_claims(seen: Seen) -> Iterator[str]:
     won = sorted((len(claimed), len(begun)) for claimed, _, begun in seen.results)
     if won != [(0, 0), (1, 1)]:
         yield f"(regions, calls) of the claims: {won}"
-    if seen.count("tries") != seen.count("answers"):
-        yield "a call has been started twice"
+    if seen.count("tries t JOIN region_runs r USING (job_id, region, attempt)") != seen.count("answers"):
+        yield "a call has been started twice in one attempt"
 
 
 def is_cancelled(seen: Seen) -> Iterator[str]:
@@ -170,3 +170,65 @@ def is_sent_again(seen: Seen) -> Iterator[str]:
             yield f"{sent} messages were sent and {waiting} wait after {said}"
     elif sent + waiting != 2 or len(seen.world.queued()) != sent:
         yield f"{sent} messages were sent and {waiting} wait, Redis holds {len(seen.world.queued())}"
+
+
+def one_acts(seen: Seen) -> Iterator[str]:
+    """One of two equal actions happens, the other one is told that there is nothing to do."""
+    if sum(isinstance(result, Conflict) for result in seen.results) != 1:
+        yield f"the actions said {seen.results}"
+    if seen.count("job_events WHERE type IN ('cancel_requested', 'retry_requested')") != 1:
+        yield "there is not one event of it"
+
+
+def is_stored(seen: Seen) -> Iterator[str]:
+    """The answer is stored, or its region had ended before; a region that has ended is not written to."""
+    stored = seen.count("answers WHERE status = 'ok'")
+    if not stored and not seen.results[0].fenced:
+        yield "the answer is lost"
+    if seen.count("answers a JOIN region_runs r USING (job_id, region) WHERE a.completed_at > r.finished_at"):
+        yield "an answer was stored in a region that had ended"
+
+
+def is_stored_and_staged(seen: Seen) -> Iterator[str]:
+    """The answer, which was paid for, is stored whether the lease was taken back before or after."""
+    if not seen.count("answers WHERE status = 'ok'"):
+        yield "the answer is lost"
+    if not seen.results[1] and not seen.count("region_runs WHERE lease_token IS NOT NULL"):
+        yield "nobody has taken the lease back, and nobody has it"
+
+
+def is_released_once(seen: Seen) -> Iterator[str]:
+    """The region is staged once, by whoever was first, and no try is left of a call that was not sent."""
+    waiting = seen.count("outbox WHERE processed_at IS NULL")
+    if (waiting, seen.count("region_runs WHERE lease_token IS NOT NULL")) != (1, 0):
+        yield f"{waiting} messages wait, and the lease is not what it should be"
+
+
+def has_a_claim(seen: Seen) -> Iterator[str]:
+    """The region is held by the worker that claimed it."""
+    claimed = seen.results[0][0]
+    held = {str(row["lease_token"]) for row in seen.world.rows("SELECT lease_token FROM region_runs")}
+    if {row["token"] for row in claimed} != held or not claimed:
+        yield f"the claim said {claimed}, and the leases are {held}"
+
+
+def is_reachable(seen: Seen) -> Iterator[str]:
+    """The region's message is in Redis or waits in the outbox."""
+    if not seen.world.queued() and not seen.count("outbox WHERE processed_at IS NULL"):
+        yield "the message is nowhere"
+
+
+def has_its_next_worker(seen: Seen) -> Iterator[str]:
+    """Either the late worker has recorded the region, or the next one has it; never both."""
+    fenced, claimed = bool(seen.results[0].fenced), bool(seen.results[1][0])
+    if fenced != claimed or seen.status != ("running" if claimed else "completed"):
+        yield f"the late worker is fenced: {fenced}, the next one has claimed: {claimed}, the job is {seen.status}"
+    if not seen.count("answers WHERE status = 'ok'") and not seen.count("answers WHERE attempt = 2"):
+        yield "the answer is lost"
+
+
+def is_accepted_anew(seen: Seen) -> Iterator[str]:
+    """A key past its days names the new request."""
+    said = seen.results[0]
+    if getattr(said, "replayed", True) or seen.count("jobs") != 2:
+        yield f"there are {seen.count('jobs')} jobs, and the request was told {said!r}"

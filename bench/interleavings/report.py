@@ -6,7 +6,16 @@ from pathlib import Path
 from bench.interleavings.runner import Result
 
 FIRST, LAST = "<!-- interleavings -->", "<!-- /interleavings -->"
-HEADER = ("verbs", "steps of each", "schedules", "with a session that waited", "deadlocks", "broken", "seconds")
+HEADER = (
+    "verbs",
+    "steps of each",
+    "schedules",
+    "with a session that waited",
+    "different ends",
+    "deadlocks",
+    "broken",
+    "seconds",
+)
 PAGE = "# Crash points and interleavings\n"
 SECTION = f"""
 ## Interleavings
@@ -50,5 +59,9 @@ def write(page: Path, text: str) -> None:
 
 
 def _numbers(results: Sequence[Result]) -> tuple[object, ...]:
-    sums = [sum(getattr(result, name) for result in results) for name in ("schedules", "waited", "deadlocks", "broken")]
-    return (*sums, f"{sum(result.seconds for result in results):.1f}")
+    def total(name: str) -> int:
+        return sum(getattr(result, name) for result in results)
+
+    ends = sum(len(result.ends) for result in results)
+    seconds = sum(result.seconds for result in results)
+    return total("schedules"), total("waited"), ends, total("deadlocks"), total("broken"), f"{seconds:.1f}"

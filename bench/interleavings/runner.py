@@ -34,6 +34,7 @@ class Result:
     deadlocks: int = 0
     broken: int = 0
     seconds: float = 0.0
+    ends: set[str] = field(default_factory=set)  # the states that they came to
     examples: list[str] = field(default_factory=list)
 
 
@@ -67,7 +68,6 @@ def explore(
             session = Session(wire, database_url, verb.name)
             stop.callback(session.close)
             db = Database(settings_for(session.url, redis_url, spec), verb.kind, size=1)
-            db.bell.stop()  # what it sends after a commit is in nobody's way, and would take the connection
             stop.callback(db.close)
             session.begin(partial(_connect, db))
             while not session.ended:
@@ -84,8 +84,9 @@ def explore(
                 result.redundant += 1
                 continue
             wrong = [*_failures(spec, schedule), *world.broken(settings, sessions)]
-            wrong += spec.holds(Seen(world, schedule.results)) if not wrong else []
+            wrong += _wrong(spec, Seen(world, schedule.results)) if not wrong else []
             _count(result, schedule, wrong)
+            result.ends.add(world.end())
             result.seconds = time.monotonic() - began
             if tell:
                 tell(result)
@@ -105,16 +106,27 @@ def prepare(spec: Spec, scene: Scene, settings: Settings) -> None:
 
 
 def _connect(db: Database) -> None:
+    """Open the connection. What is sent after a commit is no part of a verb: its thread ends with one notification."""
     with db.open().statement() as conn:
         conn.execute("SELECT 1")
+    db.bell.ring(outbox=True)
+    db.bell.stop()
 
 
 def _failures(spec: Spec, schedule: Schedule) -> list[str]:
-    found = ["a deadlock"] * schedule.deadlocks
+    found = ["a deadlock"] if schedule.is_deadlocked else []
     for verb, result in zip(spec.verbs, schedule.results, strict=True):
         if isinstance(result, Exception) and not isinstance(result, BeaconError):
             found.append(f"{verb.name} raised {type(result).__name__}: {result}")
     return found
+
+
+def _wrong(spec: Spec, seen: Seen) -> list[str]:
+    """What does not hold; a verb that ended in a way that its specification does not know is wrong, too."""
+    try:
+        return list(spec.holds(seen))
+    except (AttributeError, TypeError, ValueError):
+        return [f"the verbs said {seen.results}"]
 
 
 def _count(result: Result, schedule: Schedule, wrong: list[str]) -> None:
@@ -122,7 +134,7 @@ def _count(result: Result, schedule: Schedule, wrong: list[str]) -> None:
     result.steps = [max(pair) for pair in zip(result.steps, taken, strict=True)]
     result.schedules += 1
     result.waited += any(step.waits_for for step in schedule.order)
-    result.deadlocks += bool(schedule.deadlocks)
+    result.deadlocks += schedule.is_deadlocked
     result.broken += bool(wrong)
     if wrong and len(result.examples) < KEPT_EXAMPLES:
         order = " ".join(

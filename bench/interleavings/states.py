@@ -69,6 +69,26 @@ def failed(regions: str = "US", *, also: str = "") -> Prepare:
     return prepare
 
 
+def emptied(state: Prepare) -> Prepare:
+    """As `state`, with a Redis that has lost everything."""
+
+    def prepare(scene: Scene) -> None:
+        state(scene)
+        scene.world.redis.flushdb()
+
+    return prepare
+
+
+def expired_key(key: str) -> Prepare:
+    """A job that was accepted with a key that is past its days by now."""
+
+    def prepare(scene: Scene) -> None:
+        verbs.accept(verbs.job(), key).do(scene.db, scene)
+        scene.world.look.execute("UPDATE idempotency_keys SET expires_at = clock_timestamp() - interval '1 s'")
+
+    return prepare
+
+
 def old(state: Prepare, days: int) -> Prepare:
     """As `state`, some days ago."""
 

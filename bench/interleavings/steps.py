@@ -91,7 +91,7 @@ class Run:
         self, wire: Wire, look: psycopg.Connection[Any], sessions: Sequence[Session], calls: Sequence[Call]
     ) -> None:
         self.sessions = sessions
-        self.deadlocks = 0
+        self.is_deadlocked = False  # sessions wait for each other, until the server ends one of them
         self.order: list[Step] = []
         self._wire = wire
         self._look = look
@@ -103,7 +103,10 @@ class Run:
         self._settle()
 
     def ready(self) -> tuple[int, ...]:
-        """The sessions whose next statement may be let through."""
+        """The sessions whose next statement may be let through. None in a deadlock: which session the server then ends
+        is a matter of time, so that what follows could not be repeated."""
+        if self.is_deadlocked:
+            return ()
         return tuple(number for number, session in enumerate(self.sessions) if session.parked)
 
     def step(self, number: int, before: Step | None = None) -> Step:
@@ -118,6 +121,7 @@ class Run:
         waited = list(self._waiting)
         relay.let()
         self._settle()
+        self._note_deadlock()
         name, waits_for = relay.latest, self._waiting.get(number, frozenset())
         if before and (before.name, before.waits_for) != (name, waits_for):
             raise NotRepeatable(f"{name} waits for {set(waits_for)}; before {before.name} for {set(before.waits_for)}")
@@ -135,7 +139,7 @@ class Run:
             self._wire.pump(0.05)
             if time.monotonic() > until:
                 raise Stuck("a verb did not end")
-        self.deadlocks = sum(session.gate.failures.count("40P01") for session in self.sessions)
+        self._note_deadlock()
         return [session.result for session in self.sessions]
 
     def _noted(self, number: int, name: str, waits_for: frozenset[int], waited: Sequence[int], *, failed: bool) -> Step:
@@ -150,8 +154,12 @@ class Run:
             footprint = EVERYTHING  # a statement that was a transaction by itself has left no trace
         return Step(number, name, waits_for, footprint, after, failed, frees=bool(set(waited) - self._waiting.keys()))
 
+    def _note_deadlock(self) -> None:
+        """The server may have ended a deadlock before it was seen here."""
+        self.is_deadlocked |= any("40P01" in session.gate.failures for session in self.sessions)
+
     def _settle(self) -> None:
-        """Serve the gates until every session has ended, is parked, or waits for one that can go on."""
+        """Serve the gates until every session has ended, is parked, or waits for another one."""
         until = time.monotonic() + PATIENCE_SECONDS
         while True:
             served = self._wire.pump(LOOK_SECONDS)
@@ -162,26 +170,26 @@ class Run:
             if not served and all(self.sessions[n].busy for n in moving):
                 self._waiting = self._who_waits(moving)
                 if self._waiting.keys() == set(moving):
+                    self.is_deadlocked = not _reach(self._waiting, self.ready())
                     return
             if time.monotonic() > until:
                 names = [self.sessions[n].name for n in moving]
                 raise Stuck(f"neither answered nor seen to wait for another session: {', '.join(names)}")
 
     def _who_waits(self, moving: Sequence[int]) -> dict[int, frozenset[int]]:
-        """The sessions that wait for one that can go on. In a circle of them the server will end one."""
+        """The sessions that wait for others, and for whom."""
         owner = {pid: n for n, session in enumerate(self.sessions) for pid in session.pids}
         pids = [relay.pid for n in moving if (relay := self.sessions[n].busy)]
-        found = {
+        return {
             owner[pid]: frozenset(owner[blocker] for blocker in blockers)
             for pid, blockers in self._look.execute(BLOCKERS, [pids]).fetchall()
             if blockers and all(blocker in owner for blocker in blockers)
         }
-        return _reaching(found, self.ready())
 
 
-def _reaching(waiting: Mapping[int, frozenset[int]], ready: Sequence[int]) -> dict[int, frozenset[int]]:
-    """Those whose line of waiting leads to a session that can go on."""
+def _reach(waiting: Mapping[int, frozenset[int]], ready: Sequence[int]) -> bool:
+    """Whether every line of waiting leads to a session that can go on."""
     reached = set(ready)
     while more := {n for n, others in waiting.items() if n not in reached and others & reached}:
         reached |= more
-    return {n: others for n, others in waiting.items() if n in reached}
+    return waiting.keys() <= reached

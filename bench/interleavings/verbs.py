@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -166,20 +165,24 @@ def take_back() -> Verb:
     return Verb("sweep leases", "publisher", lambda db, _: sweep.take_back(db))
 
 
-def check_messages() -> Verb:
-    """Sweep the messages, with a Redis that holds none of them."""
-    future = datetime.now(UTC) + timedelta(days=1)  # every message that was sent is older than this
-    return Verb("sweep messages", "publisher", lambda db, _: sweep.check_page(db, "", future, lambda *_: False))
+def look_for_messages() -> Verb:
+    """Sweep for messages that an emptied Redis has lost, after the leases."""
+
+    def do(db: Database, scene: Scene) -> int:
+        with closing(Broker(db.settings)) as broker:
+            return sweep.Sweeper(db, broker).run_once()
+
+    return Verb("sweep messages", "publisher", do)
 
 
-def cancel() -> Verb:
+def cancel(action: str = "cancel-1") -> Verb:
     """Cancel the job."""
-    return Verb("cancel", "api", lambda db, _: cancel_job(db, JOB, WHO, "cancel-1"))
+    return Verb("cancel", "api", lambda db, _: cancel_job(db, JOB, WHO, action))
 
 
-def retry() -> Verb:
+def retry(action: str = "retry-1") -> Verb:
     """Retry all that has failed."""
-    return Verb("retry", "api", lambda db, _: retry_job(db, JOB, Wanted(), WHO, "retry-1"))
+    return Verb("retry", "api", lambda db, _: retry_job(db, JOB, Wanted(), WHO, action))
 
 
 def republish() -> Verb:

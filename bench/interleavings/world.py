@@ -47,6 +47,23 @@ SELECT a.pid, a.state, (SELECT count(*) FROM pg_locks l WHERE l.pid = a.pid AND 
 """
 
 
+# What the end of one schedule has in common with that of another: everything but times, ids and tokens.
+END = """
+SELECT json_build_array(
+  (SELECT json_agg(json_build_array(id, status, outcome) ORDER BY id) FROM jobs),
+  (SELECT json_agg(json_build_array(region, attempt, max_attempts, lease_token IS NULL, finished_at IS NULL, last_error)
+                   ORDER BY job_id, region) FROM region_runs),
+  (SELECT json_agg(json_build_array(region, model_id, status, attempt) ORDER BY job_id, region, model_id)
+     FROM executions),
+  (SELECT json_agg(json_build_array(region, question_id, status, attempt, calls) ORDER BY job_id, region, question_id)
+     FROM answers),
+  (SELECT json_agg(json_build_array(topic, processed_at IS NULL, dead_at IS NULL, dispatch_id IS NULL, last_error)
+                   ORDER BY id) FROM outbox),
+  (SELECT json_agg(json_build_array(type, region, model_id, actor) ORDER BY job_id, seq) FROM job_events),
+  (SELECT count(*) FROM tries), (SELECT count(*) FROM idempotency_keys))::text
+"""
+
+
 class World:
     """What is kept of a prepared state, and the way back to it. `look` is the owner's connection, past every gate."""
 
@@ -118,6 +135,10 @@ class World:
                 for row in cursor.execute(query, parameters):
                     if row["broken"]:
                         yield f"{name}: {row['job_id']}: {row['broken']}"
+
+    def end(self) -> str:
+        """The state that a schedule has come to; equal texts are equal states."""
+        return f"{self.value(END)} {len(self.queued())}"
 
     def deadlocks(self) -> int:
         """How many deadlocks the server has counted in this database, as far as its sessions have reported."""
