@@ -29,7 +29,8 @@ table; `bench/interleavings/specs.py` has the specifications.
 
 Orders that cannot differ count once: where two sessions' transactions have touched no table in common, as the server's
 table of locks says; where a statement only reads, and the other has not ended its transaction; and where a statement
-waits for a session, whatever that session does before its transaction ends. `--every` runs them all the same.
+waits for a session, whatever that session does before its transaction ends. `--every` runs them all the same, and a
+test compares the ends. Two ends are different when more than times, ids and tokens differ.
 
 {FIRST}
 {LAST}

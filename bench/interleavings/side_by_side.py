@@ -62,11 +62,12 @@ def run(specs: Sequence[Spec], where: Sequence[Place], *, reduced: bool) -> tupl
     free: multiprocessing.Queue[Place] = context.Queue()
     for place in where:
         free.put(place)
+    longest_first = sorted(specs, key=lambda spec: -len(spec.verbs))
     found: dict[str, Result] = {}
     disturbed: list[str] = []
     with ProcessPoolExecutor(len(where), context, _begin, (free,)) as pool:
         try:
-            for done in as_completed([pool.submit(_explore, spec.name, reduced) for spec in specs]):
+            for done in as_completed([pool.submit(_explore, spec.name, reduced) for spec in longest_first]):
                 name, result = done.result()
                 if isinstance(result, Result):
                     found[name] = result
