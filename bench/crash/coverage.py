@@ -1,0 +1,52 @@
+"""Which statements of sql/queries a point must reach, and which need not, each with its reason."""
+
+import re
+from collections.abc import Iterable
+from importlib import resources
+
+NAME = re.compile(r"^-- name: (\S+)$", re.MULTILINE)
+# What writes or locks, as far as the text says: data that is changed, rows that are locked, functions that change.
+CHANGES = re.compile(
+    r"\b(INSERT INTO|UPDATE \w+|DELETE FROM|CREATE TABLE|FOR (NO KEY )?UPDATE|FOR (KEY )?SHARE|pg_\w*advisory\w*|"
+    r"close_jobs|close_regions|cancel_units|end_units|reopen_units)\b"
+)
+
+READS = ("reads.", "portal.")  # one class, which the verb "a read" cuts once
+GAUGES = "it reads for the publisher's gauges, in a transaction of its own that changes nothing"
+# Statements that write, lock or run in a verb's transaction, and that no point cuts.
+EXCEPTIONS = {
+    "sessions.end": "a logout of the portal: no job depends on it, and whoever is still logged in logs out again",
+    "sessions.ended": "it is read before each page; no verb's transaction",
+    "metrics.outbox": GAUGES,
+    "metrics.jobs": GAUGES,
+    "metrics.late": GAUGES,
+    "metrics.regions": GAUGES,
+    "processes.other_regions_file": GAUGES,
+    "processes.read": "it reads back what the readiness probe has written",
+    "readiness.grow": "the readiness probe rolls it back",
+    "processes.beat": "it tells that a process lives; the next one comes within five seconds",
+    "processes.leave": "what it would remove, retention removes; retention is cut",
+}
+
+
+def statements() -> dict[str, str]:
+    """Every statement of sql/queries: its text by its name."""
+    found = {}
+    for file in resources.files("sql").joinpath("queries").iterdir():
+        text = file.read_text("utf-8")
+        starts = list(NAME.finditer(text))
+        for start, end in zip(starts, [*starts[1:], None], strict=True):
+            found[start[1]] = text[start.end() : end.start() if end else None]
+    return found
+
+
+def changes(text: str) -> bool:
+    """Whether a statement writes or locks."""
+    return bool(CHANGES.search(re.sub(r"--.*", "", text)))
+
+
+def required(seen: Iterable[str] = ()) -> set[str]:
+    """The statements that a point must reach: what writes or locks, and what was `seen` in a verb's transaction."""
+    known = statements()
+    seen = {name for name in seen if not name.startswith(READS)}
+    return ({name for name, text in known.items() if changes(text)} | set(seen) & set(known)) - set(EXCEPTIONS)

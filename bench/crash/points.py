@@ -1,0 +1,178 @@
+"""Learns a verb's exchanges, and runs one point: cut, let the others go on, wait for the end, check the books."""
+
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from bench.crash.books import Books, check
+from bench.crash.environment import LATE_ANSWER_SECONDS
+from bench.crash.lane import Lane, until
+from bench.crash.point import WAYS, Passed, Point, Way
+from bench.crash.verb import CONNECTING, Story, Verb, jobs_ended, statements_of
+from bench.crash.verbs import BY_NAME
+
+MET_SECONDS, END_SECONDS = 30.0, 60.0
+TRIES = 3
+TAIL_SECONDS = 0.15  # what follows the last answer: an UNLINK, the end of a transaction
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One point in one way. `place` is the message's place in its exchange, as it was learned."""
+
+    verb: str
+    protocol: str
+    point: Point
+    place: int
+    way: Way
+
+    def __str__(self) -> str:
+        return f"{self.verb}; {self.protocol} {self.point}; {self.way}"
+
+
+@dataclass
+class Result:
+    """What came of a point. `met` is whether its message came, within three runs."""
+
+    cut: Cut
+    seconds: float = 0.0
+    books: Books = field(default_factory=Books)
+    met: bool = True
+    runs: int = 1
+
+
+@dataclass
+class Learned:
+    """What a verb sends: its cuts, the statements that they reach, and those of every transaction that passed."""
+
+    verb: str
+    cuts: list[Cut] = field(default_factory=list)
+    reached: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)  # in transactions
+    error: str = ""
+
+
+def learn(lane: Lane, name: str) -> Learned:
+    """Run the verb without a fault, three times at most until its exchanges come; every cut of its messages."""
+    error = ""
+    for _ in range(TRIES):
+        try:
+            passed = _pass(lane, BY_NAME[name])
+        except (TimeoutError, AssertionError, RuntimeError) as failed:
+            error = repr(failed)
+            continue
+        found = _learned(BY_NAME[name], passed)
+        if found.cuts:
+            return found
+        error = "its exchanges did not come"
+    return Learned(name, error=error)
+
+
+def _pass(lane: Lane, verb: Verb) -> dict[str, list[Passed]]:
+    story = _begin(lane, verb)
+    for tap in lane.taps.values():
+        tap.learn()
+    verb.act(lane, story)
+    until(lambda: verb.reached(lane, story), f"{verb.name} does its work", END_SECONDS)
+    time.sleep(TAIL_SECONDS)
+    verb.then(lane, story)
+    found = {name: list(tap.exchange) for name, tap in lane.taps.items()}
+    _end(lane, story)
+    return found
+
+
+def _learned(verb: Verb, passed: dict[str, list[Passed]]) -> Learned:
+    found = Learned(verb.name)
+    for protocol, messages in passed.items():
+        exchanges: dict[int, list[Passed]] = {}
+        for one in messages:
+            exchanges.setdefault(one.exchange, []).append(one)
+        for exchange in exchanges.values():
+            own = list(verb.own(protocol, exchange))
+            found.cuts += _cuts(verb, protocol, own)
+            if protocol == "postgres":
+                found.reached |= {name for name in statements_of(own) if name != CONNECTING}
+                if any("BEGIN" in one.point.label for one in exchange):
+                    found.seen |= {name for name in statements_of(exchange) if "." in name}
+    return found
+
+
+def _cuts(verb: Verb, protocol: str, own: list[Passed]) -> Iterator[Cut]:
+    for one in own:
+        for way in WAYS:
+            yield Cut(verb.name, protocol, one.point, one.place, way)
+
+
+def run(lane: Lane, cut: Cut) -> Result:
+    """Run one point. A run with other exchanges than the learned ones is repeated, three times, and then not met."""
+    why: list[str] = []
+    for number in range(1, TRIES + 1):
+        began = time.monotonic()
+        books = _run(lane, cut)
+        if isinstance(books, Books):
+            return Result(cut, time.monotonic() - began, books, runs=number)
+        why.append(books)
+    return Result(cut, books=Books(wrong=[f"its message was not met in three runs: {', '.join(why)}"]), met=False)
+
+
+def _run(lane: Lane, cut: Cut) -> Books | str:
+    """Run it once; the books, or why the message was not met."""
+    verb, tap = BY_NAME[cut.verb], lane.taps[cut.protocol]
+    story = _begin(lane, verb)
+
+    def strike(client_port: int) -> None:
+        if cut.way == "killed":
+            victims = lane.victims.running()
+            for victim in [v for v in victims if v.holds(client_port)] or victims:
+                victim.send(signal.SIGKILL)
+
+    tap.late_seconds = LATE_ANSWER_SECONDS if cut.protocol == "provider" else verb.late_seconds
+    tap.arm(cut.point, cut.way, strike)
+    try:
+        verb.act(lane, story)
+        until(lambda: tap.hit.is_set() or verb.reached(lane, story), "the point", MET_SECONDS)
+        tap.hit.wait(TAIL_SECONDS)
+    except (TimeoutError, AssertionError) as error:
+        if not tap.hit.is_set():
+            return str(error)
+    if tap.hit_at is None or tap.hit_at.place != cut.place:
+        why = f"at place {tap.hit_at.place}, not {cut.place}" if tap.hit_at else "the verb ended without it"
+        _end(lane, story)
+        return why
+    verb.then(lane, story)
+    lane.let_go(*(kind for kind in verb.others if kind != "publisher" or not verb.env))
+    if verb.env:
+        lane.others.start("publisher", lane.direct | verb.env)
+    wrong = []
+    ended = verb.ended or jobs_ended
+    try:
+        until(lambda: story.is_told() and ended(lane, story), "the end", END_SECONDS)
+    except TimeoutError:
+        wrong.append("it did not come to an end")
+    books = check(lane, story, verb, cut.protocol, cut.way)
+    books.wrong = wrong + books.wrong
+    return books
+
+
+def _begin(lane: Lane, verb: Verb) -> Story:
+    lane.reset()
+    story = Story()
+    verb.prepare(lane, story)
+    if verb.warm:
+        verb.warm(lane, story)
+    story.facts["staged"] = lane.one(
+        "SELECT count(*) FROM job_events WHERE detail ->> 'reason' IN ('lease_expired', 'message_lost')"
+    )
+    return story
+
+
+def _end(lane: Lane, story: Story) -> None:
+    until(story.is_told, "every client has its answer")
+    lane.reset()
+
+
+def failed(item: str | Cut, error: Exception) -> Learned | Result:
+    """What is told of a point, or of a verb, at which the net itself broke."""
+    sentence = f"the net itself failed: {error!r}"
+    return Learned(item, error=sentence) if isinstance(item, str) else Result(item, books=Books(wrong=[sentence]))

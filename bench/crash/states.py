@@ -1,0 +1,192 @@
+"""What lies there before a verb: jobs that others than its victims have accepted, published, claimed or ended."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from bench.chaos.client import request
+from bench.crash.environment import ADMIN, PROVIDER_SECONDS
+from bench.crash.lane import Lane, until
+from bench.crash.verb import TERMINAL, Story
+from outbox_publisher.relay import publish_batch
+from runner_core.settings import Settings
+from runner_core.signing import sign
+
+HEADERS = {"Content-Type": "application/json"}
+ADMIN_HEADERS = HEADERS | {"Authorization": f"Bearer {ADMIN}"}
+SECOND = 1_000_000_000  # nanoseconds
+
+
+def spec(
+    lane: Lane,
+    name: str,
+    regions: tuple[str, ...] = ("US",),
+    questions: tuple[str, ...] = ("q1",),
+    provider_seconds: int = PROVIDER_SECONDS,
+) -> bytes:
+    """A signed job, as it is sent."""
+    job = {
+        "id": name,
+        "version": "v1",
+        "benchmark": {"name": "crash", "container": {"image": "x"}, "input": {"hash": "sha256:placeholder"}},
+        "constraints": {
+            "regions": list(regions),
+            "timeout": 20 * SECOND,
+            "provider_timeout": provider_seconds * SECOND,
+        },
+        "questions": list(questions),
+        "models": ["m1"],
+        "metadata": {"timestamp": datetime.now(UTC).isoformat(), "nonce": name},
+    }
+    return json.dumps(sign(job, lane.key)).encode()
+
+
+def submitted(lane: Lane, story: Story, *regions: str, **shape: Any) -> str:
+    """A job that the other API has accepted."""
+    name = lane.name()
+    body = spec(lane, name, regions or ("US",), **shape)
+    code, answer = request("POST", f"{lane.url}/api/v1/jobs", body, HEADERS)
+    assert code == 202, answer
+    story.jobs.append(name)
+    story.facts["spec"] = body
+    return name
+
+
+def published(lane: Lane, story: Story, *regions: str, **shape: Any) -> str:
+    """A job whose messages lie in Redis."""
+    name = submitted(lane, story, *regions, **shape)
+    publish_all(lane)
+    return name
+
+
+def publish_all(lane: Lane) -> None:
+    """Send what waits, as a publisher does."""
+    assert publish_batch(*lane.publishing), "nothing waited to be published"
+
+
+def claimed(lane: Lane, name: str, region: str = "US", *, lease_seconds: float = 0.3) -> None:
+    """A region that a worker holds who will never be heard of again."""
+    from runner_core.db import Database
+    from runner_worker.leases import claim
+
+    env = lane.direct | {"LEASE_SECONDS": str(lease_seconds), "HEARTBEAT_SECONDS": "0.01"}
+    db = Database(Settings.from_env(env, "worker"), "worker").open()
+    try:
+        rows, _, _ = claim(db, [(name, region)], "us-gone-1-0000")
+    finally:
+        db.close()
+    assert rows, "the region was not claimed"
+
+
+def finished(lane: Lane, story: Story, *regions: str, fail: bool = False) -> str:
+    """A job that has ended."""
+    if fail:
+        lane.provider.set_rules([{"fault": "status", "status": 403}])
+    name = submitted(lane, story, *regions)
+    run_by_others(lane, lambda: status(lane, name) in TERMINAL)
+    lane.provider.set_rules([])
+    return name
+
+
+def run_by_others(lane: Lane, done: Callable[[], bool], *kinds: str) -> None:
+    """Let the others go on until it is done."""
+    lane.let_go(*(kinds or ("publisher", "worker US")))
+    until(done, "the others have done their part")
+    lane.hush()
+
+
+def status(lane: Lane, name: str) -> str:
+    """A job's status."""
+    return str(lane.one("SELECT status FROM jobs WHERE id = %s", name))
+
+
+def last(lane: Lane, story: Story) -> None:
+    """EU has ended; US is the last region."""
+    name = published(lane, story, "US", "EU")
+    ended = "SELECT finished_at FROM region_runs WHERE job_id = %s"
+    run_by_others(lane, lambda: bool(lane.one(ended, name)), "worker EU")
+
+
+def answered_in_part(lane: Lane, story: Story) -> None:
+    """A worker died after one of two answers; its lease has been taken back, its message lies in Redis."""
+    name = published(lane, story, "US", questions=("q1", "q2"))
+    claimed(lane, name)
+    lane.do(
+        """INSERT INTO answers (job_id, region, model_id, question_id, run_no, status, provider_id, attempt, calls,
+                                started_at, completed_at, duration_ms, output)
+           VALUES (%s, 'US', 'm1', 'q1', 1, 'ok', 'provider-us', 1, 1, clock_timestamp(), clock_timestamp(), 1,
+                   '{"response": "kept", "refused": false, "refusal_source": null, "finish_reason": "stop", "usage": {},
+                     "simulated": false}')""",
+        name,
+    )
+    lane.do("UPDATE region_runs SET lease_token = NULL, lease_expires_at = NULL")
+    story.facts["without a call"] = {(name, "US", "q1")}
+
+
+def held(lane: Lane, story: Story, lease_seconds: float = 0.3) -> None:
+    """Somebody else holds the region whose message lies in Redis, and is never heard of again."""
+    claimed(lane, published(lane, story, "US"), lease_seconds=lease_seconds)
+
+
+def expired(lane: Lane, story: Story, **kind: Any) -> None:
+    """A lease that has run out, of a region without a message."""
+    held(lane, story)
+    lane.do("UPDATE region_runs SET lease_expires_at = clock_timestamp()")
+    lane.redis.delete("rq:queue:beacon-us")
+    if kind.get("used_up"):
+        # With the events of as many claims, which the books count.
+        lane.do("UPDATE region_runs SET attempt = max_attempts")
+        lane.do("UPDATE jobs SET version = version + 2")
+        lane.do(
+            """INSERT INTO job_events (job_id, seq, type, region, detail)
+               SELECT e.job_id, e.seq + n, e.type, e.region, e.detail
+                 FROM job_events e, generate_series(1, 2) AS n WHERE e.type = 'region_claimed'"""
+        )
+
+
+def overdue(lane: Lane, story: Story) -> None:
+    """A job that nobody has claimed in time."""
+    published(lane, story, "US")
+    lane.do("UPDATE jobs SET queued_until = clock_timestamp()")
+
+
+def undeliverable(lane: Lane, story: Story) -> None:
+    """A job whose message was given up."""
+    submitted(lane, story, "US")
+    lane.do("UPDATE outbox SET dead_at = clock_timestamp(), attempts = 10")
+
+
+def lost(lane: Lane, story: Story) -> None:
+    """A job whose message was lost with all that Redis had."""
+    published(lane, story, "US")
+    lane.redis.flushdb()
+
+
+def silent(lane: Lane, story: Story) -> None:
+    """A job whose message was taken two leases ago by somebody who has claimed nothing."""
+    published(lane, story, "US")
+    lane.redis.delete("rq:queue:beacon-us")
+    lane.do("UPDATE outbox SET processed_at = processed_at - interval '4 seconds'")
+
+
+def old(lane: Lane, story: Story) -> None:
+    """A job that ended long ago, with its messages, keys and nonces, and a process that was not seen for long."""
+    finished(lane, story, "US")
+    ago = "interval '9 days'"
+    lane.do(f"UPDATE jobs SET completed_at = completed_at - {ago}, created_at = created_at - {ago}")  # noqa: S608
+    lane.do("UPDATE outbox SET processed_at = processed_at - interval '9 days'")
+    lane.do("UPDATE idempotency_keys SET expires_at = clock_timestamp() - interval '1 day'")
+    lane.do("UPDATE nonces SET created_at = created_at - interval '9 days'")
+    lane.do("INSERT INTO processes (id, kind, host, pid, version, seen_at) "
+            "VALUES ('gone', 'worker', 'x', 1, '1', clock_timestamp() - interval '2 hours')")  # fmt: skip
+    story.jobs.clear()
+
+
+def gone(lane: Lane, story: Story) -> bool:
+    """Nothing of the old job is left."""
+    left = lane.one(
+        """SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM nonces) + (SELECT count(*) FROM tries)
+                + (SELECT count(*) FROM idempotency_keys) + (SELECT count(*) FROM processes WHERE id = 'gone')"""
+    )
+    return not left

@@ -1,0 +1,136 @@
+"""What a verb is here: what lies there before, what a process behind the taps does, and which exchanges are its own."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.crash.environment import LATE_SECONDS
+from bench.crash.lane import Lane
+from bench.crash.point import Passed
+from bench.crash.processes import Process
+
+TERMINAL = ("completed", "failed", "cancelled")
+CONNECTING = "connecting"  # the name of the exchange that makes a connection of PostgreSQL
+NO_CUT = ("Terminate", "Flush", "SSLRequest", "CancelRequest")
+
+
+@dataclass
+class Request:
+    """A client's request, and the answers that it got, in their order: (who answered, status, document)."""
+
+    path: str
+    body: bytes
+    headers: dict[str, str]
+    method: str = "POST"
+    answers: list[tuple[str, int, Any]] = field(default_factory=list)
+    told: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass
+class Story:
+    """What happened at one point."""
+
+    jobs: list[str] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    kept_out: list[Process] = field(default_factory=list)  # processes of this story that are no victims
+
+    def is_told(self) -> bool:
+        """Whether every client has its last answer."""
+        return all(request.told.is_set() for request in self.requests)
+
+
+Step = Callable[[Lane, Story], object]
+Question = Callable[[Lane, Story], Any]
+
+
+def nothing(lane: Lane, story: Story) -> None:
+    """Do nothing."""
+
+
+@dataclass(frozen=True)
+class Verb:
+    """`anchors` name its exchanges: what contains a statement whose name begins so, in full or up to its dot, and none
+    of `without`. Of such an exchange everything is cut but `elsewhere`, which another verb has cut. Commands to Redis
+    and requests to providers are its own when they begin as `redis` and `provider` say.
+
+    `then` is what happens outside meanwhile, such as a provider's answer. `others` go on after the cut. They, the
+    victims and the client bring it to an end; `ended` tells when.
+    """
+
+    name: str
+    prepare: Step
+    act: Step
+    reached: Question
+    anchors: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+    redis: tuple[str, ...] = ()
+    provider: tuple[str, ...] = ()
+    then: Step = nothing
+    others: tuple[str, ...] = ("publisher", "worker US")
+    warm: Step | None = None  # what the victims do before, so that their connections have sent all this once
+    ended: Question | None = None
+    check: Callable[[Lane, Story], Iterable[str]] | None = None
+    # Settings that the publisher needs to end it: then one with them starts after the cut, as a supervisor starts it.
+    env: dict[str, str] = field(default_factory=dict)
+    late_seconds: float = LATE_SECONDS
+    # None: every message. Else the first of each label, and every one of the statements that begin so: a migration
+    # sends two hundred grants.
+    repeats: tuple[str, ...] | None = None
+
+    def own(self, protocol: str, exchange: list[Passed]) -> Iterator[Passed]:
+        """Yield what this verb cuts of one exchange."""
+        if protocol != "postgres":
+            prefixes = self.redis if protocol == "redis" else self.provider
+            # An idle worker asks Redis for ever: the first of each command does the verb's work.
+            most = 1 if protocol == "redis" else len(exchange)
+            yield from (p for p in exchange if p.point.label.startswith(prefixes) and p.point.nth <= most)
+            return
+        names = statements_of(exchange)
+        if not any(_begins(name, self.anchors) for name in names) or any(_begins(name, self.without) for name in names):
+            return
+        for passed in exchange:
+            kind, _, statement = passed.point.label.partition(" ")
+            name = statement.split(",")[0]
+            is_one_of_many = self.repeats is not None and name not in self.repeats and passed.point.nth > 1
+            if kind not in NO_CUT and not _begins(name, self.elsewhere) and not is_one_of_many:
+                yield passed
+
+
+def statements_of(exchange: Iterable[Passed]) -> set[str]:
+    """The names of the statements of an exchange with PostgreSQL."""
+    found = set()
+    for passed in exchange:
+        kind, _, statement = passed.point.label.partition(" ")
+        name = statement.split(",")[0]
+        if "." in name or kind == "Query":
+            found.add(name)
+        if kind in ("Startup", "Password"):
+            found.add(CONNECTING)
+    return found
+
+
+def _begins(name: str, prefixes: tuple[str, ...]) -> bool:
+    return any(name == prefix or (prefix.endswith(".") and name.startswith(prefix)) for prefix in prefixes)
+
+
+def jobs_ended(lane: Lane, story: Story) -> bool:
+    """Every job of the story has ended, and nothing waits to be published."""
+    ended = lane.one(
+        """SELECT (SELECT count(*) FROM jobs WHERE id = ANY (%s) AND status = ANY (%s))
+                - (SELECT count(*) FROM outbox WHERE processed_at IS NULL AND dead_at IS NULL)""",
+        *(story.jobs, list(TERMINAL)),
+    )
+    return bool(ended == len(story.jobs))
+
+
+def nothing_waits(lane: Lane, story: Story) -> bool:
+    """No message waits to be published."""
+    return not lane.one("SELECT count(*) FROM outbox WHERE processed_at IS NULL AND dead_at IS NULL")
+
+
+def all_told(lane: Lane, story: Story) -> bool:
+    """Every client has its answer."""
+    return story.is_told()
