@@ -1,6 +1,6 @@
 # Shortcuts; `make help` lists them. Everything runs in .venv, which ./beacon makes.
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test demo up schema rules bench bench-quick chaos chaos-quick interleavings image
+.PHONY: help setup check format test demo up schema rules bench bench-quick chaos chaos-quick interleavings crash-points crash-points-quick image
 
 BIN := .venv/bin
 SEED ?= 1
@@ -51,6 +51,12 @@ chaos-quick: setup ## a bounded, seeded run of faults; SEED=n
 
 interleavings: setup ## every order of the statements of verbs that meet; writes its part of docs/crash-points.md
 	$(BIN)/python -m bench.interleavings
+
+crash-points: setup ## cut each message of each verb in each way; writes docs/crash-points.md (12 minutes)
+	$(BIN)/python -m bench.crash --seed $(SEED)
+
+crash-points-quick: setup ## a seeded tenth of the crash points; SEED=n
+	$(BIN)/python -m bench.crash --share 0.1 --seed $(SEED)
 
 image: ## the container image
 	docker build --tag beacon-runner .
