@@ -1,6 +1,6 @@
 # Shortcuts; `make help` lists them. Everything runs in .venv, which ./beacon makes.
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test demo up schema rules bench bench-quick chaos chaos-quick interleavings crash-points crash-points-quick image
+.PHONY: help setup check format test demo up schema rules bench bench-quick chaos chaos-quick interleavings crash-points crash-points-quick model image
 
 BIN := .venv/bin
 SEED ?= 1
@@ -57,6 +57,9 @@ crash-points: setup ## cut each message of each verb in each way; writes docs/cr
 
 crash-points-quick: setup ## a seeded tenth of the crash points; SEED=n
 	$(BIN)/python -m bench.crash --share 0.1 --seed $(SEED)
+
+model: setup ## explore the model of a region run's life completely, and find its mutants (needs spin, gcc)
+	$(BIN)/python -m bench.model
 
 image: ## the container image
 	docker build --tag beacon-runner .

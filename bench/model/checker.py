@@ -1,0 +1,125 @@
+"""Runs SPIN on the model: writes its verifier, compiles it, lets it explore every state."""
+
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+LIFE = Path(__file__).parent / "life.pml"
+NEEDED = ("spin", "gcc")
+MEMORY_MIB, MAX_DEPTH, HASH_BITS = 4000, 100_000, 24
+Defines = Mapping[str, int]
+
+
+class CheckerError(Exception):
+    """The checker itself could not do its work."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What one search found. `found` is empty where every state was explored and nothing is wrong."""
+
+    states: int
+    transitions: int
+    depth: int
+    seconds: float  # of the processor
+    found: str
+    unreached: frozenset[int]  # lines of the model that this search never took
+    steps: tuple[str, ...] = ()  # the way to what was found
+
+
+def missing() -> list[str]:
+    """Return the programs that are not installed."""
+    return [program for program in NEEDED if not shutil.which(program)]
+
+
+def build(folder: Path, defines: Defines, flags: Iterable[str]) -> Path:
+    """Write and compile the verifier of the model with these bounds; returns its path. Raises CheckerError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(LIFE, folder)  # the trail of what is found is looked for beside the model
+    given = [f"-D{name}={value}" for name, value in defines.items()]
+    _run(["spin", *given, "-a", LIFE.name], folder)
+    _run(["gcc", "-O2", "-w", *flags, f"-DMEMLIM={MEMORY_MIB}", "-o", "pan", "pan.c"], folder)
+    return folder / "pan"
+
+
+def safety(folder: Path, defines: Defines) -> Search:
+    """Explore every state: the invariants hold, and where nothing is left to do the job has ended."""
+    pan = build(folder, defines, ["-DSAFETY", "-DNOREDUCE"])
+    return _search(pan, defines, [])
+
+
+def cycles(folder: Path, defines: Defines) -> Search:
+    """Explore every state again: nothing can go on for ever, but for an expiry and a late heartbeat in turn."""
+    pan = build(folder, defines, ["-DNP", "-DNOREDUCE"])
+    return _search(pan, defines, ["-l"])
+
+
+def _search(pan: Path, defines: Defines, options: list[str]) -> Search:
+    began = time.monotonic()
+    done = _run([f"./{pan.name}", *options, f"-m{MAX_DEPTH}", f"-w{HASH_BITS}"], pan.parent)
+    if "error: max search depth too small" in done or "out of memory" in done or "aborting" in done:
+        raise CheckerError("the search did not reach every state; the bounds are too wide")
+    found = _found(done)
+    if not found and "Full statespace search" not in done:
+        raise CheckerError(f"the verifier said nothing that is understood: {done[-300:]}")
+    return Search(
+        states=_number(r"(\d+) states, stored", done),
+        transitions=_number(r"(\d+) transitions", done),
+        depth=_number(r"depth reached (\d+)", done),
+        seconds=time.monotonic() - began,
+        found=found,
+        unreached=_unreached(done),
+        steps=_steps(pan.parent, defines) if found else (),
+    )
+
+
+def _found(said: str) -> str:
+    if not (error := re.search(r"^pan:\d+: (.*?) ?\(at depth \d+\)", said, re.MULTILINE)):
+        if not re.search(r"errors: 0$", said, re.MULTILINE):
+            raise CheckerError(f"the verifier ended without a verdict: {said[-300:]}")
+        return ""
+    if name := re.search(r"\|\|(I\d)\)", error[1]):
+        return name[1]
+    return "for ever" if "non-progress" in error[1] else error[1]
+
+
+def _unreached(said: str) -> frozenset[int]:
+    lines = re.findall(r'life\.pml:(\d+), state \d+, "([^"]*)"', said)
+    return frozenset(int(number) for number, text in lines if text != "-end-")
+
+
+def _steps(folder: Path, defines: Defines) -> tuple[str, ...]:
+    """Tell the steps of the trail that the verifier left, each with the comment that stands above it in the model."""
+    given = [f"-D{name}={value}" for name, value in defines.items()]
+    said = _run(["spin", *given, "-t", "-p", LIFE.name], folder)
+    told, last = [], ("", "")
+    for process, number in re.findall(r"proc +\d+ \((\w+):\d+\) life\.pml:(\d+) ", said):
+        step = (process, _comment(int(number)))
+        if step != last:
+            told.append(f"{process:10} {step[1]}")
+        last = step
+    return tuple(told)
+
+
+def _comment(line: int) -> str:
+    lines = LIFE.read_text().splitlines()
+    for text in reversed(lines[:line]):
+        if comment := re.search(r"/\* (.*?)(?: \*/|$)", text):
+            return comment[1].rstrip(" \\*/")
+    return lines[line - 1].strip()
+
+
+def _number(pattern: str, said: str) -> int:
+    found = re.search(pattern, said)
+    return int(found[1]) if found else 0
+
+
+def _run(command: list[str], folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode:
+        raise CheckerError(f"{command[0]} failed with {done.returncode}: {done.stdout.strip()[-500:]}")
+    return done.stdout
