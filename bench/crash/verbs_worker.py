@@ -110,12 +110,14 @@ def released(lane: Lane, story: Story) -> bool:
 
 
 def robbed(lane: Lane, story: Story) -> None:
-    """Another worker has taken over and ended the region, while the victim waits for its provider."""
-    lane.provider.set_rules([{"fault": "none", "delay": DISTANT_SECONDS, "times": 1}])
+    """Another worker has taken the region over and asks the provider again, which owes the victim its answer."""
+    late = {"fault": "none", "delay": DISTANT_SECONDS, "times": 1, "text": "The answer to who has lost the lease."}
+    lane.provider.set_rules([late, {"fault": "none", "delay": 0.6, "times": 1}])
     work(lane, story, LEASE_SECONDS="60", HEARTBEAT_SECONDS="30", CONCURRENCY="1")
     lane.provider.wait_for_calls(1)
     lane.do("UPDATE region_runs SET lease_expires_at = clock_timestamp() WHERE lease_token IS NOT NULL")
-    states.run_by_others(lane, lambda: jobs_ended(lane, story))
+    lane.let_go("publisher", "worker US")
+    lane.provider.wait_for_calls(2)
 
 
 def answer(lane: Lane, story: Story) -> None:
