@@ -36,6 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     verb = arguments.only.partition(";")[0]
     verbs = [name for name in BY_NAME if verb in name] or list(BY_NAME)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background job begins with SIGINT ignored
     try:
         with tempfile.TemporaryDirectory(prefix="beacon-crash-", ignore_cleanup_errors=True) as folder:
             return _run(Path(folder), arguments, verbs)

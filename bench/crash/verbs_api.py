@@ -163,7 +163,7 @@ def _once(lane: Lane, story: Story, event: str) -> Iterable[str]:
 
 
 # The submission that the others wait for waits itself, for its table, until both have arrived.
-PATIENT, PATIENT_SECONDS = {"DB_WRITE_TIMEOUT_MS": "1800"}, 3.5
+PATIENT, PATIENT_SECONDS = {"DB_WRITE_TIMEOUT_MS": "6000"}, 7.7
 SUBMITTING = ("jobs.submit",)
 BEGINNING = ("BEGIN", "jobs.lock", "jobs.state", "jobs.action", "nonces.spend")  # which each action has in common
 VERBS = [
