@@ -48,14 +48,13 @@ def machine() -> str:
 
 
 def commit() -> str:
-    """The commit of the checkout, which says so when its files have changed since."""
-    told = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--exclude=*"],  # noqa: S607
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """The commit of the checkout, with its subject, by which it is found again after a rebase. It says so when files
+    have changed since."""
+    return f'{_git("describe", "--always", "--dirty", "--exclude=*")} "{_git("log", "-1", "--format=%s")}"'
+
+
+def _git(*arguments: str) -> str:
+    told = subprocess.run(["git", *arguments], cwd=CHECKOUT, capture_output=True, text=True, check=False)  # noqa: S607
     return told.stdout.strip() or "unknown"
 
 
