@@ -46,8 +46,8 @@ bench-quick: setup ## a short benchmark, one line of JSON at the end
 chaos: setup ## every fault, many times; writes docs/faults.md (long); ARGS="--fast --hours 1 --stacks 3"
 	$(BIN)/python -m bench.chaos $(ARGS)
 
-chaos-quick: setup ## a bounded, seeded run of faults; SEED=n
-	$(BIN)/python -m bench.chaos --quick --seed $(SEED)
+chaos-quick: setup ## a bounded, seeded run of faults; SEED=n TRACES=file
+	$(BIN)/python -m bench.chaos --quick --seed $(SEED) $(if $(TRACES),--traces $(TRACES))
 
 interleavings: setup ## every order of the statements of verbs that meet; writes its part of docs/crash-points.md
 	$(BIN)/python -m bench.interleavings

@@ -17,6 +17,7 @@ from bench.chaos.modes import DEFAULT, FAST, QUICK, Mode
 from bench.chaos.plant import running_plant
 from bench.chaos.scene import Scene
 from bench.chaos.storm import BEGUN, Injection, inject, measure, schedule, tell, wait_for_quiet
+from bench.model import traces
 from runner_cli.home import CHECKOUT
 from runner_core.keys import PrivateKey
 
@@ -42,6 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=3.0, metavar="N", help="jobs a second [3]")
     parser.add_argument("--only", action="append", metavar="FAULT", help="only this fault; repeat it for more")
     parser.add_argument("--drills", action="store_true", help="lose a long queue too, as a long run always does")
+    parser.add_argument("--traces", type=Path, metavar="FILE", help="write every job's events, for bench.model.replay")
     parser.add_argument("--page", type=Path, default=merge.PAGE, help="the page of a long run [docs/faults.md]")
     parser.add_argument("--ledger", type=Path, metavar="FILE", help="be one part: leave this ledger, write no page")
     arguments = parser.parse_args(argv)
@@ -113,6 +115,8 @@ def run(arguments: argparse.Namespace, mode: Mode, home: Path, path: Path) -> in
                 measure(scene, injection)
         again = reclaimed(plant, injections)
         counted = books.count(plant, client.submissions)
+        if arguments.traces:
+            tell(f"{traces.write(plant.ask, arguments.traces)} traces written")
         # Only in a default run is there time: elsewhere faults overlap, or stacks share the machine.
         late = too_late(drilled, again if mode is DEFAULT else [], plant.lease_seconds)
         counted.wrong += [(0.0, words) for words in late]

@@ -25,7 +25,7 @@ class Search:
     states: int
     transitions: int
     depth: int
-    seconds: float  # of the processor
+    seconds: float
     found: str
     unreached: frozenset[int]  # lines of the model that this search never took
     steps: tuple[str, ...] = ()  # the way to what was found
@@ -39,7 +39,8 @@ def missing() -> list[str]:
 def build(folder: Path, defines: Defines, flags: Iterable[str]) -> Path:
     """Write and compile the verifier of the model with these bounds; returns its path. Raises CheckerError."""
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(LIFE, folder)  # the trail of what is found is looked for beside the model
+    for part in LIFE.parent.glob("*.pml"):
+        shutil.copy(part, folder)  # the trail of what is found is looked for beside the model
     given = [f"-D{name}={value}" for name, value in defines.items()]
     _run(["spin", *given, "-a", LIFE.name], folder)
     _run(["gcc", "-O2", "-w", *flags, f"-DMEMLIM={MEMORY_MIB}", "-o", "pan", "pan.c"], folder)

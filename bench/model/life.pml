@@ -129,6 +129,7 @@ hidden byte i, j, n, n_finished, n_touched, n_good, v, view;
 #define ANSWERS A
 #define NEEDED MIN_REGIONS
 #define MAY_CRASH (crashes < CRASHES)
+#define ONE_FOR_ALL false
 #define CRASHED crashes++
 #define GO true
 #endif
@@ -476,7 +477,7 @@ end:
   d_step { place == RUN && about(mine) && call(k) == ASKED && (how == GOOD || lease[mine] == me) -> \
     call(k) = how; \
     if \
-    :: !COMPLETE || lease[mine] != me -> finish_answer(k) \
+    :: !COMPLETE || lease[mine] != me || ONE_FOR_ALL -> finish_answer(k) \
     :: else \
     fi; \
     lost_runs() }
@@ -500,10 +501,12 @@ end:
   :: ANSWER(3, GOOD)
   :: ANSWER(3, WRONG)
 #endif
+#ifndef REPLAY
   /* The deadline: what has no answer is a timeout. */
   :: d_step { place == RUN && about(mine) && !COMPLETE && lease[mine] == me ->
        for (i : 0 .. U * A - 1) { call(i) = (call(i) < GOOD -> WRONG : call(i)) }
        skip }
+#endif
 
   /* C2, record: jobs.lock, region_runs.hold, answers.finish, executions.record, region_runs.close, jobs.close. */
 #ifdef RECOUNT
@@ -670,12 +673,14 @@ end:
   :: d_step { emptied < EMPTIED && !ALL_OVER ->
        for (i : 0 .. R - 1) { queued[i] = 0; stale[i] = 0; pushed_id[i] = 0 }
        emptied++ }
+#ifndef REPLAY
   /* From here on nothing is broken and nobody asks for anything: what is left to do is the system's. */
   :: d_step { !ALL_OVER && (crashes < CRASHES || emptied < EMPTIED || retries < RETRIES || cancels < CANCELS || deads < DEADS ||
               timeouts < TIMEOUTS) ->
        crashes = CRASHES; emptied = EMPTIED; retries = RETRIES; cancels = CANCELS; deads = DEADS; timeouts = TIMEOUTS;
        no_more_messages();
        skip }
+#endif
   od
 }
 
@@ -713,6 +718,12 @@ inline retry(only) {          /* reopen_units, jobs.reopen, outbox.stage; `only`
 }
 
 #define RETRYABLE(r) (finished[r] && FAILED_UNIT(r))
+
+#ifdef REPLAY
+active proctype Begin() {
+  d_step { begin() }
+}
+#endif
 
 active proctype Client() provided (GO) {
 end:
