@@ -380,6 +380,9 @@ class RegionRunner:
                 self._drop(run, "finished")
             elif run.token in written.fenced:
                 self._fence(run)
+            elif all(unit.complete for unit in run.units.values()):
+                # A unit was not recorded: a worker that held the region before us has stored an answer of it meanwhile.
+                self._release([run], "released")
 
     # -- the threads that call --
 

@@ -23,7 +23,8 @@ SELECT job_id, region, model_id, question_id, run_no FROM begun;
 
 -- name: answers.finish
 -- What a provider answered. A usable answer was paid for and is kept while its region is open, whoever holds the
--- lease, until that one has asked the question again: then its own answer is the one that counts. A failure counts only with the lease; a usable one is never overwritten, and nothing is counted twice when the
+-- lease, until that one has asked the question again, or recorded the unit without it: then its own answer is the one that
+-- counts. A failure counts only with the lease; a usable one is never overwritten, and nothing is counted twice when the
 -- write comes again after a connection lost in COMMIT.
 UPDATE answers a
    SET status = w.status, provider_id = w.provider_id, calls = a.calls + w.calls, completed_at = w.completed_at,
@@ -37,5 +38,7 @@ UPDATE answers a
                         AND x.finished_at IS NULL OFFSET 0) r
  WHERE a.job_id = w.job_id AND a.region = w.region AND a.model_id = w.model_id AND a.question_id = w.question_id
    AND a.run_no = w.run_no
-   AND CASE w.status WHEN 'ok' THEN a.status <> 'ok' AND (r.lease_token = w.token OR a.attempt = w.attempt)
+   AND CASE w.status WHEN 'ok' THEN a.status <> 'ok' AND (r.lease_token = w.token OR a.attempt = w.attempt
+                            AND NOT EXISTS (SELECT FROM executions e WHERE e.job_id = w.job_id AND e.region = w.region
+                                               AND e.model_id = w.model_id))
                      ELSE a.status = 'started' AND r.lease_token = w.token END;

@@ -8,8 +8,9 @@ SELECT DISTINCT w.token
 
 -- name: executions.record
 -- C2: the result of each unit, joined to its run by the token, so that a zombie writes nothing; a unit that has its
--- row already is an idempotent success. The runs were locked by the statement before; the job's version follows when
--- the same transaction closes the jobs.
+-- row already is an idempotent success. A unit that would leave out a usable answer, which a worker that held the region
+-- before has stored meanwhile, is not recorded: its run is handed back. The runs were locked by the statement before; the
+-- job's version follows when the same transaction closes the jobs.
 WITH recorded AS (
   INSERT INTO executions (job_id, region, model_id, status, provider_id, attempt, started_at, completed_at, duration_ms,
                           failed_answers, retry_count, error, output, parameters, receipt)
@@ -24,6 +25,12 @@ WITH recorded AS (
    CROSS JOIN LATERAL (SELECT x.attempt FROM region_runs x WHERE x.job_id = w.job_id AND x.region = w.region
                           AND x.lease_token = w.token AND x.finished_at IS NULL OFFSET 0) r
     JOIN jobs j ON j.id = w.job_id AND j.plan -> w.region ? w.model_id
+   WHERE w.failed_answers = 0
+      OR NOT EXISTS (SELECT FROM answers a
+                      WHERE a.job_id = w.job_id AND a.region = w.region AND a.model_id = w.model_id AND a.status = 'ok'
+                        AND NOT EXISTS (SELECT FROM jsonb_array_elements(w.output -> 'answers') AS x (item)
+                                         WHERE x.item ->> 'question_id' = a.question_id
+                                           AND (x.item ->> 'run_no')::integer = a.run_no))
    ORDER BY w.job_id, w.region, w.model_id
   ON CONFLICT (job_id, region, model_id) DO NOTHING
   RETURNING job_id, region, model_id, status
