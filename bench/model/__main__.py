@@ -62,7 +62,7 @@ def search(chosen: list[str], side_by_side: int) -> tuple[list[Explored], list[H
         endless = {c.name: look(checker.cycles, c.name, c.defines) for c in reversed(configurations)}
         states = {c.name: look(checker.safety, c.name, c.defines) for c in configurations}
         mutants = [m for m in MUTANTS if m.name in chosen]
-        found = {m.name: look(checker.safety, m.name, mutated(m)) for m in mutants}
+        found = {m.name: look(checker.hunt, m.name, mutated(m)) for m in mutants}
         explored = [Explored(c, states[c.name](), endless[c.name]()) for c in configurations]
         return explored, [Hunted(m, found[m.name]()) for m in mutants]
 

@@ -43,7 +43,19 @@ CONFIGURATIONS = [
     Configuration(
         "c",
         "one region, two units of one answer; two workers; a cancel, a dead message, a time in the queue that ends",
-        {**BOUNDS, "R": 1, "U": 2, "A": 1, "W": 2, "P": 1, "CANCELS": 1, "DEADS": 1, "TIMEOUTS": 1, "AT_ONCE": 1},
+        {
+            **BOUNDS,
+            "CRASHES": 1,
+            "R": 1,
+            "U": 2,
+            "A": 1,
+            "W": 2,
+            "P": 1,
+            "CANCELS": 1,
+            "DEADS": 1,
+            "TIMEOUTS": 1,
+            "AT_ONCE": 1,
+        },
     ),
 ]
 

@@ -117,6 +117,8 @@ hidden byte i, j, n, n_finished, n_touched, n_good, v, view;
 #define WHY_LOST 3
 #define WHY_RETRY 4
 
+#define say(words) printf(words, _pid)   /* told on the way to what is found; no part of a state */
+
 #ifdef REPLAY
 #include "replay.pml"
 #else
@@ -436,13 +438,17 @@ end:
   do
   /* BLMOVE, TAKE: a message leaves the queue, whichever is at its head. */
 #define IDLE_FIRST (_pid < R || places[_pid - (_pid >= R) * R] != IDLE)   /* idle workers of a region are alike */
-  :: d_step { place == IDLE && IDLE_FIRST && about(mine) && queued[mine] -> queued[mine] = 0; place = TAKEN }
-  :: d_step { place == IDLE && IDLE_FIRST && about(mine) && stale[mine] -> stale[mine] = 0; place = TAKEN }
-  :: d_step { place == IDLE && IDLE_FIRST && about(mine) && pushed_id[mine] -> pushed_id[mine] = 0; place = TAKEN }
+  :: d_step { place == IDLE && IDLE_FIRST && about(mine) && queued[mine] ->
+       say("%d: takes the newest message\n"); queued[mine] = 0; place = TAKEN }
+  :: d_step { place == IDLE && IDLE_FIRST && about(mine) && stale[mine] ->
+       say("%d: takes another message\n"); stale[mine] = 0; place = TAKEN }
+  :: d_step { place == IDLE && IDLE_FIRST && about(mine) && pushed_id[mine] ->
+       say("%d: takes a message that is not marked yet\n"); pushed_id[mine] = 0; place = TAKEN }
 
   /* C1: jobs.lock, region_runs.claim, region_runs.stored. */
   :: d_step { place == TAKEN && about(mine) && OPEN && !finished[mine] &&
               (!has_run[mine] || attempt[mine] < MAX_ATTEMPTS) && (lease[mine] == 0 || expired[mine]) ->
+                   say("%d: claims\n");
        has_run[mine] = 1;
 #ifdef UNCOUNTED
        claimed[mine]++;                   /* and the attempt counts when it ends well, or not at all */
@@ -461,20 +467,23 @@ end:
   /* No row: the job has ended, somebody holds the region, or its attempts are used up. The message goes. */
   :: d_step { place == TAKEN && about(mine) &&
               !(OPEN && !finished[mine] && (!has_run[mine] || attempt[mine] < MAX_ATTEMPTS) &&
-                   (lease[mine] == 0 || expired[mine])) -> forget() }
+                   (lease[mine] == 0 || expired[mine])) -> say("%d: finds nothing to claim\n"); forget() }
 
   /* answers.start, for one call: the lease is ours, and the question has no answer. */
 #define BEFORE(k) (k == 0 || call(k - (k > 0)) != UNASKED)   /* in the order of the plan */
 #define START(k) \
   d_step { place == RUN && about(mine) && call(k) == UNASKED && BEFORE(k) && lease[mine] == me && answer[to_call(k)] <= STARTED -> \
+       say("%d: starts a call\n"); \
     answer[to_call(k)] = STARTED; asked_by[to_call(k)] = me; call(k) = ASKED }
   /* It has one: somebody who held the region before has stored it meanwhile. The run is handed back. */
 #define START_REFUSED(k) \
   d_step { place == RUN && about(mine) && call(k) == UNASKED && lease[mine] == me \
-           && answer[to_call(k)] > STARTED -> release(); forget() }
+           && answer[to_call(k)] > STARTED -> \
+                say("%d: may not start a call: its answer is there; releases\n"); release(); forget() }
   /* The provider has answered: answers.finish, unless the record that follows writes it too. */
 #define ANSWER(k, how) \
   d_step { place == RUN && about(mine) && call(k) == ASKED && (how == GOOD || lease[mine] == me) -> \
+       say("%d: has an answer\n"); \
     call(k) = how; \
     if \
     :: !COMPLETE || lease[mine] != me || ONE_FOR_ALL -> finish_answer(k) \
@@ -503,17 +512,18 @@ end:
 #endif
 #ifndef REPLAY
   /* The deadline: what has no answer is a timeout. */
-  :: d_step { place == RUN && about(mine) && !COMPLETE && lease[mine] == me ->
+  :: d_step { place == RUN && about(mine) && !COMPLETE && lease[mine] == me -> say("%d: meets the deadline\n");
        for (i : 0 .. U * A - 1) { call(i) = (call(i) < GOOD -> WRONG : call(i)) }
        skip }
 #endif
 
   /* C2, record: jobs.lock, region_runs.hold, answers.finish, executions.record, region_runs.close, jobs.close. */
 #ifdef RECOUNT
-  :: d_step { place == RUN && COMPLETE -> regions_finished(); seen = view; place = WAITS }
-  :: d_step { place == WAITS ->
+  :: d_step { place == RUN && COMPLETE ->
+       say("%d: begins the statement that locks and counts\n"); regions_finished(); seen = view; place = WAITS }
+  :: d_step { place == WAITS -> say("%d: records\n");
 #else
-  :: d_step { place == RUN && about(mine) && COMPLETE ->
+  :: d_step { place == RUN && about(mine) && COMPLETE -> say("%d: records\n");
 #endif
        for (c : 0 .. U * A - 1) { finish_answer(c) }
        record();
@@ -536,14 +546,16 @@ end:
 progress_beat:
        expired[mine] = 0
   /* region_runs.lost: the run is dropped. What its calls still bring is in ANSWER of a worker that has not noticed. */
-  :: d_step { place == RUN && about(mine) && lease[mine] != me -> forget() }
+  :: d_step { place == RUN && about(mine) && lease[mine] != me ->
+       say("%d: is told that its lease is lost\n"); forget() }
 
   /* SIGTERM: what was taken goes back to the queue, what was claimed is released. */
-  :: d_step { place == TAKEN && about(mine) && MAY_CRASH ->
+  :: d_step { place == TAKEN && about(mine) && MAY_CRASH -> say("%d: gets SIGTERM with a message\n");
        stale[mine] = 1; CRASHED; forget() }
-  :: d_step { place == RUN && about(mine) && MAY_CRASH -> CRASHED; release(); forget() }
+  :: d_step { place == RUN && about(mine) && MAY_CRASH ->
+       say("%d: gets SIGTERM and releases\n"); CRASHED; release(); forget() }
   /* SIGKILL: memory is lost, an open transaction is rolled back. */
-  :: d_step { place != IDLE && about(mine) && MAY_CRASH -> CRASHED; forget() }
+  :: d_step { place != IDLE && about(mine) && MAY_CRASH -> say("%d: gets SIGKILL\n"); CRASHED; forget() }
   od
 }
 
@@ -555,25 +567,36 @@ active proctype Publisher() provided (GO) {
 end:
   do
 #ifdef AT_ONCE
-  /* B as one step, for the configuration that is about something else. */
-#define PUBLISH(r) \
-  :: d_step { newest[r] == WAITING && about(r) -> newest[r] = SENT; queued[r] = 1 } \
-  :: d_step { newest[r] == WAITING && about(r) && !stale[r] && MAY_CRASH -> CRASHED; stale[r] = 1 } \
-  :: d_step { newest[r] == WAITING && about(r) && deads < DEADS -> deads++; newest[r] = DEAD }
+  /* B as one step, for a configuration that is about something else. */
+#define PUSH_AND_MARK(r) d_step { newest[r] == WAITING && about(r) -> \
+     say("%d: pushes and marks\n"); newest[r] = SENT; queued[r] = 1 }
+#define PUSH_AND_KILL(r) d_step { newest[r] == WAITING && about(r) && !stale[r] && MAY_CRASH -> \
+     say("%d: is killed between push and mark\n"); CRASHED; stale[r] = 1 }
+#define GIVE_UP(r) d_step { newest[r] == WAITING && about(r) && deads < DEADS -> \
+     say("%d: gives the message up\n"); deads++; newest[r] = DEAD }
+#define PUBLISH(r) :: PUSH_AND_MARK(r) :: PUSH_AND_KILL(r) :: GIVE_UP(r)
 #else
-#define PUBLISH(r) \
-  /* B: outbox.claim (SKIP LOCKED), push. */ \
-  :: d_step { about(r) && BUSY < P && newest[r] == WAITING && !pushing[r] -> pushing[r] = 1; pushed_id[r] = 1 } \
-  /* B: outbox.mark, COMMIT. */ \
-  :: d_step { pushing[r] && about(r) -> \
-    newest[r] = SENT; queued[r] = pushed_id[r]; pushing[r] = 0; pushed_id[r] = 0 } \
-  :: d_step { overtaken[r] && about(r) -> overtaken[r] = 0 } \
-  /* SIGKILL between push and commit: the row waits again, its message stays in Redis under an id that no row knows. */ \
-  :: d_step { pushing[r] && about(r) && MAY_CRASH -> \
-    CRASHED; stale[r] = stale[r] || pushed_id[r]; pushing[r] = 0; pushed_id[r] = 0 } \
-  :: d_step { overtaken[r] && about(r) && MAY_CRASH -> CRASHED; overtaken[r] = 0; stale[r] = 1 } \
-  /* outbox.fail, the last one: the message is dead. */ \
-  :: d_step { about(r) && BUSY < P && newest[r] == WAITING && !pushing[r] && deads < DEADS -> deads++; newest[r] = DEAD }
+  /* B: outbox.claim (SKIP LOCKED), push. */
+#define PUSH(r) \
+  d_step { about(r) && BUSY < P && newest[r] == WAITING && !pushing[r] -> \
+       say("%d: pushes\n"); pushing[r] = 1; pushed_id[r] = 1 }
+  /* B: outbox.mark, COMMIT. */
+#define MARK(r) \
+  d_step { pushing[r] && about(r) -> \
+       say("%d: marks\n"); newest[r] = SENT; queued[r] = pushed_id[r]; pushing[r] = 0; pushed_id[r] = 0 }
+#define MARK_OLDER(r) d_step { overtaken[r] && about(r) -> \
+     say("%d: marks a row that is not the newest any more\n"); overtaken[r] = 0 }
+  /* SIGKILL between push and commit: the row waits again, its message stays in Redis under an id that no row knows. */
+#define PUSH_KILLED(r) \
+  d_step { pushing[r] && about(r) && MAY_CRASH -> say("%d: is killed between push and mark\n"); \
+    CRASHED; stale[r] = stale[r] || pushed_id[r]; pushing[r] = 0; pushed_id[r] = 0 }
+#define OLDER_KILLED(r) d_step { overtaken[r] && about(r) && MAY_CRASH -> \
+     say("%d: is killed between push and mark of an older row\n"); CRASHED; overtaken[r] = 0; stale[r] = 1 }
+  /* outbox.fail, the last one: the message is dead. */
+#define GIVE_UP(r) \
+  d_step { about(r) && BUSY < P && newest[r] == WAITING && !pushing[r] && deads < DEADS -> \
+       say("%d: gives the message up\n"); deads++; newest[r] = DEAD }
+#define PUBLISH(r) :: PUSH(r) :: MARK(r) :: MARK_OLDER(r) :: PUSH_KILLED(r) :: OLDER_KILLED(r) :: GIVE_UP(r)
 #endif
   PUBLISH(0)
 #if R > 1
@@ -603,6 +626,7 @@ end:
   do
   /* Broker.queued_ids, sweep.page (SKIP LOCKED), sweep.doomed, sweep.end, sweep.silent, outbox.stage, close. */
   :: d_step { OPEN && (ANY(DOOMED) || ANY(LOST)) ->
+       say("%d: look for lost messages: end what is doomed, stage what is lost\n");
        end_doomed();
        n_touched = view;
        for (i : 0 .. REGIONS - 1) {
@@ -625,7 +649,7 @@ end:
   do
   /* sweep.expired, sweep.lock, sweep.clear, sweep.doomed, sweep.end, outbox.stage, close. */
 #define EXPIRED(r) (lease[r] != 0 && expired[r])
-  :: d_step { OPEN && ANY(EXPIRED) ->
+  :: d_step { OPEN && ANY(EXPIRED) -> say("%d: take back leases that ran out: end what is doomed, stage the others\n");
        n_finished = 0;
        for (i : 0 .. REGIONS - 1) {
          if
@@ -656,8 +680,9 @@ end:
 active proctype World() provided (GO) {
 end:
   do
-#define EXPIRE(r) d_step { lease[r] != 0 && !expired[r] && about(r) -> expired[r] = 1 }
+#define EXPIRE(r) d_step { lease[r] != 0 && !expired[r] && about(r) -> say("%d: a lease runs out\n"); expired[r] = 1 }
 #define OVERDUE(r) d_step { !finished[r] && lease[r] == 0 && !overdue[r] && timeouts < TIMEOUTS && about(r) -> \
+     say("%d: the time in the queue is over\n"); \
                             timeouts++; overdue[r] = 1 }
   :: EXPIRE(0)
   :: OVERDUE(0)
@@ -670,13 +695,13 @@ end:
   :: OVERDUE(2)
 #endif
   /* Redis is emptied. */
-  :: d_step { emptied < EMPTIED && !ALL_OVER ->
+  :: d_step { emptied < EMPTIED && !ALL_OVER -> say("%d: Redis is emptied\n");
        for (i : 0 .. R - 1) { queued[i] = 0; stale[i] = 0; pushed_id[i] = 0 }
        emptied++ }
 #ifndef REPLAY
   /* From here on nothing is broken and nobody asks for anything: what is left to do is the system's. */
   :: d_step { !ALL_OVER && (crashes < CRASHES || emptied < EMPTIED || retries < RETRIES || cancels < CANCELS || deads < DEADS ||
-              timeouts < TIMEOUTS) ->
+              timeouts < TIMEOUTS) -> say("%d: nothing is broken any more, and nobody asks for anything\n");
        crashes = CRASHES; emptied = EMPTIED; retries = RETRIES; cancels = CANCELS; deads = DEADS; timeouts = TIMEOUTS;
        no_more_messages();
        skip }
@@ -729,7 +754,7 @@ active proctype Client() provided (GO) {
 end:
   do
   /* cancel_job: jobs.lock, jobs.cancel, cancel_units, jobs.close, outbox.withdraw (SKIP LOCKED). */
-  :: d_step { cancels < CANCELS && OPEN ->
+  :: d_step { cancels < CANCELS && OPEN -> say("%d: cancels\n");
        cancels++; cancelled = 1;
        event(CANCEL_REQUESTED, 0, 0, 0);
        for (i : 0 .. REGIONS - 1) {
@@ -746,13 +771,14 @@ end:
        }
        books() }
   /* retry_job: all failed units, or one region's. */
-  :: d_step { retries < RETRIES && !cancelled && ANY(RETRYABLE) -> retry(REGIONS) }
+  :: d_step { retries < RETRIES && !cancelled && ANY(RETRYABLE) ->
+       say("%d: retries all that failed\n"); retry(REGIONS) }
 #if R > 1
-  :: d_step { retries < RETRIES && !cancelled && RETRYABLE(0) -> retry(0) }
-  :: d_step { retries < RETRIES && !cancelled && RETRYABLE(1) -> retry(1) }
+  :: d_step { retries < RETRIES && !cancelled && RETRYABLE(0) -> say("%d: retries region 0\n"); retry(0) }
+  :: d_step { retries < RETRIES && !cancelled && RETRYABLE(1) -> say("%d: retries region 1\n"); retry(1) }
 #endif
 #if R > 2
-  :: d_step { retries < RETRIES && !cancelled && RETRYABLE(2) -> retry(2) }
+  :: d_step { retries < RETRIES && !cancelled && RETRYABLE(2) -> say("%d: retries region 2\n"); retry(2) }
 #endif
   od
 }

@@ -87,7 +87,7 @@ def replay(jobs: Iterable[dict[str, Any]], attempts: int) -> tuple[int, list[Ref
     with tempfile.TemporaryDirectory(prefix="beacon-replay-") as home:
         sizes = {"R": REGIONS, "W": REGIONS, "U": UNITS, "A": 1, "AT_ONCE": 1}
         defines = {**sizes, **WIDE, "MAX_ATTEMPTS": attempts, "REPLAY": 1}
-        pan = checker.build(Path(home), defines, ["-DSAFETY", "-DNOREDUCE"])
+        pan = checker.build(Path(home), defines, ["-O1", "-DSAFETY", "-DNOREDUCE"])
         refused = []
         for trace, job in different.items():
             if (reached := _judge(pan, trace)) is not None:
