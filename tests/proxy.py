@@ -6,6 +6,7 @@ with CommitProxy(host, port) as proxy:
 """
 
 import asyncio
+from collections.abc import Callable
 
 from bench.chaos.proxy import CHUNK, Proxy, _Link
 
@@ -22,11 +23,12 @@ class CommitProxy(Proxy):
         self._act = ""
         self._at = COMMIT
         self._times = 0
+        self._first: Callable[[], object] = lambda: None
         self.acted = 0
 
-    def lose_reply(self, times: int = 1, at: str = "COMMIT") -> None:
-        """Let the server commit, then reset the connection instead of carrying its answer."""
-        self._act, self._times, self._at = "lose", times, at.encode()
+    def lose_reply(self, times: int = 1, at: str = "COMMIT", first: Callable[[], object] = lambda: None) -> None:
+        """Let the server commit, call `first`, then reset the connection instead of carrying its answer."""
+        self._act, self._times, self._at, self._first = "lose", times, at.encode(), first
 
     def lose_request(self, times: int = 1, at: str = "COMMIT") -> None:
         """Reset the connection instead of carrying the COMMIT."""
@@ -48,6 +50,7 @@ class CommitProxy(Proxy):
             if answers and (link.lost or self._swallowing):
                 tail = (tail + data)[-len(DONE) :]
                 if tail == DONE and link.lost:
+                    self._first()
                     link.abort()
                     return
                 continue

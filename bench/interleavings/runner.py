@@ -58,8 +58,9 @@ def explore(
 ) -> Result:
     """Run every schedule of `spec` in this database; `tell` hears of each. Raises Stuck, NotRepeatable."""
     result, began = Result(spec.name, [0] * len(spec.verbs)), time.monotonic()
-    logging.disable(logging.CRITICAL)  # refusals and fenced writes are what is asked for
     with ExitStack() as stop:
+        logging.disable(logging.CRITICAL)  # refusals and fenced writes are what is asked for
+        stop.callback(logging.disable, logging.NOTSET)
         world = stop.enter_context(closing(World(database_url, redis_url)))
         prepare(spec, scene := Scene(world), settings_for(database_url, redis_url, spec))
         wire, before = Wire(), world.deadlocks()

@@ -174,7 +174,11 @@ class TestACommitThatIsCut:
         with opened(settings, size=1) as db:
             with db.transaction() as warm:
                 run(warm, "sweep.clock")
-            self.cut(proxy, fault)
+            over = "SELECT bool_and(lease_expires_at < clock_timestamp()) FROM region_runs"
+            if fault == "lose_reply":
+                proxy.lose_reply(first=lambda: until(lambda: one(conn, over)))
+            else:
+                proxy.lose_request()
             claimed, _, _ = claim(db, [(job_id, "US"), (job_id, "EU")], "w", lambda rows, _: planned.append(rows) or [])
         assert proxy.acted == 1
         attempt = 2 if fault == "lose_reply" else 1
