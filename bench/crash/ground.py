@@ -15,7 +15,7 @@ from runner_core.migrate import migrate
 
 # No server is killed here, so nothing has to reach the disk. A password's check costs 4,096 rounds otherwise, and
 # thousands of connections are made.
-POSTGRES = {"fsync": "off", "full_page_writes": "off", "scram_iterations": "1", "max_connections": "300"}
+POSTGRES = {"fsync": "off", "full_page_writes": "off", "scram_iterations": "1", "max_connections": "500"}
 VALKEY = {"appendonly": "no", "databases": "32"}
 
 

@@ -10,6 +10,7 @@ import importlib
 import json
 import logging
 import os
+import pkgutil
 import select
 import signal
 import socket
@@ -130,8 +131,10 @@ class Processes:
 
 def preload() -> None:
     """Import what every process needs, once, before the first fork."""
-    for module in ("runner_api.app", "outbox_publisher.__main__", "runner_worker.__main__", "werkzeug.serving"):
-        importlib.import_module(module)
+    for package in ("runner_core", "runner_api", "outbox_publisher", "runner_worker"):
+        for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+            importlib.import_module(module.name)
+    importlib.import_module("werkzeug.serving")
     import outbox_publisher.__main__ as publisher
 
     publisher.SWEEP_SECONDS = SWEEP_SECONDS
