@@ -36,7 +36,7 @@ SELECT j.id, j.request_id, p.region, q.question ->> 'id' AS question_id, q.quest
                         AND x.question_id = q.question ->> 'id') AS t"""
 SESSIONS = """
 SELECT concat(pid, xact_start) AS session, application_name, state, query FROM pg_stat_activity
- WHERE datname = current_database()"""
+ WHERE datname = current_database() AND backend_type = 'client backend'"""
 HELD_SECONDS = 10.0
 
 

@@ -17,7 +17,7 @@ from psycopg.rows import dict_row
 
 from bench.chaos.client import request
 from bench.crash.environment import FIRST_PORT, LATE_SECONDS, PORTS, Site, environment
-from bench.crash.processes import Process, Processes
+from bench.crash.processes import Process, Processes, unread
 from bench.crash.tap import Tap
 from bench.wire.http import HttpReader
 from bench.wire.postgres import PostgresReader
@@ -32,8 +32,8 @@ from tests.provider_server import ProviderServer
 ONE_CONNECTION = {"DB_POOL_MAX": "1"}
 STANDING = ("api", "publisher", "worker US", "worker EU")
 KEPT = (b"beacon:sentinel", b"beacon:stack")  # without the first one the publisher takes Redis for emptied
-BUSY = """SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle'
-             AND application_name IN ('beacon-publisher', 'beacon-worker')"""
+OTHERS = """SELECT client_port, state = 'idle' AND wait_event = 'ClientRead' AS is_idle FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name IN ('beacon-publisher', 'beacon-worker')"""
 OWNED = ("jobs", "nonces", "idempotency_keys", "processes", "job_events", "tries")  # what they own goes with them
 
 
@@ -125,7 +125,9 @@ class Lane:
             for kind, process in self.standing.items():
                 if kind != "api":
                     process.send(signal.SIGSTOP)
-            if not self.one(BUSY):
+            # In this order: what they had sent when they stopped has been read, and then the server waits for more.
+            sent = unread(urlsplit(self.site.url).port or 5432)
+            if all(session["is_idle"] and session["client_port"] not in sent for session in self.ask(OTHERS)):
                 return True
             self.let_go(*self.standing)
             return False

@@ -129,6 +129,13 @@ class Processes:
         self.kill(*self._running)
 
 
+def unread(port: int) -> set[int]:
+    """The clients' ports of the connections to `port` that have sent what the server has not read yet."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    waiting = [row for row in rows if row[1].endswith(f":{port:04X}") and int(row[4].partition(":")[2], 16)]
+    return {int(row[2].rpartition(":")[2], 16) for row in waiting}
+
+
 def preload() -> None:
     """Import what every process needs, once, before the first fork."""
     for package in ("runner_core", "runner_api", "outbox_publisher", "runner_worker"):

@@ -78,7 +78,8 @@ SELECT kind, name, rights FROM (
    WHERE connamespace = 'public'::regnamespace) AS things
  ORDER BY kind, name, rights"""
 SESSIONS = """
-SELECT application_name, state FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+SELECT application_name, state FROM pg_stat_activity
+ WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"""
 
 VERBS = [
     # What a migration is made of, at the first one; how each deployment begins and ends is cut where it is the second.
