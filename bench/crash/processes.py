@@ -23,6 +23,7 @@ from pathlib import Path
 STOP_SECONDS = 5.0
 # The sweeper looks more often: its own second is no setting, and each killed worker would cost half of one.
 SWEEP_SECONDS = 0.4
+RETENTION_SECONDS = 5.0  # a removal that waits for a late one has its next turn within the time that a point has
 ESTABLISHED = "01"  # of /proc/net/tcp's states
 KILL_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
 
@@ -144,7 +145,7 @@ def preload() -> None:
     importlib.import_module("werkzeug.serving")
     import outbox_publisher.__main__ as publisher
 
-    publisher.SWEEP_SECONDS = SWEEP_SECONDS
+    publisher.SWEEP_SECONDS, publisher.RETENTION_SECONDS = SWEEP_SECONDS, RETENTION_SECONDS
     gc.collect()
     gc.freeze()
 
