@@ -15,6 +15,7 @@ LEASES = (
     "sweep.lock",
     "sweep.clear",
 )  # the beginning of each branch that takes back
+CLOSING = ("sweep.doomed", "region_runs.close", "jobs.close")  # the end of each branch that ends a region
 
 
 def publisher(lane: Lane, story: Story, **env: str) -> None:
@@ -68,9 +69,9 @@ VERBS = [
     Verb("sweep: attempts used up", partial(states.expired, used_up=True), publisher, jobs_ended, ("sweep.end",),
          elsewhere=LEASES),
     Verb("sweep: too long in the queue", states.overdue, publisher, jobs_ended, ("sweep.end",),
-         elsewhere=("BEGIN", "sweep.lead")),
+         elsewhere=("BEGIN", "sweep.lead", *CLOSING)),
     Verb("sweep: undeliverable", states.undeliverable, publisher, jobs_ended, ("sweep.end",),
-         elsewhere=("BEGIN", "sweep.lead", "sweep.page", "sweep.silent")),
+         elsewhere=("BEGIN", "sweep.lead", "sweep.page", "sweep.silent", *CLOSING)),
     Verb("sweep: Redis was emptied", states.lost, publisher, staged, ("outbox.stage", "sweep.clock"),
          elsewhere=("BEGIN", "sweep.page", "sweep.doomed"), redis=LOOK,
          repeats=()),
