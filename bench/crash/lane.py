@@ -124,7 +124,7 @@ class Lane:
         def is_hushed() -> bool:
             for kind, process in self.standing.items():
                 if kind != "api":
-                    process.send(signal.SIGSTOP)
+                    process.stop()
             # In this order: what they had sent when they stopped has been read, and then the server waits for more.
             sent = unread(urlsplit(self.site.url).port or 5432)
             if all(session["is_idle"] and session["client_port"] not in sent for session in self.ask(OTHERS)):

@@ -53,14 +53,22 @@ class Process:
             rows = [line.split() for line in Path(f"/proc/{self.pid}/net/tcp").read_text().splitlines()[1:]]
             open_there = [row for row in rows if row[1].endswith(f":{port:04X}") and row[3] == ESTABLISHED]
             unread = any(int(row[4].partition(":")[2], 16) for row in open_there)
-            return len(open_there) >= requests and not unread and self._sleeps()
+            return len(open_there) >= requests and not unread and self._is_in("S")
         return False
 
-    def _sleeps(self) -> bool:
-        for task in os.scandir(f"/proc/{self.pid}/task"):
-            with contextlib.suppress(OSError):  # the thread has ended
-                if Path(task.path, "stat").read_text().rpartition(")")[2].split()[0] != "S":
-                    return False
+    def stop(self) -> None:
+        """Let it stand still, and wait until each of its threads does."""
+        self.send(signal.SIGSTOP)
+        while not self._is_in("T") and not self.has_ended(0.001):
+            pass
+
+    def _is_in(self, state: str) -> bool:
+        """Whether each of its threads is in this state of /proc."""
+        with contextlib.suppress(FileNotFoundError):  # it has ended
+            for task in os.scandir(f"/proc/{self.pid}/task"):
+                with contextlib.suppress(OSError):  # the thread has ended
+                    if Path(task.path, "stat").read_text().rpartition(")")[2].split()[0] != state:
+                        return False
         return True
 
     def holds(self, port: int) -> bool:
