@@ -140,7 +140,7 @@ class Processes:
 
 def unread(port: int) -> set[int]:
     """The clients' ports of the connections to `port` that have sent what the server has not read yet."""
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines() if f":{port:04X} " in line]
     waiting = [row for row in rows if row[1].endswith(f":{port:04X}") and int(row[4].partition(":")[2], 16)]
     return {int(row[2].rpartition(":")[2], 16) for row in waiting}
 
