@@ -19,7 +19,7 @@ from bench.crash.verbs import BY_NAME
 from runner_cli.home import CHECKOUT
 from runner_core.errors import BeaconError
 
-LANES = 12
+LANES = 9
 PROGRESS_SECONDS = 10.0
 PAGE = CHECKOUT / "docs" / "crash-points.md"
 
