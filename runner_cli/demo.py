@@ -16,9 +16,10 @@ from runner_cli.compare import PIPED_WIDTH
 from runner_cli.comparison import side_by_side
 from runner_cli.demo_model import DemoModel, ModelUnavailable
 from runner_cli.exits import CommandError, Exit
-from runner_cli.home import CHECKOUT, make_home
+from runner_cli.home import make_home
 from runner_cli.invariants import Verdict
 from runner_cli.local import Local, running_stack
+from runner_cli.shipped import COMMAND, regions_file
 from runner_cli.sign import completed, signing_key
 from runner_cli.snapshot import Snapshot
 from runner_cli.submit import encoded, send
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> Exit:
     else:
         say("", *side_by_side(last, width() or PIPED_WIDTH))
         say_wrapped(f"job {last.id}: {last.verdict}, after {time.monotonic() - began:.0f}\xa0s in all")
-        say_wrapped(*kept(verdicts), "", label, "", f"next: ./beacon up, then {DEFAULT_URL} in a browser", indent=2)
+        say_wrapped(*kept(verdicts), "", label, "", f"next: {COMMAND} up, then {DEFAULT_URL} in a browser", indent=2)
     if any(verdict.broken for verdict in verdicts):
         return Exit.FAILED
     return ENDS[last.status]
@@ -117,12 +118,12 @@ def regions(home: Path, require_model: bool) -> Iterator[tuple[str, dict[str, st
     try:
         reason = cannot_run(model)
         if reason is None:
-            demo = {"REGIONS_FILE": str(CHECKOUT / "regions/demo.toml"), "DEMO_MODEL_PORT": str(model.port)}
+            demo = {"REGIONS_FILE": str(regions_file("demo.toml")), "DEMO_MODEL_PORT": str(model.port)}
             yield demo_job.REAL, env | demo
         elif require_model:
             raise CommandError(f"the language model can't run here: {reason}")
         else:
-            yield demo_job.simulated(reason), env | {"REGIONS_FILE": str(CHECKOUT / "regions/sandbox.toml")}
+            yield demo_job.simulated(reason), env | {"REGIONS_FILE": str(regions_file("sandbox.toml"))}
     finally:
         model.stop()
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any
 
 import psycopg
@@ -14,6 +13,7 @@ from runner_core.receipts import output_sha256
 from runner_core.session import connect, transaction
 from runner_core.settings import Settings
 from runner_core.signing import verify, verify_jcs
+from runner_core.sql_files import sql_files
 
 INVARIANTS = ("I1", "I2", "I3", "I4", "I5", "I6", "I7")
 EXAMPLES_KEPT = 5
@@ -74,7 +74,7 @@ def _rows(conn: psycopg.Connection[DictRow], name: str, params: Mapping[str, Any
 
 
 def _text(name: str) -> str:
-    return resources.files("sql").joinpath(f"verify/{name}.sql").read_text("utf-8")
+    return sql_files().joinpath(f"verify/{name}.sql").read_text("utf-8")
 
 
 def _signature(row: Mapping[str, Any]) -> dict[str, str]:

@@ -19,7 +19,8 @@ from runner_cli.embedded import EmbeddedPostgres, EmbeddedValkey
 from runner_cli.home import make_home, make_keys, secret
 from runner_cli.listening import Address, api_address
 from runner_cli.migrate import apply
-from runner_cli.processes import PROCFILE, OnLine, StackError, read_procfile
+from runner_cli.processes import OnLine, StackError, read_procfile
+from runner_cli.shipped import PROCFILE
 from runner_cli.stack import MAX_ENDS, Stack
 from runner_core.errors import ConfigError, Mistakes
 from runner_core.regions import catalogue_in

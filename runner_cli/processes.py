@@ -17,7 +17,6 @@ from runner_core.errors import BeaconError
 
 OnLine = Callable[[str, str], None]
 
-PROCFILE = Path(__file__).parent.parent / "Procfile"
 LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(.+)")  # what foreman and honcho take for a process; all else is a remark
 
 

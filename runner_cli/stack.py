@@ -18,8 +18,9 @@ from pathlib import Path
 
 from runner_cli.child import spawn
 from runner_cli.log_file import LogFile
-from runner_cli.processes import PROCFILE, OnLine, Process, StackError, read_procfile, write_targets
+from runner_cli.processes import OnLine, Process, StackError, read_procfile, write_targets
 from runner_cli.screen import Screen
+from runner_cli.shipped import PROCFILE
 
 MAX_ENDS, WITHIN_SECONDS = 5, 30.0
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.2, 10.0

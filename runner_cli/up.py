@@ -10,9 +10,10 @@ from pathlib import Path
 
 from runner_cli import interrupt
 from runner_cli.demo_model import DemoModel, ModelUnavailable
-from runner_cli.home import CHECKOUT, claimed, default_home
+from runner_cli.home import claimed, default_home
 from runner_cli.listening import api_address
 from runner_cli.local import Local, check_environment, running_stack
+from runner_cli.shipped import COMMAND, regions_file
 from runner_cli.terminal import remark as say
 from runner_core.addresses import API_PORT, is_port
 from runner_core.errors import ConfigError
@@ -74,11 +75,11 @@ def providers(home: Path) -> Iterator[dict[str, str]]:
         model.start()
     except ModelUnavailable as reason:
         say(f"No language model, so every answer is simulated: {reason.detail}")
-        yield {"REGIONS_FILE": str(CHECKOUT / "regions/sandbox.toml"), "ALLOW_SANDBOX": "1"}
+        yield {"REGIONS_FILE": str(regions_file("sandbox.toml")), "ALLOW_SANDBOX": "1"}
         return
     try:
         yield {
-            "REGIONS_FILE": str(CHECKOUT / "regions/demo.toml"),
+            "REGIONS_FILE": str(regions_file("demo.toml")),
             "ALLOW_SANDBOX": "1",
             "DEMO_MODEL_PORT": str(model.port),
         }
@@ -91,7 +92,7 @@ def greeting(local: Local) -> list[str]:
         "",
         "Beacon Runner is up. Ctrl-C stops it; its data stays.",
         f"  portal        {local.api_url}",
-        f"  submit        ./beacon submit job.json --wait  (or {local.api_url}/submit)",
+        f"  submit        {COMMAND} submit job.json --wait  (or {local.api_url}/submit)",
         f"  API           {local.api_url}/docs",
         f"  health        {local.api_url}/health",
         f"  signing key   {local.signing_key}",

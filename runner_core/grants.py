@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
 import psycopg
@@ -14,6 +13,7 @@ from psycopg import Connection
 from runner_core.errors import MigrationError
 from runner_core.queries import row, rows
 from runner_core.redaction import described
+from runner_core.sql_files import sql_files
 
 SHOWN = 3
 _STATEMENT = re.compile(r"(GRANT|REVOKE) (.+) ON (DATABASE|SCHEMA|TABLE|SEQUENCE|FUNCTION) (.+) (?:TO|FROM) (.+)")
@@ -164,6 +164,6 @@ def _parts(statement: str) -> tuple[str, ...]:
 @cache
 def _statements(file: str) -> tuple[str, ...]:
     """The statements of sql/`file`, each in one line and without comments."""
-    text = resources.files("sql").joinpath(file).read_text("utf-8")
+    text = sql_files().joinpath(file).read_text("utf-8")
     lines = [line.partition("--")[0].strip() for line in text.splitlines()]
     return tuple(filter(None, (statement.strip() for statement in " ".join(filter(None, lines)).split(";"))))

@@ -6,7 +6,6 @@ import logging
 import re
 from dataclasses import dataclass
 from functools import partial
-from importlib import resources
 from typing import Any
 
 import psycopg
@@ -17,6 +16,7 @@ from runner_core.preflight import Begin, faults, prove, server_faults
 from runner_core.queries import rows, run
 from runner_core.redaction import described
 from runner_core.session import connect, transaction
+from runner_core.sql_files import sql_files
 
 log = logging.getLogger("migrate")
 _SUPERSEDED = re.compile(r"^-- was: ([0-9a-f]{64})$", re.MULTILINE)
@@ -39,7 +39,7 @@ class Migration:
 def migrations() -> list[Migration]:
     """Every migration of this release, in order."""
     found = []
-    for file in resources.files("sql").joinpath("migrations").iterdir():
+    for file in sql_files().joinpath("migrations").iterdir():
         if file.name.endswith(".sql"):
             text = file.read_text("utf-8")
             number, _, name = file.name.removesuffix(".sql").partition("_")

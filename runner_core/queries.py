@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
 from psycopg import Connection, Cursor
 from psycopg.rows import DictRow, dict_row
+
+from runner_core.sql_files import sql_files
 
 Row = dict[str, Any]
 _NAME = re.compile(r"^-- name: (?P<name>[a-z_]+\.[a-z_0-9]+)$", re.MULTILINE)
@@ -41,7 +42,7 @@ def parse(text: str) -> Iterator[Statement]:
 def statements() -> Mapping[str, Statement]:
     """Every statement by name, in the files' order. Raises ValueError when two share a name."""
     found: dict[str, Statement] = {}
-    folder = resources.files("sql").joinpath("queries")
+    folder = sql_files().joinpath("queries")
     for file in sorted(folder.iterdir(), key=lambda f: f.name):
         if file.name.endswith(".sql"):
             for statement in parse(file.read_text("utf-8")):

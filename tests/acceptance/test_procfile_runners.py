@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from runner_cli.child import free_port
-from runner_cli.processes import PROCFILE
+from runner_cli.home import CHECKOUT
 from runner_core.keys import PrivateKey
 from tests.conftest import SANDBOX_REGIONS, Servers
 
@@ -33,7 +33,7 @@ def started(command: list[str], env: dict[str, str], log: Path) -> Iterator["sub
     """The runner in the checkout, with a process group of its own; stopped as by Ctrl-C, with all that it started."""
     with log.open("wb") as output:
         runner = subprocess.Popen(
-            command, env=env, cwd=PROCFILE.parent, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            command, env=env, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             start_new_session=True,
         )  # fmt: skip
     try:
@@ -73,7 +73,7 @@ def test_the_procfile_runs_as_it_is(
     program = shutil.which(runner, path=env["PATH"])
     assert program
     # Each gives its first process the port that it was given, and every other process one further up.
-    with started([program, "start", "-f", str(PROCFILE), "-p", str(port)], env, log) as running:
+    with started([program, "start", "-f", str(CHECKOUT / "Procfile"), "-p", str(port)], env, log) as running:
         submit = [sys.executable, "-m", "runner_cli", "submit", str(tmp_path / "job.json"), "--wait"]
         submit += ["--key", str(tmp_path / "key.pem"), "--url", f"http://127.0.0.1:{port}"]
         submit += ["--patience", "90s", "--timeout", "90s"]

@@ -19,9 +19,8 @@ import pytest
 
 from runner_cli.child import free_port
 from runner_cli.demo_job import demo_job
-from runner_cli.home import running
+from runner_cli.home import CHECKOUT, running
 from runner_cli.local import login_urls, set_passwords
-from runner_cli.processes import PROCFILE
 from runner_core.keys import PrivateKey
 from runner_core.trust import TrustList
 
@@ -36,7 +35,7 @@ def env(home: Path, servers: object) -> dict[str, str]:
         "BEACON_HOME": str(home),
         "PORT": str(free_port()),
         "METRICS_PORT": "0",
-        "REGIONS_FILE": str(PROCFILE.parent / "regions/sandbox.toml"),
+        "REGIONS_FILE": str(CHECKOUT / "regions/sandbox.toml"),
         "ALLOW_SANDBOX": "1",
     }
 
@@ -45,7 +44,7 @@ def env(home: Path, servers: object) -> dict[str, str]:
 def up(env: dict[str, str], *args: str) -> Iterator["subprocess.Popen[str]"]:
     """A running `beacon up` that has said that it is up; killed at the end if it still runs."""
     command = subprocess.Popen(
-        [*UP, *args], env=env, cwd=PROCFILE.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [*UP, *args], env=env, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     assert command.stderr is not None
     said = []
@@ -94,7 +93,7 @@ def test_up_runs_until_ctrl_c_and_keeps_its_data(env: dict[str, str], home: Path
             conn.execute("CREATE TABLE kept AS SELECT 1 AS n")
         assert sorted(path.stem for path in (home / "log").glob("worker_us*")) == ["worker_us.1", "worker_us.2"]
 
-        second = subprocess.run(UP, env=env, cwd=PROCFILE.parent, capture_output=True, text=True, check=False)
+        second = subprocess.run(UP, env=env, cwd=CHECKOUT, capture_output=True, text=True, check=False)
         assert second.returncode == 1
         assert f"pid {first.pid}, API http://127.0.0.1:{env['PORT']}" in second.stderr
         assert len(second.stderr.strip().splitlines()) == 1

@@ -14,8 +14,7 @@ import httpx2
 import pytest
 
 from runner_cli.child import free_port
-from runner_cli.home import running
-from runner_cli.processes import PROCFILE
+from runner_cli.home import CHECKOUT, running
 
 UP = [sys.executable, "-m", "runner_cli", "up"]
 
@@ -28,7 +27,7 @@ def env(home: Path, servers: object) -> dict[str, str]:
     return kept | {
         "BEACON_HOME": str(home),
         "METRICS_PORT": "0",
-        "REGIONS_FILE": str(PROCFILE.parent / "regions/sandbox.toml"),
+        "REGIONS_FILE": str(CHECKOUT / "regions/sandbox.toml"),
         "ALLOW_SANDBOX": "1",
     }
 
@@ -37,7 +36,7 @@ def env(home: Path, servers: object) -> dict[str, str]:
 def up(env: dict[str, str], *args: str) -> Iterator["subprocess.Popen[str]"]:
     """A running `beacon up`; stopped as by Ctrl-C at the end."""
     with subprocess.Popen(
-        [*UP, *args], env=env, cwd=PROCFILE.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*UP, *args], env=env, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as command:
         try:
             yield command

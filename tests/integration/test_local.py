@@ -16,9 +16,9 @@ import redis
 from runner_cli import home as home_module
 from runner_cli.child import free_port
 from runner_cli.exits import CommandError
-from runner_cli.home import HomeInUse, claimed, default_home, make_keys, running, secret
+from runner_cli.home import CHECKOUT, HomeInUse, claimed, default_home, make_keys, running, secret
 from runner_cli.local import LOGINS, login_urls, running_stack, servers, set_passwords
-from runner_cli.processes import PROCFILE, StackError
+from runner_cli.processes import StackError
 from runner_core.errors import MigrationError
 from runner_core.keys import PrivateKey
 from runner_core.migrate import migrate
@@ -42,7 +42,7 @@ def procfile(tmp_path: Path) -> Path:
 
 
 def environment(**more: str) -> dict[str, str]:
-    return {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROCFILE.parent), **more}
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT), **more}
 
 
 def test_a_stack_from_nothing_and_its_data_the_next_day(home: Path, procfile: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_home_has_one_stack(home: Path) -> None:
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        cwd=PROCFILE.parent,
+        cwd=CHECKOUT,
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from importlib import resources
 from typing import Any
 
 import psycopg
@@ -13,6 +12,7 @@ from outbox_publisher.sweep import Sweeper, take_back
 from runner_api.auth import Actor
 from runner_api.cancel import cancel_job
 from runner_core.db import Database
+from runner_core.sql_files import sql_files
 from runner_worker.leases import claim
 from tests.jobs import one, opened, query, settings_for, submission, submit
 
@@ -52,7 +52,7 @@ def duration(conn: Conn, job_id: str) -> int:
 
 def test_no_number_of_milliseconds_has_32_bits(conn: Conn) -> None:
     """In the schema's text, in every statement, and in what the columns of tables and views have become."""
-    sql = resources.files("sql")
+    sql = sql_files()
     texts = {"schema.sql": sql.joinpath("schema.sql").read_text("utf-8")}
     for folder in ("queries", "verify"):
         texts |= {

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from runner_cli.processes import PROCFILE, StackError, read_procfile
+from runner_cli.home import CHECKOUT
+from runner_cli.processes import StackError, read_procfile
+from runner_cli.shipped import PROCFILE
 from runner_cli.stack import Stack
 
 # Says its pid, then waits; says so when it is asked to end.
@@ -168,7 +170,7 @@ def test_nothing_outlives_a_killed_supervisor(tmp_path: Path) -> None:
         "stack.start(); stack.wait()"
     )
     parent = subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=PROCFILE.parent
+        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=CHECKOUT
     )
     assert parent.stdout is not None
     handles = [os.pidfd_open(int(parent.stdout.readline().split()[-1])) for _ in range(2)]

@@ -9,7 +9,6 @@ import json
 import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib import resources
 from typing import Any, cast
 
 import psycopg
@@ -37,6 +36,7 @@ from runner_core.db import Database
 from runner_core.errors import Conflict
 from runner_core.jobspec import Submission
 from runner_core.queries import run
+from runner_core.sql_files import sql_files
 from runner_core.store import outbox, region_runs
 from runner_core.store.answers import Finished, Started
 from runner_core.store.executions import Ended
@@ -392,7 +392,7 @@ class Beacon(RuleBasedStateMachine):
         return Ended(*where, status, "p", now, now, 5, 0, lease.attempt - 1, error, output, None, None)
 
 
-VERIFY = {name: resources.files("sql").joinpath(f"verify/{name}.sql").read_bytes() for name in INVARIANTS}
+VERIFY = {name: sql_files().joinpath(f"verify/{name}.sql").read_bytes() for name in INVARIANTS}
 
 
 def test_the_invariants_hold_after_every_step_of_any_sequence(database_url: str) -> None:

@@ -2,7 +2,6 @@
 
 import re
 import threading
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from runner_core import migrate as migrations
 from runner_core.errors import MigrationError
 from runner_core.migrate import Migration, migrate
 from runner_core.queries import parse, statements
+from runner_core.sql_files import sql_files
 from tests.jobs import one, opened, query, settings_for, submission, submit
 from tests.schema import SCHEMA, dump
 
@@ -73,7 +73,7 @@ def test_the_exceptions_from_planning_exist() -> None:
 
 def test_no_two_statements_share_a_name_and_each_says_why_in_a_comment() -> None:
     names = []
-    for file in resources.files("sql").joinpath("queries").iterdir():
+    for file in sql_files().joinpath("queries").iterdir():
         text = file.read_text("utf-8")
         names += [statement.name for statement in parse(text)]
         assert len(re.findall(r"^-- name: ", text, re.M)) == len(

@@ -15,9 +15,14 @@ from runner_core.migrate import latest
 from tests.jobs import one
 
 ROOT = Path(__file__).parent.parent.parent
+PACKAGES = ("outbox_publisher", "runner_api", "runner_cli", "runner_core", "runner_worker")
+MOVED = {"sql": "runner_core/sql", "regions": "runner_cli/regions"}  # where the wheel has these folders
 DATA = (
     *(ROOT / "sql").rglob("*.sql"),
+    *(ROOT / "regions").glob("*.toml"),
     *(path for path in (ROOT / "runner_api/portal").rglob("*") if path.suffix not in (".py", ".pyc")),
+    *(ROOT / package / "py.typed" for package in PACKAGES),
+    ROOT / "runner_cli/Procfile",
 )
 
 
@@ -28,7 +33,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "source").mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / "source" / name)
-    for name in ("outbox_publisher", "runner_api", "runner_cli", "runner_core", "runner_worker", "sql"):
+    for name in (*PACKAGES, *MOVED):
         shutil.copytree(ROOT / name, folder / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
     run("-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(folder / "source"))
     (found,) = folder.glob("*.whl")
@@ -60,14 +65,16 @@ def test_every_file_that_is_not_code_is_in_the_wheel(wheel: Path) -> None:
     packed = set(zipfile.ZipFile(wheel).namelist())
     wanted = {str(path.relative_to(ROOT)) for path in DATA if path.is_file()}
     assert len(wanted) > 20
-    assert wanted <= packed
-    assert not any(name.startswith(("tests", "bench")) for name in packed)
+    assert {
+        MOVED.get(top, top) + slash + rest for top, slash, rest in (name.partition("/") for name in wanted)
+    } <= packed
+    assert {name.partition("/")[0] for name in packed if ".dist-info" not in name} == set(PACKAGES)
 
 
 def test_a_database_is_migrated_from_the_installed_package(
     installed: Callable[..., str], empty_database_url: str, tmp_path: Path
 ) -> None:
-    where = installed("-c", "import runner_core, sql, runner_api; print(runner_core.__file__, sql.__file__)")
+    where = installed("-c", "import runner_core, runner_cli; print(runner_core.__file__, runner_cli.__file__)")
     assert str(ROOT) not in where
     said = installed("-m", "runner_cli", "migrate", DATABASE_URL=empty_database_url)
     assert f"the schema is at version {latest()}" in said
@@ -75,3 +82,11 @@ def test_a_database_is_migrated_from_the_installed_package(
         assert one(conn, "SELECT max(version) FROM schema_migrations") == latest()
     # What the migrations left is what the invariants' queries, files as well, are asked of.
     assert "I7" in installed("-m", "runner_cli", "verify", DATABASE_URL=empty_database_url, REDIS_URL="")
+
+
+def test_the_demo_runs_from_the_installed_package(installed: Callable[..., str], tmp_path: Path) -> None:
+    """Far from a checkout there is no language model to install; every answer is simulated, and the demo says so."""
+    (tmp_path / "home").mkdir(mode=0o711)
+    said = installed("-m", "runner_cli", "demo", BEACON_HOME=str(tmp_path / "home"))
+    assert "./beacon of a checkout; this is not one" in said
+    assert "next: beacon up" in said

@@ -134,10 +134,16 @@ class TestImage:
             if line.startswith("COPY ") and "--from" not in line
             for word in line.split()[1:-1]
         }
-        packages = {name.partition(".")[0] for name in PYPROJECT["tool"]["setuptools"]["packages"]}
-        assert copied == packages | {"pyproject.toml", PYPROJECT["project"]["readme"], "LICENSE"}
+        setuptools = PYPROJECT["tool"]["setuptools"]
+        packages = {name.partition(".")[0] for name in setuptools["packages"]} | set(setuptools["package-dir"].values())
+        linked = {path.name for package in packages for path in (ROOT / package).glob("*") if path.is_symlink()}
+        assert copied == packages | linked | {"pyproject.toml", PYPROJECT["project"]["readme"], "LICENSE"}
         seen = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
         assert seen == copied
+
+    def test_has_no_embedded_servers(self) -> None:
+        install = [line for line in (ROOT / "Dockerfile").read_text().splitlines() if "pip install" in line]
+        assert [line.split()[-1] for line in install] == ["."]
 
     def test_its_python_is_new_enough(self) -> None:
         versions = re.findall(r"^FROM python:(\d+)\.(\d+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)

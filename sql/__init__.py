@@ -1,1 +1,0 @@
-"""Every statement of the project, as data: migrations, named queries, invariants."""
