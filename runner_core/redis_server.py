@@ -16,7 +16,7 @@ WORKS = "give the address of a single server, or of a proxy that follows the pri
 _QUEUE, _JOB, _OTHER = "rq:queue:beacon-probe", "rq:job:probe", "beacon:probe"
 
 # Every command that is used, with arguments of the kind that it is used with. (The scripts' own commands are among
-# them: a server checks those too.) README.md lists the names, and a test compares.
+# them: a server checks those too.) docs/configuration.md lists the names, and a test compares.
 PUBLISHER: dict[str, tuple[str, ...]] = {
     "DEL": (_JOB,),
     "EVAL": ("return 1", "1", _JOB),
@@ -89,8 +89,8 @@ def inspect(client: Redis, *uses: dict[str, tuple[str, ...]]) -> Inspection:
         unfit["replica"] = f"the server of REDIS_URL is a replica, which takes no writes: {WORKS}"
     if denied:
         unfit["commands"] = (
-            f"the login of REDIS_URL may not use {', '.join(denied)}: allow it (ACL SETUSER); README.md lists "
-            "everything that is used"
+            f"the login of REDIS_URL may not use {', '.join(denied)}: allow it (ACL SETUSER); "
+            "docs/configuration.md lists everything that is used"
         )
     return Inspection(found, unfit)
 

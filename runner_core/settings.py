@@ -20,7 +20,7 @@ LOCAL_HOSTS = frozenset({"", "localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True)
 class Settings:
-    """Every setting of every process; README.md's environment table says what each is for.
+    """Every setting of every process; docs/configuration.md says what each is for.
 
     Durations carry their unit in the name. Each process reads all of it and uses its part.
     """

@@ -195,8 +195,8 @@ def test_a_right_that_is_lost_later_is_told_and_work_goes_on(
     assert "may not use INFO" in said[0]
 
 
-def test_the_readme_lists_the_commands() -> None:
-    text = (ROOT / "README.md").read_text()
-    assert " ".join(f"+{name.lower()}" for name in NAMES) in text
+def test_the_documents_list_the_commands() -> None:
+    assert " ".join(f"+{name.lower()}" for name in NAMES) in (ROOT / "docs/configuration.md").read_text()
+    text = (ROOT / "docs/operation.md").read_text()
     stock = text[text.index("RQ's own worker can") : text.index("rq worker --serializer")]
     assert "does not check its Redis" in stock, "it has no guard"

@@ -1,0 +1,97 @@
+"""The documents say what the code says: settings, commands, links, headings."""
+
+import importlib.util
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+
+from runner_core.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    *(f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md"))),
+]
+README = (ROOT / "README.md").read_text()
+CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
+LONGEST_README = 120  # lines
+
+
+def alerts() -> list[dict[str, dict[str, str]]]:
+    groups = yaml.safe_load((ROOT / "ops/prometheus/alerts.yml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def as_default(value: object) -> str:
+    """A setting's default as docs/configuration.md writes it."""
+    if value is None:
+        return "never"
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, int | float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else ""
+
+
+def anchors(page: Path) -> set[str]:
+    """The fragments that lead to a heading of the page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^a-z0-9_ -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_table_of_settings_has_each_with_its_default() -> None:
+    table = CONFIGURATION.partition("<!-- settings:")[2].partition("<!-- /settings -->")[0]
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \|\s*`?([^|`]*?)`?\s*\|", table, re.MULTILINE))
+    settings: Mapping[str, object] = vars(Settings.from_env({}))
+    assert rows == {name.upper(): as_default(value) for name, value in settings.items()}
+
+
+def test_the_other_variables_exist() -> None:
+    after = CONFIGURATION.partition("<!-- /settings -->")[2].partition("## ")[0]
+    named = set(re.findall(r"`([A-Z_]{3,})`", after))
+    assert {"BIND", "PORT", "WEB_CONCURRENCY", "WEB_THREADS"} <= named
+    code = "".join((ROOT / name).read_text() for name in ("runner_api/server.py", "runner_cli/listening.py"))
+    assert {name for name in named if not name.startswith("BEACON_") and f'"{name}"' not in code} == set()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    for link, heading in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", (ROOT / page).read_text()):
+        if not link.startswith("https://"):
+            target = (ROOT / page).parent / link if link else ROOT / page
+            assert target.exists(), link
+            assert not heading or heading in anchors(target), f"{link}#{heading}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_exist(page: str) -> None:
+    for name in set(re.findall(r"(?:^|[`/])beacon ([a-z]+)", (ROOT / page).read_text(), re.MULTILINE)) - {"test"}:
+        assert importlib.util.find_spec(f"runner_cli.{name}"), name
+
+
+def test_the_readme_is_short_and_leads_to_every_page() -> None:
+    assert README.count("\n") <= LONGEST_README
+    assert {page for page in PAGES if f"]({page})" not in README} == {"README.md"}
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    assert re.search(r"<!-- ci: tests -->\n```sh\n\./beacon test\n```\n", README)
+    assert "<!-- ci: tests -->" in (ROOT / ".ci/run").read_text()
+
+
+def test_every_alert_has_its_heading_in_the_runbook() -> None:
+    headings = re.findall(r"^## (\w+)$", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE)
+    assert headings == [rule["alert"] for rule in alerts()]
+    for rule in alerts():
+        assert rule["annotations"]["runbook_url"] == f"docs/runbook.md#{str(rule['alert']).lower()}"
+
+
+def test_every_table_has_its_word_in_the_glossary() -> None:
+    tables = set(re.findall(r"^CREATE TABLE public\.(\w+)", (ROOT / "sql/schema.sql").read_text(), re.MULTILINE))
+    named = set(re.findall(r"\(`(\w+)`\)", (ROOT / "docs/glossary.md").read_text()))
+    assert tables - named == {"schema_migrations", "ended_sessions"}  # the project's own housekeeping
