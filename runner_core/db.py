@@ -86,8 +86,9 @@ class Database:
         """One transaction, committed when the block ends, rolled back when it raises.
 
         In a pipeline its statements share round trips, and an error surfaces at the next fetch or at the end. The
-        SQLSTATEs in `expected` are answers, not errors: they are neither counted nor logged. After any error in a
-        pipeline the connection is discarded: what is left in a broken one is not worth knowing.
+        SQLSTATEs in `expected` are answers, not errors: they are neither counted nor logged. An error of psycopg's in a
+        pipeline closes the connection, because the state of a failed pipeline is unknown; any other exception leaves
+        the connection usable.
         """
         with (
             self._observed(expected, discard=pipeline) as conn,
@@ -116,9 +117,10 @@ class Database:
     def _observed(
         self, expected: tuple[str, ...], *, discard: bool, optional: bool = False
     ) -> Iterator[Connection[Any]]:
-        """A connection whose statements are timed, bounded and told of; `discard` it after an error.
+        """Yield a pooled connection with timing, a client-side deadline and audit.
 
-        In one piece: a generator for each of its parts would cost as much as a round trip when nothing is warm.
+        With `discard` the connection is closed after an error of psycopg's. One generator, because several nested ones
+        cost as much as a round trip in a cold process.
         """
         journal = Journal(self.settings.db_audit)
         try:
@@ -142,7 +144,9 @@ class Database:
                 if failure.drains_pool:
                     self._drain(conn)
                 discard = discard or failure.ends_connection
-            if discard or conn.broken:
+            else:
+                discard = False
+            if discard or conn.is_in_use():
                 conn.close()
             raise
         finally:

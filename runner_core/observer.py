@@ -18,6 +18,7 @@ from typing import Any
 
 from psycopg import Connection, Cursor
 from psycopg.abc import Params, Query
+from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import Row
 
 from runner_core.failures import label_of
@@ -174,6 +175,13 @@ class ObservedConnection(Connection[Row]):
         with suppress(OSError), socket.socket(fileno=os.dup(self.fileno())) as twin:
             return twin.recv(1, socket.MSG_PEEK) not in (b"N", b"S", b"A")
         return True
+
+    def is_in_use(self) -> bool:
+        """Return whether a transaction or a pipeline is still open, or the connection is broken."""
+        return (
+            self.pgconn.transaction_status != TransactionStatus.IDLE
+            or self.pgconn.pipeline_status != PipelineStatus.OFF
+        )
 
     def close(self) -> None:
         """As psycopg's, and the twin's."""

@@ -16,7 +16,6 @@ def execution(result_id: int) -> Response:
         found = reads.execution(conn, result_id)
         extra = (portal.job(conn, found["job_id"]) if found else None) or {"questions": []}
         calls = reads.answers(conn, found["job_id"], found["region"], found["model_id"]) if found else []
-    # Not in the transaction: an exception there costs its connection.
     if found is None:
         raise NotFound(
             detail=f"There is no execution {result_id}. A retry may have replaced it: see the job's timeline."

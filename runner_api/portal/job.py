@@ -33,7 +33,6 @@ def job(job_id: str) -> Response:
         newest = found["version"] if found else 0
         events = reads.events(conn, job_id, max(0, newest - NEWEST_EVENTS), NEWEST_EVENTS)
         processes = reads.processes(conn)
-    # Not in the transaction: an exception there costs its connection.
     if found is None or extra is None:
         raise NotFound(detail=f"There is no job {job_id}.")
     finished = {region["region"] for region in regions if region["finished_at"]}

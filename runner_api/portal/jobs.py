@@ -25,7 +25,7 @@ def jobs() -> Response:
     status = request.args.get("status", "")
     status = status if status in JOB_STATUSES else ""
     older = bool(request.args.get("cursor"))
-    before = cursor()  # not in the transaction: an exception there costs its connection
+    before = cursor()
     with services().db.transaction() as conn:
         counts = portal.counts(conn)
         if wanted:
