@@ -23,7 +23,7 @@ from runner_core.presence import Presence, wait_until_ready
 from runner_core.redis_owner import Guard, identity
 from runner_core.telemetry import begin_at_zero, serve_metrics, setup_logging
 from runner_worker.configuration import Configuration
-from runner_worker.execute import RegionRunner
+from runner_worker.engine import RegionRunner
 from runner_worker.providers.ask import FAULTS
 from runner_worker.tasks import topic_of
 from runner_worker.worker import RegionWorker, connect, worker_name

@@ -13,7 +13,7 @@ from runner_core.errors import BeaconError
 from runner_core.regions import Catalogue
 from runner_core.telemetry import setup_logging
 from runner_worker.configuration import Configuration
-from runner_worker.execute import Message, RegionRunner
+from runner_worker.engine import Message, RegionRunner
 
 TOPIC_PREFIX = "beacon-"
 

@@ -29,7 +29,7 @@ from rq.utils import now
 
 from runner_core.redis_line import RedisLine, open_client
 from runner_core.redis_owner import Guard
-from runner_worker.execute import Message, RegionRunner
+from runner_worker.engine import Message, RegionRunner
 from runner_worker.job import ForeignCall, RegionJob, envelope_of
 from runner_worker.standing import Standing
 

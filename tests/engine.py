@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from runner_core.db import Database
 from runner_core.regions import Catalogue
-from runner_worker.execute import Message, RegionRunner
+from runner_worker.engine import Message, RegionRunner
 from runner_worker.providers import Providers
 
 

@@ -68,7 +68,7 @@ def publish_all(lane: Lane) -> None:
 def claimed(lane: Lane, name: str, region: str = "US", *, lease_seconds: float = 0.3) -> None:
     """A region that a worker holds who will never be heard of again."""
     from runner_core.db import Database
-    from runner_worker.leases import claim
+    from runner_worker.engine.leases import claim
 
     env = lane.direct | {"LEASE_SECONDS": str(lease_seconds), "HEARTBEAT_SECONDS": "0.01"}
     db = Database(Settings.from_env(env, "worker"), "worker").open()

@@ -22,10 +22,10 @@ from runner_core.db import Database
 from runner_core.jobspec import Question, Submission
 from runner_core.queries import Row
 from runner_core.regions import Catalogue, load_catalogue
-from runner_worker import leases
+from runner_worker.engine import leases
+from runner_worker.engine.record import Batch, Scribe, started
+from runner_worker.engine.runs import Answer, Message, Run
 from runner_worker.providers import CallFailed, Reply
-from runner_worker.record import Batch, Scribe, started
-from runner_worker.runs import Answer, Message, Run
 
 JOB, MODEL, WHO = "job", "smollm2-135m", Actor("admin")
 REGIONS = Path(__file__).parents[2] / "regions/sandbox.toml"

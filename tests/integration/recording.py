@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import redis
 
-from runner_worker.execute import Message
+from runner_worker.engine import Message
 
 Done = Callable[[Message, str], None]
 

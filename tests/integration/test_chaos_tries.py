@@ -10,7 +10,7 @@ from bench.chaos.tries import Tried, cells
 from runner_core.db import Database
 from runner_core.queries import Row
 from runner_core.store.answers import Started
-from runner_worker.leases import claim
+from runner_worker.engine.leases import claim
 from tests.jobs import opened, query, settings_for, submission, submit
 
 Conn = psycopg.Connection[Any]

@@ -28,9 +28,9 @@ from runner_core.queries import run
 from runner_core.regions import Catalogue
 from runner_core.store import executions, region_runs
 from runner_core.store.executions import Ended
-from runner_worker.execute import EngineBroken, Message
-from runner_worker.leases import claim, release
-from runner_worker.record import Batch
+from runner_worker.engine import EngineBroken, Message
+from runner_worker.engine.leases import claim, release
+from runner_worker.engine.record import Batch
 from tests.engine import Engine, running
 from tests.jobs import catalogue, one, opened, query, settings_for, submission, submit, submit_many, until
 from tests.provider_server import ProviderServer

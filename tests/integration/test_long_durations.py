@@ -13,7 +13,7 @@ from runner_api.auth import Actor
 from runner_api.cancel import cancel_job
 from runner_core.db import Database
 from runner_core.sql_files import sql_files
-from runner_worker.leases import claim
+from runner_worker.engine.leases import claim
 from tests.jobs import one, opened, query, settings_for, submission, submit
 
 Conn = psycopg.Connection[Any]

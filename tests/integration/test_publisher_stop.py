@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from bench.chaos.proxy import Proxy
-from runner_worker.leases import claim
+from runner_worker.engine.leases import claim
 from tests.jobs import one, opened, settings_for, submit_many, until
 
 Conn = psycopg.Connection[Any]

@@ -27,7 +27,7 @@ from runner_core.failures import sqlstate
 from runner_core.migrate import migrate
 from runner_core.presence import probe
 from runner_core.queries import rows, run
-from runner_worker.leases import claim, release
+from runner_worker.engine.leases import claim, release
 from tests.engine import running
 from tests.jobs import catalogue, one, opened, query, settings_for, submission, submit, until
 from tests.proxy import CommitProxy

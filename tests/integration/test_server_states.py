@@ -22,7 +22,7 @@ from runner_core.db import Database, retried
 from runner_core.failures import NoConnection, failure_of, sqlstate
 from runner_core.migrate import migrate
 from runner_core.queries import rows, run
-from runner_worker.leases import claim
+from runner_worker.engine.leases import claim
 from tests.integration.api_client import Api, serving
 from tests.jobs import one, opened, query, settings_for, submission, submit, until
 

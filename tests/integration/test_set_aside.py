@@ -15,7 +15,7 @@ from outbox_publisher.relay import publish_batch
 from outbox_publisher.retention import nothing_aside, remove_old
 from outbox_publisher.sweep import Sweeper, check_page, take_back
 from runner_core.db import Database
-from runner_worker.leases import beat, claim
+from runner_worker.engine.leases import beat, claim
 from tests.integration.api_client import as_role
 from tests.jobs import one, opened, query, settings_for, submit_many
 

@@ -40,8 +40,8 @@ from runner_core.sql_files import sql_files
 from runner_core.store import outbox, region_runs
 from runner_core.store.answers import Finished, Started
 from runner_core.store.executions import Ended
-from runner_worker.leases import beat, claim
-from runner_worker.record import _write
+from runner_worker.engine.leases import beat, claim
+from runner_worker.engine.record import _write
 from tests.jobs import opened, settings_for, submission, submit
 
 ADMIN = Actor("admin")

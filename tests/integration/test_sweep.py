@@ -25,7 +25,7 @@ from runner_cli.embedded import EmbeddedValkey
 from runner_core.db import Database
 from runner_core.queries import run
 from runner_core.store.jobs import KEY_DAYS
-from runner_worker.leases import claim
+from runner_worker.engine.leases import claim
 from tests.engine import running
 from tests.jobs import catalogue, one, opened, query, settings_for, submission, submit, submit_many, until
 

@@ -14,7 +14,7 @@ from runner_api.auth import Actor
 from runner_api.cancel import cancel_job
 from runner_api.retry import Wanted, retry_job
 from runner_core.jobspec import Submission
-from runner_worker.leases import claim
+from runner_worker.engine.leases import claim
 from tests.engine import running
 from tests.jobs import catalogue, opened, query, settings_for, submission, submit
 

@@ -20,7 +20,7 @@ from runner_core.regions import Catalogue
 from runner_core.store import tries
 from runner_core.store.answers import Started
 from runner_core.store.tries import Try
-from runner_worker.leases import claim, release
+from runner_worker.engine.leases import claim, release
 from tests.engine import Engine, running
 from tests.jobs import catalogue, one, opened, query, settings_for, submission, submit, until
 from tests.provider_server import ProviderServer

@@ -26,7 +26,7 @@ from bench.chaos.proxy import Proxy
 from outbox_publisher.broker import Broker, OutboxRow
 from runner_cli.embedded import EmbeddedValkey
 from runner_core.settings import Settings
-from runner_worker.execute import Message
+from runner_worker.engine import Message
 from runner_worker.worker import RegionWorker, connect, worker_name
 
 HERE = Path(__file__).parent

@@ -3,7 +3,7 @@
 import threading
 from queue import SimpleQueue
 
-from runner_worker.callers import Callers
+from runner_worker.engine.callers import Callers
 
 PATIENCE_SECONDS = 20
 

@@ -11,8 +11,8 @@ from runner_core.failures import failure_of
 from runner_core.queries import Row, run
 from runner_core.store import answers, outbox, region_runs, tries
 from runner_core.store.answers import CallKey, Started
-from runner_worker.runs import Call, Run
-from runner_worker.tries import try_of
+from runner_worker.engine.runs import Call, Run
+from runner_worker.engine.tries import try_of
 
 log = logging.getLogger("worker")
 Plan = Callable[[list[Row], list[Row]], list[Started]]

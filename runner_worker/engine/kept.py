@@ -3,8 +3,8 @@
 import time
 from dataclasses import dataclass, fields
 
-from runner_worker.record import Batch
-from runner_worker.runs import Answer, Run
+from runner_worker.engine.record import Batch
+from runner_worker.engine.runs import Answer, Run
 
 FEW = 4  # each may wait for its statement's limit, and nothing else is written meanwhile
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 
-from runner_worker.runs import Call
+from runner_worker.engine.runs import Call
 
 LAST_SECONDS = 1.0  # of its time a call waits at the breaker, which then says why it fails
 Line = tuple[str, str]  # a provider's id and one of its models

@@ -4,8 +4,8 @@ import time
 from typing import Any
 
 from runner_core.regions import Catalogue, Provider
+from runner_worker.engine.runs import Call
 from runner_worker.providers import Ask
-from runner_worker.runs import Call
 
 TEMPERATURE = 0.1
 DEADLINE = "The region's deadline has passed."

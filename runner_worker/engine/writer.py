@@ -12,10 +12,10 @@ from runner_core.db import Database
 from runner_core.errors import BeaconError
 from runner_core.failures import failure_of
 from runner_core.telemetry import RUNNER_FAILURES
-from runner_worker.discarded import discard, discard_refused
-from runner_worker.kept import Kept, take_out
-from runner_worker.record import Batch, Scribe, Written
-from runner_worker.runs import Answer, Run
+from runner_worker.engine.discarded import discard, discard_refused
+from runner_worker.engine.kept import Kept, take_out
+from runner_worker.engine.record import Batch, Scribe, Written
+from runner_worker.engine.runs import Answer, Run
 
 log = logging.getLogger("worker")
 OUTAGE_SECONDS = 1.0

@@ -11,7 +11,7 @@ from runner_core.failures import sqlstate
 from runner_core.queries import Row
 from runner_core.store import region_runs
 from runner_core.telemetry import ANSWERS_DISCARDED
-from runner_worker.runs import Answer, key_of
+from runner_worker.engine.runs import Answer, key_of
 
 log = logging.getLogger("worker")
 

@@ -26,18 +26,18 @@ from runner_core.queries import Row
 from runner_core.regions import Catalogue
 from runner_core.settings import Settings
 from runner_core.store.answers import Started
-from runner_worker.asking import DEADLINE, NO_PROVIDER, ask_of, error_of
-from runner_worker.callers import Callers
-from runner_worker.discarded import discard
-from runner_worker.events import Broken, Claimed, Event, Expired, HandBack, Look, Lost
-from runner_worker.held_back import HeldBack, Line, line_of
-from runner_worker.leases import beat, claim, release
-from runner_worker.pace import Pace
+from runner_worker.engine.asking import DEADLINE, NO_PROVIDER, ask_of, error_of
+from runner_worker.engine.callers import Callers
+from runner_worker.engine.discarded import discard
+from runner_worker.engine.events import Broken, Claimed, Event, Expired, HandBack, Look, Lost
+from runner_worker.engine.held_back import HeldBack, Line, line_of
+from runner_worker.engine.leases import beat, claim, release
+from runner_worker.engine.pace import Pace
+from runner_worker.engine.record import Batch, Scribe, Written, started
+from runner_worker.engine.runs import Answer, Call, Done, Message, Run, Unit, key_of, log_as_of
+from runner_worker.engine.tries import beginner
+from runner_worker.engine.writer import Stopping, Writer
 from runner_worker.providers import CallFailed, Providers
-from runner_worker.record import Batch, Scribe, Written, started
-from runner_worker.runs import Answer, Call, Done, Message, Run, Unit, key_of, log_as_of
-from runner_worker.tries import beginner
-from runner_worker.writer import Stopping, Writer
 
 log = logging.getLogger("worker")
 TICK_SECONDS = 0.5  # how late a deadline may be noticed

@@ -21,9 +21,9 @@ from runner_core.store import answers, executions, region_runs, tries
 from runner_core.store.answers import CallKey, Finished, Started
 from runner_core.store.executions import Ended
 from runner_core.store.tries import Try
-from runner_worker.asking import TEMPERATURE
-from runner_worker.runs import Answer, Call, Run, Unit, log_as_of
-from runner_worker.tries import unreached
+from runner_worker.engine.asking import TEMPERATURE
+from runner_worker.engine.runs import Answer, Call, Run, Unit, log_as_of
+from runner_worker.engine.tries import unreached
 
 MAX_TOKENS = 500
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from runner_worker.runs import Answer, Call, Run
+from runner_worker.engine.runs import Answer, Call, Run
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from runner_core.db import Database, retried
 from runner_core.failures import failure_of, sqlstate
 from runner_core.store import tries
 from runner_core.store.tries import Try
+from runner_worker.engine.runs import Answer, Call, key_of
 from runner_worker.providers.ask import pause
-from runner_worker.runs import Answer, Call, key_of
 
 log = logging.getLogger("worker")
 OUTAGE_SECONDS = 1.0
