@@ -21,7 +21,7 @@ from flask import Flask
 from bench.explain import buffers, plain, prepared, read
 from bench.ground import Ground, ground
 from runner_api.app import create_app
-from runner_api.wire import timestamp
+from runner_api.http.wire import timestamp
 from runner_core.db import Database
 from runner_core.observer import ObservedCursor
 from runner_core.queries import named

@@ -9,8 +9,8 @@ from outbox_publisher.aside import may_be_of_a_row
 from runner_core import telemetry
 from runner_core.db import Database, retried
 from runner_core.queries import Row, rows
-from runner_core.statuses import JOB_STATUSES
-from runner_core.store.reads import ALIVE_SECONDS, COUNTED
+from runner_core.statuses import ALIVE_SECONDS, JOB_STATUSES
+from runner_core.store.reads import COUNTED
 
 log = logging.getLogger("publisher")
 

@@ -12,7 +12,7 @@ if __name__ == "__main__":
 import argparse
 import sys
 
-from runner_api.server import serve
+from runner_api.server.serve import serve
 
 if __name__ == "__main__":
     argparse.ArgumentParser(

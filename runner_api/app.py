@@ -6,14 +6,14 @@ from typing import Any
 from flask import Blueprint, Flask, g, request
 from werkzeug.routing import BaseConverter
 
-from runner_api import compression, health, metrics, problems, requests
-from runner_api.auth import check_reader
+from runner_api.http import compression, problems, requests
+from runner_api.http.auth import check_reader
+from runner_api.http.services import Services, services
+from runner_api.http.watch import Watchers
 from runner_api.portal.install import install as install_portal
-from runner_api.routes import actions, admin, docs, executions, jobs, submissions
+from runner_api.routes import actions, admin, docs, executions, health, jobs, metrics, submissions
 from runner_api.routes import catalogue as catalogue_routes
-from runner_api.services import Services, services
-from runner_api.submit import shared_submissions
-from runner_api.watch import Watchers
+from runner_api.verbs.submit import shared_submissions
 from runner_core.db import Database
 from runner_core.regions import Catalogue
 from runner_core.settings import Settings

@@ -14,7 +14,8 @@ from runner_core.queries import row, rows
 from runner_core.redaction import described
 from runner_core.session import connect, transaction
 from runner_core.settings import Settings
-from runner_core.store.reads import ALIVE_SECONDS, COUNTED
+from runner_core.statuses import ALIVE_SECONDS
+from runner_core.store.reads import COUNTED
 
 KINDS = ("api", "publisher", "worker")
 LISTENERS = 1

@@ -10,6 +10,8 @@ RegionStatus = Literal["pending", "running", "success", "failed", "timeout", "ca
 
 JOB_STATUSES: tuple[str, ...] = get_args(JobStatus)
 ENDED = ("completed", "failed", "cancelled")
+# A process beats every five seconds; one that has been silent for longer counts as gone, everywhere.
+ALIVE_SECONDS = 20
 FIRST_REGIONS = ("US", "EU", "ASIA")
 
 # Each status that is stored under another word than the one that people read.

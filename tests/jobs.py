@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.rows import dict_row
 
-from runner_api.submit import Accepted, Sender, shared_submissions, submit_job
+from runner_api.verbs.submit import Accepted, Sender, shared_submissions, submit_job
 from runner_core.db import Database
 from runner_core.jobspec import Question, Submission
 from runner_core.regions import Catalogue, load_catalogue

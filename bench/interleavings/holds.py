@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.interleavings.verbs import JOB
 from bench.interleavings.world import World
-from runner_api.retry import Retried
+from runner_api.verbs.retry import Retried
 from runner_core.errors import Conflict, NotFound, Rejected
 
 

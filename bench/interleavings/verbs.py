@@ -13,11 +13,11 @@ from bench.interleavings.world import World
 from outbox_publisher import retention, sweep
 from outbox_publisher.broker import Broker
 from outbox_publisher.relay import publish_batch
-from runner_api.auth import Actor
-from runner_api.cancel import cancel_job
-from runner_api.republish import republish_row
-from runner_api.retry import Wanted, retry_job
-from runner_api.submit import Sender, shared_submissions, submit_job
+from runner_api.verbs.actor import Actor
+from runner_api.verbs.cancel import cancel_job
+from runner_api.verbs.republish import republish_row
+from runner_api.verbs.retry import Wanted, retry_job
+from runner_api.verbs.submit import Sender, shared_submissions, submit_job
 from runner_core.db import Database
 from runner_core.jobspec import Question, Submission
 from runner_core.queries import Row

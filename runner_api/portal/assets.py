@@ -11,7 +11,7 @@ from pathlib import Path
 from flask import Response, request
 from werkzeug.exceptions import NotFound
 
-from runner_api.compression import SMALLEST, compress, is_text, takes_gzip
+from runner_api.http.compression import SMALLEST, compress, is_text, takes_gzip
 from runner_api.portal.blueprint import blueprint
 
 FOLDER = Path(__file__).parent / "static"

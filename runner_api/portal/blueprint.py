@@ -2,31 +2,19 @@
 
 import hashlib
 import re
-from functools import partial
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from runner_api import session
-from runner_api.auth import Actor
-from runner_api.services import services
+from runner_api.http import session
+from runner_api.http.headers import HTML, protect
+from runner_api.http.services import services
+from runner_api.verbs.actor import Actor
 from runner_core.errors import Rejected
 
 blueprint = Blueprint("portal", __name__, template_folder="templates")
 
-# Everything comes from here; nothing runs inline, no other site may frame a page or receive a form.
-POLICY = "; ".join(
-    (
-        "default-src 'self'",
-        "img-src 'self' data:",
-        "object-src 'none'",
-        "base-uri 'none'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-    )
-)
 OPEN = ("portal.login", "portal.log_in", "portal.static")
-HTML = "text/html; charset=utf-8"
 TAG = "X-Page-Tag"  # portal.js sends back what it was given
 _TOKEN = re.compile(r'name="csrf" value="[^"]*"')
 _HERE = re.compile(r"/(?![/\\])[\x21-\x7e]{0,1000}", re.ASCII)
@@ -101,13 +89,3 @@ def _guard() -> AnyResponse | None:
 def _protect(response: Response) -> Response:
     protect(response)
     return response
-
-
-def protect(response: Response) -> None:
-    """The headers of every page."""
-    add = partial(response.headers.setdefault)
-    add("Content-Security-Policy", POLICY)
-    add("Referrer-Policy", "same-origin")
-    add("X-Frame-Options", "DENY")
-    if response.mimetype == "text/html":
-        add("Cache-Control", "no-store")  # who may see it can change, and a job does

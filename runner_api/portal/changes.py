@@ -5,12 +5,12 @@ import uuid
 from flask import redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from runner_api.cancel import cancel_job
+from runner_api.http.services import services
 from runner_api.portal.blueprint import administrator, blueprint, changing, page
-from runner_api.portal.words import brief, counted
-from runner_api.republish import republish_job, republish_row
-from runner_api.retry import Wanted, retry_job
-from runner_api.services import services
+from runner_api.verbs.cancel import cancel_job
+from runner_api.verbs.republish import republish_job, republish_row
+from runner_api.verbs.retry import Wanted, retry_job
+from runner_api.views.words import brief, counted
 from runner_core.errors import NotFound
 from runner_core.queries import Row
 from runner_core.statuses import verdict

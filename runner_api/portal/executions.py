@@ -3,8 +3,8 @@
 from flask import request
 from werkzeug.wrappers import Response
 
+from runner_api.http.services import services
 from runner_api.portal.blueprint import blueprint, page
-from runner_api.services import services
 from runner_core.errors import NotFound
 from runner_core.store import portal, reads
 

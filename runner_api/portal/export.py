@@ -7,10 +7,10 @@ from typing import Any
 
 from flask import Response
 
+from runner_api.http.services import services
+from runner_api.http.wire import dumps, timestamp
 from runner_api.portal.blueprint import blueprint
-from runner_api.rows import question_of, result
-from runner_api.services import services
-from runner_api.wire import dumps, timestamp
+from runner_api.views.rows import question_of, result
 from runner_core.errors import NotFound
 from runner_core.queries import Row
 from runner_core.store import portal, reads

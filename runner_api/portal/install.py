@@ -12,10 +12,12 @@ from psycopg_pool import PoolTimeout
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
-from runner_api import problems
-from runner_api.portal import assets, changes, compare, executions, export, job, jobs, login, operations, submit, words  # noqa: F401 - importing a page adds its routes
-from runner_api.portal.blueprint import LoginNeeded, blueprint, local_path, page, protect, to_login, visitor
-from runner_api.services import services
+from runner_api.http import problems
+from runner_api.http.headers import protect
+from runner_api.http.services import services
+from runner_api.portal import assets, changes, compare, executions, export, job, jobs, login, operations, submit  # noqa: F401 - importing a page adds its routes
+from runner_api.portal.blueprint import LoginNeeded, blueprint, local_path, page, to_login, visitor
+from runner_api.views import words
 from runner_core import __version__
 from runner_core.errors import BeaconError
 

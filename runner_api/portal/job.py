@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from flask import request
 from werkzeug.wrappers import Response
 
-from runner_api.portal import grid, timeline
+from runner_api.http.services import services
 from runner_api.portal.blueprint import blueprint, page
-from runner_api.services import services
-from runner_api.waiting import Waiting
+from runner_api.views import grid, timeline
+from runner_api.views.diagnosis import Waiting
 from runner_core.errors import NotFound
 from runner_core.keys import key_id
 from runner_core.statuses import in_order, verdict

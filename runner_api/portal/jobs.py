@@ -6,10 +6,10 @@ from typing import Any
 from flask import request, url_for
 from werkzeug.wrappers import Response
 
-from runner_api.paging import cursor, next_cursor
+from runner_api.http.paging import cursor, next_cursor
+from runner_api.http.services import services
 from runner_api.portal import first_job
 from runner_api.portal.blueprint import blueprint, go_to, page
-from runner_api.services import services
 from runner_core.queries import Row
 from runner_core.statuses import JOB_STATUSES, in_order, verdict
 from runner_core.store import portal, reads

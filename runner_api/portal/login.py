@@ -3,9 +3,9 @@
 from flask import redirect, request
 from werkzeug.wrappers import Response
 
-from runner_api import session
+from runner_api.http import session
+from runner_api.http.services import services
 from runner_api.portal.blueprint import blueprint, local_path, page, visitor
-from runner_api.services import services
 
 
 @blueprint.get("/login")

@@ -4,11 +4,11 @@ from typing import Any
 
 from werkzeug.wrappers import Response
 
-from runner_api.portal import charts
+from runner_api.http.services import services
 from runner_api.portal.blueprint import blueprint, page
-from runner_api.services import services
+from runner_api.views import charts
 from runner_core.queries import Row
-from runner_core.statuses import in_order
+from runner_core.statuses import ALIVE_SECONDS, in_order
 from runner_core.store import portal, reads, regions_files
 
 SHOWN = 50
@@ -39,7 +39,7 @@ def operations() -> Response:
         throughput=charts.throughput(minutes),
         latency=charts.latency(minutes),
         ended={name: sum(row[name] for row in minutes) for name in ("completed", "failed")},
-        silent=reads.ALIVE_SECONDS,
+        silent=ALIVE_SECONDS,
         counted=reads.COUNTED,
     )
 
@@ -47,7 +47,7 @@ def operations() -> Response:
 def _queues(regions: list[str], open_runs: dict[str, Row], processes: list[Row]) -> list[dict[str, Any]]:
     idle = {"depth": 0, "running": 0, "oldest_seconds": None}
     workers = (row for row in processes if row["kind"] == "worker")
-    alive = [row["region"] for row in workers if row["seconds_since"] < reads.ALIVE_SECONDS]
+    alive = [row["region"] for row in workers if row["seconds_since"] < ALIVE_SECONDS]
     names = in_order({*regions, *open_runs})
     return [{"region": name, **idle, **open_runs.get(name, {}), "workers": alive.count(name)} for name in names]
 

@@ -3,11 +3,11 @@
 from flask import redirect, request, url_for
 from werkzeug.wrappers import Response
 
-from runner_api.body import LIMIT
+from runner_api.http.accept import accept
+from runner_api.http.body import LIMIT
+from runner_api.http.services import services
 from runner_api.portal.blueprint import blueprint, page
-from runner_api.portal.words import Exact
-from runner_api.routes.submissions import accept
-from runner_api.services import services
+from runner_api.views.words import Exact
 from runner_core.errors import Rejected
 from runner_core.job_shapes import MAX_RUNS, MAX_TIMEOUT, NANOSECONDS
 from runner_core.jobspec import MAX_CALLS, parse_json

@@ -4,13 +4,13 @@ import uuid
 
 from flask import Blueprint, Response
 
-from runner_api.auth import actor_of
-from runner_api.body import read_json
-from runner_api.cancel import cancel_job
-from runner_api.retry import Wanted, retry_job
-from runner_api.schemas import Action, RetryAction
-from runner_api.services import services
-from runner_api.wire import reply
+from runner_api.contract.job_schemas import Action, RetryAction
+from runner_api.http.auth import actor_of
+from runner_api.http.body import read_json
+from runner_api.http.services import services
+from runner_api.http.wire import reply
+from runner_api.verbs.cancel import cancel_job
+from runner_api.verbs.retry import Wanted, retry_job
 from runner_core.job_shapes import validated
 
 blueprint = Blueprint("actions", __name__)

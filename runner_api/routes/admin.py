@@ -4,11 +4,11 @@ import uuid
 
 from flask import Blueprint, Response
 
-from runner_api.auth import admin
-from runner_api.paging import page
-from runner_api.republish import republish_job, republish_row
-from runner_api.services import services
-from runner_api.wire import reply
+from runner_api.http.auth import admin
+from runner_api.http.paging import page
+from runner_api.http.services import services
+from runner_api.http.wire import reply
+from runner_api.verbs.republish import republish_job, republish_row
 from runner_core.store import reads
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")

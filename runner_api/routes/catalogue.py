@@ -2,8 +2,8 @@
 
 from flask import Blueprint, Response
 
-from runner_api.services import services
-from runner_api.wire import reply
+from runner_api.http.services import services
+from runner_api.http.wire import reply
 
 blueprint = Blueprint("catalogue", __name__)
 

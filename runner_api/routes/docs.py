@@ -1,18 +1,21 @@
 """/api/v1/openapi.json and /docs: the API's description of itself, for programs and for people, offline."""
 
 import hashlib
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, render_template, request
 from markupsafe import Markup
 
-from runner_api.openapi import document as describe
-from runner_api.portal.blueprint import HTML, protect
-from runner_api.wire import dumps
+from runner_api.contract.openapi import Route
+from runner_api.contract.openapi import document as describe
+from runner_api.http.headers import HTML, protect
+from runner_api.http.wire import dumps
 
+PAGES = "portal."  # what the endpoints of the portal's pages begin with
 blueprint = Blueprint("docs", __name__)
-pages = Blueprint("docs", __name__, template_folder="../templates")
+pages = Blueprint("docs", __name__, template_folder="templates")
 
 
 @blueprint.get("/openapi.json")
@@ -32,6 +35,14 @@ def page() -> Response:
     answer = Response(render_template("docs.html", document=_document(app), body=_body(app)), content_type=HTML)
     protect(answer)
     return answer
+
+
+def described(app: Flask) -> Iterator[Route]:
+    """The routes that the document describes: all but the portal's pages."""
+    for rule in app.url_map.iter_rules():
+        if not rule.endpoint.startswith(PAGES):
+            words = app.view_functions[rule.endpoint].__doc__ or ""
+            yield Route(rule.endpoint, rule.rule, frozenset(rule.methods or ()), words)
 
 
 @cache
@@ -55,7 +66,7 @@ def _body(app: Flask) -> Markup:
 
 @cache
 def _document(app: Flask) -> dict[str, Any]:
-    return describe(app)
+    return describe(described(app))
 
 
 def _app() -> Flask:

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from flask import Blueprint, Response
 
-from runner_api import paging
-from runner_api.rows import answer, result
-from runner_api.services import services
-from runner_api.wire import reply
+from runner_api.http import paging
+from runner_api.http.services import services
+from runner_api.http.wire import reply
+from runner_api.views.rows import answer, result
 from runner_core.errors import NotFound
 from runner_core.queries import Row
 from runner_core.store import reads

@@ -1,20 +1,18 @@
 """Jobs as they stand, their results, their timeline."""
 
-import json
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
 
 from flask import Blueprint, Response, request
 
-from runner_api import stream
-from runner_api.paging import cursor, header, next_cursor, number, page
-from runner_api.requests import connection
-from runner_api.rows import result
-from runner_api.services import services
-from runner_api.waiting import Waiting
-from runner_api.wire import reply
+from runner_api.http import stream
+from runner_api.http.paging import cursor, header, next_cursor, number, page
+from runner_api.http.requests import connection
+from runner_api.http.services import services
+from runner_api.http.wire import reply
+from runner_api.views.diagnosis import Waiting
+from runner_api.views.rows import job_of, listed, result
 from runner_core.errors import NotFound, SpecError
 from runner_core.queries import Row
 from runner_core.statuses import JOB_STATUSES
@@ -35,7 +33,7 @@ def list_jobs() -> Response:
     limit, before = page(), cursor()
     with services().db.transaction() as conn:
         found = reads.jobs(conn, status, before, limit + 1)
-    shown = [_listed(row) for row in found[:limit]]
+    shown = [listed(row) for row in found[:limit]]
     return reply({"jobs": shown, "next_cursor": next_cursor(found[limit - 1]) if len(found) > limit else None})
 
 
@@ -77,7 +75,7 @@ def _answer(job_id: str) -> Response:
         answer = Response(status=304)
     else:
         waiting = Waiting(job, regions, rows, processes, datetime.now(UTC)).sentences()
-        shown = _shown(job) | {"waiting": [asdict(sentence) for sentence in waiting]}
+        shown = job_of(job) | {"waiting": [asdict(sentence) for sentence in waiting]}
         if with_executions:
             shown["executions"] = [result(row) for row in rows]
         answer = reply(shown)
@@ -130,52 +128,3 @@ def _stream(job_id: str, after: int) -> Response:
 
 def _unknown(job_id: str) -> NotFound:
     return NotFound(detail=f"There is no job {job_id}.")
-
-
-def _listed(row: Row) -> dict[str, Any]:
-    models = dict.fromkeys(model for region in row["plan"].values() for model in region)
-    return {
-        "id": row["id"],
-        "status": row["status"],
-        "cross_region_status": row["cross_status"],
-        "created_at": row["created_at"],
-        "updated_at": row["updated_at"],
-        "regions": list(row["plan"]),
-        "models": list(models),
-    }
-
-
-def _shown(job: Row) -> dict[str, Any]:
-    return {
-        "id": job["id"],
-        "status": job["status"],
-        "job": json.loads(job["spec_raw"]),
-        "cross_region": {
-            "id": job["cross_region_execution_id"],
-            "jobspec_id": job["id"],
-            "total_regions": job["total_regions"],
-            "success_count": job["success_count"],
-            "failure_count": job["failure_count"],
-            "min_regions_required": job["min_regions_required"],
-            "min_success_rate": job["min_success_rate"],
-            "status": job["cross_status"],
-            "started_at": job["cross_started_at"],
-            "completed_at": job["cross_completed_at"],
-            "duration_ms": job["duration_ms"],
-            "enable_analysis": job["enable_analysis"],
-        },
-        "progress": {
-            "total": job["total"],
-            "completed": job["completed"],
-            "failed": job["failed"],
-            "cancelled": job["cancelled"],
-            "running": job["running"],
-            "pending": job["total"] - job["completed"] - job["failed"] - job["cancelled"] - job["running"],
-            "answers": {"total": job["calls"], "done": job["calls_done"], "calls": job["calls_made"]},
-        },
-        "version": job["version"],
-        "created_at": job["created_at"],
-        "updated_at": job["updated_at"],
-        "started_at": job["started_at"],
-        "completed_at": job["completed_at"],
-    }

@@ -7,8 +7,8 @@ from uuid import UUID
 from psycopg import Connection
 
 from runner_core.queries import Row, row, rows
+from runner_core.statuses import ALIVE_SECONDS
 
-ALIVE_SECONDS = 20  # a process beats every five seconds; one that has been silent for longer counts as gone, everywhere
 COUNTED = 10_000  # of a backlog; beyond it a page says "10,000+". The view region_queues has the same number
 
 

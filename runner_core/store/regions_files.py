@@ -5,7 +5,7 @@ from typing import Any
 from psycopg import Connection
 
 from runner_core.queries import Row, rows
-from runner_core.store.reads import ALIVE_SECONDS
+from runner_core.statuses import ALIVE_SECONDS
 
 
 def differing(conn: Connection[Any]) -> list[Row]:

@@ -10,7 +10,7 @@ from outbox_publisher import gauges
 from runner_cli.check_database import check_database
 from runner_core import telemetry
 from runner_core.queries import statements
-from runner_core.store.reads import ALIVE_SECONDS
+from runner_core.statuses import ALIVE_SECONDS
 from tests.integration.api_client import ADMIN_HEADER, Api
 from tests.jobs import opened, settings_for
 

@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from runner_api.auth import Actor
-from runner_api.cancel import cancel_job
+from runner_api.verbs.actor import Actor
+from runner_api.verbs.cancel import cancel_job
 from runner_core.db import Database
 from runner_core.errors import Conflict
 from tests.engine import Engine

@@ -9,9 +9,9 @@ import psycopg
 import pytest
 from werkzeug.test import TestResponse
 
-from runner_api.auth import Actor
-from runner_api.cancel import cancel_job
-from runner_api.retry import Wanted, retry_job
+from runner_api.verbs.actor import Actor
+from runner_api.verbs.cancel import cancel_job
+from runner_api.verbs.retry import Wanted, retry_job
 from runner_core.db import Database
 from runner_core.signing import PrivateKey, sign
 from tests.integration.api_client import ADMIN_HEADER, Api, stamp

@@ -20,8 +20,8 @@ from prometheus_client import REGISTRY
 from psycopg_pool import PoolTimeout
 
 from outbox_publisher.sweep import check_page, take_back
-from runner_api.auth import Actor
-from runner_api.cancel import cancel_job
+from runner_api.verbs.actor import Actor
+from runner_api.verbs.cancel import cancel_job
 from runner_core import endings
 from runner_core.db import Database
 from runner_core.queries import run

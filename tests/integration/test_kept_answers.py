@@ -12,8 +12,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from outbox_publisher.sweep import take_back
-from runner_api.auth import Actor
-from runner_api.cancel import cancel_job
+from runner_api.verbs.actor import Actor
+from runner_api.verbs.cancel import cancel_job
 from runner_core.db import Database
 from runner_core.regions import Catalogue
 from tests.engine import Engine, running

@@ -15,8 +15,8 @@ from psycopg import errors
 from outbox_publisher.broker import Broker
 from outbox_publisher.relay import publish_batch
 from outbox_publisher.retention import remove_old
-from runner_api.auth import Actor
-from runner_api.cancel import cancel_job
+from runner_api.verbs.actor import Actor
+from runner_api.verbs.cancel import cancel_job
 from runner_core.db import Database
 from runner_core.observer import NOTHING, shown
 from runner_core.queries import rows, run, statements

@@ -13,9 +13,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from runner_api.openapi import PROBLEM, described
-from runner_api.operations import OPERATIONS
-from runner_api.requests import label
+from runner_api.contract.openapi import PROBLEM
+from runner_api.contract.operations import OPERATIONS
+from runner_api.http.requests import label
+from runner_api.routes.docs import described
 from tests.integration.api_client import ADMIN, Api
 from tests.integration.server import Server
 from tests.scrape import samples
@@ -43,7 +44,7 @@ def test_every_route_is_described_and_nothing_else(api: Api, document: Any) -> N
     routes = {
         (re.sub(r"<(?:[^:>]*:)?(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in described(api.app)
-        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        for method in rule.methods - {"HEAD", "OPTIONS"}
     }
     assert routes == {(path, method) for path, methods in document["paths"].items() for method in methods}
     assert {rule.endpoint for rule in described(api.app)} == set(OPERATIONS), "described, and served by nobody"

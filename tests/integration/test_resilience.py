@@ -17,9 +17,9 @@ from psycopg_pool.base import AttemptWithBackoff
 from outbox_publisher.broker import Broker
 from outbox_publisher.relay import publish_batch
 from outbox_publisher.sweep import take_back
-from runner_api.auth import Actor
-from runner_api.cancel import cancel_job
-from runner_api.retry import Wanted, retry_job
+from runner_api.verbs.actor import Actor
+from runner_api.verbs.cancel import cancel_job
+from runner_api.verbs.retry import Wanted, retry_job
 from runner_cli.embedded import EmbeddedPostgres
 from runner_core.db import Database, retried
 from runner_core.errors import NotReady

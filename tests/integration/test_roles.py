@@ -14,10 +14,10 @@ from outbox_publisher.broker import Broker
 from outbox_publisher.relay import publish_batch
 from outbox_publisher.retention import remove_old
 from outbox_publisher.sweep import Sweeper
-from runner_api.auth import Actor
-from runner_api.cancel import cancel_job
-from runner_api.republish import republish_job
-from runner_api.retry import Wanted, retry_job
+from runner_api.verbs.actor import Actor
+from runner_api.verbs.cancel import cancel_job
+from runner_api.verbs.republish import republish_job
+from runner_api.verbs.retry import Wanted, retry_job
 from runner_cli.local import login_urls, set_passwords
 from runner_core.db import Database
 from runner_core.errors import Rejected

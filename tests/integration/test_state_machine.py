@@ -28,9 +28,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from outbox_publisher.broker import Broker, OutboxRow
 from outbox_publisher.relay import publish_batch
 from outbox_publisher.sweep import check_page, take_back
-from runner_api.auth import Actor
-from runner_api.cancel import cancel_job
-from runner_api.retry import Wanted, retry_job
+from runner_api.verbs.actor import Actor
+from runner_api.verbs.cancel import cancel_job
+from runner_api.verbs.retry import Wanted, retry_job
 from runner_cli.invariants import INVARIANTS
 from runner_core.db import Database
 from runner_core.errors import Conflict

@@ -415,7 +415,7 @@ def test_an_unexpected_error_tells_nothing(
     def broken(*_: object, **__: object) -> None:
         raise KeyError(prompt)
 
-    monkeypatch.setattr("runner_api.routes.submissions.plan_job", broken)
+    monkeypatch.setattr("runner_api.http.accept.plan_job", broken)
     answer = api.post(api.job())
     refused(answer, 500, "internal_error")
     assert "submissions.py" in caplog.text

@@ -18,9 +18,9 @@ from outbox_publisher.broker import Broker
 from outbox_publisher.relay import publish_batch
 from outbox_publisher.retention import NONCE_DAYS, remove_old
 from outbox_publisher.sweep import Sweeper, check_page, take_back
-from runner_api.auth import Actor
-from runner_api.cancel import cancel_job
-from runner_api.retry import Wanted, retry_job
+from runner_api.verbs.actor import Actor
+from runner_api.verbs.cancel import cancel_job
+from runner_api.verbs.retry import Wanted, retry_job
 from runner_cli.embedded import EmbeddedValkey
 from runner_core.db import Database
 from runner_core.queries import run

@@ -10,9 +10,9 @@ import pytest
 from bench.model import traces
 from bench.model.replay import replay
 from outbox_publisher.sweep import take_back
-from runner_api.auth import Actor
-from runner_api.cancel import cancel_job
-from runner_api.retry import Wanted, retry_job
+from runner_api.verbs.actor import Actor
+from runner_api.verbs.cancel import cancel_job
+from runner_api.verbs.retry import Wanted, retry_job
 from runner_core.jobspec import Submission
 from runner_worker.engine.leases import claim
 from tests.engine import running

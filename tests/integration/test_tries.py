@@ -11,9 +11,9 @@ import pytest
 
 from outbox_publisher.retention import remove_old
 from outbox_publisher.sweep import take_back
-from runner_api.auth import Actor
-from runner_api.cancel import cancel_job
-from runner_api.retry import Wanted, retry_job
+from runner_api.verbs.actor import Actor
+from runner_api.verbs.cancel import cancel_job
+from runner_api.verbs.retry import Wanted, retry_job
 from runner_core.db import Database
 from runner_core.queries import row
 from runner_core.regions import Catalogue

@@ -12,9 +12,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from runner_api.auth import Actor
-from runner_api.cancel import cancel_job
-from runner_api.retry import Wanted, retry_job
+from runner_api.verbs.actor import Actor
+from runner_api.verbs.cancel import cancel_job
+from runner_api.verbs.retry import Wanted, retry_job
 from runner_cli.invariants import INVARIANTS, Verdict, check
 from runner_cli.queued import queued_ids
 from runner_core.db import Database

@@ -16,9 +16,9 @@ import psycopg
 import pytest
 
 from runner_api import portal
-from runner_api import stream as streaming
-from runner_api.services import services
-from runner_api.watch import MOST, Watchers
+from runner_api.http import stream as streaming
+from runner_api.http.services import services
+from runner_api.http.watch import MOST, Watchers
 from runner_core.bell import payloads
 from runner_core.db import Database
 from tests.integration.api_client import Api

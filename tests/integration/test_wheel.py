@@ -21,6 +21,7 @@ DATA = (
     *(ROOT / "sql").rglob("*.sql"),
     *(ROOT / "regions").glob("*.toml"),
     *(path for path in (ROOT / "runner_api/portal").rglob("*") if path.suffix not in (".py", ".pyc")),
+    *(ROOT / "runner_api/routes/templates").iterdir(),
     *(ROOT / package / "py.typed" for package in PACKAGES),
     ROOT / "runner_cli/Procfile",
 )

@@ -9,8 +9,9 @@ from outbox_publisher.retention import BATCH, JOBS_BATCH
 from outbox_publisher.sweep import PAGE
 from runner_core.grants import as_arrays, logins, rights
 from runner_core.session import LIMITS
+from runner_core.statuses import ALIVE_SECONDS
 from runner_core.store import portal
-from runner_core.store.reads import ALIVE_SECONDS, COUNTED
+from runner_core.store.reads import COUNTED
 from tests.integration.crowd import ENDED, QUEUED, job_id, region, token
 
 USUAL = 500  # buffers: some keys, a page of a list, or a batch of twenty rows

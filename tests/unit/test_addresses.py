@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from runner_api.server import Configuration
+from runner_api.server.serve import Configuration
 from runner_cli.client import DEFAULT_URL
 from runner_cli.commands import ENVIRONMENT
 from runner_cli.listening import api_address

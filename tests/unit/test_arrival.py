@@ -9,7 +9,7 @@ from gunicorn.config import Config
 from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.http.parser import RequestParser
 
-from runner_api.arrival import BODY_LIMIT, CHUNKED_LIMIT, HEAD_LIMIT, Arrival, TooLarge
+from runner_api.server.arrival import BODY_LIMIT, CHUNKED_LIMIT, HEAD_LIMIT, Arrival, TooLarge
 
 CONFIG = Config()
 LINE_LIMIT = CONFIG.limit_request_line

@@ -16,7 +16,7 @@ from honcho.environ import parse_procfile
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
-from runner_api.server import Configuration
+from runner_api.server.serve import Configuration
 from runner_core import telemetry
 from runner_core.settings import Settings
 

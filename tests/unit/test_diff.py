@@ -2,7 +2,7 @@
 
 import pytest
 
-from runner_api.portal.diff import compare, has_words, overlap
+from runner_api.views.diff import compare, has_words, overlap
 
 CHINESE = "埃菲尔铁塔位于巴黎,建于一八八九年。"
 JAPANESE = "エッフェル塔はパリにあります。1889年に建てられました。"

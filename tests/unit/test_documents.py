@@ -55,7 +55,7 @@ def test_the_other_variables_exist() -> None:
     after = CONFIGURATION.partition("<!-- /settings -->")[2].partition("## ")[0]
     named = set(re.findall(r"`([A-Z_]{3,})`", after))
     assert {"BIND", "PORT", "WEB_CONCURRENCY", "WEB_THREADS"} <= named
-    code = "".join((ROOT / name).read_text() for name in ("runner_api/server.py", "runner_cli/listening.py"))
+    code = "".join((ROOT / name).read_text() for name in ("runner_api/server/serve.py", "runner_cli/listening.py"))
     assert {name for name in named if not name.startswith("BEACON_") and f'"{name}"' not in code} == set()
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from runner_api.group_commit import GroupCommit
+from runner_api.verbs.group_commit import GroupCommit
 from tests.jobs import until
 
 

@@ -3,7 +3,7 @@
 import pytest
 from markupsafe import Markup
 
-from runner_api.portal.words import Exact, brief, counted, short, shown, ticked
+from runner_api.views.words import Exact, brief, counted, short, shown, ticked
 
 
 def test_one_is_not_plural() -> None:

@@ -1,0 +1,138 @@
+"""Every route's part of the API's description: what it takes, what it answers, how it can fail.
+
+Its words are the view's own docstring. A route that is missing here fails the test that compares the two.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from runner_api.contract.catalogue_schemas import CatalogueModels, Questions, Regions
+from runner_api.contract.error_schemas import OpenApi
+from runner_api.contract.execution_schemas import CrossRegionView, Details, Executions, Receipt, Results
+from runner_api.contract.job_schemas import (
+    Accepted,
+    Action,
+    Cancelled,
+    CrossRegionAccepted,
+    Job,
+    JobPage,
+    Retried,
+    RetryAction,
+    Timeline,
+)
+from runner_api.contract.operator_schemas import Dead, Health, Outbox, Processes, Queues, Republished, State, Stuck
+from runner_core.job_shapes import CrossRegionRequest, JobSpec
+from runner_core.statuses import JOB_STATUSES
+
+Schema = dict[str, Any]
+WHOLE: Schema = {"type": "integer"}
+NAME: Schema = {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,255}$"}
+VERSION: Schema = {**WHOLE, "minimum": 0, "maximum": 2**53 - 1}
+KEY: Schema = {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"}
+TRACE: Schema = {"type": "string"}
+EVENT_STREAM = "text/event-stream"
+
+
+def whole(low: int, high: int, default: int | None = None) -> Schema:
+    """An integer parameter."""
+    return {**WHOLE, "minimum": low, "maximum": high} | ({} if default is None else {"default": default})
+
+
+@dataclass(frozen=True)
+class Operation:
+    """`answers` by status: a model, a content type, or None for no body; `errors` are problem+json."""
+
+    tag: str
+    answers: dict[int, type[BaseModel] | str | None]
+    errors: tuple[int, ...] = ()
+    body: type[BaseModel] | None = None
+    body_required: bool = True
+    query: dict[str, Schema] = field(default_factory=dict)
+    headers: dict[str, Schema] = field(default_factory=dict)
+    admin: bool = False
+    stream: bool = False
+    reads: bool = True  # whether READ_TOKENS, where it is set, guards it
+
+
+PAGE = whole(1, 200, 50)
+CURSOR: Schema = {"type": "string", "description": "an earlier answer's next_cursor"}
+FAR = "rows to skip; a larger one is refused as offset_too_large: read on with cursor"
+POSTING = (400, 401, 403, 409, 413, 415, 422, 503)
+KEYED = {"Idempotency-Key": KEY, "traceparent": TRACE}
+
+OPERATIONS: dict[str, Operation] = {
+    "api.submissions.post_job": Operation(
+        "jobs", {202: Accepted, 200: Accepted}, POSTING, JobSpec, headers=KEYED, reads=False
+    ),
+    "api.submissions.post_cross_region": Operation(
+        "jobs",
+        {202: CrossRegionAccepted, 200: CrossRegionAccepted},
+        POSTING,
+        CrossRegionRequest,
+        headers=KEYED,
+        reads=False,
+    ),
+    "api.jobs.list_jobs": Operation(
+        "jobs",
+        {200: JobPage},
+        (422, 503),
+        query={
+            "limit": PAGE,
+            "status": {"type": "string", "enum": ["", *JOB_STATUSES]},
+            "cursor": CURSOR,
+        },
+    ),
+    "api.jobs.get_job": Operation(
+        "jobs",
+        {200: Job, 304: None},
+        (404, 422, 503),
+        query={
+            "include": {"type": "string", "enum": ["", "executions"]},
+            "wait": {**whole(0, 60, 0), "description": "seconds; needs If-None-Match or after"},
+            "after": {**VERSION, "description": "the version that the client has"},
+        },
+        headers={"If-None-Match": {"type": "string"}},
+    ),
+    "api.jobs.get_rows": Operation("jobs", {200: Results}, (404, 503)),
+    "api.jobs.get_events": Operation(
+        "jobs",
+        {200: Timeline},
+        (404, 422, 503),
+        query={"after": VERSION, "limit": whole(1, 10_000, 1000)},
+        headers={"Last-Event-ID": {"anyOf": [VERSION, {"const": ""}], "description": "where a stream goes on"}},
+        stream=True,
+    ),
+    "api.actions.cancel": Operation(
+        "jobs", {200: Cancelled}, (*POSTING, 404), Action, body_required=False, admin=True, reads=False
+    ),
+    "api.actions.retry": Operation(
+        "jobs", {202: Retried}, (*POSTING, 404), RetryAction, body_required=False, admin=True, reads=False
+    ),
+    "api.executions.list_executions": Operation(
+        "executions",
+        {200: Executions},
+        (400, 422, 503),
+        query={"limit": PAGE, "offset": {**whole(0, 10_000, 0), "description": FAR}, "cursor": CURSOR},
+    ),
+    "api.executions.get_details": Operation("executions", {200: Details}, (404, 503)),
+    "api.executions.get_receipt": Operation("executions", {200: Receipt}, (404, 503)),
+    "api.executions.get_cross_region": Operation("executions", {200: CrossRegionView}, (404, 503)),
+    "api.catalogue.questions": Operation("catalogue", {200: Questions}),
+    "api.catalogue.models": Operation("catalogue", {200: CatalogueModels}),
+    "api.catalogue.regions": Operation("catalogue", {200: Regions}),
+    "api.docs.document": Operation("catalogue", {200: OpenApi}),
+    "docs.page": Operation("catalogue", {200: "text/html"}, reads=False),
+    "health.health": Operation("health", {200: Health, 503: Health}, reads=False),
+    "health.live": Operation("health", {200: State}, reads=False),
+    "health.ready": Operation("health", {200: State}, (503,), reads=False),
+    "metrics.metrics": Operation("health", {200: "text/plain"}, reads=False),
+    "admin.outbox": Operation("admin", {200: Outbox}, (422, 503), query={"limit": PAGE}, admin=True),
+    "admin.queues": Operation("admin", {200: Queues}, (503,), admin=True),
+    "admin.stuck": Operation("admin", {200: Stuck}, (422, 503), query={"limit": PAGE}, admin=True),
+    "admin.processes": Operation("admin", {200: Processes}, (503,), admin=True),
+    "admin.dead": Operation("admin", {200: Dead}, (422, 503), query={"limit": PAGE}, admin=True),
+    "admin.republish_message": Operation("admin", {202: Republished}, (404, 409, 503), admin=True),
+    "admin.republish": Operation("admin", {202: Republished}, (404, 409, 503), admin=True),
+}

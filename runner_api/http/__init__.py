@@ -1,0 +1,1 @@
+"""HTTP under Flask: what the JSON routes and the pages share."""

@@ -1,0 +1,74 @@
+"""A job's timeline as an event stream (text/event-stream, WHATWG HTML 9.2).
+
+Each event has its seq as `id`, so that a client that lost the stream goes on where it was (Last-Event-ID). Answers
+that move no version are told as `event: progress`; `event: end` is the last word once the job has ended.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from runner_api.http.watch import Watcher
+from runner_api.http.wire import dumps
+from runner_core.db import Database
+from runner_core.failures import sqlstate
+from runner_core.queries import Row
+from runner_core.statuses import ENDED
+from runner_core.store import reads
+
+log = logging.getLogger("api.stream")
+PING_SECONDS = 15.0  # below the minute after which proxies close a silent connection
+RETRY_MS = 2000
+PAGE = 500
+
+
+def read(db: Database, job_id: str, after: int) -> tuple[Row | None, list[Row]]:
+    """The job as it stands, then its events after `after`: an ended job's last event is among them."""
+    with db.transaction() as conn:
+        found = reads.watched(conn, [job_id])
+        events = reads.events(conn, job_id, after, PAGE)
+    return (found[0] if found else None), events
+
+
+def stream(db: Database, watcher: Watcher, after: int) -> Iterator[str]:
+    """Everything after `after`, then what comes, until the job or the watcher is over.
+
+    A client that knows of more than the job has had gets everything.
+    """
+    yield f"retry: {RETRY_MS}\n\n"
+    next_ping, answers = time.monotonic() + PING_SECONDS, -1
+    while not watcher.over:
+        watcher.clear()
+        try:
+            job, events = read(db, watcher.job_id, after)
+        except (psycopg.Error, PoolTimeout) as error:
+            log.warning("stream ended, its client comes back sqlstate=%s", sqlstate(error))
+            return
+        if job and after > job["version"]:
+            after = 0  # the client's number is another server's, or from before a restore
+            continue
+        for event in events:
+            after = event["seq"]
+            yield f"id: {after}\ndata: {dumps(event)}\n\n"
+        if job and job["calls_done"] != answers:
+            answers = job["calls_done"]
+            yield _said("progress", {"version": job["version"], "answers": {"done": answers}})
+        if len(events) == PAGE:
+            continue
+        if job is None or job["status"] in ENDED:
+            yield _said("end", {"status": job and job["status"], "version": job and job["version"]})
+            return
+        if events:
+            next_ping = time.monotonic() + PING_SECONDS
+        if time.monotonic() >= next_ping:
+            next_ping = time.monotonic() + PING_SECONDS
+            yield ": ping\n\n"
+        watcher.wait(next_ping - time.monotonic())
+
+
+def _said(name: str, data: dict[str, Any]) -> str:
+    return f"event: {name}\ndata: {dumps(data)}\n\n"

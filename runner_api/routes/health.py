@@ -1,0 +1,90 @@
+"""Whether this API lives, whether it can do its work, and how the whole system does."""
+
+import time
+from typing import Any
+
+import psycopg
+from flask import Blueprint, Response
+from psycopg_pool import PoolTimeout
+
+from runner_api.http.services import services
+from runner_api.http.wire import reply
+from runner_core import __version__
+from runner_core.db import Database
+from runner_core.failures import sqlstate
+from runner_core.presence import probe
+from runner_core.queries import Row
+from runner_core.start_commands import start_command
+from runner_core.store import reads
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/health")
+@blueprint.get("/api/v1/health")
+def health() -> Response:
+    """The database and every kind of process. 503 only when the database can't be reached."""
+    service = services()
+    began = time.perf_counter()
+    alive, failure = _alive(service.db)
+    latency_ms = round((time.perf_counter() - began) * 1000, 2)
+    database: dict[str, Any] = {
+        "name": "database",
+        "status": "down" if failure else "healthy",
+        "latency_ms": latency_ms,
+    }
+    if failure:
+        database["error_code"] = failure
+    parts = [database] if failure else [database, *_processes(alive, list(service.catalogue.regions))]
+    status = "healthy" if all(part["status"] == "healthy" for part in parts) else "degraded"
+    return reply(
+        {
+            "service": "beacon-runner",
+            "version": __version__,
+            "status": "down" if failure else status,
+            "services": parts,
+            "regions_file_sha256": service.catalogue.sha256,
+        },
+        503 if failure else 200,
+    )
+
+
+@blueprint.get("/health/live")
+def live() -> Response:
+    """200 while the process serves."""
+    return reply({"status": "alive"})
+
+
+@blueprint.get("/health/ready")
+def ready() -> Response:
+    """Ping, a real write, its read-back, the schema's version; 503 with the reason when one fails."""
+    probe(services().db)
+    return reply({"status": "ready"})
+
+
+def _alive(db: Database) -> tuple[list[Row], str]:
+    try:
+        with db.transaction() as conn:
+            return reads.alive(conn), ""
+    except (psycopg.Error, PoolTimeout) as error:
+        return [], sqlstate(error)
+
+
+def _processes(alive: list[Row], regions: list[str]) -> list[dict[str, Any]]:
+    """The publisher and each region's workers; the API needs none of them, the jobs need all."""
+    counts = {(row["kind"], row["region"]): row["alive"] for row in alive}
+    wanted: list[tuple[str, str | None]] = [("publisher", None), *(("worker", region) for region in regions)]
+    return [_part(kind, region, counts.get((kind, region), 0)) for kind, region in wanted]
+
+
+def _part(kind: str, region: str | None, alive: int) -> dict[str, Any]:
+    part = {
+        "name": kind if region is None else f"{kind}:{region}",
+        "status": "healthy" if alive else "down",
+        "latency_ms": None,
+        "processes": alive,
+    }
+    if alive:
+        return part
+    unseen = "; a stock `rq worker` on its queue can't be seen here" if region else ""
+    return {**part, "note": f"None is alive: {start_command(kind, region)}{unseen}."}

@@ -1,0 +1,1 @@
+"""gunicorn around the application: its settings, its worker, its clients' connections."""

@@ -1,0 +1,55 @@
+"""Cancelling: whoever has the job's lock first wins, the other sees it and says so."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from runner_api.verbs import actions
+from runner_api.verbs.actor import Actor
+from runner_core.db import Database, retried
+from runner_core.endings import Endings
+from runner_core.errors import Conflict
+from runner_core.queries import run
+from runner_core.store import jobs, reads
+
+REASON = {
+    "code": "cancelled",
+    "type": "system",
+    "stage": "cancel",
+    "message": "The job was cancelled.",
+    "transient": False,
+    "http_status": None,
+    "provider": None,
+}
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """What a cancellation did. `executions` counts the units that had no result yet."""
+
+    previous_status: str
+    executions: int
+    cancelled_at: datetime
+
+
+@retried
+def cancel_job(db: Database, job_id: str, who: Actor, action_id: str) -> Cancelled:
+    """End the job now: results that are there stay, every other unit is cancelled, unsent messages are withdrawn.
+
+    A worker that holds a region learns of it at its next heartbeat. Raises NotFound, Conflict when the job has ended,
+    Rejected forbidden or replay_detected.
+    """
+    with db.transaction(pipeline=False) as conn:
+        job, done = actions.begin(conn, job_id, who, action_id)
+        if done:
+            now = reads.job(conn, job_id)
+            return Cancelled(done["detail"]["previous_status"], now["cancelled"] if now else 0, done["at"])
+        marked = jobs.cancel(conn, job_id, actor=who.name, action_id=action_id)
+        if marked is None:
+            raise Conflict(detail=f"The job has ended already: its status is {job['status']}.")
+        count = jobs.cancel_units(conn, job_id, REASON)
+        closed = jobs.close(conn, job_id)
+        run(conn, "outbox.withdraw", job_id=job_id)
+        actions.settle(conn, job_id, job["plan"])
+    Endings([], closed).report()
+    db.bell.ring([job_id])
+    return Cancelled(marked["previous_status"], count, marked["cancelled_at"])

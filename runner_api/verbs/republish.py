@@ -1,0 +1,57 @@
+"""An operator sends messages again: those that were given up, or all of a job that waits."""
+
+from runner_api.verbs import actions
+from runner_api.verbs.actor import Actor
+from runner_api.verbs.retry import Wanted, reopen
+from runner_core.db import Database, retried
+from runner_core.errors import Conflict, NotFound
+from runner_core.store import reads
+
+REASON = "republished"
+
+
+@retried
+def republish_row(db: Database, row_id: int, who: Actor, action_id: str) -> tuple[str, list[str]]:
+    """Send the region of an outbox row again; returns the job's id and the region.
+
+    A region that has ended is reopened as a retry. Raises NotFound, and Conflict when the message still waits, when a
+    worker holds the region, or when nothing of the region has failed.
+    """
+    with db.transaction(pipeline=False) as conn:
+        message = reads.outbox_row(conn, row_id)
+        if message is None:
+            raise NotFound(detail=f"There is no outbox row {row_id}.")
+        job_id = message["job_id"]
+        job, done = actions.begin(conn, job_id, who, action_id)
+        region = next(name for name in job["plan"] if f"beacon-{name.lower()}" == message["topic"])
+        if done:
+            return job_id, [region]
+        if message["processed_at"] is None and message["dead_at"] is None:
+            raise Conflict(detail="The message has not been published yet: it waits for its turn.")
+        run = next((r for r in reads.open_regions(conn, job_id) if r["region"] == region), None)
+        if run is None:
+            reopen(conn, db, job, Wanted(region), who, action_id, REASON)
+        elif run["leased"]:
+            raise Conflict(detail=f"A worker holds {region} at the moment.")
+        else:
+            actions.stage(conn, job_id, [region], REASON)
+    db.bell.ring([job_id], outbox=True)
+    return job_id, [region]
+
+
+@retried
+def republish_job(db: Database, job_id: str, who: Actor, action_id: str) -> list[str]:
+    """Send every region of the job that nobody runs again; returns them. Harmless when a message was on its way.
+
+    Raises NotFound, and Conflict when the job has ended or all its regions run.
+    """
+    with db.transaction(pipeline=False) as conn:
+        job, _ = actions.begin(conn, job_id, who, action_id)
+        waiting = [r["region"] for r in reads.open_regions(conn, job_id) if not r["leased"]]
+        if job["status"] not in ("queued", "running"):
+            raise Conflict(detail=f"The job has ended: its status is {job['status']}. What failed can be retried.")
+        if not waiting:
+            raise Conflict(detail="Nothing waits: workers hold every region that has not ended.")
+        actions.stage(conn, job_id, waiting, REASON)
+    db.bell.ring([job_id], outbox=True)
+    return waiting

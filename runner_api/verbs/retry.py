@@ -1,0 +1,95 @@
+"""Retrying: only what has failed and ended, once more, with the earlier results kept in the event."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import Connection
+
+from runner_api.verbs import actions
+from runner_api.verbs.actor import Actor
+from runner_core.db import Database, retried
+from runner_core.errors import Conflict, SpecError
+from runner_core.queries import Row
+from runner_core.store import jobs, reads
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which failed units; None means all of them."""
+
+    region: str | None = None
+    model_id: str | None = None
+    question_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Retried:
+    """The units that run once more, as (region, model)."""
+
+    units: list[tuple[str, str]]
+
+
+@retried
+def retry_job(db: Database, job_id: str, wanted: Wanted, who: Actor, action_id: str) -> Retried:
+    """Run failed units once more, with as many attempts as a new region has.
+
+    Raises NotFound, SpecError for a unit that the job does not have, Conflict when there is nothing to retry,
+    Rejected forbidden or replay_detected.
+    """
+    with db.transaction(pipeline=False) as conn:
+        job, done = actions.begin(conn, job_id, who, action_id)
+        if done:
+            return Retried([(unit["region"], unit["model_id"]) for unit in done["detail"]["units"]])
+        _check(job, wanted)
+        units = reopen(conn, db, job, wanted, who, action_id, "retry")
+    db.bell.ring([job_id], outbox=True)
+    return Retried(units)
+
+
+def reopen(
+    conn: Connection[Any], db: Database, job: Row, wanted: Wanted, who: Actor, action_id: str, reason: str
+) -> list[tuple[str, str]]:
+    """Reopen the wanted units and stage their regions. The caller holds the job's lock. Raises Conflict."""
+    job_id = job["id"]
+    if job["status"] == "cancelled":
+        raise Conflict(detail="The job was cancelled: it can't be retried.")
+    attempts = db.settings.region_max_attempts
+    reopened = jobs.reopen_units(
+        conn,
+        job_id,
+        region=wanted.region,
+        model_id=wanted.model_id,
+        question_id=wanted.question_id,
+        more_attempts=attempts,
+    )
+    if not reopened:
+        raise Conflict(detail=_why_nothing(conn, job, wanted))
+    asked = {name: value for name, value in vars(wanted).items() if value is not None}
+    jobs.reopen(
+        conn,
+        job_id,
+        actor=who.name,
+        detail={"units": reopened, **asked, "action_id": action_id},
+        queue_timeout_seconds=db.settings.queue_timeout_seconds,
+    )
+    actions.stage(conn, job_id, {unit["region"] for unit in reopened}, reason)
+    return [(unit["region"], unit["model_id"]) for unit in reopened]
+
+
+def _check(job: Row, wanted: Wanted) -> None:
+    plan = job["plan"]
+    if wanted.region is not None and wanted.region not in plan:
+        raise SpecError(detail=f"The job does not run in {wanted.region}; it runs in {', '.join(plan)}.")
+    if wanted.model_id is not None and not any(
+        wanted.model_id in models for region, models in plan.items() if wanted.region in (None, region)
+    ):
+        raise SpecError(detail="The job has no such model there.")
+    if wanted.question_id is not None and wanted.question_id not in {q["id"] for q in job["questions"]}:
+        raise SpecError(detail="The job has no such question.")
+
+
+def _why_nothing(conn: Connection[Any], job: Row, wanted: Wanted) -> str:
+    open_regions = [r["region"] for r in reads.open_regions(conn, job["id"]) if wanted.region in (None, r["region"])]
+    if open_regions:
+        return f"Nothing to retry yet, not ended: {', '.join(open_regions)}."
+    return "Nothing to retry: no unit of that description has failed."

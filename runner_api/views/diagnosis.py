@@ -1,0 +1,157 @@
+"""Why a job is not done, or why it failed: one sentence for each thing, with the way out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from runner_api.views import Row
+from runner_api.views.words import counted, span
+from runner_core.statuses import ALIVE_SECONDS, ENDED, in_order
+
+UNSENT_SECONDS = 10  # a push that fails as a whole counts against no message, so only its age tells
+SLOW_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """`serious` means that it will not pass by itself; `remedy` is a command or what to do then."""
+
+    subject: str
+    text: str
+    remedy: str = ""
+    serious: bool = False
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A job, its regions with their newest messages, its calls, the processes seen lately, and the present time."""
+
+    job: Row
+    regions: Sequence[Row]
+    rows: Sequence[Row]
+    processes: Sequence[Row]
+    now: datetime
+
+    def sentences(self) -> list[Sentence]:
+        """Everything worth saying."""
+        if self.job["status"] in ("queued", "running"):
+            runs = {region["region"]: region for region in self.regions}
+            told = [self._lost(runs[name]) for name in in_order(runs) if self._is_lost(runs[name])]
+            told += [self._region(runs[name]) for name in in_order(runs) if not runs[name]["finished_at"]]
+            return told + self._hopeless()
+        return self._failures()
+
+    def _region(self, region: Row) -> Sentence:
+        name = region["region"]
+        if region["status"] == "running":
+            return self._running(region)
+        again = f" Attempt {region['attempt']} of {region['max_attempts']} did not finish." if region["attempt"] else ""
+        if region["dead_at"]:
+            text = f"Its message could not be delivered: {region['publish_error'] or 'no reason is known'}.{again}"
+            return Sentence(name, text, "Send it again from the Operations page.", True)
+        if region["staged_at"] and not region["published_at"]:
+            return self._unpublished(region, again)
+        waited = self._since(region["published_at"] or region["staged_at"] or self.job["created_at"])
+        if gone := self._gone("worker", name, f"worker of {name}", f"python -m runner_worker --region {name}"):
+            return Sentence(name, f"It has been in the queue for {waited}, and {gone[0]}.{again}", gone[1], True)
+        workers = len(self._heard_of("worker", name))
+        many = "1 worker is" if workers == 1 else f"{workers} workers are"
+        return Sentence(
+            name, f"It has been in the queue for {waited}; {many} alive and busy or about to take it.{again}"
+        )
+
+    def _unpublished(self, region: Row, again: str) -> Sentence:
+        waited = self._since(region["staged_at"])
+        if gone := self._gone("publisher", None, "publisher", "python -m outbox_publisher"):
+            text = f"It has waited in the outbox for {waited}, and {gone[0]}.{again}"
+            return Sentence(region["region"], text, gone[1], True)
+        if region["publish_attempts"]:
+            failed = f"Publishing failed {counted(region['publish_attempts'], 'time')}: {region['publish_error']}."
+            text = f"It has waited in the outbox for {waited}. {failed}{again}"
+            return Sentence(region["region"], text, "It is tried again by itself; check Redis.", True)
+        if (self.now - region["staged_at"]).total_seconds() > UNSENT_SECONDS:
+            text = f"It has waited in the outbox for {waited} though a publisher is alive: Redis may be away.{again}"
+            return Sentence(region["region"], text, "beacon doctor", True)
+        return Sentence(region["region"], f"It has waited in the outbox for {waited}; a publisher is about to send it.")
+
+    def _running(self, region: Row) -> Sentence:
+        name = region["region"]
+        mine = [row for row in self.rows if row["region"] == name]
+        done = sum(row["status"] in ENDED for row in mine)
+        calls = "1 call is" if len(mine) == 1 else f"{len(mine)} calls are"
+        text = f"{done} of {calls} done after {self._since(region['started_at'])}"
+        text += f", attempt {region['attempt']} of {region['max_attempts']}." if region["attempt"] > 1 else "."
+        if errors := self._errors(name):
+            text += f" Errors so far: {errors}."
+        asked = [row for row in mine if row["status"] == "running" and row["provider_id"]]
+        if asked:
+            oldest = min(asked, key=lambda row: row["started_at"])
+            if (self.now - oldest["started_at"]).total_seconds() > SLOW_SECONDS:
+                limit = span(self.job["provider_timeout_seconds"])
+                text += f" {oldest['provider_id']} has not answered for {self._since(oldest['started_at'])};"
+                text += f" a call is given up after {limit}."
+        if region["lease_expires_at"] and region["lease_expires_at"] < self.now:
+            silent = self._since(region["lease_expires_at"])
+            text += f" Its worker has been silent and its lease ran out {silent} ago: it is about to be sent again."
+            return Sentence(name, text, "", not self._heard_of("publisher", None))
+        if region["deadline"] and region["deadline"] < self.now:
+            return Sentence(name, f"{text} It is past its deadline by {self._since(region['deadline'])}.", "", True)
+        return Sentence(name, text)
+
+    def _failures(self) -> list[Sentence]:
+        """One sentence for each reason, with where it happened."""
+        places: dict[tuple[str, str], dict[str, None]] = {}
+        for row in self.rows:
+            if row["status"] == "failed":
+                detail = row["error_detail"] or {}
+                reason = (str(detail.get("code", "failed")), str(detail.get("message") or ""))
+                places.setdefault(reason, {})[f"{row['model_id']} in {row['region']}"] = None
+        return [
+            Sentence(code, f"{', '.join(where)}: {message or 'no message'}", "", True)
+            for (code, message), where in places.items()
+        ]
+
+    def _is_lost(self, region: Row) -> bool:
+        return bool(region["finished_at"]) and region["status"] != "success"
+
+    def _lost(self, region: Row) -> Sentence:
+        return Sentence(
+            region["region"], f"It failed: {self._errors(region['region']) or region['last_error']}.", "", True
+        )
+
+    def _hopeless(self) -> list[Sentence]:
+        """That too few regions are left, as soon as it is certain."""
+        possible = sum(not self._is_lost(region) for region in self.regions)
+        needed = self.job["min_regions_required"]
+        if possible >= needed:
+            return []
+        left = f"only {possible} still can" if possible else "none still can"
+        return [
+            Sentence("Job", f"{counted(needed, 'region')} must succeed, and {left}: it will end as failed.", "", True)
+        ]
+
+    def _errors(self, region: str) -> str:
+        """What failed there, each code once, with the provider that it came from."""
+        failed = [row for row in self.rows if row["region"] == region and row["status"] == "failed"]
+        details = [row["error_detail"] or {} for row in failed]
+        told = (f"{d.get('code')} from {d['provider']}" if d.get("provider") else str(d.get("code")) for d in details)
+        return ", ".join(sorted(set(told)))
+
+    def _gone(self, kind: str, region: str | None, name: str, command: str) -> tuple[str, str] | None:
+        """That nobody of this kind is at work, and the way out; None when somebody was heard of just now."""
+        if self._heard_of(kind, region):
+            return None
+        mine = [row for row in self.processes if row["kind"] == kind and row["region"] == region]
+        if not mine:
+            return f"no {name} is alive", command
+        last = min(mine, key=lambda row: row["seconds_since"])
+        silent = f"process {last['pid']} on {last['host']} has been silent for {span(last['seconds_since'])}"
+        way_out = f"kill -9 {last['pid']} if it hangs: what supervises it starts it again; else {command}"
+        return f"no {name} is alive: {silent}", way_out
+
+    def _heard_of(self, kind: str, region: str | None) -> list[Row]:
+        mine = [row for row in self.processes if row["kind"] == kind and row["region"] == region]
+        return [row for row in mine if row["seconds_since"] < ALIVE_SECONDS]
+
+    def _since(self, moment: datetime) -> str:
+        return span((self.now - moment).total_seconds())

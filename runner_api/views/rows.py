@@ -1,0 +1,102 @@
+"""Rows of jobs and results as clients know them: the fields of the contract and nothing else."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from runner_api.views import Row
+from runner_core.regions import PROMPT_ID
+
+SHARED = (
+    "id",
+    "execution_id",
+    "job_id",
+    "region",
+    "model_id",
+    "status",
+    "provider_id",
+    "started_at",
+    "completed_at",
+    "created_at",
+    "duration_ms",
+    "has_receipt",
+    "retry_count",
+)
+
+
+def listed(row: Row) -> dict[str, Any]:
+    """One job of a list."""
+    models = dict.fromkeys(model for region in row["plan"].values() for model in region)
+    return {
+        "id": row["id"],
+        "status": row["status"],
+        "cross_region_status": row["cross_status"],
+        "created_at": row["created_at"],
+        "updated_at": row["updated_at"],
+        "regions": list(row["plan"]),
+        "models": list(models),
+    }
+
+
+def job_of(job: Row) -> dict[str, Any]:
+    """One job as it stands, without its diagnosis and its executions."""
+    return {
+        "id": job["id"],
+        "status": job["status"],
+        "job": json.loads(job["spec_raw"]),
+        "cross_region": {
+            "id": job["cross_region_execution_id"],
+            "jobspec_id": job["id"],
+            "total_regions": job["total_regions"],
+            "success_count": job["success_count"],
+            "failure_count": job["failure_count"],
+            "min_regions_required": job["min_regions_required"],
+            "min_success_rate": job["min_success_rate"],
+            "status": job["cross_status"],
+            "started_at": job["cross_started_at"],
+            "completed_at": job["cross_completed_at"],
+            "duration_ms": job["duration_ms"],
+            "enable_analysis": job["enable_analysis"],
+        },
+        "progress": {
+            "total": job["total"],
+            "completed": job["completed"],
+            "failed": job["failed"],
+            "cancelled": job["cancelled"],
+            "running": job["running"],
+            "pending": job["total"] - job["completed"] - job["failed"] - job["cancelled"] - job["running"],
+            "answers": {"total": job["calls"], "done": job["calls_done"], "calls": job["calls_made"]},
+        },
+        "version": job["version"],
+        "created_at": job["created_at"],
+        "updated_at": job["updated_at"],
+        "started_at": job["started_at"],
+        "completed_at": job["completed_at"],
+    }
+
+
+def result(row: Row) -> dict[str, Any]:
+    """One execution, or one question of one when the job has questions; one run of it when there are several."""
+    shown = {name: row[name] for name in SHARED}
+    shown["question_id"] = question_of(row.get("question_id"))
+    if row.get("runs", 1) > 1:
+        shown["run_no"] = row["run_no"]
+    shown["output"] = row["output"]
+    shown["error"] = sentence(row["error_detail"])
+    shown["error_detail"] = row["error_detail"]
+    return shown
+
+
+def answer(row: Row) -> dict[str, Any]:
+    """One call of an execution with its tries; `lost_calls` are requests that brought no stored outcome."""
+    return {**row, "question_id": question_of(row["question_id"]), "error": sentence(row["error_detail"])}
+
+
+def question_of(question_id: str | None) -> str | None:
+    """The question's id for clients; the prompt of a job without questions has none."""
+    return None if question_id == PROMPT_ID else question_id
+
+
+def sentence(error: Mapping[str, Any] | None) -> str | None:
+    """An error object's message."""
+    return None if error is None else str(error.get("message") or error.get("code") or "failed")
