@@ -1,6 +1,6 @@
 # Shortcuts; `make help` lists them. Everything runs in .venv, which ./beacon makes.
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test demo up schema rules bench bench-quick chaos chaos-quick interleavings crash-points crash-points-quick model image
+.PHONY: help setup check format test demo up schema rules bench bench-quick chaos chaos-quick interleavings crash-points crash-points-quick model image lock sbom wheel
 
 BIN := .venv/bin
 SEED ?= 1
@@ -63,3 +63,25 @@ model: setup ## explore the model of a region run's life completely, and find it
 
 image: ## the container image
 	docker build --tag beacon-runner .
+
+# The lock names no registry: each machine has its own. It has the hashes of the wheels of every machine type.
+COMPILE := $(BIN)/uv pip compile --quiet --no-config --python-platform linux --generate-hashes --only-binary :all: --no-annotate \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+  --python-version $$(sed -nE 's/^FROM python:([0-9]+\.[0-9]+).*/\1/p' Dockerfile | head -1)
+
+lock: $(BIN)/uv ## pin the image's packages with the hashes of their wheels; writes ops/image
+	$(COMPILE) --output-file ops/image/requirements.txt pyproject.toml
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])' \
+	  | $(COMPILE) --output-file ops/image/build.txt -
+
+sbom: $(BIN)/cyclonedx-py ## the image's bill of materials, dist/sbom.cdx.json
+	mkdir -p dist
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application --output-reproducible \
+	  --output-format JSON --output-file dist/sbom.cdx.json ops/image/requirements.txt
+
+wheel: setup ## the wheel, dist/beacon_runner-VERSION-py3-none-any.whl
+	rm -rf build # setuptools packs what it finds there, also what has been removed since
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+$(BIN)/uv $(BIN)/cyclonedx-py: | setup
+	$(BIN)/python -m pip install -q -e '.[ci]' || uv pip install -q --python $(BIN)/python -e '.[ci]'

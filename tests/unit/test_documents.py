@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ PAGES = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
     *(f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md"))),
 ]
 README = (ROOT / "README.md").read_text()
@@ -89,6 +91,12 @@ def test_every_alert_has_its_heading_in_the_runbook() -> None:
     assert headings == [rule["alert"] for rule in alerts()]
     for rule in alerts():
         assert rule["annotations"]["runbook_url"] == f"docs/runbook.md#{str(rule['alert']).lower()}"
+
+
+def test_every_release_says_what_it_asks_of_those_who_upgrade() -> None:
+    releases = [one["version"] for one in tomllib.loads((ROOT / "ops/releases.toml").read_text())["release"]]
+    headings = re.findall(r"^## ([\d.]+)$", (ROOT / "docs/upgrading.md").read_text(), re.MULTILINE)
+    assert headings == releases[:-1], "nobody upgrades to the first one"
 
 
 def test_every_table_has_its_word_in_the_glossary() -> None:
