@@ -11,6 +11,7 @@ COPY sql ./sql
 COPY regions ./regions
 COPY Procfile ./
 COPY runner_core ./runner_core
+COPY runner_queue ./runner_queue
 COPY runner_api ./runner_api
 COPY outbox_publisher ./outbox_publisher
 COPY runner_worker ./runner_worker

@@ -10,10 +10,12 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from bench.ground import Ground
-from outbox_publisher.broker import FUNCTION, Broker, OutboxRow
 from outbox_publisher.relay import publish_batch
 from runner_core.db import Database
 from runner_core.settings import Settings
+from runner_queue.broker import Broker
+from runner_queue.message import FUNCTION
+from runner_queue.push import OutboxRow
 
 
 class EnqueueMany(Broker):

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from bench import statements
 from bench.ground import Ground
-from outbox_publisher.broker import Broker
 from outbox_publisher.relay import publish_batch
 from outbox_publisher.retention import remove_old
 from runner_core.db import Database
 from runner_core.settings import Settings
+from runner_queue.broker import Broker
 
 PER_SECOND = 1000
 PLAN = '{"US": ["m1"], "EU": ["m1"], "ASIA": ["m1"]}'  # a message for each region

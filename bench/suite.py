@@ -9,7 +9,7 @@ from bench.ground import Ground
 from bench.peers.all import PEERS
 from bench.peers.all import QUICK as FEW
 from bench.system import OURS, System
-from outbox_publisher.broker import Broker
+from runner_queue.broker import Broker
 
 # The same peers with the least that a claim and a result must write: how much of the difference is the rows'.
 BARE = [

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from bench import environment
 from bench.ground import PLAN, Ground
-from outbox_publisher.broker import Broker
 from outbox_publisher.relay import publish_batch
 from runner_cli.child import end, spawn
 from runner_cli.home import CHECKOUT
 from runner_core.db import Database
 from runner_core.settings import Settings
+from runner_queue.broker import Broker
 
 STOP_SECONDS = 5.0
 Workers = list["subprocess.Popen[bytes]"]

@@ -25,20 +25,21 @@ from redis.exceptions import RedisError
 
 from outbox_publisher import gauges
 from outbox_publisher.aside import Aside
-from outbox_publisher.broker import Broker
 from outbox_publisher.doorbell import Doorbell
 from outbox_publisher.regions_files import RegionsFiles
 from outbox_publisher.relay import publish_batch
 from outbox_publisher.retention import nothing_aside, remove_old
 from outbox_publisher.sweep import Sweeper
-from runner_core import redis_server
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
 from runner_core.presence import Presence, wait_until_ready
-from runner_core.redis_line import open_client
-from runner_core.redis_owner import Guard, identity
-from runner_core.settings import Settings
 from runner_core.telemetry import OUTBOX_PUBLISH_ERRORS, serve_metrics, setup_logging
+from runner_queue.addresses import settings_from
+from runner_queue.broker import Broker
+from runner_queue.connection import open_client
+from runner_queue.guard import Guard
+from runner_queue.inspection import PUBLISHER_COMMANDS
+from runner_queue.stack_marker import identity
 
 log = logging.getLogger("publisher")
 SWEEP_SECONDS = 1.0
@@ -60,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
         prog="python -m outbox_publisher", description="Pushes outbox rows to Redis and brings lost ones back."
     ).parse_args(argv)
     try:
-        settings = Settings.from_env(process="publisher")
+        settings = settings_from(process="publisher")
         serve_metrics("publisher", settings.metrics_host, settings.metrics_port)
     except ConfigError as error:
         print(error.detail, file=sys.stderr)  # noqa: T201 - there is no log yet
@@ -72,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
         wait_until_ready(db, settings.probe_seconds)
         seconds = settings.redis_timeout_seconds
         redis = open_client(settings.redis_url, answer_seconds=seconds, connect_seconds=seconds)
-        guard = Guard(redis, identity(db), redis_server.PUBLISHER, owns=True)
+        guard = Guard(redis, identity(db), PUBLISHER_COMMANDS, owns=True)
         guard.admit(settings.probe_seconds)
     except (NotReady, ConfigError) as error:
         log.error("not ready: %s", error.detail)

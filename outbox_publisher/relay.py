@@ -4,11 +4,12 @@ import logging
 import uuid
 
 from outbox_publisher.aside import Aside, Batch
-from outbox_publisher.broker import Broker, OutboxRow
 from runner_core.db import Database, retried
 from runner_core.failpoints import failpoint
 from runner_core.store import outbox
 from runner_core.telemetry import OUTBOX_PUBLISH_ERRORS, OUTBOX_PUBLISHED, about
+from runner_queue.broker import Broker
+from runner_queue.push import OutboxRow
 
 log = logging.getLogger("publisher")
 

@@ -16,14 +16,14 @@ from psycopg import Connection
 from redis.exceptions import RedisError, ResponseError
 
 from outbox_publisher.aside import Aside, Batch, may_be_of_a_row
-from outbox_publisher.broker import Broker
 from runner_core import endings
 from runner_core.db import Database, retried
-from runner_core.failures import refusal_of
 from runner_core.queries import Row, rows
-from runner_core.redis_line import text_of
 from runner_core.store import outbox
 from runner_core.telemetry import LEASES_EXPIRED, REGIONS_STAGED, about
+from runner_queue.broker import Broker
+from runner_queue.connection import text_of
+from runner_queue.refusals import refusal_of
 
 log = logging.getLogger("sweeper")
 PAGE = 500

@@ -8,11 +8,11 @@ import redis
 
 from runner_cli.findings import Finding, error, ok, warning
 from runner_core.redaction import described
-from runner_core.redis_line import open_client
-from runner_core.redis_owner import KEY, another, identity_of
-from runner_core.redis_server import PUBLISHER, WORKER, inspect
 from runner_core.session import connect, transaction
 from runner_core.settings import Settings
+from runner_queue.connection import open_client
+from runner_queue.inspection import PUBLISHER_COMMANDS, WORKER_COMMANDS, inspect
+from runner_queue.stack_marker import another, identity_of, owner_in
 
 OLDEST = (6, 2)
 
@@ -25,8 +25,8 @@ def check_redis(settings: Settings, database_url: str = "") -> Iterator[Finding]
     seconds = settings.redis_timeout_seconds
     try:
         with open_client(settings.redis_url, answer_seconds=seconds, connect_seconds=seconds) as asked:
-            found = inspect(asked, PUBLISHER, WORKER)
-            owner = None if found.unfit else asked.get(KEY)
+            found = inspect(asked, PUBLISHER_COMMANDS, WORKER_COMMANDS)
+            owner = None if found.unfit else owner_in(asked)
     except redis.RedisError as failure:
         yield error("redis", f"it does not answer ({described(failure)}): check REDIS_URL and that the server runs")
         return
@@ -35,7 +35,7 @@ def check_redis(settings: Settings, database_url: str = "") -> Iterator[Finding]
     for sentence in found.unfit.values():
         yield error("redis", sentence)
     if owner is not None:
-        yield from _owner(bytes(owner), database_url)
+        yield from _owner(owner, database_url)
     if found.info:
         yield error("eviction", found.eviction) if found.eviction else ok("eviction", "noeviction")
         yield from _persistence(found.info)

@@ -16,8 +16,8 @@ from runner_cli.shapes import HEALTH
 from runner_cli.terminal import clean, say, say_json
 from runner_cli.terminal import show as draw
 from runner_core.errors import ConfigError
-from runner_core.settings import Settings
 from runner_core.start_commands import start_command
+from runner_queue.addresses import settings_from
 
 EXAMPLES = """\
 Run it with the environment of the stack; beside `beacon up` it needs none. It changes nothing.
@@ -50,7 +50,7 @@ def doctor(args: argparse.Namespace) -> int:
 def examine(args: argparse.Namespace, env: Mapping[str, str]) -> Iterator[Finding]:
     """Every finding, the servers first."""
     try:
-        settings, url = Settings.from_env(env), find_database_url(args)
+        settings, url = settings_from(env), find_database_url(args)
     except ConfigError as mistakes:
         yield from (error("settings", mistake) for mistake in mistakes.mistakes)
         return

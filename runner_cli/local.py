@@ -25,7 +25,7 @@ from runner_cli.stack import MAX_ENDS, Stack
 from runner_core.errors import ConfigError, Mistakes
 from runner_core.regions import catalogue_in
 from runner_core.session import connect
-from runner_core.settings import Settings
+from runner_queue.addresses import settings_from
 
 READY_SECONDS = 90.0
 LOGINS = {"API": "beacon_api", "PUBLISHER": "beacon_publisher", "WORKER": "beacon_worker"}
@@ -147,7 +147,7 @@ def running_stack(
 def check_environment(env: Mapping[str, str], counts: Mapping[str, int] | None, procfile: Path = PROCFILE) -> None:
     """Say everything that is wrong with `env` before anything is started. Raises ConfigError, StackError."""
     mistakes = Mistakes()
-    mistakes.of(lambda: Settings.from_env(env))
+    mistakes.of(lambda: settings_from(env))
     where = mistakes.of(lambda: api_address(env))
     # The ports for metrics are looked at all the same, beside an API at its usual place.
     placed = env if where else {name: value for name, value in env.items() if name not in ("BIND", "PORT")}

@@ -13,6 +13,7 @@ from runner_cli.invariants import Verdict
 from runner_cli.terminal import clean, remark, say_json, say_wrapped
 from runner_core.redaction import described
 from runner_core.settings import Settings
+from runner_queue.addresses import settings_from
 
 EXAMPLES = """\
 Each invariant is one query in sql/verify; the rows that it returns are what broke it. It reads one snapshot, so it may
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def verify(args: argparse.Namespace) -> int:
     """1 when an invariant is broken. Raises CommandError when the database can't be asked."""
     env = environment(args)
-    Settings.from_env(env)  # every mistake at once
+    settings_from(env)  # every mistake at once
     verdicts = check(database_url(args), env, signatures=args.signatures)
     if args.json:
         say_json([vars(verdict) for verdict in verdicts])
@@ -47,7 +48,7 @@ def verify(args: argparse.Namespace) -> int:
 
 def check(url: str, env: Mapping[str, str], *, signatures: bool = False) -> list[Verdict]:
     """Every verdict, with the settings and the Redis of `env`. Raises CommandError, ConfigError."""
-    settings = Settings.from_env(env)
+    settings = settings_from(env)
     queued = waiting(settings)
     try:
         return invariants.check(url, settings, queued, signatures=signatures)

@@ -1,4 +1,4 @@
-"""Checks the addresses of PostgreSQL, Redis and the API before anything connects; says what is wrong without the value.
+"""Checks the addresses of PostgreSQL and the API before anything connects; says what is wrong without the value.
 
 An address holds a password, and a mistake moves the password to where a library repeats it: into the host, the port or
 an option. So every rule here has a sentence of its own, and no sentence has a part of the address.
@@ -7,7 +7,7 @@ an option. So every rule here has a sentence of its own, and no sentence has a p
 import os
 import re
 from collections.abc import Mapping
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import unquote
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
@@ -16,10 +16,8 @@ from runner_core.errors import ConfigError
 
 API_HOST, API_PORT = "127.0.0.1", 8090
 DATABASE_FORM = "postgresql://user:password@host:5432/name"
-REDIS_FORM = "redis://user:password@host:6379/0"
-_ESCAPES = "in a user or a password write / as %2F, @ as %40, ? as %3F, # as %23, : as %3A and % as %25"
-_HOST = re.compile(r"[\w.-]+|[0-9A-Fa-f:.]+(%[\w.-]+)?")
-_WHOLE = re.compile(r"[0-9]{1,9}")
+ESCAPES = "in a user or a password write / as %2F, @ as %40, ? as %3F, # as %23, : as %3A and % as %25"
+HOST = re.compile(r"[\w.-]+|[0-9A-Fa-f:.]+(%[\w.-]+)?")
 
 _DATABASE_CHOICES: Mapping[str, tuple[str, ...]] = {
     "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
@@ -39,34 +37,10 @@ _DATABASE_NUMBERS = (
 )
 _DATABASE_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 
-_TRUTH = re.compile(r"true|t|yes|y|on|1|false|f|no|n|off|0", re.IGNORECASE)
-_TEXT = re.compile(r".+", re.DOTALL)
-_REDIS_OPTIONS: Mapping[str, re.Pattern[str]] = {
-    "db": _WHOLE,
-    "username": _TEXT,
-    "password": _TEXT,
-    "client_name": _TEXT,
-    "protocol": re.compile("[23]"),
-    "socket_timeout": re.compile(r"[0-9]+(\.[0-9]+)?"),
-    "socket_connect_timeout": re.compile(r"[0-9]+(\.[0-9]+)?"),
-    "socket_keepalive": _TRUTH,
-    "health_check_interval": _WHOLE,
-}
-_REDIS_TLS_OPTIONS: Mapping[str, re.Pattern[str]] = {
-    "ssl_cert_reqs": re.compile("none|optional|required"),
-    "ssl_check_hostname": _TRUTH,
-    "ssl_ca_certs": _TEXT,
-    "ssl_ca_path": _TEXT,
-    "ssl_certfile": _TEXT,
-    "ssl_keyfile": _TEXT,
-    "ssl_password": _TEXT,
-}
-_REDIS_FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
-
 
 def database_mistake(url: str) -> str:
     """What is wrong with a PostgreSQL address, to be put behind its setting's name; empty when nothing is."""
-    if mistake := _any_mistake(url):
+    if mistake := character_mistake(url):
         return mistake
     scheme, separator, rest = url.partition("://")
     is_url = bool(separator) and "=" not in scheme
@@ -82,11 +56,11 @@ def database_mistake(url: str) -> str:
         if " " in rest:
             return "has a space in it: write it as %20"
         if "@" in rest.partition("/")[2].partition("?")[0]:
-            return f"has an @ behind its host: {_ESCAPES}"
+            return f"has an @ behind its host: {ESCAPES}"
     try:
         parts = conninfo_to_dict(url)
     except ProgrammingError:  # its text repeats the part that it does not understand
-        return "can't be read: an option is not known, or " + (_ESCAPES if is_url else "a value needs quotes")
+        return "can't be read: an option is not known, or " + (ESCAPES if is_url else "a value needs quotes")
     given = {name: str(value) for name, value in parts.items() if value is not None}
     return _database_parts_mistake(given, is_url=is_url)
 
@@ -95,8 +69,8 @@ def _database_parts_mistake(parts: Mapping[str, str], *, is_url: bool) -> str:
     """What is wrong with hosts, ports and options."""
     sockets = "/" if is_url else ("/", "@")  # in a URL an @ ends the password
     for host in (parts.get("host", "") + "," + parts.get("hostaddr", "")).split(","):
-        if host and not host.startswith(sockets) and not _HOST.fullmatch(host):
-            return f"has a character in its host that no host's name has: {_ESCAPES}"
+        if host and not host.startswith(sockets) and not HOST.fullmatch(host):
+            return f"has a character in its host that no host's name has: {ESCAPES}"
     for port in filter(None, parts.get("port", "").split(",")):
         if not is_port(port):
             return f"has a port that is not a number from 1 to 65535: {DATABASE_FORM}"
@@ -112,78 +86,8 @@ def _database_parts_mistake(parts: Mapping[str, str], *, is_url: bool) -> str:
     return ""
 
 
-def redis_mistake(url: str) -> str:
-    """What is wrong with a Redis address, to be put behind its setting's name; empty when nothing is."""
-    if mistake := _any_mistake(url):
-        return mistake
-    if " " in url:
-        return "has a space in it: write it as %20"
-    scheme, separator, _ = url.partition("://")
-    if mistake := _redis_scheme_mistake(scheme, separator):
-        return mistake
-    if "#" in url:
-        return f"has a # in it: {_ESCAPES}"
-    try:
-        parts = urlsplit(url)
-        options = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-    except ValueError:  # its text repeats a part of the address
-        return f"can't be read: {_ESCAPES}"
-    if "@" in parts.path or "@" in parts.query:
-        return f"has an @ behind its host: {_ESCAPES}"
-    return _redis_place_mistake(parts) or _redis_options_mistake(dict(options), tls=scheme == "rediss")
-
-
-def _redis_scheme_mistake(scheme: str, separator: str) -> str:
-    works = f"{REDIS_FORM}, rediss:// for TLS, unix:///path for a socket"
-    if not separator:
-        return f"has no scheme: {works}"
-    if scheme in ("redis", "rediss", "unix"):
-        return ""
-    if "sentinel" in scheme.lower():
-        return (
-            "names Sentinels, which are not supported: give the address of the primary, or of a proxy that follows "
-            f"the primary: {REDIS_FORM}"
-        )
-    if scheme.lower() in ("valkey", "valkeys"):
-        return f"has the scheme of Valkey, which is reached by the same protocol: {works}"
-    return f"has an unknown scheme: {works}"
-
-
-def _redis_place_mistake(parts: SplitResult) -> str:
-    """What is wrong with host, port and database."""
-    where = parts.netloc.rpartition("@")[2]
-    if parts.scheme == "unix":
-        if where or not parts.path.strip("/"):
-            return "names no socket: unix:///path/of/the/socket?db=0"
-        return ""
-    if "," in where:
-        return f"names several hosts, of which only one can be used: {REDIS_FORM}"
-    host, _, port = where.rpartition(":") if re.search(r":[^\]]*$", where) else (where, "", "")
-    if port and not is_port(port):
-        return f"has a port that is not a number from 1 to 65535: {REDIS_FORM}"
-    if host and not _HOST.fullmatch(host.removeprefix("[").removesuffix("]")):
-        return f"has a character in its host that no host's name has: {_ESCAPES}"
-    if not re.fullmatch(r"/?|/[0-9]{1,9}", parts.path):
-        return f"has a path that is not the number of a database: {REDIS_FORM}"
-    return ""
-
-
-def _redis_options_mistake(options: Mapping[str, str], *, tls: bool) -> str:
-    known = {**_REDIS_OPTIONS, **(_REDIS_TLS_OPTIONS if tls else {})}
-    if not tls and set(options) & set(_REDIS_TLS_OPTIONS):
-        return "has options of TLS, which need rediss:// as its scheme"
-    if set(options) - set(known):
-        return f"has an option that is not known here: {', '.join(known)} are"
-    for name, value in options.items():
-        if not known[name].fullmatch(value):
-            return f"has an option {name} that is not valid"
-    for name in _REDIS_FILES:
-        if name in options and not os.access(options[name], os.R_OK):
-            return f"names a file in {name} that can't be read"
-    return ""
-
-
-def _any_mistake(url: str) -> str:
+def character_mistake(url: str) -> str:
+    """Return what is wrong with an address of any kind for one of its characters; empty when nothing is."""
     if url[:1] in "\"'" or url[-1:] in "\"'":
         return "has quotes around it: remove them"
     if not url.isprintable():

@@ -1,4 +1,4 @@
-"""The one table of errors of PostgreSQL and Redis: what each class of them concerns, and what is done about it.
+"""The one table of errors of PostgreSQL: what each class of them concerns, and what is done about it.
 
 Whoever has to decide after an error asks here: the retry, the pool, the API's answers, the worker before it takes a row
 for a poisoned one, the publisher before it hangs up. docs/errors.md shows the table; a test compares the two, and
@@ -206,39 +206,3 @@ def _is_stale_plan(error: BaseException) -> bool:
     """Whether a migration changed what a prepared statement returns. 0A000 says it of many things, in the server's
     language; the C function that raises it has one name in every version (plancache.c)."""
     return isinstance(error, psycopg.Error) and error.diag.source_function == "RevalidateCachedQuery"
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """One kind of a Redis server's error replies, by its first word.
-
-    The connection is closed when it has been refused for `hang_up_after` seconds, so that the next one reaches another
-    server where there is one; None: the same server may take the command later. `concerns` as above: only a `row` is
-    counted against its message.
-    """
-
-    word: str
-    name: str
-    hang_up_after: float | None
-    concerns: Concern = "server"
-
-
-HUNG_UP = Refusal("hung up", "the server hangs up or does not answer", 0.0)
-REFUSALS = (
-    HUNG_UP,
-    Refusal("READONLY", "the server is a replica", 0.0),
-    Refusal("UNBLOCKED", "the server became a replica while a command waited", 0.0),
-    Refusal("MASTERDOWN", "the server is a replica without its primary", 0.0),
-    Refusal("LOADING", "the server reads its data", 0.0),
-    Refusal("MISCONF", "the server can't save its data", 10.0),
-    Refusal("OOM", "the server's memory is full", None),
-    Refusal("NOPERM", "the login may not do this", None),
-    Refusal("WRONGTYPE", "the key holds something else", None, "row"),
-)
-OTHER_REFUSAL = Refusal("", "anything else", None)
-_BY_WORD = {refusal.word: refusal for refusal in REFUSALS}
-
-
-def refusal_of(reply: str) -> Refusal:
-    """Return the row of an error reply's text."""
-    return _BY_WORD.get(reply.partition(" ")[0], OTHER_REFUSAL)

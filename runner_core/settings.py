@@ -9,7 +9,7 @@ from typing import TypeVar
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
-from runner_core.addresses import database_mistake, redis_mistake
+from runner_core.addresses import database_mistake
 from runner_core.errors import ConfigError
 
 N = TypeVar("N", int, float)
@@ -68,6 +68,9 @@ class Settings:
     def from_env(cls, env: Mapping[str, str] = os.environ, process: str | None = None) -> "Settings":
         """Read the environment; `process` picks that process's own database login where one is given.
 
+        What REDIS_URL may be is decided where Redis is used: a process that uses it reads its settings by
+        `runner_queue.addresses.settings_from`.
+
         Raises ConfigError with every mistake found, one sentence each.
         """
         read = _Reader(env)
@@ -119,16 +122,8 @@ class Settings:
             )
         for name in ("DATABASE_URL", *(f"DATABASE_URL_{p.upper()}" for p in PROCESSES), "LISTEN_DATABASE_URL"):
             read.address(name, database_mistake)
-        read.address("REDIS_URL", redis_mistake)
-        if process != "api" and read.text("RQ_KEY_PREFIX") not in ("", "rq"):
-            read.mistakes.append(
-                "RQ_KEY_PREFIX is set, and messages are always kept below rq: unset it, and give each stack a Redis "
-                "database of its own (the number at the end of REDIS_URL)"
-            )
         if process is not None and not settings.database_url:
             read.mistakes.append("DATABASE_URL is not set: postgresql://user:password@host:5432/name")
-        if process in ("publisher", "worker") and not settings.redis_url:
-            read.mistakes.append("REDIS_URL is not set: redis://host:6379/0")
         if read.mistakes:
             raise ConfigError(read.mistakes)
         return settings

@@ -15,17 +15,18 @@ import os
 import sys
 from dataclasses import replace
 
-from runner_core import redis_server
 from runner_core.collector import spare_what_stays
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
+from runner_core.message import topic
 from runner_core.presence import Presence, wait_until_ready
-from runner_core.redis_owner import Guard, identity
 from runner_core.telemetry import begin_at_zero, serve_metrics, setup_logging
+from runner_queue.guard import Guard
+from runner_queue.inspection import WORKER_COMMANDS
+from runner_queue.stack_marker import identity
 from runner_worker.configuration import Configuration
 from runner_worker.engine import RegionRunner
 from runner_worker.providers.ask import FAULTS
-from runner_worker.tasks import topic_of
 from runner_worker.worker import RegionWorker, connect, worker_name
 
 logger = logging.getLogger("worker")
@@ -60,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     redis = connect(settings.redis_url, settings.redis_timeout_seconds)
     try:
         wait_until_ready(db, settings.probe_seconds)
-        guard = Guard(redis, identity(db), redis_server.WORKER, owns=False)
+        guard = Guard(redis, identity(db), WORKER_COMMANDS, owns=False)
         guard.admit(settings.probe_seconds)
     except (NotReady, ConfigError) as error:
         sys.stderr.write(f"{error.detail}\n")
@@ -68,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     name = worker_name(region)
     runner = RegionRunner(db, settings, catalogue, providers, name, read.receipt_key)
     worker = RegionWorker(
-        [topic_of(region)],
+        [topic(region)],
         name,
         runner,
         redis,

@@ -8,6 +8,7 @@ from runner_core.errors import ConfigError, Mistakes
 from runner_core.keys import PrivateKey
 from runner_core.regions import Catalogue, catalogue_in
 from runner_core.settings import Settings
+from runner_queue.addresses import settings_from
 from runner_worker.providers import Providers
 
 
@@ -29,7 +30,7 @@ class Configuration:
     def from_env(cls, env: Mapping[str, str] = os.environ, *, region: str | None = None) -> "Configuration":
         """Read everything. Raises ConfigError with every mistake of all of it."""
         mistakes = Mistakes()
-        settings = mistakes.of(lambda: Settings.from_env(env, process="worker"))
+        settings = mistakes.of(lambda: settings_from(env, process="worker"))
         whole = mistakes.of(lambda: catalogue_in(env))
         key_file = env.get("RECEIPT_KEY_FILE", "").strip()
         receipt_key = mistakes.of(lambda: PrivateKey.load(key_file)) if key_file else None

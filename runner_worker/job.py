@@ -1,29 +1,22 @@
-"""What may be in a message, and the RQ job class that runs nothing else.
+"""The RQ job class that runs a region and nothing else.
 
 Whoever can write to Redis can write job hashes. RQ would unpickle them, import any function they name, and call
 callbacks and webhooks that they name besides. Here a message is JSON that names one function, and every other field
 of the hash is ignored.
 """
 
-import contextlib
 import re
-import zlib
 from collections.abc import Callable, Mapping
-from typing import Any
 
-import orjson
 from redis import Redis
 from redis.exceptions import ResponseError
 from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from runner_core.errors import BeaconError
+from runner_queue.message import FUNCTION, ForeignCall, envelope_of
 from runner_worker import tasks
 
-FUNCTION = "runner_worker.tasks.run_region"
-ENVELOPE = {"id": str, "enqueued_at": str, "attempt": int, "request_id": str}
-MAX_DATA_BYTES = 16_384
 DESCRIPTION = re.compile(rb"[A-Za-z0-9._:-]{1,64} [A-Za-z0-9._:-]{1,255}")  # a region and a job
 READ_FIELDS = (
     b"description",
@@ -35,49 +28,6 @@ READ_FIELDS = (
     b"ended_at",
     b"last_heartbeat",
 )
-
-
-class ForeignCall(BeaconError):
-    """The message is not a call of run_region with one envelope."""
-
-    code = "foreign_call"
-
-
-def envelope_of(data: bytes) -> dict[str, Any]:
-    """Return the envelope `{"id", "enqueued_at", "attempt", "request_id"}` in a job hash's `data`.
-
-    `data` is RQ's call tuple as JSON, plain or deflated. Raises ForeignCall for anything but the one allowed call;
-    what passes is also safe to send to PostgreSQL.
-    """
-    try:
-        function, instance, args, kwargs = orjson.loads(_inflate(data))
-    except (ValueError, TypeError, RecursionError) as error:
-        raise ForeignCall from error
-    if function != FUNCTION or instance is not None or args != [] or not isinstance(kwargs, dict):
-        raise ForeignCall
-    if {name: type(value) for name, value in kwargs.items()} != ENVELOPE:
-        raise ForeignCall
-    texts = (kwargs["enqueued_at"], kwargs["request_id"])
-    if not all(len(text) <= 255 and text.isprintable() for text in texts):
-        raise ForeignCall
-    if not re.fullmatch(r"[A-Za-z0-9._:-]{1,255}", kwargs["id"]):
-        raise ForeignCall
-    return kwargs
-
-
-def _inflate(data: bytes) -> bytes:
-    """Undo RQ's compression where there is one, without following a small message to a gigabyte."""
-    if data.startswith(b"["):  # plain, as our publisher writes it; deflated data begins with another byte (RFC 1950)
-        return _bounded(data)
-    with contextlib.suppress(zlib.error):
-        data = zlib.decompressobj().decompress(data[:MAX_DATA_BYTES], MAX_DATA_BYTES + 1)
-    return _bounded(data)
-
-
-def _bounded(data: bytes) -> bytes:
-    if len(data) > MAX_DATA_BYTES:
-        raise ValueError("the message is too long")
-    return data
 
 
 class RegionJob(Job):

@@ -10,12 +10,11 @@ from rq import get_current_job
 
 from runner_core.db import Database
 from runner_core.errors import BeaconError
+from runner_core.message import topic as topic_of
 from runner_core.regions import Catalogue
 from runner_core.telemetry import setup_logging
 from runner_worker.configuration import Configuration
 from runner_worker.engine import Message, RegionRunner
-
-TOPIC_PREFIX = "beacon-"
 
 _building = threading.Lock()
 _runner: tuple[int, Catalogue, RegionRunner] | None = None
@@ -51,11 +50,6 @@ def run_region(id: str, enqueued_at: str, attempt: int, request_id: str) -> str:
     if outcomes == ["error"]:
         raise RunFailed
     return outcomes[0]
-
-
-def topic_of(region: str) -> str:
-    """The queue of `region`, without RQ's prefix: `beacon-us` for US."""
-    return TOPIC_PREFIX + region.lower()
 
 
 def region_of(topic: str, catalogue: Catalogue) -> str:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
-from typing import Any, cast
+from typing import Any
 
 from redis import Redis
 from redis.exceptions import OutOfMemoryError, RedisError
@@ -27,36 +27,20 @@ from rq.command import parse_payload
 from rq.serializers import JSONSerializer
 from rq.utils import now
 
-from runner_core.redis_line import RedisLine, open_client
-from runner_core.redis_owner import Guard
+from runner_queue import sentinel
+from runner_queue.connection import open_client
+from runner_queue.guard import Guard
+from runner_queue.message import ForeignCall, envelope_of, job_key
+from runner_queue.raw_connection import RawConnection
+from runner_queue.take import take
 from runner_worker.engine import Message, RegionRunner
-from runner_worker.job import ForeignCall, RegionJob, envelope_of
+from runner_worker.job import RegionJob
 from runner_worker.standing import Standing
 
 logger = logging.getLogger(__name__)
 
-SENTINEL = "beacon:sentinel"  # the publishers'; without it they look for every open region's message at once
 BLOCK_SECONDS = 0.5  # the longest that a signal waits to be seen
 LONGEST_PAUSE_SECONDS = 2.0
-# Sent together with a BLMOVE that waits for a message and puts it aside for this worker, so that what has come arrives
-# with its data at once. KEYS are the list of what was put aside and the queue, ARGV for how many messages there is
-# room. The data of each: nil where there is none, empty where the key is no hash. (Should Redis end between the two,
-# an id stays aside: this worker finds it there, and the sweeper stages its region again if there is none.)
-TAKE = """
-local ids = redis.call('LPOP', KEYS[1], ARGV[1]) or {}
-local room = ARGV[1] - #ids
-if room > 0 then
-  for _, id in ipairs(redis.call('LPOP', KEYS[2], room) or {}) do
-    ids[#ids + 1] = id
-  end
-end
-local found = {}
-for i, id in ipairs(ids) do
-  local data = redis.pcall('HGET', 'rq:job:' .. id, 'data')
-  found[i] = type(data) == 'table' and '' or data
-end
-return {ids, found}
-"""
 SECOND_SIGNAL_SECONDS = 1.0  # a terminal and a supervisor may both send the first one: RQ's own rule
 
 
@@ -85,7 +69,8 @@ class RegionWorker(Worker):
             queues, name, connection=connection, job_class=RegionJob, serializer=JSONSerializer, prepare_for_work=False
         )
         self.hostname, self.pid = socket.gethostname(), os.getpid()
-        self._line = RedisLine(connection)  # the main thread's
+        self._line = RawConnection(connection)  # the main thread's
+        self._topic = queues[0]
         self._aside = f"beacon:aside:{name}"
         self.runner = runner
         self.region = region
@@ -136,7 +121,7 @@ class RegionWorker(Worker):
         if self._suspicious:
             # Messages may have been on their way when the connection broke. Nobody has them now; without this sign the
             # publishers would miss them only after two leases.
-            self.connection.delete(SENTINEL)
+            sentinel.remove(self.connection)
             self._suspicious = False
         if not self._taken and not self._take_what_fits():
             return
@@ -152,7 +137,7 @@ class RegionWorker(Worker):
                 raise
             self._unclaimed = []
         # After the claim, so that messages can be handed back until then. Handed back after it they end at the claim.
-        self.connection.unlink(*map(_job_key, self._taken))
+        self.connection.unlink(*map(_key_of, self._taken))
         self._taken = []
 
     def _take_what_fits(self) -> bool:
@@ -163,28 +148,12 @@ class RegionWorker(Worker):
             self._freed.wait(BLOCK_SECONDS)
             return False
         try:
-            self._taken, found = self._take(room)
+            self._taken, found = take(self._line, self._topic, self._aside, room, BLOCK_SECONDS)
         except RedisError:
             self._suspicious = True
             raise
         self._unclaimed = self._read(self._taken, found)
         return bool(self._taken)
-
-    def _take(self, room: int) -> tuple[list[bytes], list[object]]:
-        """Up to `room` messages' ids and data, in one round trip; none when none has come for a while."""
-        queue = self.queues[0].key
-        waited, taken = self._line.ask(
-            ("BLMOVE", queue, self._aside, "LEFT", "RIGHT", BLOCK_SECONDS),
-            ("EVAL", TAKE, 2, self._aside, queue, room),
-        )
-        if isinstance(taken, RedisError):
-            raise taken
-        if isinstance(waited, OutOfMemoryError):  # it moves nothing then; but to take messages is what makes room
-            if not taken[0]:
-                time.sleep(BLOCK_SECONDS)
-        elif isinstance(waited, RedisError):
-            raise waited
-        return cast(tuple[list[bytes], list[object]], taken)
 
     def _read(self, ids: list[bytes], found: list[object]) -> list[Message]:
         """The messages; what is missing or not ours is dropped and logged."""
@@ -298,5 +267,5 @@ def connect(redis_url: str, timeout_seconds: float) -> Redis:
     return open_client(redis_url, answer_seconds=BLOCK_SECONDS + timeout_seconds, connect_seconds=timeout_seconds)
 
 
-def _job_key(id_: bytes) -> bytes:
-    return RegionJob.redis_job_namespace_prefix.encode() + id_
+def _key_of(id_: bytes) -> bytes:
+    return job_key("").encode() + id_

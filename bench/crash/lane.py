@@ -22,10 +22,10 @@ from bench.crash.tap import Tap
 from bench.wire.http import HttpReader
 from bench.wire.postgres import PostgresReader
 from bench.wire.resp import RedisReader
-from outbox_publisher.broker import Broker
 from runner_core.db import Database
 from runner_core.keys import PrivateKey
 from runner_core.settings import Settings
+from runner_queue.broker import Broker
 from tests.provider_server import ProviderServer
 
 # Which of several connections has sent a statement before, and need not send its text, would differ between runs.

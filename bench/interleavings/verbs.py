@@ -11,7 +11,6 @@ from typing import Any
 
 from bench.interleavings.world import World
 from outbox_publisher import retention, sweep
-from outbox_publisher.broker import Broker
 from outbox_publisher.relay import publish_batch
 from runner_api.verbs.actor import Actor
 from runner_api.verbs.cancel import cancel_job
@@ -22,6 +21,7 @@ from runner_core.db import Database
 from runner_core.jobspec import Question, Submission
 from runner_core.queries import Row
 from runner_core.regions import Catalogue, load_catalogue
+from runner_queue.broker import Broker
 from runner_worker.engine import leases
 from runner_worker.engine.record import Batch, Scribe, started
 from runner_worker.engine.runs import Answer, Message, Run

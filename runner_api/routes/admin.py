@@ -9,6 +9,7 @@ from runner_api.http.paging import page
 from runner_api.http.services import services
 from runner_api.http.wire import reply
 from runner_api.verbs.republish import republish_job, republish_row
+from runner_core.message import topic
 from runner_core.store import reads
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
@@ -42,7 +43,7 @@ def queues() -> Response:
             "queues": [
                 {
                     "region": name,
-                    "queue": f"beacon-{name.lower()}",
+                    "queue": topic(name),
                     **idle,
                     **open_runs.get(name, {}),
                     "workers": workers.get(name, 0),

@@ -5,6 +5,7 @@ from runner_api.verbs.actor import Actor
 from runner_api.verbs.retry import Wanted, reopen
 from runner_core.db import Database, retried
 from runner_core.errors import Conflict, NotFound
+from runner_core.message import topic
 from runner_core.store import reads
 
 REASON = "republished"
@@ -23,7 +24,7 @@ def republish_row(db: Database, row_id: int, who: Actor, action_id: str) -> tupl
             raise NotFound(detail=f"There is no outbox row {row_id}.")
         job_id = message["job_id"]
         job, done = actions.begin(conn, job_id, who, action_id)
-        region = next(name for name in job["plan"] if f"beacon-{name.lower()}" == message["topic"])
+        region = next(name for name in job["plan"] if topic(name) == message["topic"])
         if done:
             return job_id, [region]
         if message["processed_at"] is None and message["dead_at"] is None:

@@ -12,9 +12,10 @@ import redis
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from outbox_publisher.broker import Broker, OutboxRow
 from runner_cli.embedded import EmbeddedValkey
 from runner_core.settings import Settings
+from runner_queue.broker import Broker
+from runner_queue.push import OutboxRow
 from runner_worker.job import RegionJob
 
 TOPIC = "beacon-us"

@@ -17,9 +17,11 @@ import redis
 from marks import Pickled
 from rq.job import JobStatus
 
-from outbox_publisher.broker import Broker, OutboxRow
 from runner_core.settings import Settings
-from runner_worker.job import ForeignCall, RegionJob, envelope_of
+from runner_queue.broker import Broker
+from runner_queue.message import ForeignCall, envelope_of
+from runner_queue.push import OutboxRow
+from runner_worker.job import RegionJob
 
 HERE = Path(__file__).parent
 TOPIC = "beacon-us"

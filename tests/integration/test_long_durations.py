@@ -7,12 +7,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from outbox_publisher.broker import Broker
 from outbox_publisher.sweep import Sweeper, take_back
 from runner_api.verbs.actor import Actor
 from runner_api.verbs.cancel import cancel_job
 from runner_core.db import Database
 from runner_core.sql_files import sql_files
+from runner_queue.broker import Broker
 from runner_worker.engine.leases import claim
 from tests.jobs import one, opened, query, settings_for, submission, submit
 

@@ -12,7 +12,6 @@ import pytest
 from prometheus_client import REGISTRY
 from psycopg import errors
 
-from outbox_publisher.broker import Broker
 from outbox_publisher.relay import publish_batch
 from outbox_publisher.retention import remove_old
 from runner_api.verbs.actor import Actor
@@ -20,6 +19,7 @@ from runner_api.verbs.cancel import cancel_job
 from runner_core.db import Database
 from runner_core.observer import NOTHING, shown
 from runner_core.queries import rows, run, statements
+from runner_queue.broker import Broker
 from tests.engine import running
 from tests.jobs import catalogue, opened, settings_for, submission, submit, submit_many
 

@@ -14,11 +14,12 @@ import redis
 
 from runner_cli.check_redis import check_redis
 from runner_cli.child import free_port
-from runner_core import redis_server
 from runner_core.db import Database
 from runner_core.errors import NotReady
-from runner_core.redis_owner import KEY, OWNED_SECONDS, Guard, identity, identity_of
 from runner_core.settings import Settings
+from runner_queue import inspection
+from runner_queue.guard import Guard
+from runner_queue.stack_marker import KEY, OWNED_SECONDS, identity, identity_of
 from tests.jobs import one, opened, settings_for, submission, submit, until
 
 REGIONS = Path(__file__).parents[2] / "regions/sandbox.toml"
@@ -65,7 +66,7 @@ def start(database_url: str, redis_url: str) -> Iterator[Start]:
 
 
 def guard(client: Client, own: str, *, owns: bool = True) -> Guard:
-    return Guard(client, own, redis_server.PUBLISHER, owns=owns)
+    return Guard(client, own, inspection.PUBLISHER_COMMANDS, owns=owns)
 
 
 def test_a_database_is_named_by_its_server_its_number_and_its_schema(db: Database, database_url: str) -> None:

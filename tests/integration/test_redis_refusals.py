@@ -12,12 +12,14 @@ from prometheus_client import REGISTRY
 from redis.exceptions import RedisError
 
 from bench.chaos.proxy import Proxy
-from outbox_publisher.broker import Broker
 from runner_cli.embedded import EmbeddedValkey
-from runner_core.failures import HUNG_UP, REFUSALS, refusal_of
-from runner_core.redis_line import RedisLine, open_client, text_of
-from runner_core.redis_owner import KEY, Guard
-from runner_core.redis_server import PUBLISHER, WORKER
+from runner_queue.broker import Broker
+from runner_queue.connection import open_client, text_of
+from runner_queue.guard import Guard
+from runner_queue.inspection import PUBLISHER_COMMANDS, WORKER_COMMANDS
+from runner_queue.raw_connection import RawConnection
+from runner_queue.refusals import HUNG_UP, REFUSALS, refusal_of
+from runner_queue.stack_marker import KEY
 from runner_worker.worker import connect
 from tests.integration.test_broker import row, settings_for
 from tests.jobs import until
@@ -90,7 +92,7 @@ def test_a_publisher_leaves_a_server_that_became_a_replica(failover: Failover) -
 
 def test_a_worker_leaves_a_server_that_became_a_replica_while_it_waited_for_a_message(failover: Failover) -> None:
     client = connect(failover.url, 1.0)
-    line = RedisLine(client)
+    line = RawConnection(client)
     client.set("before", 1)
     answers: list[Any] = []
     waiting = threading.Thread(target=lambda: answers.extend(line.ask(("BLMOVE", "a", "b", "LEFT", "RIGHT", 20))))
@@ -123,11 +125,11 @@ def test_a_guard_leaves_a_server_that_became_a_replica(
     failover: Failover, monkeypatch: pytest.MonkeyPatch, owns: bool, key: str
 ) -> None:
     """A publisher keeps its key on the new server; nobody calls the old one unfit for longer than one look."""
-    monkeypatch.setattr("runner_core.redis_owner.LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("runner_queue.guard.LOOK_SECONDS", 0.1)
     if not owns:  # its questions are refused nowhere: only the inspection finds the replica
-        monkeypatch.setattr("runner_core.redis_owner.INSPECT_SECONDS", 0.1)
+        monkeypatch.setattr("runner_queue.guard.INSPECT_SECONDS", 0.1)
     redis = open_client(failover.url, answer_seconds=1, connect_seconds=1)
-    guard = Guard(redis, "1/1/public mine", PUBLISHER if owns else WORKER, owns=owns)
+    guard = Guard(redis, "1/1/public mine", PUBLISHER_COMMANDS if owns else WORKER_COMMANDS, owns=owns)
     guard.admit(0)
     if key == "set":
         failover.old.delete(KEY)
@@ -191,7 +193,8 @@ def test_a_publisher_starts_while_its_server_cannot_save(
     admin.bgsave()
     until(lambda: admin.info("persistence")["rdb_last_bgsave_status"] == "err")
     assert refused(partial(admin.set, "any", "1"), "MISCONF")
-    guard = Guard(open_client(valkey.url, answer_seconds=1, connect_seconds=1), "1/1/public mine", PUBLISHER, owns=True)
+    client = open_client(valkey.url, answer_seconds=1, connect_seconds=1)
+    guard = Guard(client, "1/1/public mine", PUBLISHER_COMMANDS, owns=True)
     guard.admit(0)
     assert (guard.foreign, admin.ttl(KEY) <= 30) == ("", True)
     admin.config_set("save", "")
@@ -208,7 +211,7 @@ def test_a_server_that_runs_a_long_script_keeps_no_process_from_its_start(
     asked = redis.Redis.from_url(valkey.url)
     until(lambda: refused(partial(asked.get, "any"), ""))
     for owns in (True, False):
-        Guard(asked, "1/1/public mine", PUBLISHER, owns=owns).admit(0)
+        Guard(asked, "1/1/public mine", PUBLISHER_COMMANDS, owns=owns).admit(0)
     assert caplog.text.count("Redis can't be asked whose it is, and is asked again") == 2
     asked.script_kill()
     script.join()
@@ -217,7 +220,7 @@ def test_a_server_that_runs_a_long_script_keeps_no_process_from_its_start(
 def test_a_key_that_holds_something_else_keeps_no_publisher_from_its_start(redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as client:
         client.rpush(KEY, "no text")
-        guard = Guard(client, "1/1/public mine", PUBLISHER, owns=True)
+        guard = Guard(client, "1/1/public mine", PUBLISHER_COMMANDS, owns=True)
         guard.admit(0)
         client.delete(KEY)
         until(lambda: guard.look() == "" and client.get(KEY) == b"1/1/public mine", 20)

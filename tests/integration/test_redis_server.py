@@ -15,17 +15,17 @@ import redis
 from prometheus_client import REGISTRY
 from redis.exceptions import ResponseError
 
-from outbox_publisher.broker import Broker
 from runner_cli.check_redis import check_redis
 from runner_cli.embedded import EmbeddedValkey
-from runner_core import redis_server
-from runner_core.redis_owner import Guard
 from runner_core.settings import Settings
+from runner_queue import inspection
+from runner_queue.broker import Broker
+from runner_queue.guard import Guard
 from tests.jobs import one, opened, settings_for, submission, submit, until
 
 ROOT = Path(__file__).parents[2]
 PROCESSES = (("outbox_publisher",), ("runner_worker", "--region", "US"))
-NAMES = sorted({*redis_server.PUBLISHER, *redis_server.WORKER, *redis_server.ALWAYS})
+NAMES = sorted({*inspection.PUBLISHER_COMMANDS, *inspection.WORKER_COMMANDS, *inspection.ALWAYS})
 ALL_OF_THEM = ("~rq:*", "~beacon:*", "&rq:*", *(f"+{name.lower()}" for name in NAMES))
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -108,7 +108,7 @@ def test_a_login_without_what_is_needed_is_refused(
 @pytest.mark.parametrize("name", NAMES)
 def test_each_command_that_is_missing_is_named(own_valkey: EmbeddedValkey, name: str) -> None:
     with redis.Redis.from_url(login(own_valkey, *ALL_OF_THEM, f"-{name.lower()}")) as client:
-        found = redis_server.inspect(client, redis_server.PUBLISHER, redis_server.WORKER)
+        found = inspection.inspect(client, inspection.PUBLISHER_COMMANDS, inspection.WORKER_COMMANDS)
     denied = found.unfit.get("commands", "")
     assert (f"may not use {name}:" in denied) == (name != "EXEC"), "a transaction is opened and never executed"
     with redis.Redis.from_url(own_valkey.url) as client:
@@ -130,7 +130,7 @@ def test_a_refusal_of_this_moment_is_not_taken_for_a_missing_right() -> None:
         port = server.server_address[1]
         try:
             with redis.Redis(port=port, protocol=2) as client, pytest.raises(ResponseError, match="busy"):
-                redis_server.inspect(client, redis_server.PUBLISHER)
+                inspection.inspect(client, inspection.PUBLISHER_COMMANDS)
             (finding,) = check_redis(Settings.from_env({"REDIS_URL": f"redis://127.0.0.1:{port}"}))
             assert (finding.level, "busy running a script" in finding.text) == ("error", True)
         finally:
@@ -139,9 +139,11 @@ def test_a_refusal_of_this_moment_is_not_taken_for_a_missing_right() -> None:
 
 def test_a_channel_that_is_missing_is_named(own_valkey: EmbeddedValkey) -> None:
     with redis.Redis.from_url(login(own_valkey, "~rq:*", "~beacon:*", "+@all")) as client:
-        found = redis_server.inspect(client, redis_server.PUBLISHER, redis_server.WORKER)
+        found = inspection.inspect(client, inspection.PUBLISHER_COMMANDS, inspection.WORKER_COMMANDS)
         assert "the channels rq:*" in found.unfit["commands"]
-        assert redis_server.inspect(client, redis_server.PUBLISHER).unfit == {}, "a publisher subscribes to nothing"
+        assert inspection.inspect(client, inspection.PUBLISHER_COMMANDS).unfit == {}, (
+            "a publisher subscribes to nothing"
+        )
 
 
 def test_the_commands_of_the_list_are_enough_also_for_recovery(
@@ -182,9 +184,9 @@ def test_an_emptied_redis_is_seen_by_a_login_that_lost_info(own_valkey: Embedded
 def test_a_right_that_is_lost_later_is_told_and_work_goes_on(
     own_valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("runner_core.redis_owner.INSPECT_SECONDS", 0.0)
+    monkeypatch.setattr("runner_queue.guard.INSPECT_SECONDS", 0.0)
     with redis.Redis.from_url(login(own_valkey, *ALL_OF_THEM)) as client:
-        guard = Guard(client, "1/1/public mine", redis_server.PUBLISHER, owns=True)
+        guard = Guard(client, "1/1/public mine", inspection.PUBLISHER_COMMANDS, owns=True)
         guard.admit(0)
         for rules, told in ((("-info",), 1), ((), 0)):
             login(own_valkey, *ALL_OF_THEM, *rules)

@@ -16,11 +16,11 @@ import redis
 from prometheus_client import REGISTRY
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from outbox_publisher.broker import Broker
 from outbox_publisher.relay import publish_batch
 from outbox_publisher.sweep import check_page, take_back
 from runner_cli.embedded import EmbeddedValkey
 from runner_core.db import Database
+from runner_queue.broker import Broker
 from tests.engine import running
 from tests.jobs import catalogue, one, opened, query, settings_for, submission, submit, submit_many
 

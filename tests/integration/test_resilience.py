@@ -14,7 +14,6 @@ from psycopg import errors
 from psycopg_pool import PoolTimeout
 from psycopg_pool.base import AttemptWithBackoff
 
-from outbox_publisher.broker import Broker
 from outbox_publisher.relay import publish_batch
 from outbox_publisher.sweep import take_back
 from runner_api.verbs.actor import Actor
@@ -27,6 +26,7 @@ from runner_core.failures import sqlstate
 from runner_core.migrate import migrate
 from runner_core.presence import probe
 from runner_core.queries import rows, run
+from runner_queue.broker import Broker
 from runner_worker.engine.leases import claim, release
 from tests.engine import running
 from tests.jobs import catalogue, one, opened, query, settings_for, submission, submit, until

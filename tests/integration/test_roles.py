@@ -10,7 +10,6 @@ import pytest
 from psycopg.errors import InsufficientPrivilege
 
 from outbox_publisher import gauges
-from outbox_publisher.broker import Broker
 from outbox_publisher.relay import publish_batch
 from outbox_publisher.retention import remove_old
 from outbox_publisher.sweep import Sweeper
@@ -22,6 +21,7 @@ from runner_cli.local import login_urls, set_passwords
 from runner_core.db import Database
 from runner_core.errors import Rejected
 from runner_core.presence import Presence, probe
+from runner_queue.broker import Broker
 from tests.engine import Engine, running
 from tests.jobs import catalogue, one, opened, query, settings_for, submission, submit, until
 

@@ -15,13 +15,13 @@ import psycopg
 import pytest
 
 from bench.chaos.proxy import Proxy
-from outbox_publisher.broker import Broker
 from outbox_publisher.relay import publish_batch
 from runner_cli.embedded import EmbeddedPostgres
 from runner_core.db import Database, retried
 from runner_core.failures import NoConnection, failure_of, sqlstate
 from runner_core.migrate import migrate
 from runner_core.queries import rows, run
+from runner_queue.broker import Broker
 from runner_worker.engine.leases import claim
 from tests.integration.api_client import Api, serving
 from tests.jobs import one, opened, query, settings_for, submission, submit, until

@@ -9,7 +9,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from outbox_publisher.broker import Broker
 from outbox_publisher.relay import publish_batch
 from outbox_publisher.sweep import Sweeper
 from runner_cli.check_database import check_database
@@ -19,6 +18,7 @@ from runner_core.presence import probe
 from runner_core.queries import statements
 from runner_core.session import connect, listen, transaction
 from runner_core.settings import Settings
+from runner_queue.broker import Broker
 from tests.engine import running
 from tests.hostile import HOSTILE, set_for_database
 from tests.integration.api_client import Api

@@ -10,11 +10,11 @@ from prometheus_client import REGISTRY
 
 from outbox_publisher import aside, gauges, retention, sweep
 from outbox_publisher.aside import Aside
-from outbox_publisher.broker import Broker
 from outbox_publisher.relay import publish_batch
 from outbox_publisher.retention import nothing_aside, remove_old
 from outbox_publisher.sweep import Sweeper, check_page, take_back
 from runner_core.db import Database
+from runner_queue.broker import Broker
 from runner_worker.engine.leases import beat, claim
 from tests.integration.api_client import as_role
 from tests.jobs import one, opened, query, settings_for, submit_many

@@ -25,7 +25,6 @@ from hypothesis.stateful import (
 from psycopg.rows import DictRow, dict_row
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from outbox_publisher.broker import Broker, OutboxRow
 from outbox_publisher.relay import publish_batch
 from outbox_publisher.sweep import check_page, take_back
 from runner_api.verbs.actor import Actor
@@ -40,6 +39,8 @@ from runner_core.sql_files import sql_files
 from runner_core.store import outbox, region_runs
 from runner_core.store.answers import Finished, Started
 from runner_core.store.executions import Ended
+from runner_queue.broker import Broker
+from runner_queue.push import OutboxRow
 from runner_worker.engine.leases import beat, claim
 from runner_worker.engine.record import _write
 from tests.jobs import opened, settings_for, submission, submit

@@ -229,6 +229,6 @@ def test_a_migration_that_fails_leaves_nothing_behind(empty_database_url: str, m
 
 def test_every_statement_is_used_by_the_code() -> None:
     root = Path(__file__).parent.parent.parent
-    folders = ("runner_core", "runner_api", "runner_worker", "runner_cli", "outbox_publisher")
+    folders = ("runner_core", "runner_api", "runner_queue", "runner_worker", "runner_cli", "outbox_publisher")
     code = "\n".join(path.read_text("utf-8") for folder in folders for path in (root / folder).rglob("*.py"))
     assert [name for name in statements() if f'"{name}"' not in code] == []

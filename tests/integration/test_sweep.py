@@ -14,7 +14,6 @@ from prometheus_client import REGISTRY
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from outbox_publisher import retention, sweep
-from outbox_publisher.broker import Broker
 from outbox_publisher.relay import publish_batch
 from outbox_publisher.retention import NONCE_DAYS, remove_old
 from outbox_publisher.sweep import Sweeper, check_page, take_back
@@ -25,6 +24,7 @@ from runner_cli.embedded import EmbeddedValkey
 from runner_core.db import Database
 from runner_core.queries import run
 from runner_core.store.jobs import KEY_DAYS
+from runner_queue.broker import Broker
 from runner_worker.engine.leases import claim
 from tests.engine import running
 from tests.jobs import catalogue, one, opened, query, settings_for, submission, submit, submit_many, until

@@ -15,7 +15,7 @@ from runner_core.migrate import latest
 from tests.jobs import one
 
 ROOT = Path(__file__).parent.parent.parent
-PACKAGES = ("outbox_publisher", "runner_api", "runner_cli", "runner_core", "runner_worker")
+PACKAGES = ("outbox_publisher", "runner_api", "runner_cli", "runner_core", "runner_queue", "runner_worker")
 MOVED = {"sql": "runner_core/sql", "regions": "runner_cli/regions"}  # where the wheel has these folders
 DATA = (
     *(ROOT / "sql").rglob("*.sql"),

@@ -23,9 +23,10 @@ from rq.command import send_command, send_shutdown_command
 from rq.utils import now
 
 from bench.chaos.proxy import Proxy
-from outbox_publisher.broker import Broker, OutboxRow
 from runner_cli.embedded import EmbeddedValkey
 from runner_core.settings import Settings
+from runner_queue.broker import Broker
+from runner_queue.push import OutboxRow
 from runner_worker.engine import Message
 from runner_worker.worker import RegionWorker, connect, worker_name
 

@@ -15,11 +15,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from outbox_publisher.broker import Broker
 from outbox_publisher.relay import publish_batch
 from runner_cli.child import free_port
 from runner_core.db import Database
 from runner_core.settings import Settings
+from runner_queue.broker import Broker
 from tests.jobs import submission, submit
 
 REGIONS = Path(__file__).parents[2] / "regions" / "sandbox.toml"

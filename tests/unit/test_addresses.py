@@ -10,9 +10,10 @@ from runner_api.server.serve import Configuration
 from runner_cli.client import DEFAULT_URL
 from runner_cli.commands import ENVIRONMENT
 from runner_cli.listening import api_address
-from runner_core.addresses import API_PORT, api_bind, bind_mistake, database_mistake, redis_mistake
+from runner_core.addresses import API_PORT, api_bind, bind_mistake, database_mistake
 from runner_core.errors import ConfigError
 from runner_core.settings import Settings
+from runner_queue.addresses import redis_mistake, settings_from
 
 SECRET = "Hunter2Secret"
 ROOT = Path(__file__).parents[2]
@@ -157,7 +158,7 @@ def test_a_place_that_can_not_be_is_told_in_the_same_words_by_both(env: dict[str
 def test_one_place_has_the_apis_default_port() -> None:
     """The texts of the command line that name it, too: --help imports nothing for it."""
     assert DEFAULT_URL in ENVIRONMENT["BEACON_URL"]
-    folders = ("runner_core", "runner_api", "runner_cli", "runner_worker", "outbox_publisher")
+    folders = ("runner_core", "runner_api", "runner_cli", "runner_queue", "runner_worker", "outbox_publisher")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     lines = [line for path in files for line in path.read_text().splitlines() if str(API_PORT) in line]
     assert len([line for line in lines if DEFAULT_URL not in line]) == 1
@@ -175,9 +176,10 @@ def test_every_mistaken_address_is_told_with_all_other_mistakes() -> None:
     }
     for process in ("api", "publisher", "worker", None):
         with pytest.raises(ConfigError) as refused:
-            Settings.from_env(env, process)
+            (Settings.from_env if process == "api" else settings_from)(env, process)
         told = {mistake.split()[0].rstrip(":") for mistake in refused.value.mistakes}
-        assert told == env.keys() - ({"RQ_KEY_PREFIX"} if process == "api" else set())
+        unused = {"RQ_KEY_PREFIX", "REDIS_URL"} if process == "api" else set()
+        assert told == env.keys() - unused
         assert SECRET not in refused.value.detail
 
 

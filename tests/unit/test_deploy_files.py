@@ -19,6 +19,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from runner_api.server.serve import Configuration
 from runner_core import telemetry
 from runner_core.settings import Settings
+from runner_queue.addresses import settings_from
 
 ROOT = Path(__file__).parents[2]
 PROCFILE = dict(parse_procfile((ROOT / "Procfile").read_text()).processes)
@@ -47,7 +48,7 @@ def known_variables() -> set[str]:
     servers = {"DATABASE_URL": "postgresql://127.0.0.1/d", "REDIS_URL": "redis://127.0.0.1/0"}
     env = Recorder(**servers, REGIONS_FILE=regions, ALLOW_SANDBOX="1", TRUST_ENFORCE="0")
     for process in ("publisher", "worker"):
-        Settings.from_env(env, process=process)
+        settings_from(env, process=process)
     Configuration.from_env(env)
     return env.asked
 

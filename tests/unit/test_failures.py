@@ -10,19 +10,8 @@ import pytest
 from psycopg import errors
 from psycopg_pool import PoolTimeout
 
-from runner_core.failures import (
-    OTHER,
-    OTHER_REFUSAL,
-    OURS,
-    REFUSALS,
-    STATES,
-    TABLE,
-    NoConnection,
-    failure_of,
-    label_of,
-    refusal_of,
-    sqlstate,
-)
+from runner_core.failures import OTHER, OURS, STATES, TABLE, NoConnection, failure_of, label_of, sqlstate
+from runner_queue.refusals import OTHER_REFUSAL, REFUSALS, refusal_of
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "errors.md").read_text("utf-8")
@@ -93,7 +82,7 @@ def decisions(source: str) -> Iterator[int]:
 
 
 def test_nobody_decides_by_a_state_or_a_reply_besides_the_table() -> None:
-    folders = ("runner_core", "runner_api", "runner_cli", "runner_worker", "outbox_publisher")
+    folders = ("runner_core", "runner_api", "runner_cli", "runner_queue", "runner_worker", "outbox_publisher")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*.py") if path.name != "failures.py"]
     assert len(files) > 100
     assert [f"{path.relative_to(ROOT)}:{n}" for path in files for n in decisions(path.read_text())] == []

@@ -91,7 +91,7 @@ def test_a_traceback_has_no_secret_of_the_environment() -> None:
         assert ("ValueError" in done.stderr, "[secret]" in done.stderr, "Hunter2" in done.stderr) == (True, True, False)
 
 
-PRODUCT = ("runner_core", "runner_api", "runner_cli", "runner_worker", "outbox_publisher")
+PRODUCT = ("runner_core", "runner_api", "runner_cli", "runner_queue", "runner_worker", "outbox_publisher")
 SPEAKERS = re.compile(r"psycopg\.|[Rr]edis|httpx2\.|httpcore2\.")
 
 

@@ -8,7 +8,7 @@ import pytest
 from runner_core.session import parameters
 
 ROOT = Path(__file__).parent.parent.parent
-PRODUCT = ("runner_core", "runner_api", "runner_worker", "runner_cli", "outbox_publisher")
+PRODUCT = ("runner_core", "runner_api", "runner_queue", "runner_worker", "runner_cli", "outbox_publisher")
 ONE = "postgresql://u:p@db/b"
 TWO = "postgresql://u:p@db1,db2:5433/b"
 

@@ -6,6 +6,7 @@ import pytest
 
 from runner_core.errors import ConfigError
 from runner_core.settings import Settings, require_tls
+from runner_queue.addresses import settings_from
 
 URL = "postgresql://u:p@127.0.0.1:5432/beacon"
 BASE = {"DATABASE_URL": URL, "REDIS_URL": "redis://127.0.0.1:6379/0"}
@@ -86,7 +87,7 @@ def test_every_mistake_is_reported_together() -> None:
 
 def test_what_a_process_needs_is_named_when_it_is_missing() -> None:
     with pytest.raises(ConfigError) as refused:
-        Settings.from_env({}, "worker")
+        settings_from({}, "worker")
     assert "DATABASE_URL" in refused.value.detail
     assert "REDIS_URL" in refused.value.detail
     assert Settings.from_env({"DATABASE_URL": URL}, "api").redis_url == "", "the API needs no Redis"

@@ -8,7 +8,7 @@ import pytest
 from runner_core.statuses import ENDED, JOB_STATUSES, in_order, sign, verdict, word
 
 ROOT = Path(__file__).parents[2]
-PROCESSES = ("runner_api", "runner_cli", "runner_core", "runner_worker", "outbox_publisher")
+PROCESSES = ("runner_api", "runner_cli", "runner_core", "runner_queue", "runner_worker", "outbox_publisher")
 
 
 def test_no_other_file_lists_the_statuses() -> None:

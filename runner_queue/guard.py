@@ -1,83 +1,23 @@
-"""Whose Redis it is: publishers keep a key there that names their PostgreSQL database.
-
-Queues have the same names in every stack, so two stacks on one Redis database would take and drop each other's
-messages. The key ends by itself when its owner's publishers are gone for a minute: a restored database takes over.
-"""
+"""Whether this process may use its Redis: whose it is, and whether the server is fit."""
 
 import logging
 import time
-from typing import Any
 
-import psycopg
-from psycopg import Connection
 from redis import Redis
 from redis.exceptions import RedisError
 
-from runner_core.db import Database, retried
 from runner_core.errors import ConfigError, NotReady
-from runner_core.queries import Row, rows
-from runner_core.redis_server import inspect
 from runner_core.telemetry import REDIS_UNFIT
+from runner_queue import stack_marker
+from runner_queue.inspection import inspect
 
 log = logging.getLogger("redis")
-KEY = "beacon:stack"
-OWNED_SECONDS = 60
 LOOK_SECONDS = 5.0
 INSPECT_SECONDS = 60.0
 AGAIN_SECONDS = 0.5
 FOREIGN_SECONDS = LOOK_SECONDS + 1  # the refused come after the owner, who sets an emptied Redis' key again
 UNKNOWN = "Redis has not yet said which stack it belongs to"
 REASONS = ("another_stack", "cluster", "commands", "login", "replica")
-NO_IDENTIFIER = (psycopg.errors.UndefinedFunction, psycopg.errors.InsufficientPrivilege)
-
-# KEYS: the key; ARGV: our identity, and for how many seconds it holds. Returns the owner's identity, and why the key
-# was refused: a full Redis takes no new key, one that can't save renews none.
-OWN = """
-local owner, kept = redis.call('GET', KEYS[1]), nil
-if not owner then
-  kept = redis.pcall('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
-elseif owner == ARGV[1] then
-  kept = redis.pcall('EXPIRE', KEYS[1], ARGV[2])
-end
-return {owner, type(kept) == 'table' and kept.err or false}
-"""
-
-
-@retried
-def identity(db: Database) -> str:
-    """Return what names this database among all: its server's identifier, its number there and its schema."""
-    with db.statement() as conn:
-        database = rows(conn, "identity.database")[0]
-    try:
-        with db.statement(expected=("42883", "42501")) as conn:
-            return _identity(database, rows(conn, "identity.server"))
-    except NO_IDENTIFIER:
-        return _identity(database, [])
-
-
-def identity_of(conn: Connection[Any]) -> str:
-    """Return the same by a connection in autocommit. Raises psycopg.Error, where there is no schema too."""
-    database = rows(conn, "identity.database")[0]
-    try:
-        return _identity(database, rows(conn, "identity.server"))
-    except NO_IDENTIFIER:
-        return _identity(database, [])
-
-
-def _identity(database: Row, server: list[Row]) -> str:
-    which = server[0]["server"] if server else f"since-{database['since']}"
-    return f"{which}/{database['oid']}/{database['schema']} {database['database']}"
-
-
-def another(owner: bytes | None, own: str) -> str:
-    """Say in a sentence that `owner` is another database than `own`; empty when it is not, or nobody is."""
-    if owner is None or owner == own.encode():
-        return ""
-    name = owner.decode(errors="replace").partition(" ")[2]
-    return (
-        f"Redis is in use by the stack of another database (named {name:.63}): give each stack a Redis database of its "
-        f"own, the number at the end of REDIS_URL; this one is free {OWNED_SECONDS} s after the other's last publisher"
-    )
 
 
 class Guard:
@@ -144,12 +84,12 @@ class Guard:
 
     def _ask_owner(self) -> None:
         if self._owns:
-            owner, refused = self._redis.eval(OWN, 1, KEY, self._own, OWNED_SECONDS)
+            owner, refused = stack_marker.own(self._redis, self._own)
             if refused:
                 self._leave()
         else:
-            owner = self._redis.get(KEY)
-        self.foreign = another(owner if isinstance(owner, bytes) else None, self._own)
+            owner = stack_marker.owner_in(self._redis)
+        self.foreign = stack_marker.another(owner, self._own)
         self._next_look = time.monotonic() + (FOREIGN_SECONDS if self.foreign else LOOK_SECONDS)
         self._tell({"another_stack": self.foreign})
 

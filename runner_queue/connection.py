@@ -1,5 +1,4 @@
-"""How publisher and workers reach Redis: a client whose connections leave a server that can't serve, and one connection
-for one thread, where the client's pool and bookkeeping would take longer than Redis does."""
+"""How publisher and workers reach Redis: a client whose connections are closed when their server can't serve."""
 
 import re
 import time
@@ -8,11 +7,10 @@ from typing import Any
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.connection import AbstractConnection
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
-from runner_core.failures import refusal_of
+from runner_queue.refusals import refusal_of
 
 # redis ships types for a part of its connections.
 # mypy: disable-error-code="no-untyped-call"
@@ -31,11 +29,13 @@ def open_client(url: str, *, answer_seconds: float, connect_seconds: float) -> R
         url, socket_timeout=answer_seconds, socket_connect_timeout=connect_seconds, retry=Retry(NoBackoff(), 0)
     )
     pool = client.connection_pool
-    pool.connection_class = type("Leaving", (_Leaving, pool.connection_class), {})  # plain, TLS or a Unix socket
+    pool.connection_class = type(
+        "Leaving", (LeavingConnection, pool.connection_class), {}
+    )  # plain, TLS or a Unix socket
     return client
 
 
-class _Leaving(AbstractConnection):
+class LeavingConnection(AbstractConnection):
     """A connection that is closed when its server has refused commands for as long as the table of errors says."""
 
     _refused_since = 0.0  # time.monotonic() of the first refusal of this connection that may be of a lasting kind
@@ -71,47 +71,3 @@ def text_of(refused: RedisError) -> str:
     command it was."""
     word, text = refused.status_code, _OF_PIPELINE.sub("", str(refused))
     return f"{word} {text}" if word else text
-
-
-class RedisLine:
-    """A connection of `client`'s settings, made when it is first needed and again after every failure."""
-
-    def __init__(self, client: Redis) -> None:
-        self._connection = client.connection_pool.make_connection()
-
-    def ask(self, *commands: tuple[str | bytes | float, ...]) -> list[Any]:
-        """Send the commands together; return the answer of each, a ResponseError where Redis refused it.
-
-        Raises redis.exceptions.ConnectionError or TimeoutError; nobody knows then what was done. A server that has
-        hung up since the last time is called anew, before anything is sent.
-        """
-        connection = self._connection
-        if connection.is_connected and self._has_hung_up():
-            connection.disconnect()
-        try:
-            connection.send_packed_command(connection.pack_commands(commands))
-            return [self._answer() for _ in commands]
-        except RedisError:
-            connection.disconnect()  # an answer may still be on its way
-            raise
-
-    def refused(self, reply: str) -> None:
-        """Note an error reply that a script has caught: the connection may have to be closed for it."""
-        if isinstance(self._connection, _Leaving):
-            self._connection.refused(reply)
-
-    def close(self) -> None:
-        """Hang up."""
-        self._connection.disconnect()
-
-    def _answer(self) -> Any:
-        try:
-            return self._connection.read_response()
-        except ResponseError as refused:
-            return refused
-
-    def _has_hung_up(self) -> bool:
-        try:
-            return self._connection.can_read()  # or it says what nobody has asked for
-        except RedisConnectionError:
-            return True

@@ -10,14 +10,14 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import AuthenticationError, ResponseError
 
-from runner_core.redis_line import RedisLine
+from runner_queue.raw_connection import RawConnection
 
 WORKS = "give the address of a single server, or of a proxy that follows the primary"
 _QUEUE, _JOB, _OTHER = "rq:queue:beacon-probe", "rq:job:probe", "beacon:probe"
 
 # Every command that is used, with arguments of the kind that it is used with. (The scripts' own commands are among
 # them: a server checks those too.) docs/configuration.md lists the names, and a test compares.
-PUBLISHER: dict[str, tuple[str, ...]] = {
+PUBLISHER_COMMANDS: dict[str, tuple[str, ...]] = {
     "DEL": (_JOB,),
     "EVAL": ("return 1", "1", _JOB),
     "EXPIRE": (_OTHER, "60"),
@@ -29,7 +29,7 @@ PUBLISHER: dict[str, tuple[str, ...]] = {
     "SADD": ("rq:queues", _QUEUE),
     "SET": (_OTHER, "-"),
 }
-WORKER: dict[str, tuple[str, ...]] = {
+WORKER_COMMANDS: dict[str, tuple[str, ...]] = {
     "BLMOVE": (_QUEUE, _OTHER, "LEFT", "RIGHT", "0.1"),
     "DEL": (_OTHER,),
     "EVAL": ("return 1", "2", _OTHER, _QUEUE),
@@ -72,7 +72,7 @@ def inspect(client: Redis, *uses: dict[str, tuple[str, ...]]) -> Inspection:
 
     Raises redis.exceptions.RedisError when it does not answer, or refuses to at this moment.
     """
-    line = RedisLine(client)
+    line = RawConnection(client)
     found: dict[str, Any] = {}
     try:
         with suppress(ResponseError):  # INFO is among what is looked at next
@@ -95,7 +95,7 @@ def inspect(client: Redis, *uses: dict[str, tuple[str, ...]]) -> Inspection:
     return Inspection(found, unfit)
 
 
-def _denied(line: RedisLine, uses: dict[str, tuple[str, ...]]) -> list[str]:
+def _denied(line: RawConnection, uses: dict[str, tuple[str, ...]]) -> list[str]:
     """What the login may not do. The commands are queued in a transaction that is never executed."""
     (opened,) = line.ask(("MULTI",))
     if isinstance(opened, ResponseError):  # outside a transaction the rest would be done

@@ -1,0 +1,132 @@
+"""Checks the address of Redis before anything connects; says what is wrong without a part of the address.
+
+Every form of REDIS_URL is decided here; runner_core/addresses.py has the rules that every address must follow.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from runner_core.addresses import ESCAPES, HOST, character_mistake, is_port
+from runner_core.errors import ConfigError, Mistakes
+from runner_core.settings import Settings
+
+REDIS_FORM = "redis://user:password@host:6379/0"
+_WHOLE = re.compile(r"[0-9]{1,9}")
+_TRUTH = re.compile(r"true|t|yes|y|on|1|false|f|no|n|off|0", re.IGNORECASE)
+_TEXT = re.compile(r".+", re.DOTALL)
+_REDIS_OPTIONS: Mapping[str, re.Pattern[str]] = {
+    "db": _WHOLE,
+    "username": _TEXT,
+    "password": _TEXT,
+    "client_name": _TEXT,
+    "protocol": re.compile("[23]"),
+    "socket_timeout": re.compile(r"[0-9]+(\.[0-9]+)?"),
+    "socket_connect_timeout": re.compile(r"[0-9]+(\.[0-9]+)?"),
+    "socket_keepalive": _TRUTH,
+    "health_check_interval": _WHOLE,
+}
+_REDIS_TLS_OPTIONS: Mapping[str, re.Pattern[str]] = {
+    "ssl_cert_reqs": re.compile("none|optional|required"),
+    "ssl_check_hostname": _TRUTH,
+    "ssl_ca_certs": _TEXT,
+    "ssl_ca_path": _TEXT,
+    "ssl_certfile": _TEXT,
+    "ssl_keyfile": _TEXT,
+    "ssl_password": _TEXT,
+}
+_REDIS_FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
+
+
+def redis_mistake(url: str) -> str:
+    """What is wrong with a Redis address, to be put behind its setting's name; empty when nothing is."""
+    if mistake := character_mistake(url):
+        return mistake
+    if " " in url:
+        return "has a space in it: write it as %20"
+    scheme, separator, _ = url.partition("://")
+    if mistake := _redis_scheme_mistake(scheme, separator):
+        return mistake
+    if "#" in url:
+        return f"has a # in it: {ESCAPES}"
+    try:
+        parts = urlsplit(url)
+        options = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+    except ValueError:  # its text repeats a part of the address
+        return f"can't be read: {ESCAPES}"
+    if "@" in parts.path or "@" in parts.query:
+        return f"has an @ behind its host: {ESCAPES}"
+    return _redis_place_mistake(parts) or _redis_options_mistake(dict(options), tls=scheme == "rediss")
+
+
+def _redis_scheme_mistake(scheme: str, separator: str) -> str:
+    works = f"{REDIS_FORM}, rediss:// for TLS, unix:///path for a socket"
+    if not separator:
+        return f"has no scheme: {works}"
+    if scheme in ("redis", "rediss", "unix"):
+        return ""
+    if "sentinel" in scheme.lower():
+        return (
+            "names Sentinels, which are not supported: give the address of the primary, or of a proxy that follows "
+            f"the primary: {REDIS_FORM}"
+        )
+    if scheme.lower() in ("valkey", "valkeys"):
+        return f"has the scheme of Valkey, which is reached by the same protocol: {works}"
+    return f"has an unknown scheme: {works}"
+
+
+def _redis_place_mistake(parts: SplitResult) -> str:
+    """What is wrong with host, port and database."""
+    where = parts.netloc.rpartition("@")[2]
+    if parts.scheme == "unix":
+        if where or not parts.path.strip("/"):
+            return "names no socket: unix:///path/of/the/socket?db=0"
+        return ""
+    if "," in where:
+        return f"names several hosts, of which only one can be used: {REDIS_FORM}"
+    host, _, port = where.rpartition(":") if re.search(r":[^\]]*$", where) else (where, "", "")
+    if port and not is_port(port):
+        return f"has a port that is not a number from 1 to 65535: {REDIS_FORM}"
+    if host and not HOST.fullmatch(host.removeprefix("[").removesuffix("]")):
+        return f"has a character in its host that no host's name has: {ESCAPES}"
+    if not re.fullmatch(r"/?|/[0-9]{1,9}", parts.path):
+        return f"has a path that is not the number of a database: {REDIS_FORM}"
+    return ""
+
+
+def _redis_options_mistake(options: Mapping[str, str], *, tls: bool) -> str:
+    known = {**_REDIS_OPTIONS, **(_REDIS_TLS_OPTIONS if tls else {})}
+    if not tls and set(options) & set(_REDIS_TLS_OPTIONS):
+        return "has options of TLS, which need rediss:// as its scheme"
+    if set(options) - set(known):
+        return f"has an option that is not known here: {', '.join(known)} are"
+    for name, value in options.items():
+        if not known[name].fullmatch(value):
+            return f"has an option {name} that is not valid"
+    for name in _REDIS_FILES:
+        if name in options and not os.access(options[name], os.R_OK):
+            return f"names a file in {name} that can't be read"
+    return ""
+
+
+def settings_from(env: Mapping[str, str] = os.environ, process: str | None = None) -> Settings:
+    """Return the settings of a process that uses Redis; `process` as in Settings.from_env.
+
+    Raises ConfigError with every mistake, those of the other settings among them.
+    """
+    mistakes = Mistakes()
+    settings = mistakes.of(lambda: Settings.from_env(env, process))
+    url = env.get("REDIS_URL", "").strip()
+    if url and (mistake := redis_mistake(url)):
+        mistakes.append(f"REDIS_URL {mistake}")
+    if env.get("RQ_KEY_PREFIX", "").strip() not in ("", "rq"):
+        mistakes.append(
+            "RQ_KEY_PREFIX is set, and messages are always kept below rq: unset it, and give each stack a Redis "
+            "database of its own (the number at the end of REDIS_URL)"
+        )
+    if process is not None and not url:
+        mistakes.append("REDIS_URL is not set: redis://host:6379/0")
+    if mistakes or not settings:
+        raise ConfigError(mistakes)
+    return settings

@@ -1,0 +1,56 @@
+"""One connection to Redis for one thread: the client's pool and bookkeeping would take longer than Redis does."""
+
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
+
+from runner_queue.connection import LeavingConnection
+
+# redis ships types for a part of its connections.
+# mypy: disable-error-code="no-untyped-call"
+
+
+class RawConnection:
+    """A connection of `client`'s settings, made when it is first needed and again after every failure."""
+
+    def __init__(self, client: Redis) -> None:
+        self._connection = client.connection_pool.make_connection()
+
+    def ask(self, *commands: tuple[str | bytes | float, ...]) -> list[Any]:
+        """Send the commands together; return the answer of each, a ResponseError where Redis refused it.
+
+        Raises redis.exceptions.ConnectionError or TimeoutError; nobody knows then what was done. A server that has
+        hung up since the last time is called anew, before anything is sent.
+        """
+        connection = self._connection
+        if connection.is_connected and self._has_hung_up():
+            connection.disconnect()
+        try:
+            connection.send_packed_command(connection.pack_commands(commands))
+            return [self._answer() for _ in commands]
+        except RedisError:
+            connection.disconnect()  # an answer may still be on its way
+            raise
+
+    def refused(self, reply: str) -> None:
+        """Note an error reply that a script has caught: the connection may have to be closed for it."""
+        if isinstance(self._connection, LeavingConnection):
+            self._connection.refused(reply)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.disconnect()
+
+    def _answer(self) -> Any:
+        try:
+            return self._connection.read_response()
+        except ResponseError as refused:
+            return refused
+
+    def _has_hung_up(self) -> bool:
+        try:
+            return self._connection.can_read()  # or it says what nobody has asked for
+        except RedisConnectionError:
+            return True

@@ -1,0 +1,79 @@
+"""The stack marker: publishers keep a key in Redis that names their PostgreSQL database.
+
+Queues have the same names in every stack, so two stacks on one Redis database would take and drop each other's
+messages. The key ends by itself when its owner's publishers are gone for a minute: a restored database takes over.
+"""
+
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+from redis import Redis
+
+from runner_core.db import Database, retried
+from runner_core.queries import Row, rows
+
+KEY = "beacon:stack"
+OWNED_SECONDS = 60
+NO_IDENTIFIER = (psycopg.errors.UndefinedFunction, psycopg.errors.InsufficientPrivilege)
+
+# KEYS: the key; ARGV: our identity, and for how many seconds it holds. Returns the owner's identity, and why the key
+# was refused: a full Redis takes no new key, one that can't save renews none.
+OWN = """
+local owner, kept = redis.call('GET', KEYS[1]), nil
+if not owner then
+  kept = redis.pcall('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+elseif owner == ARGV[1] then
+  kept = redis.pcall('EXPIRE', KEYS[1], ARGV[2])
+end
+return {owner, type(kept) == 'table' and kept.err or false}
+"""
+
+
+@retried
+def identity(db: Database) -> str:
+    """Return what names this database among all: its server's identifier, its number there and its schema."""
+    with db.statement() as conn:
+        database = rows(conn, "identity.database")[0]
+    try:
+        with db.statement(expected=("42883", "42501")) as conn:
+            return _identity(database, rows(conn, "identity.server"))
+    except NO_IDENTIFIER:
+        return _identity(database, [])
+
+
+def identity_of(conn: Connection[Any]) -> str:
+    """Return the same by a connection in autocommit. Raises psycopg.Error, where there is no schema too."""
+    database = rows(conn, "identity.database")[0]
+    try:
+        return _identity(database, rows(conn, "identity.server"))
+    except NO_IDENTIFIER:
+        return _identity(database, [])
+
+
+def _identity(database: Row, server: list[Row]) -> str:
+    which = server[0]["server"] if server else f"since-{database['since']}"
+    return f"{which}/{database['oid']}/{database['schema']} {database['database']}"
+
+
+def another(owner: bytes | None, own: str) -> str:
+    """Say in a sentence that `owner` is another database than `own`; empty when it is not, or nobody is."""
+    if owner is None or owner == own.encode():
+        return ""
+    name = owner.decode(errors="replace").partition(" ")[2]
+    return (
+        f"Redis is in use by the stack of another database (named {name:.63}): give each stack a Redis database of its "
+        f"own, the number at the end of REDIS_URL; this one is free {OWNED_SECONDS} s after the other's last publisher"
+    )
+
+
+def own(redis: Redis, identity: str) -> tuple[bytes | None, bool]:
+    """Set or renew the marker where it is nobody's or ours. Return its owner, and whether Redis refused the write."""
+    owner, refused = redis.eval(OWN, 1, KEY, identity, OWNED_SECONDS)
+    return owner if isinstance(owner, bytes) else None, bool(refused)
+
+
+def owner_in(redis: Redis) -> bytes | None:
+    """Return the marker's owner; None where there is no marker."""
+    owner = redis.get(KEY)
+    return owner if isinstance(owner, bytes) else None
