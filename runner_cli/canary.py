@@ -12,7 +12,7 @@ from runner_cli.exits import Exit
 from runner_cli.sign import add_key, completed, read_job, signing_key
 from runner_cli.terminal import clean, remark, say, say_json
 from runner_cli.watch import duration
-from runner_core.signing import PrivateKey
+from runner_core.keys import PrivateKey
 
 EXAMPLES = """\
 Each round submits a signed job twice, waits for its end and checks the job, its rows, regions, events, receipts and

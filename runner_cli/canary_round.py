@@ -13,10 +13,11 @@ from runner_cli.exits import CommandError
 from runner_cli.shapes import ACROSS, EVENTS, MESSAGES, MODELS, QUESTIONS, RECEIPT
 from runner_cli.snapshot import Snapshot, follow
 from runner_cli.submit import encoded, send
+from runner_core.keys import PrivateKey
 from runner_core.queries import row
 from runner_core.redaction import described
 from runner_core.session import connect, transaction
-from runner_core.signing import PrivateKey, sign, verify_jcs
+from runner_core.signing import sign, verify_jcs
 
 QUESTION = "What is 2+2?"
 

@@ -8,12 +8,12 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 
 from runner_core.errors import BeaconError
-from runner_core.jobspec import parse_json
 from runner_core.receipts import output_sha256
 from runner_core.session import connect, transaction
 from runner_core.settings import Settings
 from runner_core.signing import verify, verify_jcs
 from runner_core.sql_files import sql_files
+from runner_core.strict_json import parse_json
 
 INVARIANTS = ("I1", "I2", "I3", "I4", "I5", "I6", "I7")
 EXAMPLES_KEPT = 5
@@ -82,7 +82,7 @@ def _signature(row: Mapping[str, Any]) -> dict[str, str]:
     broken = ""
     try:
         spec = parse_json(bytes(row["spec_raw"]))
-        form = verify(spec)
+        form = verify(spec).form
         if spec["public_key"] != row["public_key"]:
             broken = "its bytes are signed by another key than the one that was accepted"
         elif form != row["signature_form"]:

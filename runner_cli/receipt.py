@@ -10,9 +10,9 @@ from runner_cli.exits import CommandError, Exit, UsageError
 from runner_cli.read_file import read_file, shown
 from runner_cli.terminal import clean, say, say_json
 from runner_core.errors import Rejected, SignatureError
-from runner_core.jobspec import parse_json
 from runner_core.keys import load_public_key
 from runner_core.receipts import output_sha256, verify_receipt
+from runner_core.strict_json import parse_json
 from runner_core.trust import TrustedKey, TrustList
 
 EXAMPLES = """\

@@ -14,9 +14,9 @@ from runner_cli.exits import UsageError
 from runner_cli.read_file import read_file, shown
 from runner_cli.terminal import say_json
 from runner_core.errors import Rejected
-from runner_core.jobspec import parse_json
-from runner_core.signing import PrivateKey
+from runner_core.keys import PrivateKey
 from runner_core.signing import sign as signed
+from runner_core.strict_json import parse_json
 
 EXAMPLES = """\
 Adds what the API asks of a job besides the signature: an id where there is none, a nonce, the time. The API takes a

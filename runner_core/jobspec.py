@@ -16,26 +16,14 @@ from runner_core.job_shapes import (
     MAX_QUESTION_CHARACTERS,
     NANOSECONDS,
     Constraints,
-    CrossRegionRequest,
     JobSpec,
     Metadata,
     Wrapper,
     validated,
 )
 from runner_core.regions import PROMPT_ID, Catalogue
-from runner_core.signing import canonical, signed_object, unsigned
-from runner_core.strict_json import member_bytes, parse_json
-
-__all__ = [
-    "CrossRegionRequest",
-    "JobSpec",
-    "Question",
-    "Submission",
-    "Wrapper",
-    "parse_json",
-    "plan_job",
-    "split_wrapper",
-]
+from runner_core.signing import Verified, canonical
+from runner_core.strict_json import member_bytes
 
 MAX_CALLS = 2000
 DEFAULT_MIN_REGIONS = 1
@@ -99,21 +87,15 @@ def split_wrapper(raw: bytes, body: Mapping[str, Any]) -> tuple[dict[str, Any], 
 
 
 def plan_job(
-    spec: dict[str, Any],
-    catalogue: Catalogue,
-    wrapper: Wrapper | None = None,
-    *,
-    raw: bytes | None = None,
-    signature_form: str | None = None,
-    content: bytes | None = None,
+    received: Verified, catalogue: Catalogue, wrapper: Wrapper | None = None, *, raw: bytes | None = None
 ) -> Submission:
     """Check a job and work out what it means here.
 
-    `raw` are the job's received bytes (made from `spec` when it was never bytes), `signature_form` what verify
-    returned, None for an unsigned job, `content` what signing.unsigned made of it, where the caller has it. Raises
-    SpecError: validation_error, missing_field:<name>, unknown_region, no_provider.
+    `raw` are the bytes of the job as they were received. Without them the job is encoded anew. Raises SpecError:
+    validation_error, missing_field:<name>, unknown_region, no_provider.
     """
-    job = validated(JobSpec, _as_signed(spec, signature_form))
+    spec = received.spec
+    job = validated(JobSpec, received.fields)
     metadata = job.metadata or Metadata()
     wrapper = wrapper or Wrapper()
     signed = job.constraints
@@ -137,22 +119,15 @@ def plan_job(
         timeout_seconds=(signed.timeout or DEFAULT_TIMEOUT) / NANOSECONDS,
         provider_timeout_seconds=(signed.provider_timeout or DEFAULT_PROVIDER_TIMEOUT) / NANOSECONDS,
         enable_analysis=wrapper.enable_analysis,
-        digest=_digest(content or unsigned(spec), plan, min_regions, rate),
-        public_key=job.public_key if signature_form else None,
-        signature_form=signature_form,
+        digest=_digest(received.content, plan, min_regions, rate),
+        public_key=received.public_key,
+        signature_form=received.form,
         nonce=metadata.nonce or None,
         created_by=metadata.created_by or None,
     )
     if submission.calls > MAX_CALLS:
         raise SpecError(detail=f"The job asks for {submission.calls} calls, the limit is {MAX_CALLS}.")
     return submission
-
-
-def _as_signed(spec: dict[str, Any], form: str | None) -> dict[str, Any]:
-    """Forms C and D don't sign null, "" and 0, so whoever adds such a field to a job must not steer it."""
-    if form is None or form[0] not in "CD":
-        return spec
-    return {name: spec[name] for name in ("id", "public_key") if name in spec} | signed_object(spec, "C")
 
 
 def _job_id(job: JobSpec) -> str:

@@ -6,6 +6,7 @@ Everything here works on the received object, never on a parsed model: a default
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,24 +14,8 @@ import rfc8785
 from cryptography.exceptions import InvalidSignature
 
 from runner_core.errors import SignatureError
-from runner_core.keys import PrivateKey, decode_base64, key_id, load_public_key
-from runner_core.trust import TrustedKey, TrustList, parse_time
-
-__all__ = [
-    "PrivateKey",
-    "TrustList",
-    "TrustedKey",
-    "canonical",
-    "check_freshness",
-    "check_timestamp",
-    "is_signed",
-    "key_id",
-    "sign",
-    "signed_object",
-    "unsigned",
-    "verify",
-    "verify_jcs",
-]
+from runner_core.keys import PrivateKey, decode_base64, load_public_key
+from runner_core.trust import parse_time
 
 FORMS = ("jcs", "B", "C", "D")
 MAX_AHEAD = timedelta(minutes=5)
@@ -50,6 +35,39 @@ _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", 
 # linear, each starting at a punctuation mark keeps it fast.
 _odd_number = re.compile(r"[:,\[]-?(?:\d{16,}+|\d++(?:\.0|(?:\.\d++)?e[+-]?\d++))[,\]}]", re.ASCII).search
 _astral = re.compile("[\U00010000-\U0010ffff]").search
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A received job whose signature was checked, or an unsigned job where those are allowed.
+
+    `spec` is the object as it was received. `content` are the canonical bytes of the job without its signature: what
+    form jcs signs, and what names the job's content. `form` is None for an unsigned job, and `public_key` too.
+    `fields` are the members that may steer the job: those that the signature covers, its id and its key.
+    """
+
+    spec: dict[str, Any]
+    content: bytes
+    form: str | None
+    fields: dict[str, Any]
+    public_key: str | None
+
+    @classmethod
+    def of(cls, spec: dict[str, Any], form: str | None, content: bytes | None = None) -> "Verified":
+        """Return the job that was signed in `form`; `content` is given where it is known already.
+
+        Forms C and D leave out null, "" and 0. Whoever adds such a member to a signed job must not change the job.
+        """
+        fields = spec
+        if form is not None and form[0] in "CD":
+            fields = {name: spec[name] for name in ("id", "public_key") if name in spec} | signed_object(spec, "C")
+        if content is None:
+            content = canonical(signed_object(spec, "jcs"))
+        return cls(spec, content, form, fields, spec.get("public_key") if form else None)
+
+    def check_freshness(self, now: datetime) -> None:
+        """Compare metadata.timestamp with `now` (aware). Raises SignatureError like check_timestamp."""
+        check_timestamp(_metadata(self.spec).get("timestamp"), now)
 
 
 def canonical(value: Any) -> bytes:
@@ -76,26 +94,21 @@ def signed_object(spec: Mapping[str, Any], form: str) -> dict[str, Any]:
     return kept
 
 
-def unsigned(spec: Mapping[str, Any]) -> bytes:
-    """The canonical bytes of a job without its signature: what form jcs signs, and what names the job's content."""
-    return canonical(signed_object(spec, "jcs"))
-
-
 def is_signed(spec: Mapping[str, Any]) -> bool:
     """Whether the job claims to be signed: half a signature counts, so that it is refused and not taken as none."""
     return bool(spec.get("signature") or spec.get("public_key"))
 
 
-def verify(spec: Mapping[str, Any], content: bytes | None = None) -> str:
-    """The first form that the signature verifies in: "jcs", "B", "C", "D", or one with "+go" (Go's escapes).
+def verify(spec: dict[str, Any]) -> Verified:
+    """Check the signature and return the job with the first form in which the signature verifies.
 
-    `content` is what `unsigned` made of the job, where the caller has it.
-    Raises SignatureError: missing_field:<signature|public_key|nonce>, invalid_encoding:<signature|public_key>,
-    signature_mismatch. A nonce is demanded wherever no id is signed: such a job could be sent again for ever under
-    another id.
+    The forms are "jcs", "B", "C", "D", and each of them with "+go" (Go's escapes). A nonce is demanded wherever no id
+    is signed: such a job could be sent again for ever under another id. Raises SignatureError:
+    missing_field:<signature|public_key|nonce>, invalid_encoding:<signature|public_key>, signature_mismatch.
     """
     signature = decode_base64(spec.get("signature"), 64, "signature")
     key = load_public_key(spec.get("public_key"))
+    content = canonical(signed_object(spec, "jcs"))
     for form, message in _messages(spec, content):
         try:
             key.verify(signature, message)
@@ -104,7 +117,7 @@ def verify(spec: Mapping[str, Any], content: bytes | None = None) -> str:
         id_is_signed = form.startswith("jcs") and (spec.get("id") or spec.get("jobspec_id"))
         if not id_is_signed and not _has_nonce(spec):
             raise SignatureError("missing_field:nonce", "metadata.nonce is required: the signature covers no id.")
-        return form
+        return Verified.of(spec, form, content)
     raise SignatureError(detail=f"The signature does not match the job. {HOW_TO_SIGN}")
 
 
@@ -127,11 +140,6 @@ def sign(spec: Mapping[str, Any], private_key: PrivateKey) -> dict[str, Any]:
     return body | {"public_key": private_key.public_key, "signature": private_key.sign(canonical(body))}
 
 
-def check_freshness(spec: Mapping[str, Any], now: datetime) -> None:
-    """Check metadata.timestamp against `now` (aware). Raises SignatureError like check_timestamp."""
-    check_timestamp(_metadata(spec).get("timestamp"), now)
-
-
 def check_timestamp(text: object, now: datetime) -> None:
     """An RFC 3339 time at most 5 minutes ahead of `now` and at most 10 minutes old.
 
@@ -147,10 +155,10 @@ def check_timestamp(text: object, now: datetime) -> None:
         raise SignatureError("timestamp_invalid", "The timestamp is over 10 minutes old or over 5 minutes ahead.")
 
 
-def _messages(spec: Mapping[str, Any], content: bytes | None) -> Iterator[tuple[str, bytes]]:
+def _messages(spec: Mapping[str, Any], content: bytes) -> Iterator[tuple[str, bytes]]:
     """Each form with the bytes it signs, made only when the earlier ones did not verify."""
     for form in FORMS:
-        message = content if content and form == "jcs" else canonical(signed_object(spec, form))
+        message = content if form == "jcs" else canonical(signed_object(spec, form))
         yield form, message
         # Go's encoding/json escapes the first three for HTML and the last two for JavaScript; canonicalisers built
         # on it are known with and without the latter. All five occur in JSON strings only.

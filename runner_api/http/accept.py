@@ -8,40 +8,49 @@ from runner_api.http.requests import request_id, traceparent
 from runner_api.http.services import services
 from runner_api.verbs.submit import Accepted, Sender, find_repeat, submit_job
 from runner_core.errors import Rejected, SignatureError
-from runner_core.jobspec import Submission, Wrapper, plan_job
-from runner_core.signing import check_freshness, is_signed, key_id, unsigned, verify
+from runner_core.job_shapes import Wrapper
+from runner_core.jobspec import plan_job
+from runner_core.keys import key_id
+from runner_core.signing import Verified, is_signed, verify
 
 
 def accept(spec: dict[str, Any], raw: bytes, wrapping: dict[str, Any] | None) -> Accepted:
-    """Signature, trust, repeat, freshness, validation, transaction A.
+    """Check signature, trust, freshness and content, then carry out transaction A.
 
     A fresh and valid request goes straight to transaction A, where a repeat shows as a key that exists; asking first
     would cost every job a round trip. Only a stale one is asked about, because a repeat is good whatever its age.
     """
-    service = services()
-    now = datetime.now(UTC)
-    content = unsigned(spec)
-    form, actor = None, "unsigned"
-    if is_signed(spec) or not service.settings.allow_unsigned:
-        form = verify(spec, content)
-        actor = (
-            service.trust.check(spec["public_key"], now).kid if service.trust else f"key:{key_id(spec['public_key'])}"
-        )
-    job: Submission | None = None
-    invalid: Rejected | None = None
+    service, now = services(), datetime.now(UTC)
+    received = verify(spec) if is_signed(spec) or not service.settings.allow_unsigned else Verified.of(spec, None)
+    actor = _actor(received, now)
+    stale = _staleness(received, now)
     try:
-        key = stored_key(spec["public_key"] if form else None)
+        key = stored_key(received.public_key)
         wrapper = None if wrapping is None else Wrapper.parse(wrapping)
-        job = plan_job(spec, service.catalogue, wrapper, raw=raw, signature_form=form, content=content)
-    except Rejected as error:
-        invalid = error
-    if form and service.settings.freshness_enforce:
-        try:
-            check_freshness(spec, now)
-        except SignatureError:
-            if job and (earlier := find_repeat(service.db, job, key)):
-                return earlier
-            raise
-    if invalid or job is None:
-        raise invalid or Rejected()
-    return submit_job(service.db, service.submissions, job, Sender(actor, key, request_id(), traceparent()))
+        job = plan_job(received, service.catalogue, wrapper, raw=raw)
+    except Rejected as invalid:
+        raise (stale or invalid) from None
+    if stale is None:
+        return submit_job(service.db, service.submissions, job, Sender(actor, key, request_id(), traceparent()))
+    if earlier := find_repeat(service.db, job, key):
+        return earlier
+    raise stale
+
+
+def _actor(received: Verified, now: datetime) -> str:
+    """Return the name of the sender for the job's event. Raises Rejected trust_violation for a key without trust."""
+    trust = services().trust
+    if received.public_key is None:
+        return "unsigned"
+    return trust.check(received.public_key, now).kid if trust else f"key:{key_id(received.public_key)}"
+
+
+def _staleness(received: Verified, now: datetime) -> SignatureError | None:
+    """Return the refusal of a signed job that is too old or from the future, None for a fresh one."""
+    if received.form is None or not services().settings.freshness_enforce:
+        return None
+    try:
+        received.check_freshness(now)
+    except SignatureError as error:
+        return error
+    return None

@@ -11,7 +11,8 @@ from runner_api.http import session
 from runner_api.http.services import services
 from runner_api.verbs.actor import Actor
 from runner_core.errors import Rejected, SignatureError, SpecError
-from runner_core.signing import HOW_TO_SIGN, check_timestamp, key_id, verify_jcs
+from runner_core.keys import key_id
+from runner_core.signing import HOW_TO_SIGN, check_timestamp, verify_jcs
 
 LONGEST_NONCE = 255
 

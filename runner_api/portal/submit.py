@@ -10,8 +10,9 @@ from runner_api.portal.blueprint import blueprint, page
 from runner_api.views.words import Exact
 from runner_core.errors import Rejected
 from runner_core.job_shapes import MAX_RUNS, MAX_TIMEOUT, NANOSECONDS
-from runner_core.jobspec import MAX_CALLS, parse_json
+from runner_core.jobspec import MAX_CALLS
 from runner_core.statuses import in_order
+from runner_core.strict_json import parse_json
 
 
 @blueprint.get("/submit")

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from runner_core.signing import PrivateKey, sign
+from runner_core.keys import PrivateKey
+from runner_core.signing import sign
 from tests.integration.api_client import unsigned
 
 if TYPE_CHECKING:

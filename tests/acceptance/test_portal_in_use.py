@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner_core.signing import PrivateKey, sign
+from runner_core.keys import PrivateKey
+from runner_core.signing import sign
 from tests.acceptance.browsing import WIDE, call, looking, refreshed, regions_file, submit, until_ended
 from tests.integration.api_client import unsigned
 

@@ -18,13 +18,15 @@ from werkzeug.test import TestResponse
 from runner_api.app import create_app
 from runner_core import endings
 from runner_core.db import Database
+from runner_core.keys import PrivateKey
 from runner_core.queries import run
 from runner_core.regions import load_catalogue
 from runner_core.settings import Settings
-from runner_core.signing import PrivateKey, TrustList, sign
+from runner_core.signing import sign
 from runner_core.store import answers, executions, region_runs
 from runner_core.store.answers import Finished, Started
 from runner_core.store.executions import Ended
+from runner_core.trust import TrustList
 
 ADMIN = "an-administrator's-token-for-tests-0123456789"
 ADMIN_HEADER = {"Authorization": f"Bearer {ADMIN}"}

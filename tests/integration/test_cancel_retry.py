@@ -13,7 +13,8 @@ from runner_api.verbs.actor import Actor
 from runner_api.verbs.cancel import cancel_job
 from runner_api.verbs.retry import Wanted, retry_job
 from runner_core.db import Database
-from runner_core.signing import PrivateKey, sign
+from runner_core.keys import PrivateKey
+from runner_core.signing import sign
 from tests.integration.api_client import ADMIN_HEADER, Api, stamp
 
 TESTER = Actor("tester")

@@ -15,7 +15,8 @@ import pytest
 from werkzeug.test import TestResponse
 
 from runner_core import db
-from runner_core.signing import PrivateKey, sign
+from runner_core.keys import PrivateKey
+from runner_core.signing import sign
 from runner_core.telemetry import context
 from tests.integration.api_client import Api, serving, stamp, unsigned
 from tests.jobs import until

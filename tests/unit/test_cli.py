@@ -28,7 +28,7 @@ from runner_cli.terminal import clean
 from runner_cli.watch import duration, line
 from runner_core.keys import PrivateKey
 from runner_core.receipts import output_sha256, sign_receipt
-from runner_core.signing import check_freshness, verify
+from runner_core.signing import verify
 from runner_core.trust import TrustList
 
 NAMES = [name for group in COMMANDS.values() for name in group]
@@ -225,11 +225,11 @@ def test_keygen_sign_and_verify(job: Path, tmp_path: Path, capsys: pytest.Captur
     assert entry["kid"] == "alice"
     assert usage("sign", "job.json", "--key", "key.pem") == 0
     signed = json.loads(capsys.readouterr().out)
-    assert verify(signed) == "jcs"
+    assert verify(signed).form == "jcs"
     assert {name: signed[name] for name in JOB} == JOB
     assert signed["id"].startswith("job-")
     assert signed["metadata"]["nonce"]
-    check_freshness(signed, datetime.now(UTC))
+    verify(signed).check_freshness(datetime.now(UTC))
     assert TrustList.load("trust.json").check(signed["public_key"], datetime.now(UTC)).kid == "alice"
 
 
@@ -242,7 +242,7 @@ def test_signing_again_keeps_the_id_and_renews_the_rest(job: Path, capsys: pytes
     second = json.loads(capsys.readouterr().out)
     assert first["id"] == second["id"]
     assert first["metadata"]["nonce"] != second["metadata"]["nonce"]
-    assert verify(second) == "jcs"
+    assert verify(second).form == "jcs"
 
 
 def test_a_job_from_stdin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -250,7 +250,7 @@ def test_a_job_from_stdin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     monkeypatch.setenv("BEACON_KEY", "key.pem")
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(json.dumps(JOB).encode())))
     assert usage("sign") == 0
-    assert verify(json.loads(capsys.readouterr().out)) == "jcs"
+    assert verify(json.loads(capsys.readouterr().out)).form == "jcs"
 
 
 def test_keygen_replaces_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,7 +43,7 @@ def test_what_the_guide_signs_verifies(
     program.write_text(code(language))
     said = subprocess.run([*command, str(program), str(key)], capture_output=True, text=True, check=True).stdout
     job = json.loads(said)
-    assert verify(job) == "jcs"
+    assert verify(job).form == "jcs"
     assert job["public_key"] == PrivateKey.load(key).public_key
 
 

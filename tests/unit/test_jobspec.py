@@ -14,18 +14,11 @@ from typing import Any
 import pytest
 
 from runner_core.errors import SpecError
-from runner_core.jobspec import (
-    CrossRegionRequest,
-    JobSpec,
-    Question,
-    Submission,
-    Wrapper,
-    parse_json,
-    plan_job,
-    split_wrapper,
-)
+from runner_core.job_shapes import CrossRegionRequest, JobSpec, Wrapper
+from runner_core.jobspec import Question, Submission, plan_job, split_wrapper
 from runner_core.regions import Catalogue, Provider, Region
-from runner_core.signing import canonical
+from runner_core.signing import Verified, canonical
+from runner_core.strict_json import parse_json
 
 FIELD = json.loads((Path(__file__).parents[1] / "data" / "signature_vectors.json").read_text())
 MODELS = {f"m{n}": f"vendor/m{n}" for n in range(17)}
@@ -75,8 +68,10 @@ def job(**changes: Any) -> dict[str, Any]:
     return spec
 
 
-def plan(spec: dict[str, Any], wrapper: Wrapper | None = None, **more: Any) -> Submission:
-    return plan_job(spec, CATALOGUE, wrapper, **more)
+def plan(
+    spec: dict[str, Any], wrapper: Wrapper | None = None, signature_form: str | None = None, **more: Any
+) -> Submission:
+    return plan_job(Verified.of(spec, signature_form), CATALOGUE, wrapper, **more)
 
 
 def refused(spec: dict[str, Any], wrapper: Wrapper | None = None, **more: Any) -> tuple[str, str]:
@@ -535,6 +530,6 @@ class TestDigest:
             plan(spec, Wrapper(target_regions=["US", "EU"])),
             plan(spec, Wrapper(min_regions=2)),
             plan(spec, Wrapper(min_success_rate=0.68)),
-            plan_job(spec | {}, copy.copy(CATALOGUE), Wrapper(target_regions=["US"])),
+            plan_job(Verified.of(spec | {}, None), copy.copy(CATALOGUE), Wrapper(target_regions=["US"])),
         ]
         assert len({submission.digest for submission in found}) == len(found)

@@ -14,17 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner_core.errors import SignatureError
-from runner_core.signing import (
-    PrivateKey,
-    canonical,
-    check_freshness,
-    check_timestamp,
-    is_signed,
-    sign,
-    signed_object,
-    verify,
-    verify_jcs,
-)
+from runner_core.keys import PrivateKey
+from runner_core.signing import Verified, canonical, check_timestamp, is_signed, sign, signed_object, verify, verify_jcs
 from runner_core.strict_json import parse_json
 
 DATA = Path(__file__).parents[1] / "data"
@@ -108,18 +99,18 @@ class TestFieldVectors:
     @pytest.mark.parametrize("form", FORMS)
     def test_verifies_and_names_the_form(self, form: str) -> None:
         vector = FIELD["forms"]["A" if form == "jcs" else form]
-        assert verify(spec(public_key=FIELD["public_key"], signature=vector["signature"])) == form
+        assert verify(spec(public_key=FIELD["public_key"], signature=vector["signature"])).form == form
 
 
 class TestVerify:
     @pytest.mark.parametrize("form", FORMS)
     def test_go_twin_with_html_escapes(self, form: str) -> None:
-        assert verify(signed_as(form, spec(questions=["1 < 2 & 3 > 2"]), "<>&")) == f"{form}+go"
+        assert verify(signed_as(form, spec(questions=["1 < 2 & 3 > 2"]), "<>&")).form == f"{form}+go"
 
     @pytest.mark.parametrize("form", FORMS)
     @pytest.mark.parametrize("escape", ["<>&", "<>&\u2028\u2029"])
     def test_go_twin_with_and_without_line_separators(self, form: str, escape: str) -> None:
-        assert verify(signed_as(form, spec(questions=["<\u2028&\u2029>"]), escape)) == f"{form}+go"
+        assert verify(signed_as(form, spec(questions=["<\u2028&\u2029>"]), escape)).form == f"{form}+go"
 
     @pytest.mark.parametrize("name", ["go", "go_lines"])
     @pytest.mark.parametrize("vector", ESCAPED, ids=lambda v: v["name"])
@@ -128,10 +119,10 @@ class TestVerify:
         nonce = {"metadata": {"nonce": "n"}}  # sorts behind every other key of these vectors
         message = vector[name][:-1] + ',"metadata":{"nonce":"n"}}'
         job = received | nonce | {"public_key": KEY.public_key, "signature": KEY.sign(message.encode())}
-        assert verify(job) == ("jcs" if vector[name] == vector["canonical"] else "jcs+go")
+        assert verify(job).form == ("jcs" if vector[name] == vector["canonical"] else "jcs+go")
 
     def test_unescaped_text_is_not_a_twin(self) -> None:
-        assert verify(signed_as("jcs", spec(questions=["<>&"]))) == "jcs"
+        assert verify(signed_as("jcs", spec(questions=["<>&"]))).form == "jcs"
 
     def test_half_escaped_text_is_refused(self) -> None:
         assert refusal(signed_as("jcs", spec(questions=["<>&"]), "<")) == "signature_mismatch"
@@ -147,7 +138,7 @@ class TestVerify:
 
     def test_id_counts_in_our_form_only(self) -> None:
         assert refusal(signed_as("jcs", spec()) | {"id": "another"}) == "signature_mismatch"
-        assert verify(signed_as("B", spec()) | {"id": "another"}) == "B"
+        assert verify(signed_as("B", spec()) | {"id": "another"}).form == "B"
 
     @pytest.mark.parametrize("name", ["signature", "public_key"])
     @pytest.mark.parametrize("value", [None, ""])
@@ -194,17 +185,17 @@ class TestVerify:
         assert refusal(signed_as(form, job, "<>&" if "+go" in form else "")) == "missing_field:nonce"
 
     def test_our_form_needs_no_nonce_when_it_signs_an_id(self) -> None:
-        assert verify(signed_as("jcs", spec(metadata={}))) == "jcs"
+        assert verify(signed_as("jcs", spec(metadata={}))).form == "jcs"
         job = spec(metadata=None, jobspec_id="other")
         del job["id"]
-        assert verify(signed_as("jcs", job)) == "jcs"
+        assert verify(signed_as("jcs", job)).form == "jcs"
 
     @pytest.mark.parametrize("identity", [{}, {"id": ""}, {"id": None}])
     def test_our_form_needs_a_nonce_when_it_signs_no_id(self, identity: dict[str, Any]) -> None:
         job = spec(metadata={})
         del job["id"]
         assert refusal(signed_as("jcs", job | identity)) == "missing_field:nonce"
-        assert verify(signed_as("jcs", job | identity | {"metadata": {"nonce": "n"}})) == "jcs"
+        assert verify(signed_as("jcs", job | identity | {"metadata": {"nonce": "n"}})).form == "jcs"
 
     def test_a_mismatch_is_told_before_a_missing_nonce(self) -> None:
         job = signed_as("B", spec(metadata={}))
@@ -222,7 +213,7 @@ class TestSign:
     def test_round_trip(self) -> None:
         job = sign(spec(signature="old", public_key="old"), KEY)
         assert job["signature"] == FIELD["forms"]["A"]["signature"]
-        assert verify(job) == "jcs"
+        assert verify(job).form == "jcs"
 
     def test_the_given_spec_stays_as_it_is(self) -> None:
         job = spec()
@@ -282,10 +273,10 @@ class TestFreshness:
     )
     def test_missing(self, job: dict[str, Any]) -> None:
         with pytest.raises(SignatureError) as caught:
-            check_freshness(job, NOW)
+            Verified.of(job, None).check_freshness(NOW)
         assert caught.value.code == "missing_field:timestamp"
 
     def test_is_that_of_the_metadata(self) -> None:
-        check_freshness({"metadata": {"timestamp": NOW.isoformat()}}, NOW)
+        Verified.of({"metadata": {"timestamp": NOW.isoformat()}}, None).check_freshness(NOW)
         with pytest.raises(SignatureError):
-            check_freshness(spec(), NOW)
+            Verified.of(spec(), None).check_freshness(NOW)
