@@ -1,6 +1,6 @@
 # Shortcuts; `make help` lists them. Everything runs in .venv, which ./beacon makes.
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test demo up schema rules bench bench-quick chaos chaos-quick interleavings crash-points crash-points-quick model image lock sbom wheel
+.PHONY: help setup check format test demo up schema reference rules bench bench-quick chaos chaos-quick interleavings crash-points crash-points-quick model image lock sbom wheel
 
 BIN := .venv/bin
 SEED ?= 1
@@ -32,6 +32,9 @@ up: ## the whole stack, until Ctrl-C
 
 schema: setup ## write sql/schema.sql from the migrations
 	$(BIN)/python -m tests.schema
+
+reference: setup ## write the generated parts of docs/reference.md
+	$(BIN)/python -m tests.reference
 
 rules: ## check the alerts and run their cases (needs promtool)
 	promtool check rules ops/prometheus/alerts.yml

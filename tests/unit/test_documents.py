@@ -71,6 +71,14 @@ def test_links_lead_somewhere(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_files_that_are_named_exist(page: str) -> None:
+    named = re.findall(
+        r"`((?:runner_\w+|outbox_publisher|sql|ops|docs|tests|bench|regions)/[\w./*-]+)`", (ROOT / page).read_text()
+    )
+    assert [name for name in named if not list(ROOT.glob(name.rstrip("/")))] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_commands_exist(page: str) -> None:
     for name in set(re.findall(r"(?:^|[`/])beacon ([a-z]+)", (ROOT / page).read_text(), re.MULTILINE)) - {"test"}:
         assert importlib.util.find_spec(f"runner_cli.{name}"), name

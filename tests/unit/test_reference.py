@@ -1,0 +1,59 @@
+"""docs/reference.md says what the code says."""
+
+import ast
+import re
+from pathlib import Path
+
+from outbox_publisher import sweep
+from runner_api.http.problems import STATUSES
+from runner_worker.providers.ask import FAULTS
+from tests.reference import PAGE, filled
+
+ROOT = Path(__file__).parents[2]
+TEXT = PAGE.read_text()
+# Codes that an error is given by other ways than by a class or a table, with their statuses.
+FRAMEWORK = {"method_not_allowed": 405, "internal_error": 500}
+ERRORS = {"Rejected", "SpecError", "SignatureError", "NotFound", "Conflict", "LoginNeeded"}
+
+
+def rows(name: str) -> list[tuple[str, ...]]:
+    """The cells of a marked table, without its head."""
+    table = TEXT.partition(f"<!-- {name}: ")[2].partition(f"<!-- /{name} -->")[0]
+    lines = [line for line in table.splitlines() if line.startswith("|")]
+    return [tuple(cell.strip().strip("`") for cell in line.strip("|").split("|")) for line in lines[2:]]
+
+
+def raised() -> set[str]:
+    """The codes that the product names where it raises a refusal."""
+    found = set()
+    for path in (path for package in ("runner_api", "runner_core") for path in (ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ERRORS and node.args:
+                code = node.args[0]
+                if isinstance(code, ast.Constant) and isinstance(code.value, str) and " " not in code.value:
+                    found.add(code.value.partition(":")[0])
+    return found
+
+
+def test_each_error_of_the_api_has_its_row() -> None:
+    written = {code: int(status) for status, code, _ in rows("api errors")}
+    server = (ROOT / "runner_api/server").rglob("*.py")
+    early = {
+        code: int(status) for path in server for status, code in re.findall(r'\((\d{3}), "(\w+)", "', path.read_text())
+    }
+    assert len(early) > 5
+    assert written == STATUSES | FRAMEWORK | early
+    assert len(raised()) > 10
+    assert raised() <= set(written)
+    assert rows("api errors") == sorted(rows("api errors"))
+
+
+def test_each_error_of_an_execution_has_its_row() -> None:
+    written = {code: again for code, again, _ in rows("execution errors")}
+    assert set(written) == {*FAULTS, *sweep.REASONS, "no_provider"}
+    assert {code for code, again in written.items() if again} == {code for code, it in FAULTS.items() if it.transient}
+    assert list(written) == sorted(written)
+
+
+def test_metrics_commands_and_exit_codes_are_those_of_the_code() -> None:
+    assert filled(TEXT) == TEXT, "`make reference` writes them"
