@@ -27,7 +27,7 @@ from runner_queue.stack_marker import identity
 from runner_worker.configuration import Configuration
 from runner_worker.engine import RegionRunner
 from runner_worker.providers.ask import FAULTS
-from runner_worker.worker import RegionWorker, connect, worker_name
+from runner_worker.rq.worker import RegionWorker, connect, worker_name
 
 logger = logging.getLogger("worker")
 

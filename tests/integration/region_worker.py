@@ -6,7 +6,7 @@ import sys
 
 from recording import RecordingRunner
 
-from runner_worker.worker import RegionWorker, connect, worker_name
+from runner_worker.rq.worker import RegionWorker, connect, worker_name
 
 url, room, batch, grace = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 logging.basicConfig(level=logging.INFO, stream=sys.stderr)

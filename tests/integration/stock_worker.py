@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from recording import RecordingRunner
 from rq.cli import main
 
-from runner_worker import tasks
+from runner_worker.rq import tasks
 
 catalogue = SimpleNamespace(regions={"US": None, "EU": None})
 engines: dict[int, RecordingRunner] = {}

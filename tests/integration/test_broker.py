@@ -16,7 +16,7 @@ from runner_cli.embedded import EmbeddedValkey
 from runner_core.settings import Settings
 from runner_queue.broker import Broker
 from runner_queue.push import OutboxRow
-from runner_worker.job import RegionJob
+from runner_worker.rq.job import RegionJob
 
 TOPIC = "beacon-us"
 

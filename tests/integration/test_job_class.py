@@ -21,7 +21,7 @@ from runner_core.settings import Settings
 from runner_queue.broker import Broker
 from runner_queue.message import ForeignCall, envelope_of
 from runner_queue.push import OutboxRow
-from runner_worker.job import RegionJob
+from runner_worker.rq.job import RegionJob
 
 HERE = Path(__file__).parent
 TOPIC = "beacon-us"

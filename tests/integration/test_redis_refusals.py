@@ -20,7 +20,7 @@ from runner_queue.inspection import PUBLISHER_COMMANDS, WORKER_COMMANDS
 from runner_queue.raw_connection import RawConnection
 from runner_queue.refusals import HUNG_UP, REFUSALS, refusal_of
 from runner_queue.stack_marker import KEY
-from runner_worker.worker import connect
+from runner_worker.rq.worker import connect
 from tests.integration.test_broker import row, settings_for
 from tests.jobs import until
 

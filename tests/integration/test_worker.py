@@ -20,7 +20,6 @@ import pytest
 import redis
 from rq import Queue, Worker
 from rq.command import send_command, send_shutdown_command
-from rq.utils import now
 
 from bench.chaos.proxy import Proxy
 from runner_cli.embedded import EmbeddedValkey
@@ -28,7 +27,7 @@ from runner_core.settings import Settings
 from runner_queue.broker import Broker
 from runner_queue.push import OutboxRow
 from runner_worker.engine import Message
-from runner_worker.worker import RegionWorker, connect, worker_name
+from runner_worker.rq.worker import RegionWorker, connect, worker_name
 
 HERE = Path(__file__).parent
 TOPIC = "beacon-us"
@@ -393,13 +392,12 @@ def rounds(own_valkey: EmbeddedValkey) -> Iterator[Callable[[], tuple[RegionWork
         engine: Any = Engine()
         client = connect(own_valkey.url, 1.0)
         worker = RegionWorker([TOPIC], worker_name("US"), engine, client, region="US", claim_batch=9, grace_seconds=1)
-        worker.birth_date = now()
         workers.append(worker)
         return worker, given
 
     yield make
     for worker in workers:
-        worker._farewell()
+        worker.sign_off()
         worker.connection.close()
 
 
@@ -417,11 +415,11 @@ def test_a_full_redis_is_emptied_by_the_workers(
     worker, given = rounds()
     push(own_valkey, "a", "b")
     worker.connection.config_set("maxmemory", "1")
-    worker._round()
+    worker.run_once()
     assert given == ["a", "b"]
     worker.connection.config_set("maxmemory", "0")
     push(own_valkey, "c")
-    worker._round()
+    worker.run_once()
     assert given == ["a", "b", "c"]
 
 
@@ -430,8 +428,8 @@ def test_an_id_that_was_left_aside_is_taken(
 ) -> None:
     worker, given = rounds()
     push(own_valkey, "a", "b")
-    worker.connection.lmove(QUEUE, worker._aside, "LEFT", "RIGHT")
-    worker._round()
+    worker.connection.lmove(QUEUE, worker.intake.aside, "LEFT", "RIGHT")
+    worker.run_once()
     assert given == ["a", "b"]
     assert worker.connection.keys("beacon:aside:*") == []
 
@@ -441,10 +439,10 @@ def test_a_redis_that_has_hung_up_on_a_busy_worker_is_no_outage(
 ) -> None:
     worker, given = rounds()
     push(own_valkey, "a")
-    worker._round()
+    worker.run_once()
     worker.connection.client_kill_filter(skipme=True)
     push(own_valkey, "b")
-    worker._round()
+    worker.run_once()
     assert given == ["a", "b"]
 
 

@@ -11,7 +11,7 @@ from rq import Queue, Worker, worker_registration
 from rq.utils import now, utcformat
 from rq.worker import WorkerStatus
 
-TELL_SECONDS = 1.0  # how far behind the tools may be
+PUBLISH_SECONDS = 1.0  # how far behind the tools may be
 BEAT_SECONDS = 15.0  # between full registrations, which also repair what an emptied Redis has forgotten
 GONE_SECONDS = 60  # without a beat for so long, a worker and what it ran are no longer listed
 
@@ -19,16 +19,16 @@ GONE_SECONDS = 60  # without a beat for so long, a worker and what it ran are no
 Facts = dict[bytes | bytearray | memoryview | str | int | float, bytes | bytearray | memoryview | str | int | float]
 
 
-class Standing:
-    """One worker's standing. `ended` is called from the engine's threads, `tell` from the worker's alone."""
+class RqRegistration:
+    """What RQ's tools read about one worker. `ended` is for the engine's threads, `publish` for the worker's alone."""
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
         self._counting = threading.Lock()
         self._running: dict[str, float] = {}  # dispatch id -> time.monotonic()
         self._listed: set[str] = set()
-        self._told: Facts = {}
-        self._next_beat = self._next_tell = 0.0
+        self._published: Facts = {}
+        self._next_beat = self._next_publish = 0.0
 
     def started(self, ids: Iterable[str]) -> None:
         clock = time.monotonic()
@@ -54,23 +54,23 @@ class Standing:
             self._count(failed=True)
 
     def forgotten(self) -> None:
-        """Register anew at the next `tell`: Redis was away."""
-        self._next_beat = self._next_tell = 0.0
+        """Register anew at the next `publish`: Redis was away."""
+        self._next_beat = self._next_publish = 0.0
 
-    def tell(self, last: bool = False) -> bool:
-        """Tell Redis what has changed, if it is time to; all of it when a beat is due. True after a beat.
+    def publish(self, last: bool = False) -> bool:
+        """Write to Redis what has changed, if it is time to; all of it when a beat is due. Return True after a beat.
 
-        Raises redis.exceptions.RedisError. `last` tells at once and lists nothing any more.
+        Raises redis.exceptions.RedisError. `last` writes at once and lists nothing any more.
         """
         clock = time.monotonic()
-        if clock < self._next_tell and not last:
+        if clock < self._next_publish and not last:
             return False
-        self._next_tell = clock + TELL_SECONDS
+        self._next_publish = clock + PUBLISH_SECONDS
         running, facts = self._facts()
         if last:
             running = set()
         beat = clock >= self._next_beat and not last
-        if facts == self._told and running == self._listed and not beat:
+        if facts == self._published and running == self._listed and not beat:
             return False
         worker, queue = self.worker, self.worker.queues[0]
         registry = queue.started_job_registry.key
@@ -89,7 +89,7 @@ class Standing:
         else:
             pipe.hset(worker.key, mapping={**facts, "last_heartbeat": utcformat(worker.last_heartbeat)})
         pipe.execute()
-        self._listed, self._told = running, facts
+        self._listed, self._published = running, facts
         if beat:
             self._next_beat = clock + BEAT_SECONDS
         return beat

@@ -1,0 +1,78 @@
+"""RQ's door: the one function that a message names, for a stock `rq worker` on the same queues.
+
+The project's own RegionWorker does not come through here: it hands its messages to the engine in batches.
+"""
+
+import os
+import threading
+
+from rq import get_current_job
+
+from runner_core.db import Database
+from runner_core.errors import BeaconError
+from runner_core.message import topic as topic_of
+from runner_core.regions import Catalogue
+from runner_core.telemetry import setup_logging
+from runner_worker.configuration import Configuration
+from runner_worker.engine import Message, RegionRunner
+
+_building = threading.Lock()
+_runner: tuple[int, Catalogue, RegionRunner] | None = None
+
+
+class RunFailed(BeaconError):
+    """The region run did not end as it should; the sweeper sees to it."""
+
+    code = "run_failed"
+
+
+def run_region(id: str, enqueued_at: str, attempt: int, request_id: str) -> str:
+    """Run one region of job `id` and return its outcome when it has ended for this process.
+
+    The region is the one whose queue the RQ job came from. `enqueued_at` and `attempt` are information for people:
+    attempts are counted by the claim. Raises RunFailed outside an RQ job, for a queue that is no region's, and when
+    the engine reports an error; RQ's verdict on the job changes nothing.
+    """
+    job = get_current_job()
+    if job is None:
+        raise RunFailed("run_region was called outside an RQ job")
+    catalogue, runner = _engine()
+    message = Message(job_id=id, region=region_of(job.origin, catalogue), request_id=request_id, dispatch_id=job.id)
+    ended = threading.Event()
+    outcomes: list[str] = []
+
+    def done(_: Message, outcome: str) -> None:
+        outcomes.append(outcome)
+        ended.set()
+
+    runner.submit([message], done)
+    ended.wait()
+    if outcomes == ["error"]:
+        raise RunFailed
+    return outcomes[0]
+
+
+def region_of(topic: str, catalogue: Catalogue) -> str:
+    """The region whose queue `topic` is. Raises RunFailed when there is none."""
+    for region in catalogue.regions:
+        if topic_of(region) == topic:
+            return region
+    raise RunFailed(f"no region has the queue {topic!r}")
+
+
+def _engine() -> tuple[Catalogue, RegionRunner]:
+    """This process's engine, built when its first job runs.
+
+    Not before: a forking worker's horse must not share its parent's connections and has none of its threads.
+    """
+    global _runner
+    with _building:
+        if _runner is None or _runner[0] != os.getpid():
+            read = Configuration.from_env()
+            settings, catalogue = read.settings, read.catalogue
+            setup_logging("worker", as_json=settings.log_json, secret_names=read.secret_names)
+            db = Database(settings, "worker").open()
+            name = f"rq-{os.uname().nodename}-{os.getpid()}"
+            runner = RegionRunner(db, settings, catalogue, read.providers, name, read.receipt_key)
+            _runner = (os.getpid(), catalogue, runner)
+        return _runner[1], _runner[2]
