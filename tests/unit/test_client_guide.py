@@ -1,9 +1,8 @@
-"""The code of docs/clients.md as it stands there: what it signs is accepted."""
+"""The code of docs/clients.md as it stands there: each form of signature that it makes verifies."""
 
 import json
-import re
 import subprocess
-import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,47 +11,40 @@ import pytest
 from runner_core.keys import PrivateKey
 from runner_core.signing import FORMS, canonical, verify
 from runner_core.signing import signed_object as ours
+from tests.client_guide import EACH_LANGUAGE, LANGUAGES, code
 
-GUIDE = (Path(__file__).parent.parent.parent / "docs/clients.md").read_text()
-
-
-def code(name: str) -> str:
-    """The block of the guide that is marked with this name."""
-    found = re.search(rf"<!-- run: {name} -->\n```\w+\n(.*?)```", GUIDE, re.DOTALL)
-    assert found
-    return found[1]
-
-
-@pytest.fixture
-def key(tmp_path: Path) -> Path:
-    PrivateKey.generate().save(tmp_path / "key.pem")
-    return tmp_path / "key.pem"
-
-
-@pytest.mark.parametrize(
-    ("language", "command", "suffix"),
-    [
-        ("python", [sys.executable], ".py"),
-        pytest.param("javascript", ["node"], ".mjs", marks=pytest.mark.needs("node")),
-    ],
-)
-def test_what_the_guide_signs_verifies(
-    language: str, command: list[str], suffix: str, key: Path, tmp_path: Path
-) -> None:
-    program = (tmp_path / "client").with_suffix(suffix)
-    program.write_text(code(language))
-    said = subprocess.run([*command, str(program), str(key)], capture_output=True, text=True, check=True).stdout
-    job = json.loads(said)
-    assert verify(job).form == "jcs"
-    assert job["public_key"] == PrivateKey.load(key).public_key
+# What each language's program does with the guide's functions: the object that is signed, as canonical JSON.
+CANONICAL = {
+    "python": (
+        "import json, sys\njob, form = json.loads(sys.argv[1]), sys.argv[2]\n"
+        "sys.stdout.buffer.write(rfc8785.dumps(signed_object(job, form)))\n"
+    ),
+    "javascript": (
+        "const [job, form] = [JSON.parse(process.argv[2]), process.argv[3]];\n"
+        "process.stdout.write(canonical(signedObject(job, form)));\n"
+    ),
+}
+HOSTILE = {
+    "id": "a", "created_at": "b", "signature": "c", "public_key": "d", "kept": False, "zero": 0, "none": None,
+    "deep": {"empty": {"": ""}, "signature": "", "list": [0, None, {"a": None}]}, "text": "ü", "nil": 0.0,
+}  # fmt: skip
 
 
+@pytest.mark.parametrize("language", EACH_LANGUAGE)
 @pytest.mark.parametrize("form", FORMS)
-def test_the_guides_forms_are_those_that_the_api_tries(form: str) -> None:
-    known: dict[str, Any] = {}
-    exec(code("forms"), known)  # noqa: S102 - it is our own page that is tried
-    job = {
-        "id": "a", "created_at": "b", "signature": "c", "public_key": "d", "kept": False, "zero": 0, "none": None,
-        "deep": {"empty": {"": ""}, "signature": "", "list": [0, None, {"a": None}]}, "text": "ü",
-    }  # fmt: skip
-    assert canonical(known["signed_object"](job, form)) == canonical(ours(job, form))
+def test_each_form_signs_what_the_api_verifies(form: str, language: str, tmp_path: Path) -> None:
+    command, suffix = LANGUAGES[language]
+    program = (tmp_path / "client").with_suffix(suffix)
+    program.write_text(code(f"{language} sign") + code(f"{language} forms") + CANONICAL[language])
+
+    def bytes_of(job: dict[str, Any]) -> bytes:
+        return subprocess.run([*command, str(program), json.dumps(job), form], capture_output=True, check=True).stdout
+
+    assert bytes_of(HOSTILE) == canonical(ours(HOSTILE, form))
+    key = PrivateKey.generate()
+    job: dict[str, Any] = HOSTILE | {
+        "public_key": key.public_key,
+        "metadata": {"timestamp": datetime.now(UTC).isoformat(), "nonce": "n"},
+    }
+    job["signature"] = key.sign(bytes_of(job))
+    assert verify(job).form == form
