@@ -3,7 +3,6 @@
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from rq import Queue
@@ -46,7 +45,7 @@ def run(ground: Ground, kind: type[Broker], rows: int, batch: int = 100) -> floa
     """Drain `rows` waiting rows, `batch` at a time (the default); rows per second."""
     ground.empty()
     ground.submit(rows, staged=True)
-    settings = replace(Settings.from_env(ground.env, process="publisher"), outbox_batch=batch)
+    settings = Settings.from_env({**ground.env, "OUTBOX_BATCH": str(batch)}, process="publisher")
     db, broker = Database(settings, "publisher").open(), kind(settings)
     try:
         publish_batch(db, broker)  # connects, prepares

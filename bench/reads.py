@@ -158,7 +158,7 @@ def application(where: Ground) -> Iterator[tuple[Flask, Database]]:
     db = Database(settings, "api")
     db.pool.kwargs = {**db.pool.kwargs, "cursor_factory": Recorder}
     try:
-        yield create_app(settings, db.open(), load_catalogue(settings.regions_file, allow_sandbox=True), None), db
+        yield create_app(settings, db.open(), load_catalogue(settings.jobs.regions_file, allow_sandbox=True), None), db
     finally:
         db.close()
 

@@ -39,14 +39,15 @@ def run(ground: Ground, seconds: float) -> Steady:
     Retention counts in days, so here it is set to none: every row is old once it is sent and its job has ended.
     """
     ground.empty()
-    settings = replace(Settings.from_env(ground.env, process="publisher"), outbox_retention_days=0)
+    settings = Settings.from_env(ground.env, process="publisher")
+    settings = replace(settings, outbox=replace(settings.outbox, retention_days=0))
     db, broker = Database(settings, "publisher").open(), Broker(settings)
     passed = removed = 0
     stopped = threading.Event()
 
     def publish() -> None:
         while not stopped.is_set():
-            if publish_batch(db, broker) < settings.outbox_batch:
+            if publish_batch(db, broker) < settings.outbox.batch:
                 stopped.wait(STEP_SECONDS / 10)  # its doorbell would ring with the next step
 
     sizes: list[float] = []

@@ -77,7 +77,7 @@ def publish_all(ground: Ground) -> None:
     """Push every waiting outbox row, as the publisher does."""
     settings = Settings.from_env(ground.env, process="publisher")
     db, broker = Database(settings, "publisher").open(), Broker(settings)
-    while publish_batch(db, broker) == settings.outbox_batch:
+    while publish_batch(db, broker) == settings.outbox.batch:
         pass
     broker.close()
     db.close()

@@ -62,19 +62,19 @@ def main(argv: list[str] | None = None) -> int:
     ).parse_args(argv)
     try:
         settings = settings_from(process="publisher")
-        serve_metrics("publisher", settings.metrics_host, settings.metrics_port)
+        serve_metrics("publisher", settings.process.metrics_host, settings.process.metrics_port)
     except ConfigError as error:
         print(error.detail, file=sys.stderr)  # noqa: T201 - there is no log yet
         return 2
-    setup_logging("publisher", as_json=settings.log_json)
+    setup_logging("publisher", as_json=settings.process.log_json)
     sys.setswitchinterval(SWITCH_SECONDS)
     db = Database(settings, "publisher").open()
     try:
-        wait_until_ready(db, settings.probe_seconds)
-        seconds = settings.redis_timeout_seconds
-        redis = open_client(settings.redis_url, answer_seconds=seconds, connect_seconds=seconds)
+        wait_until_ready(db, settings.process.probe_seconds)
+        seconds = settings.redis.timeout_seconds
+        redis = open_client(settings.redis.url, answer_seconds=seconds, connect_seconds=seconds)
         guard = Guard(redis, identity(db), PUBLISHER_COMMANDS, owns=True)
-        guard.admit(settings.probe_seconds)
+        guard.admit(settings.process.probe_seconds)
     except (NotReady, ConfigError) as error:
         log.error("not ready: %s", error.detail)
         return 2 if isinstance(error, ConfigError) else 1
@@ -129,9 +129,9 @@ def serve(db: Database, guard: Guard | None = None) -> int:
     ]
     for thread in threads:
         thread.start()
-    log.info("publishing batch=%d", db.settings.outbox_batch)
+    log.info("publishing batch=%d", db.settings.outbox.batch)
     code = ends.get()
-    until = time.monotonic() + max(0.0, db.settings.stop_grace_seconds - LAST_SECONDS)
+    until = time.monotonic() + max(0.0, db.settings.process.stop_grace_seconds - LAST_SECONDS)
     stopped.set()
     doorbell.stop()
     for thread in threads:
@@ -175,7 +175,7 @@ def publish(db: Database, doorbell: Doorbell, stopped: threading.Event, guard: G
             stopped.wait(pause)
             doorbell.hear()
             continue
-        if claimed < db.settings.outbox_batch:
+        if claimed < db.settings.outbox.batch:
             doorbell.wait()
     broker.close()
 

@@ -29,9 +29,9 @@ class Doorbell:
     def __init__(self, settings: Settings, drained_at: Callable[[], float] = lambda: 0.0) -> None:
         self._drained_at = drained_at
         self._made_at = 0.0
-        self._poll_ms = settings.outbox_poll_ms
+        self._poll_ms = settings.outbox.poll_ms
         # A pooler in transaction mode can't carry LISTEN: it needs a direct address, or the polling is all there is.
-        self._url = settings.listen_database_url or ("" if settings.db_pooler else settings.database_url)
+        self._url = settings.database.listen_url or ("" if settings.database.pooler else settings.database.url)
         self._conn: psycopg.Connection[Any] | None = None
         self._rung, self._rings = socket.socketpair()
         self._rings.setblocking(False)

@@ -40,7 +40,7 @@ def _jobs(db: Database) -> None:
 
 
 def _late(db: Database) -> None:
-    [late] = _read(db, "metrics.late", grace_seconds=3 * db.settings.lease_seconds, most=COUNTED)
+    [late] = _read(db, "metrics.late", grace_seconds=3 * db.settings.jobs.lease_seconds, most=COUNTED)
     telemetry.JOBS_STUCK.set(late["stuck"])
     telemetry.JOBS_OVERDUE.set(late["overdue"])
 

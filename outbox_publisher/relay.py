@@ -22,7 +22,7 @@ def publish_batch(db: Database, broker: Broker, aside: Aside[int] | None = None)
     is raised. A crash between push and commit publishes the rows once more, under new dispatch ids, which the claim
     makes harmless.
     """
-    return (aside or Aside("publish")).run(db.settings.outbox_batch, lambda batch: _publish(db, broker, batch)) or 0
+    return (aside or Aside("publish")).run(db.settings.outbox.batch, lambda batch: _publish(db, broker, batch)) or 0
 
 
 @retried
@@ -45,8 +45,8 @@ def _publish(db: Database, broker: Broker, batch: Batch[int]) -> int:
             buried = outbox.fail(
                 conn,
                 [(row_id, str(error)[:500]) for row_id, error in failures.items()],
-                max_attempts=settings.outbox_max_attempts,
-                dead_after_seconds=settings.outbox_dead_after_seconds,
+                max_attempts=settings.outbox.max_attempts,
+                dead_after_seconds=settings.outbox.dead_after_seconds,
             )
             for row in buried:
                 log.warning(

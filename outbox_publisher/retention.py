@@ -50,12 +50,12 @@ def remove_old(db: Database, asides: Asides | None = None) -> int:
     """
     settings, asides = db.settings, asides or nothing_aside()
     removals: dict[str, Callable[[], int]] = {
-        "messages": lambda: _drain(db, OUTBOX, asides, BATCH, days=settings.outbox_retention_days),
+        "messages": lambda: _drain(db, OUTBOX, asides, BATCH, days=settings.outbox.retention_days),
         "keys": lambda: _drain(db, KEYS, asides, BATCH),
         "nonces": lambda: _drain(db, NONCES, asides, BATCH, days=NONCE_DAYS),
         "processes": lambda: _remove_processes(db),
     }
-    if (days := settings.job_retention_days) is not None:
+    if (days := settings.jobs.retention_days) is not None:
         removals["jobs"] = lambda: _drain(db, JOBS, asides, JOBS_BATCH, days=days)
     removed = 0
     for what, remove in removals.items():

@@ -42,7 +42,7 @@ class Sweeper:
     def __init__(self, db: Database, broker: Broker) -> None:
         self.db = db
         self.broker = broker
-        self.lease = timedelta(seconds=db.settings.lease_seconds)
+        self.lease = timedelta(seconds=db.settings.jobs.lease_seconds)
         self._suspicious = 0  # complete passes that are still to ask for every message, however young
         self._next_check = 0.0
         self._leases_aside, self._messages_aside = Aside[str]("leases"), Aside[str]("messages")

@@ -11,6 +11,7 @@ from runner_cli.findings import Finding, error, ok, warning
 from runner_core.errors import ConfigError, Rejected
 from runner_core.keys import PrivateKey
 from runner_core.regions import Catalogue, Provider, load_catalogue
+from runner_core.secret_files import read_secret
 from runner_core.settings import Settings
 from runner_core.trust import TrustList
 
@@ -20,33 +21,33 @@ PROBE_SECONDS = 10.0
 def check_keys(settings: Settings) -> Iterator[Finding]:
     """Who may submit, who may administer, and whether receipts are signed."""
     yield _trust(settings)
-    if not settings.freshness_enforce:
+    if not settings.api.freshness_enforce:
         yield warning("freshness", "FRESHNESS_ENFORCE=0: old signed jobs are accepted; set it to 1")
-    if settings.allow_unsigned:
+    if settings.api.allow_unsigned:
         yield warning("unsigned", "ALLOW_UNSIGNED=1: anybody may submit; it is for development only")
-    if settings.admin_tokens:
-        yield ok("admin", f"{(many := len(settings.admin_tokens))} administrator{'' if many == 1 else 's'}")
+    if settings.api.admin_tokens:
+        yield ok("admin", f"{(many := len(settings.api.admin_tokens))} administrator{'' if many == 1 else 's'}")
     else:
         yield warning("admin", "ADMIN_TOKENS is not set: /admin is closed, and only a job's own key can cancel it")
-    if not settings.receipt_key_file:
+    if not settings.worker.receipt_key_file:
         yield warning("receipts", "RECEIPT_KEY_FILE is not set: no receipts; `beacon keygen receipt.pem` makes a key")
         return
     try:
-        yield ok("receipts", f"signed by key {PrivateKey.load(settings.receipt_key_file).kid}")
+        yield ok("receipts", f"signed by key {PrivateKey.load(settings.worker.receipt_key_file).kid}")
     except ConfigError as mistake:
         yield error("receipts", mistake.detail)
 
 
 def _trust(settings: Settings) -> Finding:
-    if not settings.trust_enforce:
+    if not settings.api.trust_enforce:
         return warning("trusted keys", "TRUST_ENFORCE=0: every key may submit; set it to 1 and TRUSTED_KEYS_FILE")
-    if not settings.trusted_keys_file:
+    if not settings.api.trusted_keys_file:
         return error("trusted keys", "TRUSTED_KEYS_FILE is not set, so the API does not start: `beacon keygen --trust`")
     try:
-        trusted = TrustList.load(settings.trusted_keys_file)
+        trusted = TrustList.load(settings.api.trusted_keys_file)
     except ConfigError as mistake:
         return error("trusted keys", mistake.detail)
-    keys, valid = json.loads(Path(settings.trusted_keys_file).read_bytes()), 0
+    keys, valid = json.loads(Path(settings.api.trusted_keys_file).read_bytes()), 0
     for key in keys:
         try:
             trusted.check(key["public_key"], datetime.now(UTC))
@@ -62,11 +63,11 @@ def _trust(settings: Settings) -> Finding:
 
 def check_regions(settings: Settings, env: Mapping[str, str], *, probe: bool) -> Iterator[Finding]:
     """The regions file, the providers' keys, and with `probe` a request to each provider that costs nothing."""
-    if not settings.regions_file:
+    if not settings.jobs.regions_file:
         yield error("regions", "REGIONS_FILE is not set: copy regions/example.toml and name your providers")
         return
     try:
-        catalogue = load_catalogue(settings.regions_file, allow_sandbox=settings.allow_sandbox, env=env)
+        catalogue = load_catalogue(settings.jobs.regions_file, allow_sandbox=settings.jobs.allow_sandbox, env=env)
     except ConfigError as mistakes:
         yield from (error("regions", mistake) for mistake in mistakes.mistakes)
         return
@@ -79,19 +80,24 @@ def _providers(catalogue: Catalogue, env: Mapping[str, str], probe: bool) -> Ite
         subject = f"provider {provider.id}"
         if provider.kind == "sandbox":
             yield warning(subject, "it makes its answers up: not for production")
-        elif provider.api_key_env and not env.get(provider.api_key_env):
+            continue
+        try:
+            key = read_secret(env, provider.api_key_env) if provider.api_key_env else ""
+        except ConfigError as mistake:
+            yield error(subject, mistake.detail)
+            continue
+        if provider.api_key_env and not key:
             yield error(
                 subject, f"its key is not here, so it was not asked: set {provider.api_key_env} here as for the workers"
             )
         elif probe:
-            yield probed(provider, env)
+            yield probed(provider, key)
 
 
-def probed(provider: Provider, env: Mapping[str, str]) -> Finding:
+def probed(provider: Provider, key: str) -> Finding:
     """Ask for the list of models (openai), or for anything at all (hybrid), which nobody charges for."""
     subject = f"provider {provider.id}"
     url = f"{provider.base_url}/models" if provider.kind == "openai" else provider.base_url
-    key = env.get(provider.api_key_env, "").strip() if provider.api_key_env else ""
     if not (key.isascii() and key.isprintable()):  # as for the workers; httpx2 would repeat it
         return error(subject, f"its key has characters that no header can carry: set {provider.api_key_env} again")
     try:

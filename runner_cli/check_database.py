@@ -100,9 +100,9 @@ def _connections(conn: psycopg.Connection[Any], settings: Settings) -> Iterator[
         for r in rows(conn, "doctor.settings", names=["max_connections", "superuser_reserved_connections"])
     }
     room = found["max_connections"] - found["superuser_reserved_connections"]
-    needed = sum(alive.get(kind, 0) for kind in KINDS) * (settings.db_pool_max + LISTENERS)
+    needed = sum(alive.get(kind, 0) for kind in KINDS) * (settings.database.pool_max + LISTENERS)
     told = ", ".join(f"{alive[kind]} {kind}" for kind in KINDS if alive.get(kind)) or "no live processes"
-    text = f"{told} with pools of {settings.db_pool_max} may open {needed} of {room} connections"
+    text = f"{told} with pools of {settings.database.pool_max} may open {needed} of {room} connections"
     if needed > room:
         yield error("connections", f"{text}: raise max_connections, lower DB_POOL_MAX, or put a pooler in between")
     elif needed > room * CROWDED:

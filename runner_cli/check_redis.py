@@ -19,12 +19,12 @@ OLDEST = (6, 2)
 
 def check_redis(settings: Settings, database_url: str = "") -> Iterator[Finding]:
     """Everything about the Redis of REDIS_URL; with `database_url` also whether it is the Redis of that database."""
-    if not settings.redis_url:
+    if not settings.redis.url:
         yield error("redis", "REDIS_URL is not set: redis://host:6379/0")
         return
-    seconds = settings.redis_timeout_seconds
+    seconds = settings.redis.timeout_seconds
     try:
-        with open_client(settings.redis_url, answer_seconds=seconds, connect_seconds=seconds) as asked:
+        with open_client(settings.redis.url, answer_seconds=seconds, connect_seconds=seconds) as asked:
             found = inspect(asked, PUBLISHER_COMMANDS, WORKER_COMMANDS)
             owner = None if found.unfit else owner_in(asked)
     except redis.RedisError as failure:

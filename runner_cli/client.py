@@ -15,6 +15,7 @@ from runner_cli.exits import CommandError, Exit, UsageError
 from runner_cli.home import default_home, running
 from runner_cli.shapes import Shape, fits
 from runner_core.addresses import API_HOST, API_PORT
+from runner_core.secret_files import read_secret
 
 DEFAULT_URL = f"http://{API_HOST}:{API_PORT}"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -123,7 +124,7 @@ class Api:
     def of(cls, args: argparse.Namespace, *, patience: float = 0.0) -> "Api":
         """The API that --url and the environment name, with their token."""
         target = Target.find(args.url)
-        token = header_value("BEACON_TOKEN", os.environ.get("BEACON_TOKEN", ""))
+        token = header_value("BEACON_TOKEN", read_secret(os.environ, "BEACON_TOKEN"))
         if not token and (kept := target.kept("admin-token")):
             token = header_value(str(kept), kept.read_text(errors="replace"))
         return cls(target, token=token, patience=patience)

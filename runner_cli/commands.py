@@ -46,6 +46,7 @@ COMMANDS = {
 ENVIRONMENT = {
     "BEACON_URL": "the API [the stack of `beacon up` on this machine, else http://127.0.0.1:8090]",
     "BEACON_TOKEN": "an admin's (or reader's) token [that of `beacon up`, when it is the API]",
+    "BEACON_TOKEN_FILE": "a file that holds the token",
     "BEACON_KEY": "the signing key's file [that of `beacon up`, when it is the API]",
     "DATABASE_URL": "for migrate, verify, doctor and canary",
     "REDIS_URL": "for doctor and verify",

@@ -5,9 +5,9 @@ import os
 
 from runner_cli.exits import UsageError
 from runner_cli.home import default_home, running
-from runner_core.addresses import database_mistake
+from runner_core.addresses import database_mistake, require_tls
 from runner_core.errors import ConfigError
-from runner_core.settings import require_tls
+from runner_core.secret_files import read_secret, with_secrets
 
 
 def add_database(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def find_database_url(args: argparse.Namespace) -> str:
 
     Raises ConfigError when it can't be one.
     """
-    env = os.environ.get("DATABASE_URL", "").strip()
+    env = read_secret(os.environ, "DATABASE_URL")
     found = str(args.database or env or running(default_home()).get("database_url") or "")
     if found and (mistake := database_mistake(found)):
         raise ConfigError([f"{'--database' if args.database else 'DATABASE_URL'} {mistake}"])
@@ -36,7 +36,7 @@ def database_url(args: argparse.Namespace) -> str:
 
 def environment(args: argparse.Namespace) -> dict[str, str]:
     """This environment, completed with what the stack that runs here was given, unless another database is meant."""
-    env = dict(os.environ)
+    env = with_secrets(os.environ)
     facts = running(default_home())
     if facts and (args.database or env.get("DATABASE_URL") or "") in ("", facts.get("database_url")):
         kept = {"DATABASE_URL": facts.get("database_url"), "REDIS_URL": facts.get("redis_url")}

@@ -41,9 +41,9 @@ def check(url: str, settings: Settings, queued: list[str] | None = None, *, sign
     jobs' signatures and the receipts. Raises psycopg.Error.
     """
     params = {
-        "lease_seconds": settings.lease_seconds,
-        "max_attempts": settings.region_max_attempts,
-        "retention_days": settings.job_retention_days,
+        "lease_seconds": settings.jobs.lease_seconds,
+        "max_attempts": settings.jobs.region_max_attempts,
+        "retention_days": settings.jobs.retention_days,
         "queued": queued,
     }
     with connect(url, "verify") as conn:

@@ -22,10 +22,11 @@ from runner_cli.migrate import apply
 from runner_cli.processes import OnLine, StackError, read_procfile
 from runner_cli.shipped import PROCFILE
 from runner_cli.stack import MAX_ENDS, Stack
+from runner_core.environment import EnvironmentReader
 from runner_core.errors import ConfigError, Mistakes
-from runner_core.regions import catalogue_in
+from runner_core.regions import load_catalogue
 from runner_core.session import connect
-from runner_queue.addresses import settings_from
+from runner_queue.addresses import read_settings
 
 READY_SECONDS = 90.0
 LOGINS = {"API": "beacon_api", "PUBLISHER": "beacon_publisher", "WORKER": "beacon_worker"}
@@ -147,13 +148,13 @@ def running_stack(
 def check_environment(env: Mapping[str, str], counts: Mapping[str, int] | None, procfile: Path = PROCFILE) -> None:
     """Say everything that is wrong with `env` before anything is started. Raises ConfigError, StackError."""
     mistakes = Mistakes()
-    mistakes.of(lambda: settings_from(env))
+    jobs = read_settings(EnvironmentReader(env, mistakes)).jobs
     where = mistakes.of(lambda: api_address(env))
     # The ports for metrics are looked at all the same, beside an API at its usual place.
     placed = env if where else {name: value for name, value in env.items() if name not in ("BIND", "PORT")}
     mistakes.of(lambda: read_procfile(procfile, placed, counts or {}))
-    if env.get("REGIONS_FILE"):
-        mistakes.of(lambda: catalogue_in(env))
+    if jobs.regions_file:
+        mistakes.of(lambda: load_catalogue(jobs.regions_file, allow_sandbox=jobs.allow_sandbox, env=env))
     if mistakes:
         raise ConfigError(mistakes)
 

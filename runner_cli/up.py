@@ -17,6 +17,7 @@ from runner_cli.shipped import COMMAND, regions_file
 from runner_cli.terminal import remark as say
 from runner_core.addresses import API_PORT, is_port
 from runner_core.errors import ConfigError
+from runner_core.secret_files import with_secrets
 from runner_core.settings import settings_in
 
 METRICS_PORT = 8091  # and the ports after it, one a process; targets.json in the home lists them for Prometheus
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def up(args: argparse.Namespace) -> int:
     """Run until Ctrl-C or SIGTERM (0), or until a process can't be kept running (1)."""
     interrupt.install()  # a shell script's `beacon up &` would have SIGINT ignored
-    home, given = default_home(), addresses(args.port, os.environ)
+    home, given = default_home(), addresses(args.port, with_secrets(os.environ))
     check_environment(given, dict(args.count))  # its mistakes are told before anything starts
     try:
         with claimed(home) as write_facts, providers(home) as added:

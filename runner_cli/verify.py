@@ -60,14 +60,14 @@ def check(url: str, env: Mapping[str, str], *, signatures: bool = False) -> list
 
 def waiting(settings: Settings) -> list[str] | None:
     """The messages in Redis. Read before the database is: what leaves a queue later is seen claimed there."""
-    if not settings.redis_url:
+    if not settings.redis.url:
         return None
     import redis
 
     from runner_cli.queued import queued_ids
 
     try:
-        return queued_ids(settings.redis_url, settings.redis_timeout_seconds)
+        return queued_ids(settings.redis.url, settings.redis.timeout_seconds)
     except redis.RedisError as error:
         remark(f"Redis can't be asked which messages wait ({described(error)}): I2 takes all that were sent for lost.")
         return None

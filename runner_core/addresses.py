@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from runner_core.errors import ConfigError
 
+LOCAL_HOSTS = frozenset({"", "localhost", "127.0.0.1", "::1"})
 API_HOST, API_PORT = "127.0.0.1", 8090
 DATABASE_FORM = "postgresql://user:password@host:5432/name"
 ESCAPES = "in a user or a password write / as %2F, @ as %40, ? as %3F, # as %23, : as %3A and % as %25"
@@ -63,6 +64,21 @@ def database_mistake(url: str) -> str:
         return "can't be read: an option is not known, or " + (ESCAPES if is_url else "a value needs quotes")
     given = {name: str(value) for name, value in parts.items() if value is not None}
     return _database_parts_mistake(given, is_url=is_url)
+
+
+def require_tls(url: str) -> str:
+    """Return `url` with `sslmode=require` when its host is not local and it names no mode of its own."""
+    try:
+        where = conninfo_to_dict(url)
+    except ProgrammingError:  # database_mistake says what is wrong with it
+        return url
+    hosts = str(where.get("host") or where.get("hostaddr") or "").split(",")
+    if not url or "sslmode" in where or all(host in LOCAL_HOSTS or host.startswith("/") for host in hosts):
+        return url
+    if "://" not in url:  # libpq's other form: host=... dbname=...
+        return f"{url} sslmode=require"
+    behind_password = re.sub(r"^\w+://([^@/]*@)?", "", url)
+    return f"{url}{'&' if '?' in behind_password else '?'}sslmode=require"
 
 
 def _database_parts_mistake(parts: Mapping[str, str], *, is_url: bool) -> str:

@@ -45,26 +45,26 @@ class Database:
         self.kind = kind
         self.bell = Bell(self)  # rung by the verbs, after their commits
         self._watchdog = Watchdog()
-        self._limit_seconds = settings.db_write_timeout_ms / 1000 + 1
-        most = size or settings.db_pool_max
-        self._pooled = settings.db_pooler == "transaction"
+        self._limit_seconds = settings.database.write_timeout_ms / 1000 + 1
+        most = size or settings.database.pool_max
+        self._pooled = settings.database.pooler == "transaction"
         self._session = SESSIONS.get(kind, Session())
         # time.monotonic() of the youngest connection, and of the last time that all were given up. Whoever holds one of
         # his own, to listen, gives it up as well then.
         self._made_at = self.drained_at = 0.0
         self._is_drain_due = False
         self.pool: ConnectionPool[ObservedConnection[Any]] = ConnectionPool(
-            settings.database_url,
+            settings.database.url,
             connection_class=ObservedConnection,
             kwargs={
                 "autocommit": True,
                 "prepare_threshold": None if self._pooled else 0,
                 "cursor_factory": ObservedCursor,
-                **parameters(settings.database_url, kind, self._limit_seconds),
+                **parameters(settings.database.url, kind, self._limit_seconds),
             },
             min_size=1,
             max_size=most,
-            max_idle=settings.db_pool_max_idle_seconds,
+            max_idle=settings.database.pool_max_idle_seconds,
             timeout=self._limit_seconds,
             name=kind,
             configure=self._prepare,
@@ -122,7 +122,7 @@ class Database:
         With `discard` the connection is closed after an error of psycopg's. One generator, because several nested ones
         cost as much as a round trip in a cold process.
         """
-        journal = Journal(self.settings.db_audit)
+        journal = Journal(self.settings.database.audit)
         try:
             conn = self._connection()
         except PoolTimeout as error:  # a failure like any other
@@ -229,7 +229,7 @@ class Database:
         apply(
             conn,
             local=local,
-            statement_timeout=str(self.settings.db_write_timeout_ms),
+            statement_timeout=str(self.settings.database.write_timeout_ms),
             lock_timeout=str(self._session.lock_wait_ms),
             idle_in_transaction_session_timeout=str(int(self._limit_seconds * 1000)),
             enable_seqscan="off" if self._session.by_key else "on",

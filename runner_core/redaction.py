@@ -5,6 +5,7 @@ command's arguments. So messages and log lines have our own words for a failure,
 secret are taken out of every line as the second barrier.
 """
 
+import contextlib
 import logging
 import re
 import sys
@@ -16,6 +17,8 @@ from types import TracebackType
 import psycopg
 
 from runner_core.addresses import passwords_of
+from runner_core.errors import ConfigError
+from runner_core.secret_files import SECRETS, read_secret
 
 LIBRARIES = ("psycopg", "psycopg_pool", "redis", "rq", "httpx2", "httpcore2")
 SHORTEST_SECRET = 8  # a shorter one may be a word that every line has, and is not worth guessing
@@ -73,7 +76,11 @@ def described(error: BaseException) -> str:
 def secrets_in(env: Mapping[str, str], names: Collection[str] = ()) -> frozenset[str]:
     """The values of an environment that no line may have: passwords in addresses, tokens, keys, what `names` hold."""
     found: set[str] = set()
-    for name, value in env.items():
+    values = dict(env)
+    for name in (*SECRETS, *names):
+        with contextlib.suppress(ConfigError):  # whoever needs the secret tells the mistake
+            values[name] = read_secret(env, name)
+    for name, value in values.items():
         if "://" in value or "password=" in value:
             found.update(passwords_of(value))
         if name in names or _SECRET_NAME.search(name):

@@ -121,12 +121,6 @@ def load_catalogue(path: str | Path, *, allow_sandbox: bool, env: Mapping[str, s
     return catalogue
 
 
-def catalogue_in(env: Mapping[str, str]) -> Catalogue:
-    """The catalogue of an environment whose other settings may have mistakes. Raises ConfigError as above."""
-    allowed = env.get("ALLOW_SANDBOX", "").strip().lower() in ("1", "true", "yes", "on")
-    return load_catalogue(env.get("REGIONS_FILE", "").strip(), allow_sandbox=allowed, env=env)
-
-
 def _folded(name: str) -> str:
     return name.strip().lower().replace("_", "-")
 

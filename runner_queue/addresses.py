@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from runner_core.addresses import ESCAPES, HOST, character_mistake, is_port
+from runner_core.environment import EnvironmentReader
 from runner_core.errors import ConfigError, Mistakes
 from runner_core.settings import Settings
 
@@ -116,17 +117,21 @@ def settings_from(env: Mapping[str, str] = os.environ, process: str | None = Non
     Raises ConfigError with every mistake, those of the other settings among them.
     """
     mistakes = Mistakes()
-    settings = mistakes.of(lambda: Settings.from_env(env, process))
-    url = env.get("REDIS_URL", "").strip()
-    if url and (mistake := redis_mistake(url)):
-        mistakes.append(f"REDIS_URL {mistake}")
-    if env.get("RQ_KEY_PREFIX", "").strip() not in ("", "rq"):
-        mistakes.append(
+    settings = read_settings(EnvironmentReader(env, mistakes), process)
+    if mistakes:
+        raise ConfigError(mistakes)
+    return settings
+
+
+def read_settings(env: EnvironmentReader, process: str | None = None) -> Settings:
+    """Return the settings, with the default of each one that has a mistake; `env` collects the mistakes."""
+    settings = Settings.read(env, process)
+    env.address("REDIS_URL", redis_mistake)
+    if env.env.get("RQ_KEY_PREFIX", "").strip() not in ("", "rq"):
+        env.mistakes.append(
             "RQ_KEY_PREFIX is set, and messages are always kept below rq: unset it, and give each stack a Redis "
             "database of its own (the number at the end of REDIS_URL)"
         )
-    if process is not None and not url:
-        mistakes.append("REDIS_URL is not set: redis://host:6379/0")
-    if mistakes or not settings:
-        raise ConfigError(mistakes)
+    if process is not None and not env.is_set("REDIS_URL"):
+        env.mistakes.append(f"REDIS_URL is not set: {REDIS_FORM}")
     return settings

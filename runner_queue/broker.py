@@ -17,11 +17,11 @@ class Broker:
 
     def __init__(self, settings: Settings) -> None:
         # A push that failed is not sent again while the outbox rows' locks are held: the publisher rolls back.
-        seconds = settings.redis_timeout_seconds
-        self.redis = open_client(settings.redis_url, answer_seconds=seconds, connect_seconds=seconds)
+        seconds = settings.redis.timeout_seconds
+        self.redis = open_client(settings.redis.url, answer_seconds=seconds, connect_seconds=seconds)
         self._pushes = RawConnection(self.redis)
         self._sentinel = Sentinel(self.redis)
-        self.moved_is_alive_seconds = settings.lease_seconds
+        self.moved_is_alive_seconds = settings.jobs.lease_seconds
         self._moved: dict[str, dict[str, float]] = {}  # topic -> dispatch id -> first seen
 
     def push(self, rows: Sequence[OutboxRow]) -> dict[int, Exception]:

@@ -48,21 +48,25 @@ def main(argv: list[str] | None = None) -> int:
         region, catalogue, providers = read.region, read.catalogue, read.providers
         settings = replace(
             read.settings,
-            concurrency=arguments.concurrency or read.settings.concurrency,
-            claim_batch=arguments.claim_batch or read.settings.claim_batch,
+            worker=replace(
+                read.settings.worker,
+                concurrency=arguments.concurrency or read.settings.worker.concurrency,
+                claim_batch=arguments.claim_batch or read.settings.worker.claim_batch,
+            ),
         )
         begin_at_zero(region, (provider.id for provider in catalogue.providers), ("ok", *FAULTS))
-        serve_metrics("worker", settings.metrics_host, settings.metrics_port)
+        serve_metrics("worker", settings.process.metrics_host, settings.process.metrics_port)
     except ConfigError as error:
         sys.stderr.write(f"{error.detail}\n")
         return 2
-    setup_logging("worker", as_json=settings.log_json, secret_names=read.secret_names)
+    setup_logging("worker", as_json=settings.process.log_json, secret_names=read.secret_names)
+    grace_seconds = settings.process.stop_grace_seconds
     db = Database(settings, "worker").open()
-    redis = connect(settings.redis_url, settings.redis_timeout_seconds)
+    redis = connect(settings.redis.url, settings.redis.timeout_seconds)
     try:
-        wait_until_ready(db, settings.probe_seconds)
+        wait_until_ready(db, settings.process.probe_seconds)
         guard = Guard(redis, identity(db), WORKER_COMMANDS, owns=False)
-        guard.admit(settings.probe_seconds)
+        guard.admit(settings.process.probe_seconds)
     except (NotReady, ConfigError) as error:
         sys.stderr.write(f"{error.detail}\n")
         return 2 if isinstance(error, ConfigError) else 1
@@ -74,14 +78,14 @@ def main(argv: list[str] | None = None) -> int:
         runner,
         redis,
         region=region,
-        claim_batch=settings.claim_batch,
-        grace_seconds=max(settings.stop_grace_seconds - RELEASE_SECONDS, settings.stop_grace_seconds / 2),
+        claim_batch=settings.worker.claim_batch,
+        grace_seconds=max(grace_seconds - RELEASE_SECONDS, grace_seconds / 2),
         guard=guard,
     )
-    presence = Presence(db, "worker", region, settings.concurrency, catalogue.sha256)
+    presence = Presence(db, "worker", region, settings.worker.concurrency, catalogue.sha256)
     presence.start()
     spare_what_stays()
-    logger.info("worker started region=%s name=%s concurrency=%d", region, name, settings.concurrency)
+    logger.info("worker started region=%s name=%s concurrency=%d", region, name, settings.worker.concurrency)
     if not worker.work():
         logging.shutdown()
         os._exit(1)  # calls are still in the air, and the interpreter would wait for their threads

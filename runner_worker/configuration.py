@@ -4,11 +4,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from runner_core.environment import EnvironmentReader
 from runner_core.errors import ConfigError, Mistakes
 from runner_core.keys import PrivateKey
-from runner_core.regions import Catalogue, catalogue_in
+from runner_core.regions import Catalogue, load_catalogue
 from runner_core.settings import Settings
-from runner_queue.addresses import settings_from
+from runner_queue.addresses import read_settings
 from runner_worker.providers import Providers
 
 
@@ -30,18 +31,17 @@ class Configuration:
     def from_env(cls, env: Mapping[str, str] = os.environ, *, region: str | None = None) -> "Configuration":
         """Read everything. Raises ConfigError with every mistake of all of it."""
         mistakes = Mistakes()
-        settings = mistakes.of(lambda: settings_from(env, process="worker"))
-        whole = mistakes.of(lambda: catalogue_in(env))
-        key_file = env.get("RECEIPT_KEY_FILE", "").strip()
+        # A setting with a mistake has its default, so that the files and the keys are looked at all the same.
+        settings = read_settings(EnvironmentReader(env, mistakes), process="worker")
+        jobs, key_file = settings.jobs, settings.worker.receipt_key_file
+        whole = mistakes.of(lambda: load_catalogue(jobs.regions_file, allow_sandbox=jobs.allow_sandbox, env=env))
         receipt_key = mistakes.of(lambda: PrivateKey.load(key_file)) if key_file else None
         catalogue, name, providers = whole, "", None
         if whole and region is not None:
             catalogue, name = _only(region, whole, mistakes)
         if catalogue:
-            # The defaults stand in for settings with mistakes: the keys are looked at all the same.
-            some = settings or Settings.from_env({})
-            providers = mistakes.of(lambda: Providers(catalogue, some, env))
-        if mistakes or not settings or not whole or not catalogue or not providers:
+            providers = mistakes.of(lambda: Providers(catalogue, settings, env))
+        if mistakes or not whole or not catalogue or not providers:
             raise ConfigError(mistakes)
         return cls(settings, name, catalogue, providers, receipt_key, whole.secret_names)
 

@@ -142,8 +142,8 @@ def part(
     return Ledger(
         mode=mode.name,
         settings=dict(mode.settings),
-        lease_seconds=product.lease_seconds,
-        breaker_seconds=product.breaker_seconds,
+        lease_seconds=product.jobs.lease_seconds,
+        breaker_seconds=product.worker.breaker_seconds,
         processes=dict(mode.counts),
         rows=list(found),
         drills=list(drilled),

@@ -234,7 +234,7 @@ def _serve(env: Mapping[str, str]) -> int:
     setup_logging("api", as_json=False)
     settings = Settings.from_env(env, process="api")
     db = Database(settings, "api").open()
-    catalogue = load_catalogue(settings.regions_file, allow_sandbox=True)
-    app = create_app(settings, db, catalogue, TrustList.load(settings.trusted_keys_file))
+    catalogue = load_catalogue(settings.jobs.regions_file, allow_sandbox=True)
+    app = create_app(settings, db, catalogue, TrustList.load(settings.api.trusted_keys_file))
     make_server("127.0.0.1", int(env["PORT"]), app, threaded=True).serve_forever()
     return 0

@@ -125,9 +125,9 @@ class World:
         for left in self.rows(OPEN.decode(), [pid for session in sessions for pid in session.pids]):
             yield f"session {left['pid']} has left a transaction or {left['locks']} locks open: {left['state']}"
         parameters = {
-            "lease_seconds": settings.lease_seconds,
-            "max_attempts": settings.region_max_attempts,
-            "retention_days": settings.job_retention_days,
+            "lease_seconds": settings.jobs.lease_seconds,
+            "max_attempts": settings.jobs.region_max_attempts,
+            "retention_days": settings.jobs.retention_days,
             "queued": self.queued(),
         }
         for name, query in self._queries.items():

@@ -21,7 +21,7 @@ def accept(spec: dict[str, Any], raw: bytes, wrapping: dict[str, Any] | None) ->
     would cost every job a round trip. Only a stale one is asked about, because a repeat is good whatever its age.
     """
     service, now = services(), datetime.now(UTC)
-    received = verify(spec) if is_signed(spec) or not service.settings.allow_unsigned else Verified.of(spec, None)
+    received = verify(spec) if is_signed(spec) or not service.settings.api.allow_unsigned else Verified.of(spec, None)
     actor = _actor(received, now)
     stale = _staleness(received, now)
     try:
@@ -47,7 +47,7 @@ def _actor(received: Verified, now: datetime) -> str:
 
 def _staleness(received: Verified, now: datetime) -> SignatureError | None:
     """Return the refusal of a signed job that is too old or from the future, None for a fresh one."""
-    if received.form is None or not services().settings.freshness_enforce:
+    if received.form is None or not services().settings.api.freshness_enforce:
         return None
     try:
         received.check_freshness(now)

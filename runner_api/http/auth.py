@@ -22,7 +22,7 @@ def admin() -> Actor:
 
     Raises Rejected: admin_disabled when no token is configured, unauthorized for a missing or wrong one.
     """
-    tokens = services().settings.admin_tokens
+    tokens = services().settings.api.admin_tokens
     if not tokens:
         raise Rejected("admin_disabled", "No administrator's token is configured.")
     if name := _owner_of_token(tokens):
@@ -33,9 +33,9 @@ def admin() -> Actor:
 def check_reader() -> None:
     """Let everybody read, or only the holders of a token where READ_TOKENS says so. Raises Rejected unauthorized."""
     settings = services().settings
-    if settings.read_tokens and request.method in ("GET", "HEAD"):
+    if settings.api.read_tokens and request.method in ("GET", "HEAD"):
         # An administrator may read what others may.
-        if _owner_of_token(settings.read_tokens) or _owner_of_token(settings.admin_tokens):
+        if _owner_of_token(settings.api.read_tokens) or _owner_of_token(settings.api.admin_tokens):
             return
         # A browser's event stream can't send a token; its cookie goes to this site's own pages only.
         if session.current(settings, services().db):
@@ -67,7 +67,7 @@ def actor_of(action: str, job_id: str, body: Mapping[str, Any]) -> Actor:
     nonce = body.get("nonce")
     if not isinstance(nonce, str) or not 0 < len(nonce) <= LONGEST_NONCE:
         raise Rejected("missing_field:nonce", f"A signed action needs a nonce of 1 to {LONGEST_NONCE} characters.")
-    if service.settings.freshness_enforce:
+    if service.settings.api.freshness_enforce:
         check_timestamp(body.get("timestamp"), now)
     return Actor(f"key:{key_id(public_key)}", public_key, nonce)
 

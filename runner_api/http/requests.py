@@ -91,7 +91,7 @@ def _end(response: Response) -> Response:
 
 
 def _cross_origin(response: Response) -> None:
-    allowed = services().settings.cors_origins
+    allowed = services().settings.api.cors_origins
     if not allowed:
         return
     response.vary.add("Origin")

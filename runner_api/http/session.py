@@ -65,7 +65,7 @@ class Session:
 def begin(settings: Settings, token: str) -> Session | None:
     """The session of whoever owns `token`, None when nobody does. Every token is compared, in constant time."""
     found = None
-    for names, administrator in ((settings.read_tokens, False), (settings.admin_tokens, True)):
+    for names, administrator in ((settings.api.read_tokens, False), (settings.api.admin_tokens, True)):
         for name, known in names.items():
             if hmac.compare_digest(token.strip().encode(), known.encode()):
                 found = Session(name, administrator, secrets.token_urlsafe(24))
@@ -101,7 +101,7 @@ def _has_ended(db: Database, session: Session) -> bool:
 
 def _signed(settings: Settings) -> Session | None:
     cookie = request.cookies.get(COOKIE)
-    if not cookie or not (settings.admin_tokens or settings.read_tokens):
+    if not cookie or not (settings.api.admin_tokens or settings.api.read_tokens):
         return None
     try:
         name, administrator, secret = _signer(settings).loads(cookie, max_age=HOURS * 3600)
@@ -143,6 +143,6 @@ def _mixed(mask: bytes, key: bytes) -> bytes:
 
 
 def _signer(settings: Settings) -> URLSafeTimedSerializer:
-    tokens = sorted([*settings.admin_tokens.items(), *settings.read_tokens.items()])
+    tokens = sorted([*settings.api.admin_tokens.items(), *settings.api.read_tokens.items()])
     key = hashlib.sha256(repr(tokens).encode()).hexdigest()
     return URLSafeTimedSerializer(key, salt="beacon portal session", signer_kwargs={"digest_method": hashlib.sha256})

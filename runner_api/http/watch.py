@@ -74,7 +74,7 @@ class Watchers:
         self._db = db
         settings = db.settings
         # A pooler in transaction mode can't carry LISTEN.
-        self._url = settings.listen_database_url or ("" if settings.db_pooler else settings.database_url)
+        self._url = settings.database.listen_url or ("" if settings.database.pooler else settings.database.url)
         self._lock = threading.Lock()
         self._watched: dict[str, set[Watcher]] = {}
         self._count = 0

@@ -43,7 +43,7 @@ def visitor() -> session.Session | None:
 
 def administrator() -> tuple[Actor, session.Session]:
     """The administrator who is logged in. Raises LoginNeeded, or Rejected admin_disabled without any token."""
-    if not services().settings.admin_tokens:
+    if not services().settings.api.admin_tokens:
         raise Rejected("admin_disabled", "No administrator's token is configured: set ADMIN_TOKENS.")
     found = visitor()
     if found is None or not found.administrator:
@@ -80,7 +80,7 @@ def go_to(path: str) -> AnyResponse:
 def _guard() -> AnyResponse | None:
     if request.method == "POST":
         session.check_origin()
-    if services().settings.read_tokens and request.endpoint not in OPEN and visitor() is None:
+    if services().settings.api.read_tokens and request.endpoint not in OPEN and visitor() is None:
         return to_login()
     return None
 

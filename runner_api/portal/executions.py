@@ -23,7 +23,7 @@ def execution(result_id: int) -> Response:
     texts = {question["id"]: question["text"] for question in extra["questions"]}
     places = list(texts)
     calls.sort(key=lambda c: (places.index(c["question_id"]), c["run_no"]))
-    token = '-H "Authorization: Bearer $BEACON_TOKEN" ' if services().settings.read_tokens else ""
+    token = '-H "Authorization: Bearer $BEACON_TOKEN" ' if services().settings.api.read_tokens else ""
     details = f"{request.host_url}api/v1/executions/{found['id']}/details"
     return page(
         "execution.html",

@@ -42,7 +42,7 @@ def _shared(app: Flask) -> dict[str, Any]:
     settings = services().settings
     return {
         "visitor": visitor(),
-        "can_log_in": bool(settings.admin_tokens or settings.read_tokens),
+        "can_log_in": bool(settings.api.admin_tokens or settings.api.read_tokens),
         "version": __version__,
         "has_docs": any(rule.rule == "/docs" for rule in app.url_map.iter_rules()),
         "regions_of": services().catalogue.regions,

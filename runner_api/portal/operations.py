@@ -24,7 +24,7 @@ def operations() -> Response:
         open_runs = {row["region"]: row for row in reads.queues(conn)}
         processes, held = reads.processes(conn), portal.held(conn, RUNS_SHOWN)
         other_file = {row["id"] for row in regions_files.differing(conn)}
-        stuck = reads.stuck(conn, 3 * service.settings.lease_seconds, SHOWN)
+        stuck = reads.stuck(conn, 3 * service.settings.jobs.lease_seconds, SHOWN)
         minutes = portal.hour(conn)
     return page(
         "operations.html",

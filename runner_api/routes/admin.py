@@ -59,7 +59,7 @@ def stuck() -> Response:
     """Jobs that wait too long or run past their deadline."""
     service, limit = services(), page()
     with service.db.transaction() as conn:
-        found = reads.stuck(conn, 3 * service.settings.lease_seconds, limit)
+        found = reads.stuck(conn, 3 * service.settings.jobs.lease_seconds, limit)
     return reply({"jobs": found})
 
 

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,20 +14,18 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from runner_api.app import create_app
 from runner_api.http.watch import Watchers
 from runner_api.routes import metrics
-from runner_core.addresses import api_bind
 from runner_core.collector import spare_what_stays
 from runner_core.db import Database
+from runner_core.environment import EnvironmentReader
 from runner_core.errors import ConfigError, Mistakes, NotReady
 from runner_core.presence import Presence, wait_until_ready
-from runner_core.regions import Catalogue, catalogue_in
+from runner_core.regions import Catalogue, load_catalogue
 from runner_core.settings import Settings
 from runner_core.shared_numbers import SharedNumbers
 from runner_core.telemetry import setup_logging
 from runner_core.trust import TrustList
 
 log = logging.getLogger("api")
-# A thread that waits for an event stream or a changed job costs its stack; the pool of connections stays small.
-DEFAULT_WORKERS, DEFAULT_THREADS = 2, 128
 MEMORY_FOLDER = "/dev/shm"  # noqa: S108 - Linux' own; a file there takes no room on a disk
 KEEPALIVE_SECONDS = 65  # longer than the proxies' usual 60, so that they and not we close an idle connection
 
@@ -40,25 +37,19 @@ class Configuration:
     settings: Settings
     catalogue: Catalogue
     trust: TrustList | None
-    bind: str
-    workers: int
-    threads: int
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Configuration":
         """Read everything. Raises ConfigError with every mistake of all of it."""
         mistakes = Mistakes()
-        settings = mistakes.of(lambda: Settings.from_env(env, process="api"))
-        catalogue = mistakes.of(lambda: catalogue_in(env))
-        keys_file = env.get("TRUSTED_KEYS_FILE", "").strip()
-        needed = settings.trust_enforce if settings else keys_file  # a file that is named is looked at all the same
-        trust = mistakes.of(lambda: _trust(keys_file)) if needed else None
-        bind = mistakes.of(lambda: api_bind(env))
-        workers = _number(env, "WEB_CONCURRENCY", DEFAULT_WORKERS, 256, mistakes)
-        threads = _number(env, "WEB_THREADS", DEFAULT_THREADS, 4096, mistakes)
-        if mistakes or not settings or not catalogue or not bind:
+        # A setting with a mistake has its default, so that the files are looked at all the same.
+        settings = Settings.read(EnvironmentReader(env, mistakes), process="api")
+        api, jobs = settings.api, settings.jobs
+        catalogue = mistakes.of(lambda: load_catalogue(jobs.regions_file, allow_sandbox=jobs.allow_sandbox, env=env))
+        trust = mistakes.of(lambda: _trust(api.trusted_keys_file)) if api.trust_enforce else None
+        if mistakes or not catalogue:
             raise ConfigError(mistakes)
-        return cls(settings, catalogue, trust, bind, workers, threads)
+        return cls(settings, catalogue, trust)
 
 
 def serve() -> int:
@@ -69,17 +60,17 @@ def serve() -> int:
         sys.stderr.write(f"{error.detail}\n")
         return 2
     settings = configuration.settings
-    setup_logging("api", as_json=settings.log_json, secret_names=configuration.catalogue.secret_names)
+    setup_logging("api", as_json=settings.process.log_json, secret_names=configuration.catalogue.secret_names)
     _warn(settings)
     db = Database(settings, "api", size=1).open()
     try:
-        wait_until_ready(db, settings.probe_seconds)
+        wait_until_ready(db, settings.process.probe_seconds)
     except NotReady as error:
         sys.stderr.write(f"The API can't start: {error.detail}.\n")
         return 1
     finally:
         db.close()  # before the fork: a connection can't be shared
-    Server(configuration, _shared_numbers(configuration.workers)).run()
+    Server(configuration, _shared_numbers(settings.api.web_concurrency)).run()
     return 0
 
 
@@ -94,14 +85,14 @@ class Server(BaseApplication):  # type: ignore[misc]  # it ships no types
 
     def load_config(self) -> None:
         """Called by gunicorn before it starts."""
-        configuration = self.configuration
+        settings = self.configuration.settings
         options = {
-            "bind": configuration.bind,
-            "workers": configuration.workers,
+            "bind": settings.api.bind,
+            "workers": settings.api.web_concurrency,
             "worker_class": "runner_api.server.worker.Worker",
-            "threads": configuration.threads,
+            "threads": settings.api.web_threads,
             "keepalive": KEEPALIVE_SECONDS,
-            "graceful_timeout": max(1, int(configuration.settings.stop_grace_seconds)),
+            "graceful_timeout": max(1, int(settings.process.stop_grace_seconds)),
             "timeout": 60,
             "control_socket_disable": True,
             # Without a file there for each worker gunicorn ends, and temporary folders get cleaned.
@@ -121,7 +112,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # it ships no types
         settings, catalogue = self.configuration.settings, self.configuration.catalogue
         db = Database(settings, "api").open()
         watchers = Watchers(db)
-        presence = Presence(db, "api", concurrency=self.configuration.threads, regions_sha=catalogue.sha256)
+        presence = Presence(db, "api", concurrency=settings.api.web_threads, regions_sha=catalogue.sha256)
         presence.start()
         self.opened = [watchers, presence, db]
         app = create_app(settings, db, catalogue, self.configuration.trust, watchers)
@@ -167,20 +158,10 @@ def _trust(path: str) -> TrustList:
     return TrustList.load(path)
 
 
-def _number(env: Mapping[str, str], name: str, default: int, most: int, mistakes: list[str]) -> int:
-    text = env.get(name, "").strip()
-    if not text:
-        return default
-    if re.fullmatch(r"[0-9]{1,6}", text) and 1 <= int(text) <= most:
-        return int(text)
-    mistakes.append(f"{name} is not a number from 1 to {most}")
-    return default
-
-
 def _warn(settings: Settings) -> None:
-    if not settings.trust_enforce:
+    if not settings.api.trust_enforce:
         log.warning("TRUST_ENFORCE=0: every key may submit jobs")
-    if not settings.freshness_enforce:
+    if not settings.api.freshness_enforce:
         log.warning("FRESHNESS_ENFORCE=0: a job of any age is accepted")
-    if settings.allow_unsigned:
+    if settings.api.allow_unsigned:
         log.warning("ALLOW_UNSIGNED=1: anybody may submit jobs")

@@ -53,7 +53,7 @@ def reopen(
     job_id = job["id"]
     if job["status"] == "cancelled":
         raise Conflict(detail="The job was cancelled: it can't be retried.")
-    attempts = db.settings.region_max_attempts
+    attempts = db.settings.jobs.region_max_attempts
     reopened = jobs.reopen_units(
         conn,
         job_id,
@@ -70,7 +70,7 @@ def reopen(
         job_id,
         actor=who.name,
         detail={"units": reopened, **asked, "action_id": action_id},
-        queue_timeout_seconds=db.settings.queue_timeout_seconds,
+        queue_timeout_seconds=db.settings.jobs.queue_timeout_seconds,
     )
     actions.stage(conn, job_id, {unit["region"] for unit in reopened}, reason)
     return [(unit["region"], unit["model_id"]) for unit in reopened]

@@ -155,7 +155,7 @@ def _insert_new(db: Database, entries: Sequence[jobs.Entry]) -> dict[str, Row]:
 def _send(db: Database, entries: Sequence[jobs.Entry], *, notify: bool) -> dict[str, Row]:
     expected = ("23505", "55P03", "54000") if notify else ("23505", "55P03")
     with db.statement(expected=expected) as conn:
-        return jobs.submit(conn, entries, queue_timeout_seconds=db.settings.queue_timeout_seconds, notify=notify)
+        return jobs.submit(conn, entries, queue_timeout_seconds=db.settings.jobs.queue_timeout_seconds, notify=notify)
 
 
 @retried

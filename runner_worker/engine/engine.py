@@ -79,7 +79,7 @@ class RegionRunner:
         self._planned: Counter[str] = Counter()  # calls planned and not answered, by provider
         self._inbox: SimpleQueue[Event] = SimpleQueue()
         self._waiting: dict[str, deque[Call]] = {}
-        self._pace = Pace(settings.concurrency, settings.claim_batch)
+        self._pace = Pace(settings.worker.concurrency, settings.worker.claim_batch)
         self._in_flight: Counter[Line] = Counter()
         self._held_back = HeldBack(providers.is_open)
         self._draining = False
@@ -89,7 +89,7 @@ class RegionRunner:
         self._closed = False
         self._writer = Writer(db, self.scribe, self._stopped, lambda run: self._release([run], "error"))
         # As many again for calls that wait for a breaker; threads are made when they are needed.
-        self._callers = Callers(2 * settings.concurrency, self._ask)
+        self._callers = Callers(2 * settings.worker.concurrency, self._ask)
         self._threads = [
             threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True)
             for name, work in (("scribe", self._write_on), ("leases", self._keep_leases))
@@ -103,7 +103,7 @@ class RegionRunner:
         Besides the callers that are idle, those that will be by the time that a claim has been made. They are claimed
         when half of the last ones are left, so that claims stay large while every caller has work.
         """
-        callers, ahead = self.settings.concurrency, self._pace.ahead()
+        callers, ahead = self.settings.worker.concurrency, self._pace.ahead()
         with self._lock:
             planned = max(0, self._planned.total() - self._stalled()) + self._writer.keeps()
             runs = len(self._runs)
@@ -206,7 +206,7 @@ class RegionRunner:
         ahead = self._pace.ahead()
         with self._lock:
             planned = self._planned.copy()
-        free = self.settings.concurrency + ahead - planned.total() + self._stalled() - self._writer.keeps()
+        free = self.settings.worker.concurrency + ahead - planned.total() + self._stalled() - self._writer.keeps()
         for run in runs:
             run.chosen = []
             for call in run.calls():
@@ -328,7 +328,7 @@ class RegionRunner:
         total, ahead = sum(self._in_flight.values()) - self._at_breakers(), self._pace.ahead()
         for provider_id, waiting in self._waiting.items():
             busy = self._busy(provider_id) if waiting else 0
-            while waiting and total < self.settings.concurrency + ahead:
+            while waiting and total < self.settings.worker.concurrency + ahead:
                 call = waiting[0]
                 if not self._is_held(call.run) or (call.question_id, call.run_no) not in call.unit.open:
                     waiting.popleft()
@@ -413,8 +413,8 @@ class RegionRunner:
     # -- the thread that keeps leases and deadlines --
 
     def _keep_leases(self) -> None:
-        tick = min(TICK_SECONDS, self.settings.heartbeat_seconds)
-        next_beat = time.monotonic() + self.settings.heartbeat_seconds
+        tick = min(TICK_SECONDS, self.settings.jobs.heartbeat_seconds)
+        next_beat = time.monotonic() + self.settings.jobs.heartbeat_seconds
         while not self._stopped.wait(tick):
             now = time.monotonic()
             runs = self._held()
@@ -425,7 +425,7 @@ class RegionRunner:
             if len(self._held_back) or self._writer.keeps():
                 self._inbox.put(Look())
             if now >= next_beat and runs:
-                next_beat = now + self.settings.heartbeat_seconds
+                next_beat = now + self.settings.jobs.heartbeat_seconds
                 self._beat(runs)
 
     def _beat(self, runs: list[Run]) -> None:

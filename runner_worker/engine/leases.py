@@ -39,8 +39,8 @@ def _claim(
             conn,
             tokens,
             worker=worker,
-            lease_seconds=settings.lease_seconds,
-            max_attempts=settings.region_max_attempts,
+            lease_seconds=settings.jobs.lease_seconds,
+            max_attempts=settings.jobs.region_max_attempts,
         )
         again = [(row["job_id"], row["region"]) for row in claimed if row["again"]]
         stored = region_runs.stored(conn, again) if again else []
@@ -73,7 +73,7 @@ def beat(db: Database, held: list[region_runs.Held]) -> list[str]:
 def _beat(db: Database, held: list[region_runs.Held]) -> list[str]:
     ordered = sorted(held)
     with db.transaction() as conn:
-        region_runs.beat(conn, ordered, db.settings.lease_seconds)
+        region_runs.beat(conn, ordered, db.settings.jobs.lease_seconds)
         return region_runs.lost(conn, ordered)
 
 

@@ -102,7 +102,7 @@ class Writer:
 
     def _keep(self, batch: Batch) -> Written:
         (run,) = batch.runs()
-        if time.monotonic() > run.deadline + self._db.settings.lease_seconds:
+        if time.monotonic() > run.deadline + self._db.settings.jobs.lease_seconds:
             return self._refuse(batch)  # it would be tried for ever under a lease that never ends
         self._close(batch)
         self._kept.keep(batch)

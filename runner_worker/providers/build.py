@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from runner_core.errors import ConfigError
 from runner_core.regions import Catalogue, Provider
+from runner_core.secret_files import read_secret
 from runner_worker.providers.ask import Adapter
 from runner_worker.providers.sandbox import Sandbox
 
@@ -51,7 +53,10 @@ class Builder:
         from runner_worker.providers.connections import Connections
         from runner_worker.providers.http import HttpClient, origin
 
-        key = self._env.get(provider.api_key_env, "").strip() if provider.api_key_env else ""
+        try:
+            key = read_secret(self._env, provider.api_key_env) if provider.api_key_env else ""
+        except ConfigError as error:
+            raise ValueError(*error.mistakes) from None
         if provider.api_key_env and not key:
             raise ValueError(f"{provider.api_key_env}, which holds its key, is not set")
         if not (key.isascii() and key.isprintable()):

@@ -53,11 +53,11 @@ class Providers:
         breaker_seconds: float | None = None,  # None: BREAKER_SECONDS
         read_seconds: float = 180.0,  # of one try: above the 150 s after which Modal redirects to the result
     ) -> None:
-        self._max_tries = settings.provider_max_tries
+        self._max_tries = settings.worker.provider_max_tries
         self._backoff_seconds = backoff_seconds
         self._refusals = catalogue.refusal_patterns
         self._builder = Builder(catalogue, env, read_seconds)
-        open_seconds = settings.breaker_seconds if breaker_seconds is None else breaker_seconds
+        open_seconds = settings.worker.breaker_seconds if breaker_seconds is None else breaker_seconds
         self._lines = {
             provider.id: _Line(adapter, Gate(provider.id, provider.max_concurrency, open_seconds=open_seconds))
             for provider in catalogue.providers

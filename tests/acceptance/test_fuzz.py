@@ -182,7 +182,7 @@ def routes() -> list[str]:
     """Every address that the application knows."""
     env = {"DATABASE_URL": "postgresql://127.0.0.1:9/none", "ALLOW_SANDBOX": "1", "REGIONS_FILE": str(SANDBOX_REGIONS)}
     settings = Settings.from_env(env, "api")
-    catalogue = load_catalogue(settings.regions_file, allow_sandbox=True)
+    catalogue = load_catalogue(settings.jobs.regions_file, allow_sandbox=True)
     app = create_app(settings, Database(settings, "api"), catalogue, None)
     return sorted({rule.rule for rule in app.url_map.iter_rules()})
 

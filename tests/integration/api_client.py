@@ -91,8 +91,8 @@ class Api:
         settings = Settings.from_env(self.env, "api")
         self.settings = settings
         self.db = Database(settings, "api").open()
-        self.catalogue = load_catalogue(settings.regions_file, allow_sandbox=True)
-        trust = TrustList.load(settings.trusted_keys_file) if settings.trust_enforce else None
+        self.catalogue = load_catalogue(settings.jobs.regions_file, allow_sandbox=True)
+        trust = TrustList.load(settings.api.trusted_keys_file) if settings.api.trust_enforce else None
         self.app: Flask = create_app(settings, self.db, self.catalogue, trust)
         self.client: FlaskClient = self.app.test_client()
         self.worker = Database(Settings.from_env({"DATABASE_URL": url}), "test", size=2).open()

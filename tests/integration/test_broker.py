@@ -22,8 +22,8 @@ TOPIC = "beacon-us"
 
 
 def settings_for(url: str, **changes: object) -> Settings:
-    settings = Settings.from_env({"REDIS_URL": url, "REDIS_TIMEOUT_SECONDS": "1"})
-    return replace(settings, **changes)  # type: ignore[arg-type]
+    env = {"BEACON_TEST": "1", "REDIS_URL": url, "REDIS_TIMEOUT_SECONDS": "1"}
+    return Settings.from_env(env | {name.upper(): str(value) for name, value in changes.items()})
 
 
 def row(number: int, **changes: object) -> OutboxRow:
@@ -146,7 +146,7 @@ def test_a_redis_that_does_not_answer_is_given_up_after_the_timeout() -> None:
 
 
 def test_an_id_left_by_a_killed_stock_worker_counts_for_one_lease(redis_url: str, client: "redis.Redis[bytes]") -> None:
-    broker = Broker(settings_for(redis_url, lease_seconds=0.05))
+    broker = Broker(settings_for(redis_url, lease_seconds=0.05, heartbeat_seconds=0.02))
     waiting, moved = row(1), row(2)
     broker.push([waiting, moved])
     client.rpoplpush(f"rq:queue:{TOPIC}", f"rq:queue:{TOPIC}:intermediate")

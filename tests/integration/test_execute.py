@@ -440,7 +440,7 @@ def test_a_heartbeat_keeps_the_lease_and_tells_of_its_loss(
     conn.execute(b"UPDATE region_runs SET lease_token = gen_random_uuid()")
     assert engine.wait(1) == [(job_id, "US", "fenced")]
     assert engine.runner.busy() == 0
-    assert engine.runner.free() == engine.runner.settings.concurrency
+    assert engine.runner.free() == engine.runner.settings.worker.concurrency
 
 
 def test_a_cancellation_during_a_call_ends_it(
@@ -562,7 +562,7 @@ def test_a_result_that_cannot_be_written_fails_alone_in_its_batch(
     assert one(conn, "SELECT count(*) FROM executions") == 5
     assert one(conn, "SELECT attempt FROM region_runs WHERE job_id = 'poison'") == 1
     assert one(conn, "SELECT lease_token FROM region_runs WHERE job_id = 'poison'") is None
-    assert engine.runner.free() == engine.runner.settings.concurrency
+    assert engine.runner.free() == engine.runner.settings.worker.concurrency
     assert engine.runner._in_flight.total() == 0
 
 

@@ -364,8 +364,8 @@ class Beacon(RuleBasedStateMachine):
 
     def params(self) -> dict[str, Any]:
         return {
-            "lease_seconds": self.db.settings.lease_seconds,
-            "max_attempts": self.db.settings.region_max_attempts,
+            "lease_seconds": self.db.settings.jobs.lease_seconds,
+            "max_attempts": self.db.settings.jobs.region_max_attempts,
             "retention_days": None,
             "queued": [message[0] for message in self.queue.messages],
         }

@@ -143,7 +143,7 @@ def test_the_api_listens_where_the_local_stack_looks_for_it(env: dict[str, str])
         "ALLOW_SANDBOX": "1",
         "TRUST_ENFORCE": "0",
     }
-    assert Configuration.from_env(right | env).bind == api_bind(env) == api_address(env).bind
+    assert Configuration.from_env(right | env).settings.api.bind == api_bind(env) == api_address(env).bind
 
 
 @pytest.mark.parametrize("env", [{"PORT": "x"}, {"PORT": "0"}, {"BIND": "127.0.0.1"}, {"BIND": "a:0", "PORT": "7"}])
@@ -184,5 +184,5 @@ def test_every_mistaken_address_is_told_with_all_other_mistakes() -> None:
 
 
 def test_a_question_mark_in_a_password_is_no_beginning_of_options() -> None:
-    url = Settings.from_env({"DATABASE_URL": "postgresql://u:a?b@db.example.com/d"}).database_url
+    url = Settings.from_env({"DATABASE_URL": "postgresql://u:a?b@db.example.com/d"}).database.url
     assert url.endswith("/d?sslmode=require")

@@ -114,10 +114,10 @@ def test_a_ctrl_c_ends_every_stack_and_begins_no_other(tmp_path: Path) -> None:
 
 
 def test_each_mode_has_settings_that_the_product_takes() -> None:
-    assert (DEFAULT.product.lease_seconds, DEFAULT.product.breaker_seconds) == (15, 30)
-    assert (FAST.product.lease_seconds, FAST.product.breaker_seconds) == (1, 2)
+    assert (DEFAULT.product.jobs.lease_seconds, DEFAULT.product.worker.breaker_seconds) == (15, 30)
+    assert (FAST.product.jobs.lease_seconds, FAST.product.worker.breaker_seconds) == (1, 2)
     assert DEFAULT.product == Settings.from_env({})
-    assert QUICK.product.lease_seconds == 3
+    assert QUICK.product.jobs.lease_seconds == 3
     assert (DEFAULT.least_runs, DEFAULT.least_accepted) == (FAST.least_runs, FAST.least_accepted) == (3, 500)
 
 
@@ -125,11 +125,11 @@ def test_each_mode_has_settings_that_the_product_takes() -> None:
 def test_a_fault_lasts_longer_than_the_limit_that_it_has_to_exceed(mode: object) -> None:
     """A refused or silent database outlasts the wait for a connection, which is the statement's limit and a second."""
     assert isinstance(mode, type(DEFAULT))
-    limit = mode.product.db_write_timeout_ms / 1000 + 1
+    limit = mode.product.database.write_timeout_ms / 1000 + 1
     assert min(mode.spans.refused, mode.spans.black_holed) > limit
-    assert mode.spans.black_holed > mode.product.redis_timeout_seconds
-    paused = next(f for f in all_faults(mode.product.lease_seconds, mode.spans) if f.name == "worker_paused")
-    assert paused.seconds > mode.product.lease_seconds
+    assert mode.spans.black_holed > mode.product.redis.timeout_seconds
+    paused = next(f for f in all_faults(mode.product.jobs.lease_seconds, mode.spans) if f.name == "worker_paused")
+    assert paused.seconds > mode.product.jobs.lease_seconds
 
 
 @pytest.mark.parametrize("asked", ["--stacks 2", "--quick --stacks 2", "--quick --hours 1", "--quick --fast"])

@@ -4,8 +4,9 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
+from runner_core.addresses import require_tls
 from runner_core.errors import ConfigError
-from runner_core.settings import Settings, require_tls
+from runner_core.settings import Settings
 from runner_queue.addresses import settings_from
 
 URL = "postgresql://u:p@127.0.0.1:5432/beacon"
@@ -20,34 +21,42 @@ def mistakes(process: str | None = None, **env: str) -> list[str]:
 
 def test_the_defaults_are_the_documented_ones() -> None:
     settings = Settings.from_env(BASE)
-    assert (settings.db_pool_max, settings.db_pool_max_idle_seconds, settings.db_write_timeout_ms) == (10, 300, 5000)
-    assert (settings.lease_seconds, settings.heartbeat_seconds, settings.region_max_attempts) == (15, 5, 3)
-    assert (settings.outbox_batch, settings.outbox_poll_ms, settings.outbox_max_attempts) == (100, 250, 10)
-    assert (settings.provider_max_tries, settings.queue_timeout_seconds, settings.concurrency) == (3, 86400, 64)
-    assert settings.breaker_seconds == 30
-    assert settings.trust_enforce
-    assert settings.freshness_enforce
-    assert not settings.allow_unsigned
-    assert not settings.allow_sandbox
-    assert not settings.db_audit
-    assert settings.job_retention_days is None
+    database, jobs, outbox, worker, api = (
+        settings.database,
+        settings.jobs,
+        settings.outbox,
+        settings.worker,
+        settings.api,
+    )
+    assert (database.pool_max, database.pool_max_idle_seconds, database.write_timeout_ms) == (10, 300, 5000)
+    assert (jobs.lease_seconds, jobs.heartbeat_seconds, jobs.region_max_attempts) == (15, 5, 3)
+    assert (outbox.batch, outbox.poll_ms, outbox.max_attempts) == (100, 250, 10)
+    assert (worker.provider_max_tries, jobs.queue_timeout_seconds, worker.concurrency) == (3, 86400, 64)
+    assert worker.breaker_seconds == 30
+    assert api.trust_enforce
+    assert api.freshness_enforce
+    assert not api.allow_unsigned
+    assert not jobs.allow_sandbox
+    assert not database.audit
+    assert jobs.retention_days is None
+    assert (api.bind, api.web_concurrency, api.web_threads) == ("127.0.0.1:8090", 2, 128)
 
 
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
-        Settings.from_env(BASE).db_audit = True  # type: ignore[misc]
+        Settings.from_env(BASE).database.audit = True  # type: ignore[misc]
 
 
 def test_each_process_may_have_a_login_of_its_own() -> None:
     env = BASE | {"DATABASE_URL_API": "postgresql://api@localhost/b", "DATABASE_URL_WORKER": ""}
-    assert Settings.from_env(env, "api").database_url == "postgresql://api@localhost/b"
-    assert Settings.from_env(env, "worker").database_url == URL
-    assert Settings.from_env(env).database_url == URL
+    assert Settings.from_env(env, "api").database.url == "postgresql://api@localhost/b"
+    assert Settings.from_env(env, "worker").database.url == URL
+    assert Settings.from_env(env).database.url == URL
 
 
 @pytest.mark.parametrize("value", ["5000", "6500", "8000"])
 def test_the_write_timeout_is_five_to_eight_seconds(value: str) -> None:
-    assert Settings.from_env(BASE | {"DB_WRITE_TIMEOUT_MS": value}).db_write_timeout_ms == int(value)
+    assert Settings.from_env(BASE | {"DB_WRITE_TIMEOUT_MS": value}).database.write_timeout_ms == int(value)
 
 
 @pytest.mark.parametrize("value", ["4999", "8001", "0", "-1"])
@@ -65,7 +74,9 @@ def test_only_tests_may_be_shorter() -> None:
         "HEARTBEAT_SECONDS": ".3",
     }
     settings = Settings.from_env(short | {"BEACON_TEST": "1"})
-    assert (settings.db_write_timeout_ms, settings.breaker_seconds, settings.lease_seconds) == (200, 2, 1)
+    assert settings.database.write_timeout_ms == 200
+    assert settings.worker.breaker_seconds == 2
+    assert settings.jobs.lease_seconds == 1
     told = mistakes(**short)
     for name in ("DB_WRITE_TIMEOUT_MS", "BREAKER_SECONDS", "LEASE_SECONDS", "HEARTBEAT_SECONDS"):
         assert any(name in line for line in told), name
@@ -80,7 +91,11 @@ def test_every_mistake_is_reported_together() -> None:
         LEASE_SECONDS="10",
         HEARTBEAT_SECONDS="6",
         ADMIN_TOKENS="me:short",
+        PORT="http",
+        WEB_THREADS="0",
     )
+    for name in ("PORT", "WEB_THREADS"):
+        assert any(name in line for line in told), name
     for name in ("DB_WRITE_TIMEOUT_MS", "DB_AUDIT", "DB_POOLER", "OUTBOX_BATCH", "HEARTBEAT_SECONDS", "ADMIN_TOKENS"):
         assert any(name in line for line in told), name
 
@@ -90,13 +105,13 @@ def test_what_a_process_needs_is_named_when_it_is_missing() -> None:
         settings_from({}, "worker")
     assert "DATABASE_URL" in refused.value.detail
     assert "REDIS_URL" in refused.value.detail
-    assert Settings.from_env({"DATABASE_URL": URL}, "api").redis_url == "", "the API needs no Redis"
-    assert Settings.from_env({}).database_url == ""
+    assert Settings.from_env({"DATABASE_URL": URL}, "api").redis.url == "", "the API needs no Redis"
+    assert Settings.from_env({}).database.url == ""
 
 
 def test_a_token_is_never_repeated_in_a_mistake() -> None:
     assert "hunter2" not in "".join(mistakes(ADMIN_TOKENS="me:hunter2"))
-    tokens = Settings.from_env(BASE | {"ADMIN_TOKENS": f"me:{'a' * 32}, you:{'b:' * 16}"}).admin_tokens
+    tokens = Settings.from_env(BASE | {"ADMIN_TOKENS": f"me:{'a' * 32}, you:{'b:' * 16}"}).api.admin_tokens
     assert tokens == {"me": "a" * 32, "you": "b:" * 16}
 
 

@@ -1,0 +1,51 @@
+"""Secrets that files hold: beside each setting NAME whose value is a secret there is NAME_FILE, the path of a file.
+
+An orchestrator mounts its secrets as files, and whatever reads a process's environment does not see them then.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from runner_core.errors import ConfigError, Mistakes
+
+PROCESSES = ("api", "publisher", "worker")
+LOGINS = tuple(f"DATABASE_URL_{process.upper()}" for process in PROCESSES)
+SECRETS = ("DATABASE_URL", *LOGINS, "LISTEN_DATABASE_URL", "REDIS_URL", "ADMIN_TOKENS", "READ_TOKENS")
+
+
+def file_setting(name: str) -> str:
+    """Return the name of the setting that names the file."""
+    return f"{name}_FILE"
+
+
+def read_secret(env: Mapping[str, str], name: str) -> str:
+    """Return the value of NAME, or the text of the file that NAME_FILE names; empty when neither is set.
+
+    Raises ConfigError when both are set, and when the file can't be read or is empty. The message does not repeat the
+    path, because the secret itself may have been written there by mistake.
+    """
+    value, path = env.get(name, "").strip(), env.get(file_setting(name), "").strip()
+    if not path:
+        return value
+    if value:
+        raise ConfigError([f"{name} and {file_setting(name)} are both set: unset one of them"])
+    try:
+        text = Path(path).read_text("utf-8").strip()  # an editor ends a file with a newline
+    except OSError as error:
+        raise ConfigError([f"{file_setting(name)} names a file that can't be read: {error.strerror}"]) from None
+    except ValueError:
+        raise ConfigError([f"{file_setting(name)} names a file that is not text in UTF-8"]) from None
+    if not text:
+        raise ConfigError([f"{file_setting(name)} names a file that is empty"])
+    return text
+
+
+def with_secrets(env: Mapping[str, str], names: Iterable[str] = SECRETS) -> dict[str, str]:
+    """Return the environment with the secrets of `names` read from their files. Raises ConfigError."""
+    mistakes, found = Mistakes(), dict(env)
+    for name in names:
+        if found.pop(file_setting(name), "").strip():
+            found[name] = mistakes.of(lambda name=name: read_secret(env, name)) or ""  # type: ignore[misc]  # name is bound
+    if mistakes:
+        raise ConfigError(mistakes)
+    return found

@@ -1,0 +1,194 @@
+"""The groups of settings: each field with its variable, its default and its bounds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from runner_core.addresses import (
+    API_HOST,
+    API_PORT,
+    DATABASE_FORM,
+    api_bind,
+    database_mistake,
+    require_tls,
+)
+from runner_core.environment import EnvironmentReader
+from runner_core.secret_files import LOGINS, PROCESSES
+
+
+@dataclass(frozen=True)
+class DatabaseSettings:
+    """How to reach PostgreSQL, and what its connections may do."""
+
+    url: str
+    listen_url: str
+    audit: bool
+    pool_max: int
+    pool_max_idle_seconds: int
+    write_timeout_ms: int
+    pooler: str
+
+    @classmethod
+    def read(cls, env: EnvironmentReader, process: str | None, *, test: bool) -> Self:
+        """Read the group; `process` has its own login where one is set."""
+        urls = {name: env.address(name, database_mistake) for name in ("DATABASE_URL", *LOGINS)}
+        own = urls[f"DATABASE_URL_{process.upper()}"] if process in PROCESSES else ""
+        if process is not None and not own and not env.is_set("DATABASE_URL"):
+            env.mistakes.append(f"DATABASE_URL is not set: {DATABASE_FORM}")
+        return cls(
+            url=require_tls(own or urls["DATABASE_URL"]),
+            listen_url=require_tls(env.address("LISTEN_DATABASE_URL", database_mistake)),
+            audit=env.flag("DB_AUDIT", False),
+            pool_max=env.integer("DB_POOL_MAX", 10, 1, 1000),
+            pool_max_idle_seconds=env.integer("DB_POOL_MAX_IDLE_SECONDS", 300, 1, 86400),
+            write_timeout_ms=env.integer("DB_WRITE_TIMEOUT_MS", 5000, 100 if test else 5000, 8000),
+            pooler=env.choice("DB_POOLER", ("", "transaction")),
+        )
+
+
+@dataclass(frozen=True)
+class RedisSettings:
+    """How to reach Redis: the publisher and the workers."""
+
+    url: str
+    timeout_seconds: float
+
+    @classmethod
+    def read(cls, env: EnvironmentReader) -> Self:
+        """Read the group. What the URL may be is decided where Redis is used (runner_queue/addresses.py)."""
+        return cls(
+            url=env.secret("REDIS_URL"),
+            timeout_seconds=env.number("REDIS_TIMEOUT_SECONDS", 5, 0.1, 60),
+        )
+
+
+@dataclass(frozen=True)
+class ApiSettings:
+    """Who may do what over HTTP, and where the API listens."""
+
+    trusted_keys_file: str
+    trust_enforce: bool
+    freshness_enforce: bool
+    allow_unsigned: bool
+    admin_tokens: Mapping[str, str]
+    read_tokens: Mapping[str, str]
+    cors_origins: tuple[str, ...]
+    bind: str
+    web_concurrency: int
+    web_threads: int
+
+    @classmethod
+    def read(cls, env: EnvironmentReader) -> Self:
+        """Read the group."""
+        env.text("BIND", f"{API_HOST}:{API_PORT}")
+        env.text("PORT", str(API_PORT))
+        return cls(
+            trusted_keys_file=env.text("TRUSTED_KEYS_FILE"),
+            trust_enforce=env.flag("TRUST_ENFORCE", True),
+            freshness_enforce=env.flag("FRESHNESS_ENFORCE", True),
+            allow_unsigned=env.flag("ALLOW_UNSIGNED", False),
+            admin_tokens=env.tokens("ADMIN_TOKENS"),
+            read_tokens=env.tokens("READ_TOKENS"),
+            cors_origins=tuple(filter(None, (o.strip() for o in env.text("CORS_ORIGINS").split(",")))),
+            bind=env.mistakes.of(lambda: api_bind(env.env)) or "",
+            web_concurrency=env.integer("WEB_CONCURRENCY", 2, 1, 256),
+            # A thread that waits for an event stream or a changed job costs only its stack.
+            web_threads=env.integer("WEB_THREADS", 128, 1, 4096),
+        )
+
+
+@dataclass(frozen=True)
+class OutboxSettings:
+    """How messages are published, given up and removed."""
+
+    batch: int
+    poll_ms: int
+    max_attempts: int
+    dead_after_seconds: int
+    retention_days: int
+
+    @classmethod
+    def read(cls, env: EnvironmentReader) -> Self:
+        """Read the group."""
+        return cls(
+            batch=env.integer("OUTBOX_BATCH", 100, 1, 10_000),
+            poll_ms=env.integer("OUTBOX_POLL_MS", 250, 10, 60_000),
+            max_attempts=env.integer("OUTBOX_MAX_ATTEMPTS", 10, 1, 1000),
+            dead_after_seconds=env.integer("OUTBOX_DEAD_AFTER_SECONDS", 600, 0, 86400),
+            retention_days=env.integer("OUTBOX_RETENTION_DAYS", 7, 1, 3650),
+        )
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """The rules of jobs and their region runs, which all processes share."""
+
+    lease_seconds: float
+    heartbeat_seconds: float
+    region_max_attempts: int
+    queue_timeout_seconds: int
+    retention_days: int | None
+    regions_file: str
+    allow_sandbox: bool
+
+    @classmethod
+    def read(cls, env: EnvironmentReader, *, test: bool) -> Self:
+        """Read the group."""
+        found = cls(
+            lease_seconds=env.number("LEASE_SECONDS", 15, 0.05 if test else 3, 3600),
+            heartbeat_seconds=env.number("HEARTBEAT_SECONDS", 5, 0.01 if test else 1, 1200),
+            region_max_attempts=env.integer("REGION_MAX_ATTEMPTS", 3, 1, 100),
+            queue_timeout_seconds=env.integer("QUEUE_TIMEOUT_SECONDS", 86400, 1, 30 * 86400),
+            retention_days=env.optional_integer("JOB_RETENTION_DAYS", 1, 36500),
+            regions_file=env.text("REGIONS_FILE"),
+            allow_sandbox=env.flag("ALLOW_SANDBOX", False),
+        )
+        if found.heartbeat_seconds * 2 > found.lease_seconds:
+            env.mistakes.append(
+                "HEARTBEAT_SECONDS must be at most half of LEASE_SECONDS, or one lost heartbeat loses the lease"
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """How much a worker does at once, and how it asks providers."""
+
+    concurrency: int
+    claim_batch: int
+    provider_max_tries: int
+    breaker_seconds: float
+    receipt_key_file: str
+
+    @classmethod
+    def read(cls, env: EnvironmentReader, *, test: bool) -> Self:
+        """Read the group."""
+        return cls(
+            concurrency=env.integer("CONCURRENCY", 64, 1, 2000),
+            claim_batch=env.integer("CLAIM_BATCH", 100, 1, 1000),
+            provider_max_tries=env.integer("PROVIDER_MAX_TRIES", 3, 1, 20),
+            breaker_seconds=env.number("BREAKER_SECONDS", 30, 0.05 if test else 30, 600),
+            receipt_key_file=env.text("RECEIPT_KEY_FILE"),
+        )
+
+
+@dataclass(frozen=True)
+class ProcessSettings:
+    """What every process does besides its work: start, stop, logs, metrics."""
+
+    metrics_port: int
+    metrics_host: str
+    log_json: bool
+    stop_grace_seconds: float
+    probe_seconds: float
+
+    @classmethod
+    def read(cls, env: EnvironmentReader) -> Self:
+        """Read the group."""
+        return cls(
+            metrics_port=env.integer("METRICS_PORT", 0, 0, 65535),
+            metrics_host=env.text("METRICS_HOST", "127.0.0.1"),
+            log_json=env.flag("LOG_JSON", False),
+            stop_grace_seconds=env.number("STOP_GRACE_SECONDS", 20, 0, 3600),
+            probe_seconds=env.number("PROBE_SECONDS", 60, 0, 3600),
+        )
