@@ -153,7 +153,7 @@ def _leave(db: Database, presence: Presence) -> None:
 
 
 def publish(db: Database, doorbell: Doorbell, stopped: threading.Event, guard: Guard | None = None) -> None:
-    """Drain the outbox, then wait for the bell. A full batch means that there may be more.
+    """Drain the outbox, then wait for a notification. A full batch means that there may be more.
 
     Nothing is pushed into a Redis that is another stack's: the outbox keeps it.
     """

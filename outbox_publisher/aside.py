@@ -8,7 +8,8 @@ from typing import Generic, TypeVar
 
 import psycopg
 
-from runner_core.failures import failure_of, sqlstate
+from runner_core.failures import failure_of
+from runner_core.sqlstate import sqlstate
 from runner_core.telemetry import ROWS_SET_ASIDE
 
 log = logging.getLogger("publisher")

@@ -144,7 +144,7 @@ def _take_back(db: Database, batch: Batch[str]) -> int | None:
     LEASES_EXPIRED.inc(len(cleared))
     REGIONS_STAGED.labels("lease_expired").inc(len(lost))
     ended.report()
-    db.bell.ring(job_ids)
+    db.notifier.notify(job_ids)
     return len(cleared)
 
 
@@ -199,7 +199,7 @@ def _check(
         REGIONS_STAGED.labels("message_lost").inc(len(lost))
         log.warning("staged %d regions whose message was lost", len(lost))
     ended.report()
-    db.bell.ring({job_id for job_id, _ in doomed}.union(row[0] for row in lost))
+    db.notifier.notify({job_id for job_id, _ in doomed}.union(row[0] for row in lost))
     return len(lost) + len(doomed)
 
 

@@ -11,14 +11,12 @@ from typing import Literal
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from runner_core.sqlstate import sqlstate
+
 # What an error concerns. `row`: what was written; it fails each time, whoever writes it. `statement`: this statement
 # now, for a lock or a limit; others may go on. `server`: everything that is sent at this moment.
 Concern = Literal["row", "statement", "server"]
 MAX_TRIES = 6
-
-
-class NoConnection(PoolTimeout):
-    """The pool has lost all its connections and could not make one in time."""
 
 
 @dataclass(frozen=True)
@@ -160,29 +158,6 @@ OTHER_STATE = "other"  # the label of every SQLSTATE without a place of its own
 _BY_STATE = {state: failure for failure in (*TABLE, OTHER) for state in failure.states}
 _BY_PREFIX = {prefix: failure for failure in TABLE for prefix in failure.prefix}
 STATES = (*_BY_STATE, OTHER_STATE)
-
-
-def sqlstate(error: BaseException | None) -> str:
-    """Return the SQLSTATE of an error, also where psycopg has none.
-
-    08006 for a connection that was open and is lost, 08001 for one that could not be made, `pool_timeout` for a pool
-    with none to give, XX000 for what has no state.
-    """
-    if isinstance(error, PoolTimeout):
-        return "08001" if isinstance(error, NoConnection) else "pool_timeout"
-    if isinstance(error, psycopg.errors.PipelineAborted):
-        return "25P02"
-    if isinstance(error, psycopg.Error) and error.sqlstate:
-        return error.sqlstate
-    if isinstance(error, psycopg.OperationalError):
-        return (
-            "08001"
-            if isinstance(error, psycopg.errors.ConnectionTimeout) or "connection failed" in str(error)
-            else "08006"
-        )
-    if isinstance(error, psycopg.InterfaceError):  # "the connection is closed", found on first use
-        return "08006"
-    return "XX000"
 
 
 def failure_of(error: BaseException) -> Failure:

@@ -155,12 +155,12 @@ def _traces(cursor: Cursor[Any]) -> Iterator[str]:
 class ObservedConnection(Connection[Row]):
     """A connection whose statements are journalled while a transaction of ours is open.
 
-    `twin` is a second descriptor of its socket, for the watchdog: the first may be closed by libpq, and its number
-    given to another, at any moment. `made_at` is a time.monotonic().
+    `dup_socket` is a second descriptor of its socket, for the watchdog: libpq may close the first at any moment, and
+    its number may then be given to another file. `made_at` is a time.monotonic().
     """
 
     journal: Journal | None = None
-    twin: socket.socket | None = None
+    dup_socket: socket.socket | None = None
     made_at = 0.0
 
     def is_ended(self) -> bool:
@@ -172,8 +172,8 @@ class ObservedConnection(Connection[Row]):
         if not waiting.poll(0):
             return False
         # A notice or a changed setting ends nothing. What else can be read is a last error (E), or that of TLS.
-        with suppress(OSError), socket.socket(fileno=os.dup(self.fileno())) as twin:
-            return twin.recv(1, socket.MSG_PEEK) not in (b"N", b"S", b"A")
+        with suppress(OSError), socket.socket(fileno=os.dup(self.fileno())) as own:
+            return own.recv(1, socket.MSG_PEEK) not in (b"N", b"S", b"A")
         return True
 
     def is_in_use(self) -> bool:
@@ -184,10 +184,10 @@ class ObservedConnection(Connection[Row]):
         )
 
     def close(self) -> None:
-        """As psycopg's, and the twin's."""
+        """Close the connection, and the watchdog's descriptor."""
         super().close()
-        if self.twin:
-            self.twin.close()
+        if self.dup_socket:
+            self.dup_socket.close()
 
 
 class ObservedCursor(Cursor[Row]):

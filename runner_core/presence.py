@@ -14,10 +14,11 @@ from psycopg_pool import PoolTimeout
 from runner_core import __version__
 from runner_core.db import Database, retried
 from runner_core.errors import NotReady
-from runner_core.failures import NO_ROOM, UNPREPARED, failure_of, sqlstate
+from runner_core.failures import NO_ROOM, UNPREPARED, failure_of
 from runner_core.migrate import latest
 from runner_core.preflight import prove
 from runner_core.queries import run
+from runner_core.sqlstate import sqlstate
 
 log = logging.getLogger("presence")
 BEAT_SECONDS = 5.0

@@ -21,27 +21,27 @@ class Watchdog:
         self._watched: dict[socket.socket, float] = {}
         self._thread: threading.Thread | None = None
 
-    def guard(self, twin: socket.socket, seconds: float) -> None:
-        """Shut the connection of `twin` down in so many seconds, unless it is released before."""
+    def guard(self, dup_socket: socket.socket, seconds: float) -> None:
+        """Shut the connection of `dup_socket` down in so many seconds, unless it is released before."""
         with self._lock:
-            self._watched[twin] = time.monotonic() + seconds
+            self._watched[dup_socket] = time.monotonic() + seconds
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name="db-watchdog", daemon=True)
                 self._thread.start()
 
-    def release(self, twin: socket.socket | None) -> None:
+    def release(self, dup_socket: socket.socket | None) -> None:
         """It was in time, or too late: either way it is guarded no more."""
-        if twin:
+        if dup_socket:
             with self._lock:
-                self._watched.pop(twin, None)
+                self._watched.pop(dup_socket, None)
 
     def _watch(self) -> None:
         while True:
             time.sleep(CHECK_SECONDS)
             with self._lock:
                 now = time.monotonic()
-                for twin in [t for t, deadline in self._watched.items() if deadline < now]:
-                    del self._watched[twin]
+                for dup_socket in [s for s, deadline in self._watched.items() if deadline < now]:
+                    del self._watched[dup_socket]
                     log.warning("a transaction passed its time limit; its connection is shut down")
                     with contextlib.suppress(OSError):  # the other side was faster, or its owner has closed it
-                        twin.shutdown(socket.SHUT_RDWR)
+                        dup_socket.shutdown(socket.SHUT_RDWR)

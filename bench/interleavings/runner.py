@@ -114,8 +114,8 @@ def _connect(db: Database) -> None:
     """Open the connection. What is sent after a commit is no part of a verb: its thread ends with one notification."""
     with db.open().statement() as conn:
         conn.execute("SELECT 1")
-    db.bell.ring(outbox=True)
-    db.bell.stop()
+    db.notifier.notify(outbox=True)
+    db.notifier.stop()
 
 
 def _failures(spec: Spec, schedule: Schedule) -> list[str]:

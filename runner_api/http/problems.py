@@ -15,7 +15,8 @@ from werkzeug.exceptions import HTTPException
 
 from runner_api.http.wire import dumps
 from runner_core.errors import BeaconError, Rejected
-from runner_core.failures import failure_of, sqlstate
+from runner_core.failures import failure_of
+from runner_core.sqlstate import sqlstate
 
 log = logging.getLogger("api")
 

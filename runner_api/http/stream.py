@@ -15,8 +15,8 @@ from psycopg_pool import PoolTimeout
 from runner_api.http.watch import Watcher
 from runner_api.http.wire import dumps
 from runner_core.db import Database
-from runner_core.failures import sqlstate
 from runner_core.queries import Row
+from runner_core.sqlstate import sqlstate
 from runner_core.statuses import ENDED
 from runner_core.store import reads
 

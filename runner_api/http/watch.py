@@ -18,8 +18,8 @@ from psycopg_pool import PoolTimeout
 
 from runner_core.db import Database
 from runner_core.errors import Rejected
-from runner_core.failures import sqlstate
 from runner_core.session import listen
+from runner_core.sqlstate import sqlstate
 from runner_core.store import reads
 
 log = logging.getLogger("api.watch")

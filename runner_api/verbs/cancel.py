@@ -51,5 +51,5 @@ def cancel_job(db: Database, job_id: str, who: Actor, action_id: str) -> Cancell
         run(conn, "outbox.withdraw", job_id=job_id)
         actions.settle(conn, job_id, job["plan"])
     Endings([], closed).report()
-    db.bell.ring([job_id])
+    db.notifier.notify([job_id])
     return Cancelled(marked["previous_status"], count, marked["cancelled_at"])

@@ -36,7 +36,7 @@ def republish_row(db: Database, row_id: int, who: Actor, action_id: str) -> tupl
             raise Conflict(detail=f"A worker holds {region} at the moment.")
         else:
             actions.stage(conn, job_id, [region], REASON)
-    db.bell.ring([job_id], outbox=True)
+    db.notifier.notify([job_id], outbox=True)
     return job_id, [region]
 
 
@@ -54,5 +54,5 @@ def republish_job(db: Database, job_id: str, who: Actor, action_id: str) -> list
         if not waiting:
             raise Conflict(detail="Nothing waits: workers hold every region that has not ended.")
         actions.stage(conn, job_id, waiting, REASON)
-    db.bell.ring([job_id], outbox=True)
+    db.notifier.notify([job_id], outbox=True)
     return waiting

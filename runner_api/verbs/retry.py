@@ -42,7 +42,7 @@ def retry_job(db: Database, job_id: str, wanted: Wanted, who: Actor, action_id: 
             return Retried([(unit["region"], unit["model_id"]) for unit in done["detail"]["units"]])
         _check(job, wanted)
         units = reopen(conn, db, job, wanted, who, action_id, "retry")
-    db.bell.ring([job_id], outbox=True)
+    db.notifier.notify([job_id], outbox=True)
     return Retried(units)
 
 

@@ -7,8 +7,8 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from runner_core.db import Database, retried
-from runner_core.failures import sqlstate
 from runner_core.queries import Row
+from runner_core.sqlstate import sqlstate
 from runner_core.store import region_runs
 from runner_core.telemetry import ANSWERS_DISCARDED
 from runner_worker.engine.runs import Answer, key_of

@@ -46,7 +46,7 @@ def _claim(
         stored = region_runs.stored(conn, again) if again else []
         first = sorted(plan(claimed, stored)) if plan else []
         begun = answers.begun(answers.start(conn, first)) if first else set()
-    db.bell.ring(row["job_id"] for row in claimed)
+    db.notifier.notify(row["job_id"] for row in claimed)
     return claimed, stored, begun
 
 
@@ -93,4 +93,4 @@ def release(db: Database, runs: list[Run], unsent: Sequence[Call] = ()) -> None:
             tries.withdraw(conn, sorted(try_of(call, 1) for call in withdrawn))
         if released:
             outbox.stage(conn, [(r["job_id"], r["region"], "released") for r in released])
-    db.bell.ring((r.job_id for r in runs), outbox=True)
+    db.notifier.notify((r.job_id for r in runs), outbox=True)

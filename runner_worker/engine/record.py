@@ -196,7 +196,7 @@ def _write(
     if ending.regions:
         failpoint("worker.committed")
     ending.report()
-    db.bell.ring({f.job_id for f in finished}.union(job_ids))
+    db.notifier.notify({f.job_id for f in finished}.union(job_ids))
     return Written(lost - kept, kept, calls, ending)
 
 

@@ -8,7 +8,8 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from runner_core.db import Database, retried
-from runner_core.failures import failure_of, sqlstate
+from runner_core.failures import failure_of
+from runner_core.sqlstate import sqlstate
 from runner_core.store import tries
 from runner_core.store.tries import Try
 from runner_worker.engine.runs import Answer, Call, key_of

@@ -15,8 +15,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from runner_core.db import Database
-from runner_core.failures import OTHER, STATES, TABLE, Failure, failure_of, sqlstate
+from runner_core.failures import OTHER, STATES, TABLE, Failure, failure_of
 from runner_core.queries import run
+from runner_core.sqlstate import sqlstate
 from tests.integration.api_client import Api
 from tests.jobs import opened, settings_for
 
@@ -168,8 +169,8 @@ def test_a_notification_that_fails_is_a_warning(
     )
     url = f"{database_url}?options=-c%20search_path%3Dfront,pg_catalog,public"
     with opened(settings_for(url), "api", size=1) as db:
-        db.bell.ring(["job-1"])
-        db.bell.stop()
+        db.notifier.notify(["job-1"])
+        db.notifier.stop()
     failed = [r for r in caplog.records if "bell.ring" in r.getMessage() or r.name == "bell"]
     assert failed
     assert {r.levelno for r in failed} == {logging.WARNING}

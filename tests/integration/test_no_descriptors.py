@@ -5,7 +5,8 @@ import sys
 
 PROGRAM = """
 import os, resource, sys
-from runner_core.failures import failure_of, sqlstate
+from runner_core.failures import failure_of
+from runner_core.sqlstate import sqlstate
 from runner_core.queries import rows
 from tests.jobs import opened, settings_for
 

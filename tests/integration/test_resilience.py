@@ -22,10 +22,10 @@ from runner_api.verbs.retry import Wanted, retry_job
 from runner_cli.embedded import EmbeddedPostgres
 from runner_core.db import Database, retried
 from runner_core.errors import NotReady
-from runner_core.failures import sqlstate
 from runner_core.migrate import migrate
 from runner_core.presence import probe
 from runner_core.queries import rows, run
+from runner_core.sqlstate import sqlstate
 from runner_queue.broker import Broker
 from runner_worker.engine.leases import claim, release
 from tests.engine import running
@@ -61,7 +61,7 @@ def db(proxied: str, redis_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def plain(database_url: str) -> Iterator[Database]:
-    """The same database without the proxy: what comes before the fault, and the bell that it rings, go here."""
+    """The same database without the proxy: what comes before the fault, and the notifications that follow, go here."""
     with opened(settings_for(database_url), size=4) as database:
         yield database
 
@@ -514,7 +514,7 @@ def test_a_connection_that_cannot_be_guarded_goes_back_to_the_pool(plain: Databa
         raise OSError("too many open files")
 
     with monkeypatch.context() as patched:
-        patched.setattr(plain._watchdog, "guard", fails)
+        patched.setattr(plain.watchdog, "guard", fails)
         for _ in range(2 * plain.pool.max_size):
             with pytest.raises(psycopg.OperationalError, match="too many"), plain.statement():
                 pass

@@ -18,9 +18,10 @@ from bench.chaos.proxy import Proxy
 from outbox_publisher.relay import publish_batch
 from runner_cli.embedded import EmbeddedPostgres
 from runner_core.db import Database, retried
-from runner_core.failures import NoConnection, failure_of, sqlstate
+from runner_core.failures import failure_of
 from runner_core.migrate import migrate
 from runner_core.queries import rows, run
+from runner_core.sqlstate import NoConnection, sqlstate
 from runner_queue.broker import Broker
 from runner_worker.engine.leases import claim
 from tests.integration.api_client import Api, serving
@@ -246,8 +247,8 @@ def test_a_full_queue_of_notifications_refuses_no_job(
         spec = api.job()
         assert api.post(spec).status_code == 202
         assert api.post(spec).status_code == 200, "its repeat"
-        api.db.bell.ring([spec["id"]], outbox=True)
-        api.db.bell.stop()
+        api.db.notifier.notify([spec["id"]], outbox=True)
+        api.db.notifier.stop()
     with opened(settings_for(full_queue.url, redis_url), "publisher") as db:
         assert publish_batch(db, Broker(db.settings)) == 2
     assert "without a notification" in caplog.text

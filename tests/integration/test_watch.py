@@ -19,8 +19,8 @@ from runner_api import portal
 from runner_api.http import stream as streaming
 from runner_api.http.services import services
 from runner_api.http.watch import MOST, Watchers
-from runner_core.bell import payloads
 from runner_core.db import Database
+from runner_core.notifier import payloads
 from tests.integration.api_client import Api
 from tests.integration.server import Server
 from tests.jobs import until
@@ -76,7 +76,7 @@ def finish_all(api: Api, job_id: str) -> None:
 
 def ring(api: Api, job_id: str) -> None:
     """The hand that wrote without a verb rings as the verbs do."""
-    api.worker.bell.ring([job_id])
+    api.worker.notifier.notify([job_id])
 
 
 def test_payloads_carry_every_id_within_the_limit() -> None:
@@ -288,7 +288,7 @@ def test_the_bell_is_rung_after_the_commit_alone(api: Api) -> None:
     """A verb that fails rings nothing."""
     rung: list[Any] = []
     db: Database = api.db
-    db.bell.ring = lambda *args, **kwargs: rung.append((args, kwargs))  # type: ignore[method-assign]
+    db.notifier.notify = lambda *args, **kwargs: rung.append((args, kwargs))  # type: ignore[method-assign]
     job_id = api.submit()
 
     def cancel() -> int:

@@ -10,7 +10,8 @@ import pytest
 from psycopg import errors
 from psycopg_pool import PoolTimeout
 
-from runner_core.failures import OTHER, OURS, STATES, TABLE, NoConnection, failure_of, label_of, sqlstate
+from runner_core.failures import OTHER, OURS, STATES, TABLE, failure_of, label_of
+from runner_core.sqlstate import NoConnection, sqlstate
 from runner_queue.refusals import OTHER_REFUSAL, REFUSALS, refusal_of
 
 ROOT = Path(__file__).parents[2]

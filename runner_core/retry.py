@@ -9,7 +9,8 @@ from typing import TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception
 from tenacity.wait import wait_random_exponential
 
-from runner_core.failures import Failure, failure_of, sqlstate
+from runner_core.failures import Failure, failure_of
+from runner_core.sqlstate import sqlstate
 from runner_core.telemetry import DB_WRITE_RETRIES
 
 log = logging.getLogger("db")
@@ -20,11 +21,11 @@ _number: contextvars.ContextVar[int] = contextvars.ContextVar("try_number", defa
 
 
 def try_number() -> int:
-    """Return which try of a verb this thread is in, from 1 on; 0 outside `repeat`."""
+    """Return which try of a verb this thread is in, from 1 on; 0 outside `retry`."""
     return _number.get()
 
 
-def repeat(verb: Callable[[], T], tries: Callable[[Failure], int]) -> T:
+def retry(verb: Callable[[], T], tries: Callable[[Failure], int]) -> T:
     """Call `verb` until it succeeds, as often as `tries` says of its failure and for 20 s at most.
 
     The pauses have full jitter. Raises the last error.
