@@ -8,9 +8,9 @@ import psycopg
 from outbox_publisher.aside import may_be_of_a_row
 from runner_core import telemetry
 from runner_core.db import Database, retried
+from runner_core.limits import MAX_COUNTED
 from runner_core.queries import Row, rows
 from runner_core.statuses import ALIVE_SECONDS, JOB_STATUSES
-from runner_core.store.reads import COUNTED
 
 log = logging.getLogger("publisher")
 
@@ -27,20 +27,20 @@ def refresh(db: Database) -> None:
 
 
 def _outbox(db: Database) -> None:
-    [outbox] = _read(db, "metrics.outbox", most=COUNTED)
+    [outbox] = _read(db, "metrics.outbox", most=MAX_COUNTED)
     telemetry.OUTBOX_UNPUBLISHED.set(outbox["waiting"])
     telemetry.OUTBOX_OLDEST.set(outbox["oldest"])
     telemetry.OUTBOX_DEAD.set(outbox["dead"])
 
 
 def _jobs(db: Database) -> None:
-    counts = {r["status"]: r["jobs"] for r in _read(db, "metrics.jobs", most=COUNTED)}
+    counts = {r["status"]: r["jobs"] for r in _read(db, "metrics.jobs", most=MAX_COUNTED)}
     for status in JOB_STATUSES:
         telemetry.JOBS.labels(status).set(counts.get(status, 0))
 
 
 def _late(db: Database) -> None:
-    [late] = _read(db, "metrics.late", grace_seconds=3 * db.settings.jobs.lease_seconds, most=COUNTED)
+    [late] = _read(db, "metrics.late", grace_seconds=3 * db.settings.jobs.lease_seconds, most=MAX_COUNTED)
     telemetry.JOBS_STUCK.set(late["stuck"])
     telemetry.JOBS_OVERDUE.set(late["overdue"])
 

@@ -4,6 +4,7 @@ import logging
 import uuid
 
 from outbox_publisher.aside import Aside, Batch
+from runner_core import queries
 from runner_core.db import Database, retried
 from runner_core.failpoints import failpoint
 from runner_core.store import outbox
@@ -29,7 +30,7 @@ def publish_batch(db: Database, broker: Broker, aside: Aside[int] | None = None)
 def _publish(db: Database, broker: Broker, batch: Batch[int]) -> int:
     settings = db.settings
     with db.transaction() as conn:
-        claimed = outbox.claim(conn, batch.size, batch.left_out)
+        claimed = queries.rows(conn, "outbox.claim", batch=batch.size, left_out=list(batch.left_out))
         batch.taken = [row["id"] for row in claimed]
         rows = [
             OutboxRow(row["id"], row["topic"], row["payload"], uuid.uuid4().hex, row["attempts"]) for row in claimed

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 
 from runner_cli.findings import Finding, error, ok, warning
+from runner_core.limits import MAX_COUNTED
 from runner_core.migrate import latest
 from runner_core.preflight import Fault, faults
 from runner_core.queries import row, rows
@@ -15,7 +16,6 @@ from runner_core.redaction import described
 from runner_core.session import connect, transaction
 from runner_core.settings import Settings
 from runner_core.statuses import ALIVE_SECONDS
-from runner_core.store.reads import COUNTED
 
 KINDS = ("api", "publisher", "worker")
 LISTENERS = 1
@@ -113,8 +113,8 @@ def _connections(conn: psycopg.Connection[Any], settings: Settings) -> Iterator[
 
 def _backlog(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
     """What waits longer than it should."""
-    waiting = row(conn, "metrics.outbox", most=COUNTED)
-    late = row(conn, "metrics.late", grace_seconds=0.0, most=COUNTED)
+    waiting = row(conn, "metrics.outbox", most=MAX_COUNTED)
+    late = row(conn, "metrics.late", grace_seconds=0.0, most=MAX_COUNTED)
     if waiting and waiting["dead"]:
         yield warning(
             "outbox", f"{waiting['dead']} messages were given up: look at /admin/dead, and republish or cancel"

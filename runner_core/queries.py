@@ -12,15 +12,15 @@ from psycopg.rows import DictRow, dict_row
 from runner_core.sql_files import sql_files
 
 Row = dict[str, Any]
-_NAME = re.compile(r"^-- name: (?P<name>[a-z_]+\.[a-z_0-9]+)$", re.MULTILINE)
-_WRITES = re.compile(
-    r"\bINSERT INTO\b|\bDELETE FROM\b|(?<!FOR )(?<!KEY )\bUPDATE\b(?! OF)|\b(?:close|end|cancel|reopen)_\w+\("
-)
+_NAME = re.compile(r"^-- name: (?P<name>[a-z_]+\.[a-z_0-9]+)(?P<writes> -- writes)?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Statement:
-    """One named statement. Its first line is a comment with the name, which shows in pg_stat_activity."""
+    """One named statement. Its first line is a comment with the name, which shows in pg_stat_activity.
+
+    `writes` is what its header in the file says: the metrics and the audit are of statements that write.
+    """
 
     name: str
     sql: bytes
@@ -35,7 +35,7 @@ def parse(text: str) -> Iterator[Statement]:
         lines = [line.strip() for line in block.splitlines()]
         body = "\n".join(line for line in lines if line and not line.startswith("--")).rstrip(";")
         sql = f"-- name: {mark['name']}\n{body}"
-        yield Statement(mark["name"], sql.encode(), bool(_WRITES.search(body)))
+        yield Statement(mark["name"], sql.encode(), bool(mark["writes"]))
 
 
 @cache
@@ -68,6 +68,11 @@ def run(conn: Connection[Any], name: str, /, **params: Any) -> Cursor[DictRow]:
 def rows(conn: Connection[Any], name: str, /, **params: Any) -> list[Row]:
     """Run one statement and return all its rows."""
     return run(conn, name, **params).fetchall()
+
+
+def single(conn: Connection[Any], name: str, /, **params: Any) -> Row:
+    """Run one statement that always has exactly one row, and return the row."""
+    return run(conn, name, **params).fetchall()[0]
 
 
 def row(conn: Connection[Any], name: str, /, **params: Any) -> Row | None:

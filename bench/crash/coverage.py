@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from importlib import resources
 
-NAME = re.compile(r"^-- name: (\S+)$", re.MULTILINE)
+NAME = re.compile(r"^-- name: (\S+)(?: -- writes)?$", re.MULTILINE)
 # What writes or locks, as far as the text says: data that is changed, rows that are locked, functions that change.
 CHANGES = re.compile(
     r"\b(INSERT INTO|UPDATE \w+|DELETE FROM|CREATE TABLE|FOR (NO KEY )?UPDATE|FOR (KEY )?SHARE|pg_\w*advisory\w*|"

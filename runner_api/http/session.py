@@ -18,10 +18,10 @@ from flask import g, request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from werkzeug.wrappers import Response
 
+from runner_core import queries
 from runner_core.db import Database, retried
 from runner_core.errors import Rejected
 from runner_core.settings import Settings
-from runner_core.store import sessions
 
 COOKIE = "beacon_session"
 HOURS = 12
@@ -90,13 +90,13 @@ def current(settings: Settings, db: Database) -> Session | None:
 def end(db: Database, session: Session) -> None:
     """End the session, whoever else has its cookie."""
     with db.statement() as conn:
-        sessions.end(conn, session.id)
+        queries.run(conn, "sessions.end", session_id=session.id)
 
 
 @retried
 def _has_ended(db: Database, session: Session) -> bool:
     with db.statement() as conn:
-        return sessions.ended(conn, session.id)
+        return queries.row(conn, "sessions.ended", session_id=session.id) is not None
 
 
 def _signed(settings: Settings) -> Session | None:

@@ -14,11 +14,11 @@ from psycopg_pool import PoolTimeout
 
 from runner_api.http.watch import Watcher
 from runner_api.http.wire import dumps
+from runner_core import queries
 from runner_core.db import Database
 from runner_core.queries import Row
 from runner_core.sqlstate import sqlstate
 from runner_core.statuses import ENDED
-from runner_core.store import reads
 
 log = logging.getLogger("api.stream")
 PING_SECONDS = 15.0  # below the minute after which proxies close a silent connection
@@ -29,8 +29,8 @@ PAGE = 500
 def read(db: Database, job_id: str, after: int) -> tuple[Row | None, list[Row]]:
     """The job as it stands, then its events after `after`: an ended job's last event is among them."""
     with db.transaction() as conn:
-        found = reads.watched(conn, [job_id])
-        events = reads.events(conn, job_id, after, PAGE)
+        found = queries.rows(conn, "reads.watched", job_ids=[job_id])
+        events = queries.rows(conn, "reads.events", job_id=job_id, after=after, page=PAGE)
     return (found[0] if found else None), events
 
 

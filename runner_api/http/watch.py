@@ -16,11 +16,11 @@ from types import TracebackType
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from runner_core import queries
 from runner_core.db import Database
 from runner_core.errors import Rejected
 from runner_core.session import listen
 from runner_core.sqlstate import sqlstate
-from runner_core.store import reads
 
 log = logging.getLogger("api.watch")
 MOST = 100  # streams and waits of one process; each holds one of the server's threads
@@ -156,7 +156,8 @@ class Watchers:
         self._next_poll = now + period_seconds
         try:
             with self._db.transaction() as conn:
-                found = {row["id"]: (row["version"], row["calls_done"]) for row in reads.watched(conn, self._watched)}
+                jobs = queries.rows(conn, "reads.watched", job_ids=list(self._watched))
+            found = {job["id"]: (job["version"], job["calls_done"]) for job in jobs}
         except (psycopg.Error, PoolTimeout) as error:
             log.warning("watched jobs can't be asked about sqlstate=%s", sqlstate(error))
             return

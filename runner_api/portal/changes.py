@@ -11,10 +11,10 @@ from runner_api.verbs.cancel import cancel_job
 from runner_api.verbs.republish import republish_job, republish_row
 from runner_api.verbs.retry import Wanted, retry_job
 from runner_api.views.words import brief, counted
+from runner_core import queries
 from runner_core.errors import NotFound
 from runner_core.queries import Row
 from runner_core.statuses import verdict
-from runner_core.store import portal, reads
 
 
 @blueprint.get("/jobs/<job_id>/cancel")
@@ -103,7 +103,7 @@ def ask_republish(row_id: int) -> Response:
     """Send a message that could not be delivered again?"""
     administrator()
     with services().db.transaction() as conn:
-        message = reads.outbox_row(conn, row_id)
+        message = queries.row(conn, "reads.outbox_row", outbox_id=row_id)
     if message is None:
         raise NotFound(detail=f"There is no outbox row {row_id}.")
     return page(
@@ -136,7 +136,7 @@ def _wanted() -> Wanted:
 
 def _job(job_id: str) -> Row:
     with services().db.transaction() as conn:
-        found = reads.job(conn, job_id)
+        found = queries.row(conn, "reads.job", job_id=job_id)
     if found is None:
         raise NotFound(detail=f"There is no job {job_id}.")
     return {**found, "verdict": verdict(found["status"], found["cross_status"])}
@@ -148,7 +148,7 @@ def _question(job_id: str, question_id: str) -> str:
     It is the id itself where the job has no such question.
     """
     with services().db.transaction() as conn:
-        extra = portal.job(conn, job_id)
+        extra = queries.row(conn, "portal.job", job_id=job_id)
     texts = {question["id"]: question["text"] for question in (extra or {"questions": []})["questions"]}
     return f"\u2068{brief(question_id, texts.get(question_id, question_id))}\u2069"
 

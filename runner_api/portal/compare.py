@@ -8,18 +8,18 @@ from werkzeug.wrappers import Response
 from runner_api.http.services import services
 from runner_api.portal.blueprint import blueprint, page
 from runner_api.views import comparison, grid
+from runner_core import queries
 from runner_core.errors import NotFound
 from runner_core.queries import Row
 from runner_core.statuses import in_order, verdict
-from runner_core.store import portal, reads
 
 
 @blueprint.get("/jobs/<job_id>/compare")
 def compare(job_id: str) -> Response:
     """The comparison that the query names: model, question, run, and the region that the others are compared with."""
     with services().db.transaction() as conn:
-        job, extra = reads.job(conn, job_id), portal.job(conn, job_id)
-        rows = reads.job_rows(conn, job_id)
+        job, extra = queries.row(conn, "reads.job", job_id=job_id), queries.row(conn, "portal.job", job_id=job_id)
+        rows = queries.rows(conn, "reads.rows", job_id=job_id)
     if job is None or extra is None:
         raise NotFound(detail=f"There is no job {job_id}.")
     regions, models = in_order(job["plan"]), grid.models_of(job["plan"])

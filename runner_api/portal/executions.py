@@ -5,17 +5,18 @@ from werkzeug.wrappers import Response
 
 from runner_api.http.services import services
 from runner_api.portal.blueprint import blueprint, page
+from runner_core import queries
 from runner_core.errors import NotFound
-from runner_core.store import portal, reads
+from runner_core.store import executions
 
 
 @blueprint.get("/executions/<int(max=999999999999999999):result_id>")
 def execution(result_id: int) -> Response:
     """One model in one region, with each of its calls in the order of the job's questions."""
     with services().db.transaction() as conn:
-        found = reads.execution(conn, result_id)
-        extra = (portal.job(conn, found["job_id"]) if found else None) or {"questions": []}
-        calls = reads.answers(conn, found["job_id"], found["region"], found["model_id"]) if found else []
+        found = executions.find(conn, result_id)
+        extra = (queries.row(conn, "portal.job", job_id=found["job_id"]) if found else None) or {"questions": []}
+        calls = executions.answers(conn, found) if found else []
     if found is None:
         raise NotFound(
             detail=f"There is no execution {result_id}. A retry may have replaced it: see the job's timeline."

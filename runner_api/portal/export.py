@@ -11,9 +11,9 @@ from runner_api.http.services import services
 from runner_api.http.wire import dumps, timestamp
 from runner_api.portal.blueprint import blueprint
 from runner_api.views.rows import question_of, result
+from runner_core import queries
 from runner_core.errors import NotFound
 from runner_core.queries import Row
-from runner_core.store import portal, reads
 
 COLUMNS = (
     *("job_id", "question_id", "question", "model_id", "region", "run_no", "status", "refused", "simulated"),
@@ -54,8 +54,8 @@ def export_json(job_id: str) -> Response:
 
 def _read(job_id: str) -> tuple[Row, Row, list[Row]]:
     with services().db.transaction() as conn:
-        job, extra = reads.job(conn, job_id), portal.job(conn, job_id)
-        rows = reads.job_rows(conn, job_id)
+        job, extra = queries.row(conn, "reads.job", job_id=job_id), queries.row(conn, "portal.job", job_id=job_id)
+        rows = queries.rows(conn, "reads.rows", job_id=job_id)
     if job is None or extra is None:
         raise NotFound(detail=f"There is no job {job_id}.")
     places = [question["id"] for question in extra["questions"]]

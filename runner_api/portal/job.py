@@ -10,10 +10,10 @@ from runner_api.http.services import services
 from runner_api.portal.blueprint import blueprint, page
 from runner_api.views import grid, timeline
 from runner_api.views.diagnosis import Waiting
+from runner_core import queries
 from runner_core.errors import NotFound
 from runner_core.keys import key_id
-from runner_core.statuses import in_order, verdict
-from runner_core.store import portal, reads
+from runner_core.statuses import ALIVE_SECONDS, in_order, verdict
 
 NEWEST_EVENTS = 300
 SAID = {
@@ -28,11 +28,13 @@ SAID = {
 def job(job_id: str) -> Response:
     """The job as it stands now."""
     with services().db.transaction() as conn:
-        found, extra = reads.job(conn, job_id), portal.job(conn, job_id)
-        rows, regions = reads.job_rows(conn, job_id), portal.regions(conn, job_id)
+        found, extra = queries.row(conn, "reads.job", job_id=job_id), queries.row(conn, "portal.job", job_id=job_id)
+        rows = queries.rows(conn, "reads.rows", job_id=job_id)
+        regions = queries.rows(conn, "portal.regions", job_id=job_id)
         newest = found["version"] if found else 0
-        events = reads.events(conn, job_id, max(0, newest - NEWEST_EVENTS), NEWEST_EVENTS)
-        processes = reads.processes(conn)
+        after = max(0, newest - NEWEST_EVENTS)
+        events = queries.rows(conn, "reads.events", job_id=job_id, after=after, page=NEWEST_EVENTS)
+        processes = queries.rows(conn, "reads.processes", alive_seconds=ALIVE_SECONDS)
     if found is None or extra is None:
         raise NotFound(detail=f"There is no job {job_id}.")
     finished = {region["region"] for region in regions if region["finished_at"]}

@@ -10,9 +10,11 @@ from runner_api.http.paging import cursor, next_cursor
 from runner_api.http.services import services
 from runner_api.portal import first_job
 from runner_api.portal.blueprint import blueprint, go_to, page
+from runner_core import queries
+from runner_core.limits import MAX_COUNTED_BY_STATUS, MAX_SEARCHED
 from runner_core.queries import Row
 from runner_core.statuses import JOB_STATUSES, in_order, verdict
-from runner_core.store import portal, reads
+from runner_core.store.jobs import listed
 
 PAGE = 50
 _PART = re.compile(r"[A-Za-z0-9._:-]{1,255}", re.ASCII)
@@ -27,20 +29,22 @@ def jobs() -> Response:
     older = bool(request.args.get("cursor"))
     before = cursor()
     with services().db.transaction() as conn:
-        counts = portal.counts(conn)
-        if wanted:
-            found = portal.search(conn, wanted, PAGE + 1) if _PART.fullmatch(wanted) else []
+        by_status = queries.rows(conn, "portal.counts", most=MAX_COUNTED_BY_STATUS)
+        if _PART.fullmatch(wanted):
+            found = queries.rows(conn, "portal.search", wanted=wanted, page=PAGE + 1, newest=MAX_SEARCHED)
+        elif wanted:
+            found = []
         else:
-            found = reads.jobs(conn, status or None, before, PAGE + 1, progress=True)
+            found = listed(conn, status or None, before, PAGE + 1, progress=True)
     if len(found) == 1 and found[0]["id"] == wanted:
         return go_to(url_for("portal.job", job_id=wanted))
     more = len(found) > PAGE
     return page(
         "jobs.html",
         rows=[_listed(row) for row in found[:PAGE]],
-        counts=counts,
-        most=portal.COUNTED,
-        searched=portal.SEARCHED,
+        counts={row["status"]: row["jobs"] for row in by_status},
+        most=MAX_COUNTED_BY_STATUS,
+        searched=MAX_SEARCHED,
         only=status,
         wanted=wanted,
         older=older,

@@ -7,9 +7,11 @@ from werkzeug.wrappers import Response
 from runner_api.http.services import services
 from runner_api.portal.blueprint import blueprint, page
 from runner_api.views import charts
+from runner_core import queries
+from runner_core.limits import MAX_COUNTED
 from runner_core.queries import Row
 from runner_core.statuses import ALIVE_SECONDS, in_order
-from runner_core.store import portal, reads, regions_files
+from runner_core.store import jobs, regions_files
 
 SHOWN = 50
 RUNS_SHOWN = 4  # of each worker
@@ -20,12 +22,14 @@ def operations() -> Response:
     """Everything at a glance."""
     service = services()
     with service.db.transaction() as conn:
-        outbox, waiting, dead = reads.outbox_counts(conn), reads.outbox(conn, 5), reads.dead(conn, SHOWN)
-        open_runs = {row["region"]: row for row in reads.queues(conn)}
-        processes, held = reads.processes(conn), portal.held(conn, RUNS_SHOWN)
+        outbox = queries.single(conn, "reads.outbox_counts", most=MAX_COUNTED)
+        waiting, dead = queries.rows(conn, "reads.outbox", page=5), queries.rows(conn, "reads.dead", page=SHOWN)
+        open_runs = {row["region"]: row for row in queries.rows(conn, "reads.queues")}
+        processes = queries.rows(conn, "reads.processes", alive_seconds=ALIVE_SECONDS)
+        held = queries.rows(conn, "portal.held", few=RUNS_SHOWN)
         other_file = {row["id"] for row in regions_files.differing(conn)}
-        stuck = reads.stuck(conn, 3 * service.settings.jobs.lease_seconds, SHOWN)
-        minutes = portal.hour(conn)
+        stuck = jobs.late(conn, 3 * service.settings.jobs.lease_seconds, SHOWN)
+        minutes = queries.rows(conn, "portal.hour")
     return page(
         "operations.html",
         outbox=outbox,
@@ -40,7 +44,7 @@ def operations() -> Response:
         latency=charts.latency(minutes),
         ended={name: sum(row[name] for row in minutes) for name in ("completed", "failed")},
         silent=ALIVE_SECONDS,
-        counted=reads.COUNTED,
+        counted=MAX_COUNTED,
     )
 
 

@@ -9,8 +9,11 @@ from runner_api.http.paging import page
 from runner_api.http.services import services
 from runner_api.http.wire import reply
 from runner_api.verbs.republish import republish_job, republish_row
+from runner_core import queries
+from runner_core.limits import MAX_COUNTED
 from runner_core.message import topic
-from runner_core.store import reads
+from runner_core.statuses import ALIVE_SECONDS
+from runner_core.store import jobs
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin")
 
@@ -25,7 +28,8 @@ def outbox() -> Response:
     """Messages that wait to be published."""
     limit = page()
     with services().db.transaction() as conn:
-        counts, waiting = reads.outbox_counts(conn), reads.outbox(conn, limit)
+        counts = queries.single(conn, "reads.outbox_counts", most=MAX_COUNTED)
+        waiting = queries.rows(conn, "reads.outbox", page=limit)
     return reply({**counts, "rows": waiting})
 
 
@@ -34,8 +38,9 @@ def queues() -> Response:
     """Each region's waiting and running runs, and its workers."""
     service = services()
     with service.db.transaction() as conn:
-        open_runs = {row["region"]: row for row in reads.queues(conn)}
-        workers = {row["region"]: row["alive"] for row in reads.alive(conn) if row["kind"] == "worker"}
+        open_runs = {row["region"]: row for row in queries.rows(conn, "reads.queues")}
+        alive = queries.rows(conn, "reads.alive", alive_seconds=ALIVE_SECONDS)
+    workers = {row["region"]: row["alive"] for row in alive if row["kind"] == "worker"}
     idle = {"depth": 0, "running": 0, "oldest_seconds": None}
     names = dict.fromkeys([*service.catalogue.regions, *open_runs, *workers])
     return reply(
@@ -59,7 +64,7 @@ def stuck() -> Response:
     """Jobs that wait too long or run past their deadline."""
     service, limit = services(), page()
     with service.db.transaction() as conn:
-        found = reads.stuck(conn, 3 * service.settings.jobs.lease_seconds, limit)
+        found = jobs.late(conn, 3 * service.settings.jobs.lease_seconds, limit)
     return reply({"jobs": found})
 
 
@@ -67,7 +72,7 @@ def stuck() -> Response:
 def processes() -> Response:
     """Every process seen in the last hour."""
     with services().db.transaction() as conn:
-        return reply({"processes": reads.processes(conn)})
+        return reply({"processes": queries.rows(conn, "reads.processes", alive_seconds=ALIVE_SECONDS)})
 
 
 @blueprint.get("/dead")
@@ -75,7 +80,7 @@ def dead() -> Response:
     """Messages that could not be delivered."""
     limit = page()
     with services().db.transaction() as conn:
-        return reply({"rows": reads.dead(conn, limit)})
+        return reply({"rows": queries.rows(conn, "reads.dead", page=limit)})
 
 
 @blueprint.post("/outbox/<int(max=9223372036854775807):row_id>/republish")

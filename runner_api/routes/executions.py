@@ -10,9 +10,10 @@ from runner_api.http import paging
 from runner_api.http.services import services
 from runner_api.http.wire import reply
 from runner_api.views.rows import answer, result
+from runner_core import queries
 from runner_core.errors import NotFound
 from runner_core.queries import Row
-from runner_core.store import reads
+from runner_core.store import executions
 
 blueprint = Blueprint("executions", __name__)
 
@@ -22,7 +23,8 @@ def list_executions() -> Response:
     """A page of every job's executions, newest first. `offset` skips rows after the cursor, where there is one."""
     limit, offset, before = paging.page(), paging.offset(), paging.result_cursor()
     with services().db.transaction() as conn:
-        found = reads.executions(conn, before, limit + 1, offset)
+        place = {"before": before[0], "before_id": before[1]}
+        found = queries.rows(conn, "reads.executions", **place, page=limit + 1, skip=offset)
     more = paging.next_cursor(found[limit - 1]) if len(found) > limit else None
     shown = [result(row) for row in found[:limit]]
     return reply({"executions": shown, "limit": limit, "offset": offset, "next_cursor": more})
@@ -33,8 +35,8 @@ def get_details(result_id: str) -> Response:
     """One execution with everything: its calls and their tries, its parameters, its receipt."""
     number = _number(result_id)
     with services().db.transaction() as conn:
-        found = reads.execution(conn, number)
-        answers = reads.answers(conn, found["job_id"], found["region"], found["model_id"]) if found else []
+        found = executions.find(conn, number)
+        answers = executions.answers(conn, found) if found else []
     if found is None:
         raise _unknown(result_id)
     return reply(
@@ -56,7 +58,7 @@ def get_receipt(result_id: str) -> Response:
     """The signed receipt of an execution."""
     number = _number(result_id)
     with services().db.transaction() as conn:
-        found = reads.execution(conn, number)
+        found = executions.find(conn, number)
     if found is None:
         raise _unknown(result_id)
     if found["receipt"] is None:
@@ -68,10 +70,10 @@ def get_receipt(result_id: str) -> Response:
 def get_cross_region(name: str) -> Response:
     """A job across its regions; `name` is the cross-region uuid or the job's id."""
     with services().db.transaction() as conn:
-        found = reads.cross_region(conn, _uuid(name), name)
+        found = queries.row(conn, "reads.cross_region", cross_region_id=_uuid(name), job_id=name)
         job_id = found["jobspec_id"] if found else ""
-        regions = reads.region_results(conn, job_id)
-        numbers = reads.summary(conn, job_id)
+        regions = queries.rows(conn, "reads.region_results", job_id=job_id)
+        numbers = queries.single(conn, "reads.summary", job_id=job_id)
     if found is None:
         raise NotFound(detail=f"There is no cross-region execution {name}.")
     return reply(

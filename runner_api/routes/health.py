@@ -9,13 +9,13 @@ from psycopg_pool import PoolTimeout
 
 from runner_api.http.services import services
 from runner_api.http.wire import reply
-from runner_core import __version__
+from runner_core import __version__, queries
 from runner_core.db import Database
 from runner_core.presence import probe
 from runner_core.queries import Row
 from runner_core.sqlstate import sqlstate
 from runner_core.start_commands import start_command
-from runner_core.store import reads
+from runner_core.statuses import ALIVE_SECONDS
 
 blueprint = Blueprint("health", __name__)
 
@@ -65,7 +65,7 @@ def ready() -> Response:
 def _alive(db: Database) -> tuple[list[Row], str]:
     try:
         with db.transaction() as conn:
-            return reads.alive(conn), ""
+            return queries.rows(conn, "reads.alive", alive_seconds=ALIVE_SECONDS), ""
     except (psycopg.Error, PoolTimeout) as error:
         return [], sqlstate(error)
 

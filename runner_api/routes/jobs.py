@@ -13,10 +13,11 @@ from runner_api.http.services import services
 from runner_api.http.wire import reply
 from runner_api.views.diagnosis import Waiting
 from runner_api.views.rows import job_of, listed, result
+from runner_core import queries
 from runner_core.errors import NotFound, SpecError
 from runner_core.queries import Row
-from runner_core.statuses import JOB_STATUSES
-from runner_core.store import portal, reads
+from runner_core.statuses import ALIVE_SECONDS, JOB_STATUSES
+from runner_core.store import jobs
 
 blueprint = Blueprint("jobs", __name__)
 LONGEST_WAIT = 60  # seconds
@@ -32,7 +33,7 @@ def list_jobs() -> Response:
         raise SpecError(detail=f"status must be one of {', '.join(JOB_STATUSES)}.")
     limit, before = page(), cursor()
     with services().db.transaction() as conn:
-        found = reads.jobs(conn, status, before, limit + 1)
+        found = jobs.listed(conn, status, before, limit + 1)
     shown = [listed(row) for row in found[:limit]]
     return reply({"jobs": shown, "next_cursor": next_cursor(found[limit - 1]) if len(found) > limit else None})
 
@@ -64,11 +65,12 @@ def _answer(job_id: str) -> Response:
     with_executions = include == "executions"
     after = number("after", -1, 0, FARTHEST)
     with services().db.transaction() as conn:
-        job = reads.job(conn, job_id)
+        job = queries.row(conn, "reads.job", job_id=job_id)
         tag = _tag(job, with_executions) if job else ""
         known = job is None or request.if_none_match.contains_weak(tag) or after == job["version"]
-        rows = [] if known else reads.job_rows(conn, job_id)
-        regions, processes = ([], []) if known else (portal.regions(conn, job_id), reads.processes(conn))
+        rows = [] if known else queries.rows(conn, "reads.rows", job_id=job_id)
+        regions = [] if known else queries.rows(conn, "portal.regions", job_id=job_id)
+        processes = [] if known else queries.rows(conn, "reads.processes", alive_seconds=ALIVE_SECONDS)
     if job is None:
         raise _unknown(job_id)
     if known:
@@ -92,7 +94,7 @@ def _tag(job: Row, with_executions: bool) -> str:
 def get_rows(job_id: str) -> Response:
     """Every planned call with what became of it."""
     with services().db.transaction() as conn:
-        rows = reads.job_rows(conn, job_id)
+        rows = queries.rows(conn, "reads.rows", job_id=job_id)
     if not rows:  # a job without a planned call does not exist
         raise _unknown(job_id)
     return reply({"executions": [result(row) for row in rows]})
@@ -106,9 +108,10 @@ def get_events(job_id: str) -> Response:
     if request.accept_mimetypes.best_match(("application/json", EVENT_STREAM)) == EVENT_STREAM:
         return _stream(job_id, after)
     with services().db.transaction() as conn:
-        job = reads.version(conn, job_id)
+        job = queries.row(conn, "reads.version", job_id=job_id)
         # A number beyond the job's is another server's, or from before a restore.
-        events = reads.events(conn, job_id, after if job and after <= job["version"] else 0, limit)
+        first = after if job and after <= job["version"] else 0
+        events = queries.rows(conn, "reads.events", job_id=job_id, after=first, page=limit)
     if job is None:
         raise _unknown(job_id)
     return reply({"job_id": job_id, "status": job["status"], "version": job["version"], "events": events})

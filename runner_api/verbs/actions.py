@@ -10,6 +10,7 @@ from typing import Any
 from psycopg import Connection
 
 from runner_api.verbs.actor import Actor
+from runner_core import queries
 from runner_core.errors import NotFound, Rejected
 from runner_core.queries import Row, run
 from runner_core.store import jobs, outbox
@@ -25,7 +26,7 @@ def begin(conn: Connection[Any], job_id: str, who: Actor, action_id: str) -> tup
         raise NotFound(detail=f"There is no job {job_id}.")
     if who.public_key is not None and who.public_key != job["public_key"]:
         raise Rejected("forbidden", "The job was submitted with another key.")
-    done = jobs.action(conn, job_id, action_id)
+    done = queries.row(conn, "jobs.action", job_id=job_id, action_id=action_id)
     if done is None and who.public_key and who.nonce and not jobs.spend_nonce(conn, who.public_key, who.nonce, job_id):
         raise Rejected("replay_detected", "This key's nonce was used before.")
     return job, done

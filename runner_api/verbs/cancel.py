@@ -5,11 +5,12 @@ from datetime import datetime
 
 from runner_api.verbs import actions
 from runner_api.verbs.actor import Actor
+from runner_core import queries
 from runner_core.db import Database, retried
 from runner_core.endings import Endings
 from runner_core.errors import Conflict
 from runner_core.queries import run
-from runner_core.store import jobs, reads
+from runner_core.store import jobs
 
 REASON = {
     "code": "cancelled",
@@ -41,9 +42,9 @@ def cancel_job(db: Database, job_id: str, who: Actor, action_id: str) -> Cancell
     with db.transaction(pipeline=False) as conn:
         job, done = actions.begin(conn, job_id, who, action_id)
         if done:
-            now = reads.job(conn, job_id)
+            now = queries.row(conn, "reads.job", job_id=job_id)
             return Cancelled(done["detail"]["previous_status"], now["cancelled"] if now else 0, done["at"])
-        marked = jobs.cancel(conn, job_id, actor=who.name, action_id=action_id)
+        marked = queries.row(conn, "jobs.cancel", job_id=job_id, actor=who.name, action_id=action_id)
         if marked is None:
             raise Conflict(detail=f"The job has ended already: its status is {job['status']}.")
         count = jobs.cancel_units(conn, job_id, REASON)

@@ -3,10 +3,10 @@
 from runner_api.verbs import actions
 from runner_api.verbs.actor import Actor
 from runner_api.verbs.retry import Wanted, reopen
+from runner_core import queries
 from runner_core.db import Database, retried
 from runner_core.errors import Conflict, NotFound
 from runner_core.message import topic
-from runner_core.store import reads
 
 REASON = "republished"
 
@@ -19,7 +19,7 @@ def republish_row(db: Database, row_id: int, who: Actor, action_id: str) -> tupl
     worker holds the region, or when nothing of the region has failed.
     """
     with db.transaction(pipeline=False) as conn:
-        message = reads.outbox_row(conn, row_id)
+        message = queries.row(conn, "reads.outbox_row", outbox_id=row_id)
         if message is None:
             raise NotFound(detail=f"There is no outbox row {row_id}.")
         job_id = message["job_id"]
@@ -29,7 +29,7 @@ def republish_row(db: Database, row_id: int, who: Actor, action_id: str) -> tupl
             return job_id, [region]
         if message["processed_at"] is None and message["dead_at"] is None:
             raise Conflict(detail="The message has not been published yet: it waits for its turn.")
-        run = next((r for r in reads.open_regions(conn, job_id) if r["region"] == region), None)
+        run = next((r for r in queries.rows(conn, "reads.open_regions", job_id=job_id) if r["region"] == region), None)
         if run is None:
             reopen(conn, db, job, Wanted(region), who, action_id, REASON)
         elif run["leased"]:
@@ -48,7 +48,7 @@ def republish_job(db: Database, job_id: str, who: Actor, action_id: str) -> list
     """
     with db.transaction(pipeline=False) as conn:
         job, _ = actions.begin(conn, job_id, who, action_id)
-        waiting = [r["region"] for r in reads.open_regions(conn, job_id) if not r["leased"]]
+        waiting = [r["region"] for r in queries.rows(conn, "reads.open_regions", job_id=job_id) if not r["leased"]]
         if job["status"] not in ("queued", "running"):
             raise Conflict(detail=f"The job has ended: its status is {job['status']}. What failed can be retried.")
         if not waiting:

@@ -7,10 +7,11 @@ from psycopg import Connection
 
 from runner_api.verbs import actions
 from runner_api.verbs.actor import Actor
+from runner_core import queries
 from runner_core.db import Database, retried
 from runner_core.errors import Conflict, SpecError
 from runner_core.queries import Row
-from runner_core.store import jobs, reads
+from runner_core.store import jobs
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ def _check(job: Row, wanted: Wanted) -> None:
 
 
 def _why_nothing(conn: Connection[Any], job: Row, wanted: Wanted) -> str:
-    open_regions = [r["region"] for r in reads.open_regions(conn, job["id"]) if wanted.region in (None, r["region"])]
+    found = queries.rows(conn, "reads.open_regions", job_id=job["id"])
+    open_regions = [r["region"] for r in found if wanted.region in (None, r["region"])]
     if open_regions:
         return f"Nothing to retry yet, not ended: {', '.join(open_regions)}."
     return "Nothing to retry: no unit of that description has failed."

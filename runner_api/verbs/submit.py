@@ -16,6 +16,7 @@ from psycopg import Connection
 from psycopg.errors import LockNotAvailable, ProgramLimitExceeded, UniqueViolation
 
 from runner_api.verbs.group_commit import GroupCommit
+from runner_core import queries
 from runner_core.db import Database, retried
 from runner_core.errors import Rejected
 from runner_core.failpoints import failpoint
@@ -168,11 +169,11 @@ def _repeats(db: Database, entries: Sequence[jobs.Entry]) -> set[str]:
 def _look_up(db: Database, job: Submission, key: str | None) -> tuple[Accepted | None, Rejected | None]:
     """What was accepted under this key, this id or this nonce. Only the digest decides whether it is the same."""
     with db.transaction(pipeline=False) as conn:
-        if key and (known := jobs.accepted_key(conn, key)):
+        if key and (known := queries.row(conn, "idempotency.find", key=key)):
             if known["request_digest"] == job.digest:
                 return _accepted(conn, known["job_id"]), None
             return None, Rejected("idempotency_key_reuse", "This Idempotency-Key was used for another request.")
-        if stored := jobs.stored(conn, job.job_id):
+        if stored := queries.row(conn, "jobs.stored", job_id=job.job_id):
             if stored["digest"] == job.digest:
                 return _answer(stored), None
             return None, Rejected("job_conflict", "A job with this id and other content was accepted before.")
@@ -184,11 +185,11 @@ def _look_up(db: Database, job: Submission, key: str | None) -> tuple[Accepted |
 @retried
 def _expire(db: Database, key: str) -> None:
     with db.transaction() as conn:
-        jobs.expire_key(conn, key)
+        queries.run(conn, "idempotency.expire", key=key)
 
 
 def _accepted(conn: Connection[Any], job_id: str) -> Accepted | None:
-    stored = jobs.stored(conn, job_id)
+    stored = queries.row(conn, "jobs.stored", job_id=job_id)
     return _answer(stored) if stored else None
 
 

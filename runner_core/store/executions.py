@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection, Cursor
 
-from runner_core.queries import Row, rows, run
+from runner_core.queries import Row, row, rows, run
 from runner_core.store.columns import columns
 
 
@@ -42,4 +42,15 @@ def kept(conn: Connection[Any], ended: Sequence[Ended]) -> set[str]:
     """The tokens of those that an earlier try of the same transaction has stored."""
     every = columns(Ended, ended)
     names = ("job_ids", "regions", "model_ids", "tokens", "completed_ats")
-    return {row["token"] for row in rows(conn, "executions.kept", **{name: every[name] for name in names})}
+    return {found["token"] for found in rows(conn, "executions.kept", **{name: every[name] for name in names})}
+
+
+def find(conn: Connection[Any], result_id: int) -> Row | None:
+    """Return the execution, or the call still running, that an id of executions or answers names."""
+    return row(conn, "reads.execution", result_id=result_id) or row(conn, "reads.answer", result_id=result_id)
+
+
+def answers(conn: Connection[Any], execution: Row) -> list[Row]:
+    """Return every call of the execution's unit."""
+    unit = {name: execution[name] for name in ("job_id", "region", "model_id")}
+    return rows(conn, "reads.answers", **unit)

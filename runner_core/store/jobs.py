@@ -8,6 +8,7 @@ import orjson
 from psycopg import Connection
 
 from runner_core.jobspec import Submission
+from runner_core.limits import MAX_COUNTED
 from runner_core.queries import Row, row, rows, run
 
 # As long as the nonces: a client that repeats itself later than that gets a conflict and no second job.
@@ -89,21 +90,6 @@ def _columns(entry: Entry) -> dict[str, Any]:
     }
 
 
-def stored(conn: Connection[Any], job_id: str) -> Row | None:
-    """What an accepted job answers a repeat with: its digest, ids, status, plan, min_regions, enable_analysis."""
-    return row(conn, "jobs.stored", job_id=job_id)
-
-
-def accepted_key(conn: Connection[Any], key: str) -> Row | None:
-    """The request behind a key that has not expired: key, request_digest, job_id."""
-    return row(conn, "idempotency.find", key=key)
-
-
-def expire_key(conn: Connection[Any], key: str) -> None:
-    """Forget the key if it is past its days."""
-    run(conn, "idempotency.expire", key=key)
-
-
 def nonce_owner(conn: Connection[Any], public_key: str, nonce: str) -> str | None:
     """The job for which a nonce was spent."""
     found = row(conn, "nonces.find", public_key=public_key, nonce=nonce)
@@ -119,16 +105,6 @@ def lock(conn: Connection[Any], job_id: str) -> Row | None:
     """Lock one job and read what cancel and retry decide on; None for an unknown one."""
     run(conn, "jobs.lock", job_ids=[job_id])
     return row(conn, "jobs.state", job_id=job_id)
-
-
-def action(conn: Connection[Any], job_id: str, action_id: str) -> Row | None:
-    """The event of an action that has happened already: its type, detail and time."""
-    return row(conn, "jobs.action", job_id=job_id, action_id=action_id)
-
-
-def cancel(conn: Connection[Any], job_id: str, *, actor: str, action_id: str) -> Row | None:
-    """Mark the cancellation: previous_status, cancelled_at; None when the job has ended. The caller holds its lock."""
-    return row(conn, "jobs.cancel", job_id=job_id, actor=actor, action_id=action_id)
 
 
 def cancel_units(conn: Connection[Any], job_id: str, reason: dict[str, Any]) -> int:
@@ -175,6 +151,23 @@ def reopen(
         detail=_json(detail),
         queue_timeout_seconds=queue_timeout_seconds,
     )
+
+
+def listed(
+    conn: Connection[Any], status: str | None, before: tuple[str, str], page: int, *, progress: bool = False
+) -> list[Row]:
+    """Return the next jobs before (created_at as text, id), newest first; `units` is their progress, or None."""
+    wanted = {"before": before[0], "before_id": before[1], "page": page, "progress": progress}
+    if status is None:
+        return rows(conn, "reads.jobs", **wanted)
+    return rows(conn, "reads.jobs_by_status", status=status, **wanted)
+
+
+def late(conn: Connection[Any], grace_seconds: float, page: int) -> list[Row]:
+    """Return a page of jobs that wait too long or run past their deadline by more than the grace, oldest first."""
+    found = rows(conn, "reads.stuck", page=page)
+    found += rows(conn, "reads.overdue", grace_seconds=grace_seconds, most=MAX_COUNTED, page=page)
+    return sorted(found, key=lambda job: job["created_at"])[:page]
 
 
 def _json(value: Any) -> str:

@@ -8,14 +8,6 @@ from psycopg import Connection
 from runner_core.queries import Row, rows, run
 
 
-def claim(conn: Connection[Any], batch: int, left_out: Sequence[int] = ()) -> list[Row]:
-    """Lock the oldest waiting rows that nobody holds, without `left_out`.
-
-    Returns id, job_id, topic, payload, attempts, traceparent.
-    """
-    return rows(conn, "outbox.claim", batch=batch, left_out=list(left_out))
-
-
 def mark(conn: Connection[Any], dispatched: Sequence[tuple[int, str]]) -> None:
     """Record (row id, dispatch id) pairs as published."""
     run(conn, "outbox.mark", ids=[d[0] for d in dispatched], dispatch_ids=[d[1] for d in dispatched])

@@ -1,4 +1,4 @@
--- name: answers.start
+-- name: answers.start -- writes
 -- Before the first request of a question in an attempt, with the row of that try. No row: the lease is not ours, or the
 -- question has its answer.
 WITH begun AS (
@@ -21,7 +21,7 @@ WITH begun AS (
 )
 SELECT job_id, region, model_id, question_id, run_no FROM begun;
 
--- name: answers.finish
+-- name: answers.finish -- writes
 -- What a provider answered. A usable answer was paid for and is kept while its region is open, whoever holds the
 -- lease, until that one has asked the question again, or recorded the unit without it: then its own answer is the one that
 -- counts. A failure counts only with the lease; a usable one is never overwritten, and nothing is counted twice when the

@@ -6,7 +6,7 @@ SELECT DISTINCT w.token
        AS w (job_id, region, model_id, token, completed_at)
   JOIN executions e ON e.job_id = w.job_id AND e.region = w.region AND e.model_id = w.model_id AND e.completed_at = w.completed_at;
 
--- name: executions.record
+-- name: executions.record -- writes
 -- C2: the result of each unit, joined to its run by the token, so that a zombie writes nothing; a unit that has its
 -- row already is an idempotent success. A unit that would leave out a usable answer, which a worker that held the region
 -- before has stored meanwhile, is not recorded: its run is handed back. The runs were locked by the statement before; the

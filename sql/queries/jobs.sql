@@ -1,4 +1,4 @@
--- name: jobs.submit
+-- name: jobs.submit -- writes
 -- Transaction A, for one job or for several that share a commit, each with an id of its own: the job with its key, its
 -- nonce, its first event and one outbox row per region, and the publishers' notification; all of it or nothing. A job that
 -- was accepted before gives no row. In one order, so that two groups can't wait for each other. (What asks beforehand
@@ -64,13 +64,13 @@ SELECT r.id
 -- the audit.
 SELECT id, traceparent FROM jobs WHERE id = ANY (%(job_ids)s::text[]) ORDER BY id FOR NO KEY UPDATE;
 
--- name: jobs.close
+-- name: jobs.close -- writes
 -- The status that the regions, the executions and the cancellation say.
 SELECT closed_job AS job_id, closed_status AS status, closed_succeeded AS succeeded, closed_planned AS planned,
        (SELECT j.traceparent FROM jobs j WHERE j.id = closed_job) AS traceparent
   FROM close_jobs(%(job_ids)s::text[]);
 
--- name: jobs.cancel
+-- name: jobs.cancel -- writes
 -- Mark the cancellation; no row when the job has ended already or does not exist.
 WITH cancelled AS (
   UPDATE jobs SET cancelled_at = clock_timestamp(), version = version + 1, updated_at = clock_timestamp()
@@ -84,16 +84,16 @@ WITH cancelled AS (
 )
 SELECT id, status AS previous_status, cancelled_at FROM cancelled;
 
--- name: jobs.cancel_units
+-- name: jobs.cancel_units -- writes
 -- Every unit without a result gets a cancelled row, through the function that may write results.
 SELECT cancel_units(%(job_id)s, %(reason)s::jsonb) AS cancelled;
 
--- name: jobs.reopen_units
+-- name: jobs.reopen_units -- writes
 -- The failed units of finished regions go; their earlier results come back, for the event that keeps them.
 SELECT unit_region AS region, unit_model AS model_id, earlier
   FROM reopen_units(%(job_id)s, %(region)s, %(model_id)s, %(question_id)s, %(more_attempts)s);
 
--- name: jobs.reopen
+-- name: jobs.reopen -- writes
 -- A retry sets the job running again; never a cancelled one.
 WITH reopened AS (
   UPDATE jobs SET status = 'running', completed_at = NULL, outcome = NULL, completed_units = NULL, failed_units = NULL,

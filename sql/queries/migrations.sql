@@ -13,6 +13,6 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 -- The migrations that this database has.
 SELECT version, name, checksum FROM schema_migrations ORDER BY version;
 
--- name: migrations.record
+-- name: migrations.record -- writes
 -- In the migration's own transaction.
 INSERT INTO schema_migrations (version, name, checksum) VALUES (%(version)s, %(name)s, %(checksum)s);

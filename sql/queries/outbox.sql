@@ -8,13 +8,13 @@ SELECT id, job_id, topic, payload, attempts,
  LIMIT %(batch)s
    FOR UPDATE SKIP LOCKED;
 
--- name: outbox.mark
+-- name: outbox.mark -- writes
 -- Transaction B ends: pushed, with the id under which each was pushed.
 UPDATE outbox o SET processed_at = clock_timestamp(), dispatch_id = d.dispatch_id, attempts = o.attempts + 1, last_error = NULL
   FROM unnest(%(ids)s::bigint[], %(dispatch_ids)s::text[]) AS d (id, dispatch_id)
  WHERE o.id = d.id;
 
--- name: outbox.fail
+-- name: outbox.fail -- writes
 -- A row that could not be pushed backs off alone; after its attempts and a minimum age it is dead, and its region ends.
 UPDATE outbox o
    SET attempts = o.attempts + 1, last_error = f.error,
@@ -27,7 +27,7 @@ UPDATE outbox o
 RETURNING o.id, o.job_id, o.attempts, o.dead_at,
           (SELECT j.traceparent FROM jobs j WHERE j.id = o.job_id) AS traceparent;
 
--- name: outbox.stage
+-- name: outbox.stage -- writes
 -- A region enters again by the front door. The envelope's attempt counts earlier dispatches, for information.
 WITH wanted AS (
   SELECT w.job_id, w.region, 'beacon-' || lower(w.region) AS topic, w.reason
@@ -53,14 +53,14 @@ SELECT w.job_id, b.base + row_number() OVER (PARTITION BY w.job_id ORDER BY w.re
   FROM wanted w JOIN bumped b ON b.id = w.job_id
 RETURNING job_id, region;
 
--- name: outbox.withdraw
+-- name: outbox.withdraw -- writes
 -- A cancelled job's messages need not be sent. Never waits: a publisher holds its rows during a push, and then the
 -- claim refuses the message.
 UPDATE outbox SET processed_at = clock_timestamp(), last_error = 'job cancelled'
  WHERE id IN (SELECT id FROM outbox WHERE job_id = %(job_id)s AND processed_at IS NULL AND dead_at IS NULL
                ORDER BY id FOR UPDATE SKIP LOCKED);
 
--- name: outbox.settle
+-- name: outbox.settle -- writes
 -- Undeliverable messages whose regions were sent again, or need not be sent: nobody has to look at them any more.
 UPDATE outbox SET processed_at = clock_timestamp()
  WHERE job_id = %(job_id)s AND dead_at IS NOT NULL AND processed_at IS NULL

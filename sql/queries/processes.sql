@@ -31,7 +31,7 @@ SELECT set_config('DateStyle', 'ISO, YMD', %(local)s::boolean),
                   COALESCE(%(max_parallel_workers_per_gather)s, current_setting('max_parallel_workers_per_gather')),
                   %(local)s::boolean);
 
--- name: processes.beat
+-- name: processes.beat -- writes
 -- This process is alive; also the real write of the readiness probe.
 INSERT INTO processes AS p (id, kind, region, host, pid, version, regions_sha, concurrency)
 VALUES (%(process_id)s, %(kind)s, %(region)s, %(host)s, %(pid)s, %(version)s, %(regions_sha)s, %(concurrency)s)
@@ -42,11 +42,11 @@ RETURNING seen_at;
 -- The readiness probe's read-back of what it wrote.
 SELECT seen_at FROM processes WHERE id = %(process_id)s;
 
--- name: readiness.grow
+-- name: readiness.grow -- writes
 -- The readiness probe asks for a page on the disk, as a submission does; it rolls this back.
 INSERT INTO readiness (filling) VALUES (repeat('.', 6000));
 
--- name: processes.leave
+-- name: processes.leave -- writes
 -- A process that ends in order takes its row along.
 DELETE FROM processes WHERE id = %(process_id)s;
 

@@ -1,4 +1,4 @@
--- name: region_runs.claim
+-- name: region_runs.claim -- writes
 -- C1: each region that is open, planned and not held gets a fresh lease; a repeat, an unknown job and a region that
 -- somebody holds give no row. An attempt counts from here, so a job that kills its worker runs out of them. The tokens
 -- are the caller's: after a connection lost in COMMIT the claim comes again with the same ones and finds its leases.
@@ -65,7 +65,7 @@ SELECT r.job_id, r.region, w.token, r.lease_token IS NOT DISTINCT FROM w.token A
  ORDER BY r.job_id, r.region
    FOR NO KEY UPDATE OF r;
 
--- name: region_runs.beat
+-- name: region_runs.beat -- writes
 -- Extends every lease of this process that is still its own. Never waits for a lock.
 UPDATE region_runs r SET lease_expires_at = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
   FROM (SELECT h.job_id, h.region FROM region_runs h
@@ -82,14 +82,14 @@ SELECT w.token
  WHERE NOT EXISTS (SELECT 1 FROM region_runs r
                     WHERE r.job_id = w.job_id AND r.region = w.region AND r.lease_token = w.token);
 
--- name: region_runs.close
+-- name: region_runs.close -- writes
 -- Regions whose every planned unit has an execution have finished.
 SELECT closed_job AS job_id, closed_region AS region, closed_attempt AS attempt, closed_started AS started_at,
        closed_units AS units, closed_completed AS completed,
        (SELECT j.traceparent FROM jobs j WHERE j.id = closed_job) AS traceparent
   FROM close_regions(%(job_ids)s::text[]);
 
--- name: region_runs.release
+-- name: region_runs.release -- writes
 -- A stopping worker hands a region back; where no call had begun, the attempt was none.
 WITH own AS (
   SELECT h.job_id, h.region, w.unbegun

@@ -20,7 +20,7 @@ SELECT id, traceparent FROM jobs WHERE id = ANY (%(job_ids)s::text[]) AND status
 SELECT id, traceparent FROM jobs WHERE status IN ('queued', 'running') AND id > %(after)s AND id <> ALL (%(left_out)s::text[])
  ORDER BY id LIMIT %(page)s FOR NO KEY UPDATE SKIP LOCKED;
 
--- name: sweep.clear
+-- name: sweep.clear -- writes
 -- Take back leases that ran out; whoever held one is fenced from here on.
 WITH lost AS (
   SELECT job_id, region FROM region_runs
@@ -61,7 +61,7 @@ SELECT o.job_id, o.region,
         OR GREATEST(j.queued_until, r.started_at + (j.queued_until - j.created_at)) < clock_timestamp())
  ORDER BY o.job_id, o.region;
 
--- name: sweep.end
+-- name: sweep.end -- writes
 -- What is doomed ends as failed, with a row for every planned unit.
 SELECT ended_job AS job_id, ended_region AS region, ended_model AS model_id, ended_status AS status
   FROM end_units(%(job_ids)s::text[], %(regions)s::text[], 'failed', %(reasons)s::jsonb[]);
@@ -96,7 +96,7 @@ SELECT o.id FROM outbox o JOIN jobs j ON j.id = o.job_id
    AND j.status IN ('completed', 'failed', 'cancelled') AND o.id <> ALL (%(left_out)s::bigint[])
  ORDER BY o.processed_at LIMIT %(batch)s FOR UPDATE OF o SKIP LOCKED;
 
--- name: retention.outbox
+-- name: retention.outbox -- writes
 -- What the statement before has locked goes, here and below: by key, so that it is known which rows went or did not.
 DELETE FROM outbox WHERE id = ANY (%(ids)s::bigint[]);
 
@@ -105,7 +105,7 @@ DELETE FROM outbox WHERE id = ANY (%(ids)s::bigint[]);
 SELECT key AS id FROM idempotency_keys WHERE expires_at < statement_timestamp() AND key <> ALL (%(left_out)s::text[])
  ORDER BY expires_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED;
 
--- name: retention.keys
+-- name: retention.keys -- writes
 -- As retention.outbox.
 DELETE FROM idempotency_keys WHERE key = ANY (%(keys)s::text[]);
 
@@ -116,11 +116,11 @@ SELECT ctid::text AS id FROM nonces
  WHERE created_at < statement_timestamp() - make_interval(days => %(days)s) AND ctid <> ALL (%(left_out)s::tid[])
  ORDER BY created_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED;
 
--- name: retention.nonces
+-- name: retention.nonces -- writes
 -- As retention.outbox.
 DELETE FROM nonces WHERE ctid = ANY (%(places)s::tid[]);
 
--- name: retention.processes
+-- name: retention.processes -- writes
 -- Processes that have not been seen for an hour.
 DELETE FROM processes WHERE seen_at < statement_timestamp() - interval '1 hour';
 
@@ -130,6 +130,6 @@ SELECT id FROM jobs WHERE status IN ('completed', 'failed', 'cancelled')
    AND completed_at < statement_timestamp() - make_interval(days => %(days)s) AND id <> ALL (%(left_out)s::text[])
  ORDER BY completed_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED;
 
--- name: retention.jobs
+-- name: retention.jobs -- writes
 -- With everything that belongs to them, and only together.
 DELETE FROM jobs WHERE id = ANY (%(job_ids)s::text[]);

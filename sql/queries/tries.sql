@@ -1,4 +1,4 @@
--- name: tries.begin
+-- name: tries.begin -- writes
 -- Before each further request of a call. No row: the region is not ours any more, or the question has its answer, and
 -- nothing may be sent. Repeatable: after a connection lost in COMMIT the row is there already.
 WITH allowed AS (
@@ -14,7 +14,7 @@ WITH allowed AS (
 )
 SELECT job_id FROM allowed;
 
--- name: tries.withdraw
+-- name: tries.withdraw -- writes
 -- Tries that ended before they reached the provider: nothing was called.
 DELETE FROM tries t
  USING unnest(%(job_ids)s::text[], %(regions)s::text[], %(model_ids)s::text[], %(question_ids)s::text[], %(run_nos)s::integer[],

@@ -11,10 +11,11 @@ import psycopg
 import pytest
 
 from bench.explain import buffers, plain, prepared, read
+from runner_core import queries
+from runner_core.limits import MAX_COUNTED
 from runner_core.queries import rows, statements
 from runner_core.session_kinds import SESSIONS
-from runner_core.store import reads
-from runner_core.store.reads import COUNTED
+from runner_core.store import jobs
 from tests.integration import crowd, typical
 from tests.integration.api_client import serving
 from tests.integration.typical import CASES, Case
@@ -110,13 +111,13 @@ def test_a_backlog_is_counted_to_ten_thousand_for_each_region(sessions: dict[str
     """A crowd in one region hides none of another's."""
     numbers = range(crowd.ENDED + 1, crowd.ENDED + crowd.QUEUED + 1)
     exact = Counter(crowd.region(n) for n in numbers)
-    assert exact["US"] > COUNTED > exact["EU"] > exact["ASIA"] > 0
-    expected = {region: min(number, COUNTED) for region, number in exact.items()}
-    assert {row["region"]: row["depth"] for row in reads.queues(sessions["api"])} == expected
+    assert exact["US"] > MAX_COUNTED > exact["EU"] > exact["ASIA"] > 0
+    expected = {region: min(number, MAX_COUNTED) for region, number in exact.items()}
+    assert {row["region"]: row["depth"] for row in queries.rows(sessions["api"], "reads.queues")} == expected
     gauges = rows(sessions["publisher"], "metrics.regions", alive_seconds=1)
     assert {row["region"]: row["depth"] for row in gauges} == expected
-    assert reads.outbox_counts(sessions["api"])["waiting"] == COUNTED
-    late = reads.stuck(sessions["api"], 45, 50)
+    assert queries.single(sessions["api"], "reads.outbox_counts", most=MAX_COUNTED)["waiting"] == MAX_COUNTED
+    late = jobs.late(sessions["api"], 45, 50)
     assert [job["reason"] for job in late] == ["queued"] * 50
     assert late[0]["id"] == crowd.job_id(crowd.ENDED + 1), "the oldest first"
 

@@ -7,8 +7,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from runner_core import queries
 from runner_core.queries import run, statements
-from runner_core.store import answers, executions, jobs, outbox, reads, region_runs
+from runner_core.store import answers, executions, jobs, outbox, region_runs
 
 Conn = psycopg.Connection[Any]
 ARRAY = re.compile(rb"%\((\w+)\)s::[a-z]+\[\]")
@@ -24,7 +25,7 @@ STORE: dict[str, Callable[[Conn], object]] = {
     "outbox.mark": lambda conn: outbox.mark(conn, []),
     "outbox.fail": lambda conn: outbox.fail(conn, [], max_attempts=1, dead_after_seconds=1),
     "outbox.stage": lambda conn: outbox.stage(conn, []),
-    "reads.watched": lambda conn: reads.watched(conn, []),
+    "reads.watched": lambda conn: queries.rows(conn, "reads.watched", job_ids=[]),
     "region_runs.claim": lambda conn: region_runs.claim(conn, {}, worker="w", lease_seconds=1, max_attempts=1),
     "region_runs.stored": lambda conn: region_runs.stored(conn, []),
     "region_runs.hold": lambda conn: region_runs.hold(conn, []),

@@ -4,8 +4,8 @@ from typing import Any
 
 import psycopg
 
+from runner_core import queries
 from runner_core.queries import statements
-from runner_core.store import reads
 from tests.integration.api_client import Api
 from tests.jobs import query
 
@@ -38,7 +38,7 @@ def test_the_queues_are_what_one_finds_job_by_job(api: Api, conn: Conn) -> None:
         "EU": (4, 0),
         "US": (4, 1),
     }
-    found = reads.queues(conn)
+    found = queries.rows(conn, "reads.queues")
     assert [(r["region"], r["depth"], r["running"]) for r in found] == [
         (r["region"], r["depth"], r["running"]) for r in expected
     ]
@@ -51,11 +51,10 @@ def test_the_queues_are_what_one_finds_job_by_job(api: Api, conn: Conn) -> None:
 def test_a_region_that_only_works_has_an_empty_queue(api: Api, conn: Conn) -> None:
     job_id = api.submit(constraints={"regions": ["US"]})
     api.claim(job_id, "US")
-    assert [(r["region"], r["depth"], r["running"], r["oldest_seconds"]) for r in reads.queues(conn)] == [
-        ("US", 0, 1, None)
-    ]
+    found = queries.rows(conn, "reads.queues")
+    assert [(r["region"], r["depth"], r["running"], r["oldest_seconds"]) for r in found] == [("US", 0, 1, None)]
     api.finish(api.submit(constraints={"regions": ["EU"]}), "EU", {"m1": True})
-    assert [r["region"] for r in reads.queues(conn)] == ["US"]
+    assert [r["region"] for r in queries.rows(conn, "reads.queues")] == ["US"]
 
 
 def test_the_queues_of_the_open_jobs_are_all_found(api: Api, conn: Conn) -> None:

@@ -8,10 +8,9 @@ from typing import Any
 from outbox_publisher.retention import BATCH, JOBS_BATCH
 from outbox_publisher.sweep import PAGE
 from runner_core.grants import as_arrays, logins, rights
+from runner_core.limits import MAX_COUNTED, MAX_COUNTED_BY_STATUS, MAX_SEARCHED
 from runner_core.session import LIMITS
 from runner_core.statuses import ALIVE_SECONDS
-from runner_core.store import portal
-from runner_core.store.reads import COUNTED
 from tests.integration.crowd import ENDED, QUEUED, job_id, region, token
 
 USUAL = 500  # buffers: some keys, a page of a list, or a batch of twenty rows
@@ -22,7 +21,7 @@ LEFT_OUT |= {"canary.rows"}
 
 NOW = datetime.now(UTC)
 NOBODY: dict[str, Any] = {"left_out": []}
-ALIVE, COUNT = {"alive_seconds": ALIVE_SECONDS}, {"most": COUNTED}
+ALIVE, COUNT = {"alive_seconds": ALIVE_SECONDS}, {"most": MAX_COUNTED}
 COUNTS = "up to 10,000 rows are counted in an index"
 REGIONS = "of each set of regions up to 10,000 jobs are read, three a page"
 RIGHTS = as_arrays(rights())
@@ -190,11 +189,11 @@ CASES: dict[str, list[Case]] = {
     ],
     "outbox.withdraw": [Case("api", open_job)],
     "outbox.settle": [Case("api", {**open_job, "regions": ["US"]})],
-    "portal.counts": [Case("api", {"most": portal.COUNTED})],
+    "portal.counts": [Case("api", {"most": MAX_COUNTED_BY_STATUS})],
     "portal.search": [
         Case(
             "api",
-            {"wanted": "cafe", "newest": portal.SEARCHED, "page": 51},
+            {"wanted": "cafe", "newest": MAX_SEARCHED, "page": 51},
             MOST,
             "the ids of the newest 20,000 jobs are read in the index",
         )
