@@ -6,7 +6,7 @@ import signal
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -179,3 +179,6 @@ def at_once(works: list[Callable[[], Any]]) -> list[Any]:
 
 def prompt(call: Call) -> str:
     return str(call.body["messages"][-1]["content"]) if call.body else ""
+
+
+Build = Callable[..., AbstractContextManager[Site]]
