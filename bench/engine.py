@@ -1,0 +1,221 @@
+"""The worker's engine at several lengths of calls and widths, of this checkout and of another one, side by side.
+
+    python -m bench.engine --before CHECKOUT [--rounds N] [--only NAME ...]
+
+Bars that compare two versions are ratios of one run: rounds are interleaved, their order is reversed each time, and a
+ratio is told as the median of the rounds with its 90 % interval. The other checkout needs an environment of its own
+(`./beacon --help` makes it).
+"""
+
+import argparse
+import contextlib
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+from bench import measure, statements
+from bench.ground import Ground, ground
+from bench.measure import Sampler
+from bench.system import Workers, publish_all, stop
+from runner_cli.child import end, spawn
+from runner_cli.home import CHECKOUT
+
+PATIENCE_SECONDS = 90.0
+SATURATED = 0.9
+LOOK_SECONDS = 0.2
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is measured: calls of `seconds`, `width` at once in each of `processes` (None: the default).
+
+    `before` is how many processes of `width` another version needs, where it can't have so many calls in one."""
+
+    name: str
+    seconds: float
+    width: int | None
+    executions: int
+    http: bool = True
+    processes: int = 1
+    before: tuple[int, int] | None = None
+
+
+ROWS = [
+    Row("0 ms, two processes", 0.0, None, 8_000, http=False, processes=2),
+    Row("sandbox 50 ms, 64 wide", 0.05, 64, 4_000, http=False),
+    Row("HTTP 50 ms, 64 wide", 0.05, 64, 4_000),
+    Row("HTTP 1 s, 400 wide", 1.0, 400, 2_800),
+    Row("HTTP 2 s, 2,000 wide", 2.0, 2_000, 10_000),
+    Row("HTTP 4 s, 4,000 wide", 4.0, 4_000, 16_000, before=(2, 2_000)),
+]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One round of one side. CPU in milliseconds per execution, memory (PSS) in MB per call in flight."""
+
+    per_second: float
+    worker_ms: float
+    mb: float
+    in_flight: float
+
+    @property
+    def mb_per_call(self) -> float:
+        return self.mb / self.in_flight if self.in_flight else 0.0
+
+
+def run(place: Ground, row: Row, checkout: Path, processes: int, width: int | None) -> Result:
+    """Fill the queue, start the workers of `checkout`, watch until all is done, stop."""
+    place.empty()
+    place.submit(row.executions, staged=True)
+    publish_all(place)
+    with contextlib.ExitStack() as running:
+        url = running.enter_context(provider(row.seconds)) if row.http else ""
+        flags = ["--concurrency", str(width)] if width else []
+        env = {**place.env, "PYTHONPATH": str(checkout), "REGIONS_FILE": str(_regions(place, row, url))}
+        command = [str(checkout / ".venv/bin/python"), "-m", "runner_worker", "--region", "US", *flags]
+        since = place.since()
+        workers: Workers = []
+        running.callback(stop, workers)
+        for _ in range(processes):
+            with place.log("worker").open("wb") as log:
+                workers.append(
+                    spawn(command, death_signal=signal.SIGKILL, env=env, cwd=checkout, stdout=log, stderr=log)
+                )
+        return _watch(place, row, workers, since, (width or 0) * processes)
+
+
+def _watch(place: Ground, row: Row, workers: Workers, since: int, width: int) -> Result:
+    pids = [worker.pid for worker in workers]
+    sampler = Sampler(place.env["DATABASE_URL"], place.server_pid, lambda: pids, since)
+    weights: list[tuple[int, float]] = []  # calls in flight and MB, for each sample
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    try:
+        while sampler.look() < row.executions:
+            calls = place.value(statements.for_psycopg("in_flight"))
+            weights.append((calls, measure.pss_mb(pids) if row.seconds >= 1 else 0.0))
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{sampler.samples[-1].done} of {row.executions} after {PATIENCE_SECONDS:.0f} s")
+            time.sleep(LOOK_SECONDS)
+    finally:
+        sampler.close()
+    if row.seconds < 1:
+        pace = sampler.pace(row.executions)
+        return Result(pace.per_second, pace.worker_ms, 0.0, 0.0)
+    full = [number for number, (calls, _) in enumerate(weights) if calls >= SATURATED * width]
+    if len(full) < 2:
+        raise TimeoutError(f"never {width} calls in flight; at most {max(calls for calls, _ in weights)}")
+    first, last = sampler.samples[full[0]], sampler.samples[full[-1]]
+    # Calls end in waves: only a whole number of them has a rate.
+    waves = max(1, int((last.at - first.at) / row.seconds))
+    last = min(sampler.samples, key=lambda sample: abs(sample.at - first.at - waves * row.seconds))
+    done = max(1, last.done - first.done)
+    heaviest = sorted(weights[number] for number in full)[-4:]
+    return Result(
+        done / (last.at - first.at),
+        (last.workers - first.workers) * 1000 / done,
+        median(mb for _, mb in heaviest),
+        median(calls for calls, _ in heaviest),
+    )
+
+
+@contextlib.contextmanager
+def provider(seconds: float) -> Iterator[str]:
+    """The URL of a loopback provider."""
+    command = [sys.executable, "-m", "bench.provider", str(seconds)]
+    process = spawn(command, death_signal=signal.SIGKILL, cwd=CHECKOUT, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
+    finally:
+        end(process, (signal.SIGTERM, 2.0))
+
+
+def _regions(place: Ground, row: Row, url: str) -> Path:
+    """A regions file with one provider for US: the loopback server, or a sandbox."""
+    kind = (
+        f'kind = "openai"\nbase_url = "{url}"'
+        if url
+        else f'kind = "sandbox"\noptions = {{delay_seconds = {row.seconds:g}}}'
+    )
+    path = place.home / f"regions-{row.name.replace(' ', '-')}.toml"
+    path.write_text(
+        'default_model = "m1"\n[regions.US]\ndisplay = "US"\nsystem_prompt = "You answer for US."\n'
+        f'[[providers]]\nid = "p-us"\nregion = "US"\n{kind}\nmax_concurrency = {max(256, row.width or 0)}\n'
+        'models = { m1 = "m1" }\n'
+    )
+    return path
+
+
+def interval(ratios: list[float]) -> tuple[float, float, float]:
+    """The median of the rounds' ratios, and its 90 % interval by resampling."""
+    chance = random.Random(1)
+    medians = sorted(median(chance.choices(ratios, k=len(ratios))) for _ in range(RESAMPLES))
+    return median(ratios), medians[RESAMPLES // 20], medians[-RESAMPLES // 20]
+
+
+def compare(place: Ground, row: Row, sides: dict[str, Path], rounds: int) -> dict[str, list[Result]]:
+    """Measure the sides in turn, in reversed order each round."""
+    found: dict[str, list[Result]] = {name: [] for name in sides}
+    for number in range(rounds):
+        for name in list(sides)[:: -1 if number % 2 else 1]:
+            processes, width = (row.processes, row.width)
+            if name == "before" and row.before:
+                processes, width = row.before
+            result = run(place, row, sides[name], processes, width)
+            found[name].append(result)
+            print(
+                f"{time.strftime('%H:%M:%S')} {row.name}, {name}: {result.per_second:.0f}/s, {result.worker_ms:.2f} ms,"
+                f" {result.mb:.0f} MB for {result.in_flight:.0f} calls",
+                file=sys.stderr,
+                flush=True,
+            )
+    return found
+
+
+def text(row: Row, found: dict[str, list[Result]]) -> str:
+    """One row: medians of each side, and the ratios of the last side to the first."""
+    lines = [f"{row.name} ({len(next(iter(found.values())))} rounds)"]
+    for name, results in found.items():
+        rate, ms = median(r.per_second for r in results), median(r.worker_ms for r in results)
+        memory = f", {median(r.mb_per_call for r in results):.3f} MB a call" if results[0].in_flight else ""
+        lines.append(f"  {name:7} {rate:8.0f}/s  {ms:6.2f} ms of worker CPU{memory}")
+    if len(found) == 2:
+        before, after = found.values()
+        for what, numbers in (("rate", "per_second"), ("CPU", "worker_ms")):
+            pairs = zip(after, before, strict=True)
+            middle, low, high = interval([getattr(a, numbers) / getattr(b, numbers) for a, b in pairs])
+            lines.append(f"  {what:7} {middle:.2f} of before (90 %: {low:.2f} to {high:.2f})")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """0 when everything was measured."""
+    parser = argparse.ArgumentParser("python -m bench.engine", description="Measures the worker's engine.")
+    parser.add_argument("--before", type=Path, metavar="CHECKOUT", help="another checkout, measured in turn")
+    parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds [3]")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="rows whose name contains one of these")
+    arguments = parser.parse_args(argv)
+    sides = {"before": arguments.before.resolve()} if arguments.before else {}
+    sides["after"] = CHECKOUT
+    rows = [row for row in ROWS if not arguments.only or any(part in row.name for part in arguments.only)]
+    results = {}
+    with ground() as place:
+        for row in rows:
+            found = compare(place, row, sides, arguments.rounds)
+            print(text(row, found), flush=True)
+            results[row.name] = {name: [asdict(result) for result in rounds] for name, rounds in found.items()}
+    print(json.dumps(results), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
