@@ -1,14 +1,33 @@
 """The worker's real engine in the test's own process, with outcomes that can be waited for."""
 
+import logging
+import re
 import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from runner_core.db import Database
 from runner_core.regions import Catalogue
 from runner_worker.engine import Message, RegionRunner
 from runner_worker.providers import Providers
+
+BLOCKED_SECONDS = 3.0  # asyncio warns from 0.1 s on, which a starved machine reaches without anybody's fault
+
+
+class BlockedLoop(logging.Handler):
+    """Collects the callbacks that asyncio's debug mode found to block the event loop."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        took = re.search(r"took ([0-9.]+) seconds", record.getMessage())
+        if took and float(took[1]) >= BLOCKED_SECONDS:
+            self.found.append(record.getMessage())
 
 
 class Engine:
@@ -49,9 +68,15 @@ class Engine:
 @contextmanager
 def running(db: Database, catalogue: Catalogue, name: str = "worker-1") -> Iterator[Engine]:
     """An engine, closed at the end: what it holds then is left to its lease, as after a crash."""
-    engine = Engine(db, catalogue, name)
+    blocked, logger = BlockedLoop(), logging.getLogger("asyncio")
+    logger.addHandler(blocked)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONASYNCIODEBUG", "1")  # for the loop that the engine makes
+        engine = Engine(db, catalogue, name)
     try:
         yield engine
     finally:
         engine.runner.close()
         engine.providers.close()
+        logger.removeHandler(blocked)
+    assert blocked.found == [], "something blocks the event loop"

@@ -45,9 +45,7 @@ class Scene:
     def run(self, region: str) -> Run:
         """The region run as its worker holds it, made anew from its claim."""
         claimed, stored = self.claims[region]
-        run = Run(claimed, Message(JOB, region, "r-1", "d-1"), _nothing, self.catalogue)
-        run.resume(stored)
-        return run
+        return Run(claimed, Message(JOB, region, "r-1", "d-1"), _nothing, self.catalogue, stored)
 
 
 Do = Callable[[Database, Scene], Any]
@@ -112,10 +110,9 @@ def claim(region: str = "US", worker: str = "worker-1") -> Verb:
 
     def do(db: Database, scene: Scene) -> tuple[list[Row], list[Row], set[Any]]:
         def plan(claimed: list[Row], stored: list[Row]) -> list[Any]:
-            runs = [Run(row, Message(JOB, region, "r-1", "d-1"), _nothing, scene.catalogue) for row in claimed]
-            for run in runs:
-                run.resume(stored)
-            return [started(call) for run in runs for call in run.calls()]
+            message = Message(JOB, region, "r-1", "d-1")
+            runs = [Run(row, message, _nothing, scene.catalogue, stored) for row in claimed]
+            return [started(call) for run in runs for call in run.plan]
 
         return leases.claim(db, [(JOB, region)], worker, plan)
 
@@ -155,7 +152,7 @@ def release(region: str = "US") -> Verb:
 
     def do(db: Database, scene: Scene) -> None:
         run = scene.run(region)
-        leases.release(db, [run], run.calls())
+        leases.release(db, [run], run.plan)
 
     return Verb("release", "worker", do)
 
@@ -198,7 +195,7 @@ def remove_old() -> Verb:
 
 def _answer(run: Run, *, ok: bool) -> Answer:
     """What a provider said to the first open call."""
-    call = run.calls()[0]
+    call = run.plan[0]
     call.begun = time.monotonic()
     if not ok:
         return Answer.failed(call, CallFailed(FAILURE | {"provider": "sandbox"}, "no", 1, []))

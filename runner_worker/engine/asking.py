@@ -4,8 +4,8 @@ import time
 from typing import Any
 
 from runner_core.regions import Catalogue, Provider
-from runner_worker.engine.runs import Call
-from runner_worker.providers import Ask
+from runner_worker.engine.runs import Answer, Call
+from runner_worker.providers import Ask, CallFailed
 
 TEMPERATURE = 0.1
 DEADLINE = "The region's deadline has passed."
@@ -46,3 +46,14 @@ def error_of(call: Call, code: str, message: str) -> dict[str, Any]:
         "model": call.unit.model_id,
         "timestamp": call.run.at(time.monotonic()).isoformat(),
     }
+
+
+def timed_out(call: Call) -> Answer:
+    """The answer to a call that had none when its region's deadline passed."""
+    call.begun = call.run.claimed_at
+    return Answer.failed(call, CallFailed(error_of(call, "timeout", DEADLINE), DEADLINE, 0, []))
+
+
+def never_sent(call: Call, number: int = 1) -> Answer:
+    """The end of a call whose try has a row and was not sent."""
+    return Answer(call, "failed", None, 0, time.monotonic(), unreached=(number,))

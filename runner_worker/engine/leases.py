@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from uuid import uuid4
 
 import psycopg
+from psycopg_pool import PoolTimeout
 
 from runner_core.db import Database, retried
 from runner_core.failures import failure_of
 from runner_core.queries import Row, run
 from runner_core.store import answers, outbox, region_runs, tries
 from runner_core.store.answers import CallKey, Started
-from runner_worker.engine.runs import Call, Run
+from runner_worker.engine.runs import Call, Run, log_as_of
 from runner_worker.engine.tries import try_of
 
 log = logging.getLogger("worker")
@@ -69,6 +70,16 @@ def beat(db: Database, held: list[region_runs.Held]) -> list[str]:
     return lost
 
 
+def extend(db: Database, runs: list[Run]) -> set[str]:
+    """Extend the leases of `runs`; return the tokens that are lost. A failure is logged: the next beat may succeed."""
+    log_as_of(runs)
+    try:
+        return set(beat(db, [run.held for run in runs]))
+    except (psycopg.Error, PoolTimeout) as error:
+        log.warning("heartbeat failed for %d runs: %s", len(runs), error)
+        return set()
+
+
 @retried
 def _beat(db: Database, held: list[region_runs.Held]) -> list[str]:
     ordered = sorted(held)
@@ -94,3 +105,11 @@ def release(db: Database, runs: list[Run], unsent: Sequence[Call] = ()) -> None:
         if released:
             outbox.stage(conn, [(r["job_id"], r["region"], "released") for r in released])
     db.notifier.notify((r.job_id for r in runs), outbox=True)
+
+
+def hand_back(db: Database, runs: list[Run]) -> None:
+    """Release `runs`. A failure is logged: their leases run out."""
+    try:
+        release(db, runs, [call for run in runs for call in run.unsent()])
+    except (psycopg.Error, PoolTimeout) as error:
+        log.error("could not hand %d runs back, their leases will run out: %s", len(runs), error)

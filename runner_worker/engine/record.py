@@ -65,6 +65,7 @@ class Written:
     kept: set[str]
     started: set[CallKey]
     endings: endings.Endings
+    given_up: list[Run] = field(default_factory=list)  # no database would take their rows
 
     @classmethod
     def nothing(cls) -> "Written":
@@ -78,6 +79,7 @@ class Written:
         self.started |= other.started
         self.endings.regions.extend(other.endings.regions)
         self.endings.jobs.extend(other.endings.jobs)
+        self.given_up += other.given_up
 
 
 class Scribe:

@@ -1,6 +1,6 @@
 """A region run as its worker holds it: the units it planned, the calls to make, the answers that came."""
 
-import threading
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +37,10 @@ class Call:
     prompt: str
     run_no: int
     begun: float = 0.0  # time.monotonic() seconds
+    in_hand: bool = False  # counted by Capacity
+    started: bool = False  # the row of its first try is committed
+    sent: bool = False  # its provider's adapter has been asked
+    starting: "asyncio.Future[bool] | None" = None  # whether it may be made: once its row is committed
 
 
 def key_of(call: Call) -> CallKey:
@@ -112,7 +116,8 @@ class Unit:
     providers: set[str] = field(default_factory=set)
     tries: int = 0
     ended_at: float = 0.0  # time.monotonic() seconds of the last answer
-    complete: bool = False
+    complete: bool = False  # no answer is missing, and the recorder has been told
+    written: bool = False  # a transaction with it was committed
 
     def take(self, answer: Answer) -> bool:
         """Add an answer; True when it was still missing."""
@@ -143,9 +148,15 @@ class Unit:
 
 
 class Run:
-    """One claimed region run. Times of this process are monotonic and become the database's by the claim's."""
+    """One claimed region run. Times of this process are monotonic and become the database's by the claim's.
 
-    def __init__(self, claimed: Row, message: Message, done: Done, catalogue: Catalogue) -> None:
+    The thread that claims makes it; from then on the engine's event loop owns it.
+    """
+
+    def __init__(
+        self, claimed: Row, message: Message, done: Done, catalogue: Catalogue, stored: Sequence[Row] = ()
+    ) -> None:
+        """`stored`: what earlier attempts stored for it, so that no answered question is asked again."""
         self.job_id: str = claimed["job_id"]
         self.region: str = claimed["region"]
         self.token: str = claimed["token"]
@@ -155,11 +166,10 @@ class Run:
         self.provider_timeout: float = claimed["provider_timeout_seconds"]
         self.message = message
         self.done = done
-        self.cancelled = threading.Event()
-        self.begun = False
-        self.overdue = False  # the engine has been told that the deadline has passed
-        self.chosen: list[Call] = []  # its calls that there was room for when it was claimed
-        self.ready: list[Call] = []  # those of them that the claim has started
+        self.begun = False  # one of its calls was made
+        self.outcome = ""  # how it ends here, once that is decided
+        self.closed = asyncio.Event()  # the outcome is decided
+        self.asking: asyncio.Task[None] | None = None  # the task of the run while its calls are made
         self.claimed_at = time.monotonic()
         self.deadline = self.claimed_at + claimed["timeout_seconds"]
         self._started_at: datetime = claimed["started_at"]
@@ -168,11 +178,37 @@ class Run:
             for question in claimed["questions"]
             for run_no in range(1, claimed["runs"] + 1)
         }
-        self._prompts = asked
         self.units = {}
         for model_id in claimed["models"]:
             provider, upstream = catalogue.provider_for(self.region, model_id) or (None, "")
             self.units[model_id] = Unit(self, model_id, provider, upstream, set(asked))
+        self._resume(stored)
+        self.plan = [  # the calls that are still to be made, in the order of the plan
+            Call(self, unit, question_id, prompt, run_no)
+            for unit in self.units.values()
+            for (question_id, run_no), prompt in asked.items()
+            if (question_id, run_no) in unit.open
+        ]
+
+    def end(self, outcome: str) -> None:
+        """Decide how the run ends here: `finished`, `fenced`, `released` or `error`. The first decision counts.
+
+        Calls that are under way are cancelled.
+        """
+        if self.outcome:
+            return
+        self.outcome = outcome
+        self.closed.set()
+        if self.asking and self.asking is not asyncio.current_task():
+            self.asking.cancel()
+
+    def unanswered(self) -> list[Call]:
+        """The calls of the plan without an answer."""
+        return [call for call in self.plan if (call.question_id, call.run_no) in call.unit.open]
+
+    def unsent(self) -> list[Call]:
+        """The calls whose first try has a row and whose provider was never asked."""
+        return [call for call in self.plan if call.started and not call.sent]
 
     @property
     def trace_id(self) -> str:
@@ -193,8 +229,7 @@ class Run:
         """The database's time at a moment of time.monotonic(): the worker's own clock may be wrong."""
         return self._started_at + timedelta(seconds=moment - self.claimed_at)
 
-    def resume(self, stored: Sequence[Row]) -> None:
-        """Take over what earlier attempts stored, so that no answered question is asked again."""
+    def _resume(self, stored: Sequence[Row]) -> None:
         for row in stored:
             unit = self.units.get(row["model_id"])
             if unit is None:
@@ -203,15 +238,6 @@ class Run:
                 del self.units[row["model_id"]]
             else:
                 unit.add(row["question_id"], row["run_no"], row["output"], row["error"], row["provider_id"])
-
-    def calls(self) -> list[Call]:
-        """The calls that are still to be made, in the order of the plan."""
-        return [
-            Call(self, unit, question_id, prompt, run_no)
-            for unit in self.units.values()
-            for (question_id, run_no), prompt in self._prompts.items()
-            if (question_id, run_no) in unit.open
-        ]
 
 
 def log_as_of(runs: Sequence[Run]) -> None:

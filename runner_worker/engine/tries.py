@@ -1,8 +1,9 @@
 """A call's tries: each has a row before its request is sent, so that no crash and no retry can hide a paid call."""
 
+import asyncio
 import logging
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import Future
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -13,10 +14,12 @@ from runner_core.sqlstate import sqlstate
 from runner_core.store import tries
 from runner_core.store.tries import Try
 from runner_worker.engine.runs import Answer, Call, key_of
-from runner_worker.providers.ask import pause
+from runner_worker.providers.ask import TryFailed, pause
+from runner_worker.threads import DaemonThreads
 
 log = logging.getLogger("worker")
 OUTAGE_SECONDS = 1.0
+THREADS = 4  # further tries are rare, and their statements short
 
 
 def try_of(call: Call, number: int) -> Try:
@@ -29,24 +32,56 @@ def unreached(answer: Answer) -> Iterable[Try]:
     return (try_of(answer.call, number) for number in answer.unreached)
 
 
-def beginner(db: Database, call: Call, deadline: float, cancelled: threading.Event) -> Callable[[int], bool]:
-    """Return the function that commits the row of a further try of `call`, on the thread that makes the call.
+class FurtherTries:
+    """Commits the row of each try after the first, before its request. First tries are written with their answers.
 
-    While the database is away the function waits, until `deadline` (time.monotonic() seconds) or until `cancelled`,
-    and then raises TryFailed. First tries are written with their answers.
+    Owned by the engine's event loop; the statements run in the threads "tries".
     """
 
-    def begin(number: int) -> bool:
-        while True:
-            try:
-                return _begin(db, call, number)
-            except (psycopg.Error, PoolTimeout) as error:
-                if failure_of(error).concerns == "row":
-                    raise
-                log.warning("a further try waits for the database job_id=%s: %s", call.run.job_id, sqlstate(error))
-            pause(OUTAGE_SECONDS, deadline, cancelled)
+    def __init__(self, db: Database, never_sent: Callable[[Call, int], None]) -> None:
+        """`never_sent` is told of a try whose row was committed too late for its request."""
+        self._db = db
+        self._never_sent = never_sent
+        self._threads = DaemonThreads("tries", THREADS)
 
-    return begin
+    def beginner(self, call: Call, deadline: float) -> Callable[[int], Awaitable[bool]]:
+        """Return the coroutine function that commits the row of a further try of `call`; False when the run is lost.
+
+        While the database is away it waits, until `deadline` (time.monotonic() seconds) or until the task is cancelled,
+        and then raises TryFailed.
+        """
+
+        async def begin(number: int) -> bool:
+            while True:
+                writing = self._threads.submit(_begin, self._db, call, number)
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        return await asyncio.shield(asyncio.wrap_future(writing))
+                except (TimeoutError, asyncio.CancelledError) as gone:
+                    self._withdraw(writing, call, number)
+                    raise TryFailed("timeout" if isinstance(gone, TimeoutError) else "cancelled") from None
+                except (psycopg.Error, PoolTimeout) as error:
+                    if failure_of(error).concerns == "row":
+                        raise
+                    log.warning("a further try waits for the database job_id=%s: %s", call.run.job_id, sqlstate(error))
+                await pause(OUTAGE_SECONDS, deadline)
+
+        return begin
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown()
+
+    def _withdraw(self, writing: "Future[bool]", call: Call, number: int) -> None:
+        """Tell of the row, should it be committed all the same."""
+        loop = asyncio.get_running_loop()
+
+        def written(ended: "Future[bool]") -> None:
+            if not ended.cancelled() and not ended.exception() and ended.result() and not loop.is_closed():
+                loop.call_soon_threadsafe(self._never_sent, call, number)
+
+        if not writing.cancel():
+            writing.add_done_callback(written)
 
 
 @retried

@@ -6,7 +6,6 @@ A paid answer is not thrown away because the server is full, read-only, busy or 
 import logging
 import threading
 import time
-from collections.abc import Callable
 
 from runner_core.db import Database
 from runner_core.errors import BeaconError
@@ -15,7 +14,7 @@ from runner_core.telemetry import RUNNER_FAILURES
 from runner_worker.engine.discarded import discard, discard_refused
 from runner_worker.engine.kept import Kept, take_out
 from runner_worker.engine.record import Batch, Scribe, Written
-from runner_worker.engine.runs import Answer, Run
+from runner_worker.engine.runs import Answer
 
 log = logging.getLogger("worker")
 OUTAGE_SECONDS = 1.0
@@ -28,16 +27,15 @@ class Stopping(BeaconError):
 
 
 class Writer:
-    """The writes of one worker process. `give_up` hands a run back whose rows no database would take.
+    """The writes of one worker process, one after the other.
 
-    All is called by the thread that owns the runs, but for `keeps` and `unstored`.
+    `write` runs in the thread "writes"; meanwhile the event loop calls nothing but `keeps` and `unstored`.
     """
 
-    def __init__(self, db: Database, scribe: Scribe, stopped: threading.Event, give_up: Callable[[Run], None]) -> None:
+    def __init__(self, db: Database, scribe: Scribe, stopped: threading.Event) -> None:
         self._db = db
         self._scribe = scribe
         self._stopped = stopped
-        self._give_up = give_up
         self._kept = Kept()
         self._open: dict[int, Answer] = {}  # the answers that are being written, by id()
 
@@ -114,8 +112,9 @@ class Writer:
         RUNNER_FAILURES.labels(run.region, "unwritable", "worker").inc()
         self._close(batch)
         discard(batch.answers, "unwritable")
-        self._give_up(run)
-        return Written.nothing()
+        written = Written.nothing()
+        written.given_up.append(run)
+        return written
 
     def _begin(self, batch: Batch) -> None:
         self._open |= {id(answer): answer for answer in batch.answers}

@@ -1,7 +1,7 @@
 """What is asked of a provider, what comes back, and every way in which it can fail."""
 
+import asyncio
 import re
-import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -95,7 +95,7 @@ class CallFailed(BeaconError):
 class Adapter(Protocol):
     """One file per protocol: sends one request, raises TryFailed."""
 
-    def send(self, ask: Ask, cancelled: threading.Event | None) -> Answer: ...
+    async def send(self, ask: Ask) -> Answer: ...
 
 
 class Fault(NamedTuple):
@@ -191,16 +191,14 @@ def clean(text: str) -> tuple[str, bool]:
     return cleaned, replaced > 0
 
 
-def pause(seconds: float, deadline: float, cancelled: threading.Event | None, stage: str = "waiting") -> None:
-    """Rest for `seconds`. Raises TryFailed: `cancelled` at once when that is set, `timeout` at an earlier deadline."""
+async def pause(seconds: float, deadline: float, stage: str = "waiting") -> None:
+    """Rest for `seconds`. Raises TryFailed: `timeout` at an earlier deadline, `cancelled` with the task."""
     left = deadline - time.monotonic()
     rest = min(seconds, left)
     if rest > 0:
-        if cancelled is None:
-            time.sleep(rest)
-        else:
-            cancelled.wait(rest)
-    if cancelled is not None and cancelled.is_set():
-        raise TryFailed("cancelled", stage=stage)
+        try:
+            await asyncio.sleep(rest)
+        except asyncio.CancelledError:
+            raise TryFailed("cancelled", stage=stage) from None
     if left <= 0 or left < seconds:
         raise TryFailed("timeout", stage=stage)

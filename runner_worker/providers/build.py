@@ -45,6 +45,10 @@ class Builder:
             self.mistakes.extend(f"provider {provider.id}: {mistake}" for mistake in wrong.args)
             return None
 
+    def origins(self) -> "list[Connections]":
+        """The connections to each origin."""
+        return list(self._connections.values())
+
     def close(self) -> None:
         for connections in self._connections.values():
             connections.close()

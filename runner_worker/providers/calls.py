@@ -1,11 +1,11 @@
 """One question, one answer: the tries, the rests between them, and what is kept of the failures."""
 
+import asyncio
 import logging
 import os
 import random
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,8 @@ class _Line:
 
 
 class Providers:
-    """Every configured provider. Thread-safe; one per process, so that its breakers and limits hold.
+    """Every configured provider; one object per process, so that its breakers and limits hold. Owned by the event loop
+    that asks; `is_open` is for any thread.
 
     Reads the keys from the variables that the catalogue names. Raises ConfigError with every mistake.
     The numbers of seconds are arguments for the tests' sake.
@@ -66,18 +67,12 @@ class Providers:
         if self._builder.mistakes:
             raise ConfigError(self._builder.mistakes)
 
-    def ask(
-        self,
-        provider: Provider,
-        ask: Ask,
-        cancelled: threading.Event | None = None,
-        begin: Callable[[int], bool] | None = None,
-    ) -> Reply:
+    async def ask(self, provider: Provider, ask: Ask, begin: Callable[[int], Awaitable[bool]] | None = None) -> Reply:
         """Ask until there is an answer, a failure for good, no try left, or `ask.deadline`.
 
-        Blocks. `cancelled` ends it at once between tries, within a second during a call. `begin` is called with the
-        number of each try after the first, right before its request: False ends the call as cancelled. Raises
-        CallFailed.
+        `begin` is called with the number of each try after the first, right before its request: False ends the call as
+        cancelled. Raises CallFailed; `cancelled` also for a task that is cancelled, because its caller has to be told
+        which tries reached the provider.
         """
         line = self._lines[provider.id]
         errors: list[dict[str, Any]] = []
@@ -87,13 +82,14 @@ class Providers:
             number = len(errors) + 1
             begun = number == 1
             try:
-                pause(rest, ask.deadline, cancelled)
-                with line.gate.admitted(ask.model_id, ask.deadline, cancelled):
-                    if begin and not begun and not begin(number):
+                await pause(rest, ask.deadline)
+                async with line.gate.admitted(ask.model_id, ask.deadline):
+                    if begin and not begun and not await begin(number):
                         raise TryFailed("cancelled")
                     begun = True
-                    answer = line.adapter.send(ask, cancelled)
-            except TryFailed as failed:
+                    answer = await line.adapter.send(ask)
+            except (TryFailed, asyncio.CancelledError) as stopped:
+                failed = stopped if isinstance(stopped, TryFailed) else TryFailed("cancelled")
                 if begun and failed.stage not in REACHED:
                     unreached.append(number)
                 calls = number - (not begun) - len(unreached)
@@ -112,8 +108,12 @@ class Providers:
         """Whether the breaker of a provider's model holds its calls back, or has one probe at most."""
         return provider_id in self._lines and self._lines[provider_id].gate.is_open(model_id)
 
+    def idle_connections(self) -> int:
+        """How many connections wait for the next request."""
+        return sum(connections.idle() for connections in self._builder.origins())
+
     def close(self) -> None:
-        """Close the idle connections."""
+        """Close the idle connections; in the event loop that asked, or after its end."""
         self._builder.close()
 
     def _rest(self, failed: TryFailed, errors: list[dict[str, Any]], deadline: float) -> float | None:

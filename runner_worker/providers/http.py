@@ -2,20 +2,20 @@
 
 import json
 import re
-import threading
 import time
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from runner_worker.providers.ask import Ask, TryFailed, pause
-from runner_worker.providers.connections import Connections, Headers, Response
+from runner_worker.providers.connections import Connections, Headers
+from runner_worker.providers.response import Response
 
 HOP_SECONDS = 1.0  # a result that is asked for again and again is asked for once a second at most
 SAFE_HEADER = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 class HttpClient:
-    """The calls to one base_url. Thread-safe; share `Connections` between the clients of one origin."""
+    """The calls to one base_url. Share `Connections` between the clients of one origin."""
 
     def __init__(self, base_url: str, key: str, connections: Connections, read_seconds: float) -> None:
         self._base = base_url.rstrip("/")
@@ -31,7 +31,7 @@ class HttpClient:
         if key:
             self._headers.append((b"Authorization", b"Bearer " + key.encode("ascii")))
 
-    def post(self, path: str, document: dict[str, Any], ask: Ask, cancelled: threading.Event | None) -> dict[str, Any]:
+    async def post(self, path: str, document: dict[str, Any], ask: Ask) -> dict[str, Any]:
         """Send a JSON object and return the one that is answered with a 2xx status.
 
         Follows 303 to the same origin (Modal's way of saying "not yet") until the deadline. Raises TryFailed.
@@ -48,8 +48,8 @@ class HttpClient:
             started = time.monotonic()
             until = min(ask.deadline, started + self._read_seconds)
             try:
-                response = self._connections.exchange(
-                    method, _target(url), [*headers, *content_headers], content, until, cancelled
+                response = await self._connections.exchange(
+                    method, _target(url), [*headers, *content_headers], content, until
                 )
             except TryFailed as failed:
                 if failed.fault.kind == "timeout" and time.monotonic() >= ask.deadline:
@@ -58,7 +58,7 @@ class HttpClient:
             if response.status != 303:
                 return self._document(response)
             url, method, content, content_headers = self._same_origin(url, response.location), b"GET", None, []
-            pause(HOP_SECONDS - (time.monotonic() - started), ask.deadline, cancelled, "response")
+            await pause(HOP_SECONDS - (time.monotonic() - started), ask.deadline, "response")
 
     def _same_origin(self, url: str, location: str) -> str:
         """The redirect's absolute URL. Any other origin is refused: it would be sent the key and the answer's trust."""

@@ -1,6 +1,5 @@
 """The hybrid router's protocol: one prompt, a preferred region, HTTP 200 even for a failure."""
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +19,7 @@ class Hybrid:
         self._preference = preference
         self._canonical_region = canonical_region
 
-    def send(self, ask: Ask, cancelled: threading.Event | None) -> Answer:
+    async def send(self, ask: Ask) -> Answer:
         """Raises TryFailed."""
         # The protocol knows no roles, so the region's system prompt goes before the question.
         prompt = f"{ask.system_prompt}\n\n{ask.prompt}" if ask.system_prompt else ask.prompt
@@ -32,7 +31,7 @@ class Hybrid:
             "region_preference": self._preference,
             "cost_priority": False,  # the cheapest region may be another one
         }
-        return self._answer(self._http.post("/inference", document, ask, cancelled), ask.region)
+        return self._answer(await self._http.post("/inference", document, ask), ask.region)
 
     def _answer(self, document: dict[str, Any], region: str) -> Answer:
         success = document.get("success")

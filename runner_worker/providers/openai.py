@@ -3,7 +3,6 @@
 Reference: https://platform.openai.com/docs/api-reference/chat
 """
 
-import threading
 from typing import Any
 
 from runner_worker.providers.ask import Answer, Ask, TryFailed, clean
@@ -17,7 +16,7 @@ class OpenAI:
     def __init__(self, http: HttpClient) -> None:
         self._http = http
 
-    def send(self, ask: Ask, cancelled: threading.Event | None) -> Answer:
+    async def send(self, ask: Ask) -> Answer:
         """Raises TryFailed."""
         messages = [{"role": "user", "content": ask.prompt}]
         if ask.system_prompt:
@@ -31,7 +30,7 @@ class OpenAI:
         }
         if ask.seed is not None:
             document["seed"] = ask.seed
-        return self._answer(self._http.post("/chat/completions", document, ask, cancelled))
+        return self._answer(await self._http.post("/chat/completions", document, ask))
 
     def _answer(self, document: dict[str, Any]) -> Answer:
         match document:

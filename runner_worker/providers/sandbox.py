@@ -9,7 +9,6 @@ measure the road and not the provider. The options of the regions file:
     hang = true                never answers; ends at the deadline
 """
 
-import threading
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
@@ -49,10 +48,10 @@ class Sandbox:
         self._refuse = frozenset(refuse if isinstance(refuse, list) else ())
         self._fail = fail
 
-    def send(self, ask: Ask, cancelled: threading.Event | None) -> Answer:
+    async def send(self, ask: Ask) -> Answer:
         """Raises TryFailed."""
         if self._delay:
-            pause(self._delay, ask.deadline, cancelled, "response")
+            await pause(self._delay, ask.deadline, "response")
         if self._fail:
             raise TryFailed(self._fail)
         if self._refuse_all or ask.question_id in self._refuse:

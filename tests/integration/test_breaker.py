@@ -1,7 +1,7 @@
 """One bad model of a provider: its own calls are held back, the other models' calls are not."""
 
+import asyncio
 import re
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +11,9 @@ import pytest
 
 from runner_core.regions import Catalogue, Provider, Region
 from runner_core.settings import Settings
-from runner_worker.providers import Ask, CallFailed, Providers
+from runner_worker.providers import Ask, CallFailed
 from runner_worker.providers.breaker import Gate
-from tests.jobs import until
+from tests.asking import BlockingProviders
 from tests.provider_server import ProviderServer
 
 MODELS = {"good": "good", "bad": "bad"}
@@ -27,15 +27,15 @@ def server() -> Iterator[ProviderServer]:
 
 def providers_at(
     server: ProviderServer, *, width: int = 64, breaker_seconds: float | None = 3600.0, **env: str
-) -> Providers:
+) -> BlockingProviders:
     provider = Provider("p", "US", "openai", f"{server.url}/US/v1", "", width, 500, MODELS)
     regions = {"US": Region("US", "United States", (), "", "")}
     catalogue = Catalogue("0" * 64, "good", {}, regions, [provider], (re.compile("never"),))
     settings = Settings.from_env({"PROVIDER_MAX_TRIES": "1", **env})
-    return Providers(catalogue, settings, {}, backoff_seconds=0.0, breaker_seconds=breaker_seconds)
+    return BlockingProviders(catalogue, settings, {}, backoff_seconds=0.0, breaker_seconds=breaker_seconds)
 
 
-def ask(providers: Providers, model: str, seconds: float = 30.0) -> str:
+def ask(providers: BlockingProviders, model: str, seconds: float = 30.0) -> str:
     """`ok`, or the code of the failure."""
     provider = Provider("p", "US", "openai", "", "", 64, 500, MODELS)
     deadline = time.monotonic() + seconds
@@ -133,19 +133,19 @@ def test_the_models_of_a_provider_share_its_places(server: ProviderServer) -> No
 
 
 def test_of_two_models_that_wait_the_call_that_came_first_goes_first() -> None:
-    gate = Gate("p", 1)
-    order: list[Any] = []
+    async def story() -> list[Any]:
+        gate = Gate("p", 1)
+        order: list[Any] = []
 
-    def call(model: str, number: int) -> None:
-        with gate.admitted(model, time.monotonic() + 30, None):
-            order.append((model, number))
+        async def call(model: str, number: int) -> None:
+            async with gate.admitted(model, time.monotonic() + 30):
+                order.append((model, number))
 
-    threads: list[threading.Thread] = []
-    with gate.admitted("a", time.monotonic() + 30, None):
-        for number, model in enumerate("abba"):
-            threads.append(threading.Thread(target=call, args=(model, number)))
-            threads[-1].start()
-            until(lambda: gate.waiting == len(threads))
-    for thread in threads:
-        thread.join(20)
-    assert order == [("a", 0), ("b", 1), ("b", 2), ("a", 3)]
+        async with gate.admitted("a", time.monotonic() + 30):
+            tasks = [asyncio.create_task(call(model, number)) for number, model in enumerate("abba")]
+            while gate.waiting < len(tasks):
+                await asyncio.sleep(0)
+        await asyncio.gather(*tasks)
+        return order
+
+    assert asyncio.run(story()) == [("a", 0), ("b", 1), ("b", 2), ("a", 3)]

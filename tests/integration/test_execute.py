@@ -30,7 +30,7 @@ from runner_core.store import executions, region_runs
 from runner_core.store.executions import Ended
 from runner_worker.engine import EngineBroken, Message
 from runner_worker.engine.leases import claim, release
-from runner_worker.engine.record import Batch
+from runner_worker.engine.writer import Writer
 from tests.engine import Engine, running
 from tests.jobs import catalogue, one, opened, query, settings_for, submission, submit, submit_many, until
 from tests.provider_server import ProviderServer
@@ -352,33 +352,32 @@ def test_a_crash_between_the_last_result_and_the_close_needs_no_call(
 
 
 def test_a_zombie_changes_nothing_and_is_counted(
-    db: Database, conn: Conn, loopback: Catalogue, server: ProviderServer, start: Start
+    db: Database, conn: Conn, loopback: Catalogue, server: ProviderServer, start: Start, tmp_path: Path
 ) -> None:
     """A worker that was paused past its lease wakes up when another has taken over and has not answered yet."""
-    server.add_rule(fault="none", delay=3600.0, match={"prompt": "What"}, times=2)
+    server.add_rule(fault="status", status=403, delay=3600.0)
     job_id = submit(db, submission(regions=("US",), questions=("q1",))).job_id
     # No heartbeat comes to tell it: it finds out when it writes.
     zombie = start(loopback, "zombie", lease_seconds=600, heartbeat_seconds=300)
     zombie.take((job_id, "US"))
     server.wait_for_calls(1)
     expire(conn)
-    heir = start(loopback, "heir")
-    heir.take((job_id, "US"))
-    server.wait_for_calls(2)
-    token = one(conn, "SELECT lease_token FROM region_runs")
-    fenced = metric("runner_fenced_total")
-    zombies = zombie.runner._held()[0]
-    zombies.units["m1"].open.clear()
-    zombies.units["m1"].errors.append({"code": "http_403", "message": "the zombie's"})
-    written = zombie.runner._writer.write(Batch(units=[zombies.units["m1"]]))
-    assert written.fenced == {zombies.token}
-    zombie.runner._settle(Batch(units=[zombies.units["m1"]]), written)
-    assert zombie.wait(1) == [(job_id, "US", "fenced")]
-    assert metric("runner_fenced_total") == fenced + 1
-    assert one(conn, "SELECT count(*) FROM executions") == 0
-    assert one(conn, "SELECT lease_token FROM region_runs") == token
-    server.release()
-    assert heir.wait(1) == [(job_id, "US", "finished")]
+    with ProviderServer() as other:
+        other.add_rule(fault="none", delay=3600.0)
+        (tmp_path / "heir").mkdir()
+        heir = start(catalogue(tmp_path / "heir", {"US": {"kind": "openai", "base_url": f"{other.url}/US/v1"}}), "heir")
+        heir.take((job_id, "US"))
+        other.wait_for_calls(1)
+        token = one(conn, "SELECT lease_token FROM region_runs")
+        fenced = metric("runner_fenced_total")
+        server.release()
+        assert zombie.wait(1) == [(job_id, "US", "fenced")]
+        assert metric("runner_fenced_total") == fenced + 1
+        assert one(conn, "SELECT count(*) FROM executions") == 0
+        assert one(conn, "SELECT lease_token FROM region_runs") == token
+        assert query(conn, "SELECT status FROM answers") == [{"status": "started"}]
+        other.release()
+        assert heir.wait(1) == [(job_id, "US", "finished")]
     assert query(conn, "SELECT attempt, status FROM executions") == [{"attempt": 2, "status": "completed"}]
 
 
@@ -535,11 +534,18 @@ def test_a_stopping_worker_lets_running_calls_end_within_the_grace(
 def test_a_region_claimed_while_the_worker_stops_is_handed_back_at_once(
     db: Database, conn: Conn, simulated: Catalogue, start: Start
 ) -> None:
-    job_id = submit(db, submission(regions=("US",))).job_id
-    engine = start(simulated)
-    engine.runner._draining = True  # the signal came while the claim was on its way
-    assert engine.run((job_id, "US")) == ["released"]
-    assert one(conn, "SELECT attempt FROM region_runs") == 0
+    runs, late = submit_many(db, 2, regions=("US",))
+    engine = start(catalogue_that_hangs(simulated))
+    engine.take((runs, "US"))
+    until(lambda: engine.runner.snapshot().in_flight == 1)
+    stopping = threading.Thread(target=engine.runner.drain, args=(30,))
+    stopping.start()
+    until(lambda: engine.runner.free() == 0)
+    engine.take((late, "US"))  # the signal came while the claim was on its way
+    assert engine.wait(1) == [(late, "US", "released")]
+    assert one(conn, "SELECT attempt FROM region_runs WHERE job_id = %s", late) == 0
+    engine.runner.close()
+    stopping.join()
 
 
 # -- failures of our own --
@@ -563,7 +569,7 @@ def test_a_result_that_cannot_be_written_fails_alone_in_its_batch(
     assert one(conn, "SELECT attempt FROM region_runs WHERE job_id = 'poison'") == 1
     assert one(conn, "SELECT lease_token FROM region_runs WHERE job_id = 'poison'") is None
     assert engine.runner.free() == engine.runner.settings.worker.concurrency
-    assert engine.runner._in_flight.total() == 0
+    assert engine.runner.snapshot().in_flight == 0
 
 
 def test_a_run_whose_rows_cannot_be_built_fails_alone(db: Database, tmp_path: Path) -> None:
@@ -584,7 +590,7 @@ def test_a_run_that_cannot_even_begin_uses_its_attempts_up(
     engine = start(simulated)
     assert [engine.run(("poison", "US"))[0] for _ in range(4)] == ["error", "error", "error", "not_claimed"]
     assert one(conn, "SELECT attempt FROM region_runs") == 3
-    assert engine.runner._in_flight.total() == 0
+    assert engine.runner.snapshot().in_flight == 0
     check_page(db, "", one(conn, "SELECT clock_timestamp()"), lambda topic, dispatch_id: True)
     assert one(conn, "SELECT error ->> 'code' FROM executions") == "worker_crashed"
 
@@ -619,7 +625,7 @@ def test_a_provider_that_breaks_gives_its_place_back(
 
     monkeypatch.setattr(engine.providers, "ask", broken)
     engine.run((job_id, "US"))
-    until(lambda: engine.runner._in_flight.total() == 0)
+    until(lambda: engine.runner.snapshot().in_flight == 0)
 
 
 def test_a_claim_without_a_connection_raises_and_leaves_its_message_to_the_queue(
@@ -637,14 +643,16 @@ def test_a_claim_without_a_connection_raises_and_leaves_its_message_to_the_queue
         assert engine.run((job_id, "US")) == ["finished"]
 
 
-def test_an_engine_whose_thread_broke_takes_nothing_more(
+def test_an_engine_that_broke_takes_nothing_more(
     db: Database, conn: Conn, simulated: Catalogue, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else it would claim region after region and run none of them."""
     engine = start(simulated)
-    monkeypatch.setattr(engine.runner, "_begin", lambda *_: 1 / 0)
+    monkeypatch.setattr(Writer, "due", lambda *_: 1 / 0)
     job_id = submit(db, submission(regions=("US",))).job_id
     assert engine.run((job_id, "US")) == ["error"]
+    assert engine.runner.snapshot().broken
+    assert one(conn, "SELECT lease_token FROM region_runs") is None, "it is handed back all the same"
     assert engine.runner.free() == 0
     with pytest.raises(EngineBroken):
         engine.take((job_id, "US"))
@@ -766,7 +774,7 @@ def test_a_release_that_comes_twice_stages_once(db: Database, conn: Conn, simula
     job_id = submit(db, submission(regions=("US",))).job_id
     engine = start(catalogue_that_hangs(simulated))
     engine.take((job_id, "US"))
-    held = until(engine.runner._held)
+    held = until(lambda: engine.runner.snapshot().held)
     for _ in range(2):
         release(db, held)
     assert one(conn, "SELECT count(*) FROM outbox") == 2

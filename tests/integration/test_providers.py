@@ -3,10 +3,10 @@
 Long, because every line of the table of failures is caused here, with one server and one way to build a provider.
 """
 
+import asyncio
 import json
 import logging
 import re
-import select
 import socket
 import subprocess
 import sys
@@ -35,14 +35,15 @@ from runner_core.settings import Settings
 from runner_worker.providers import Ask, CallFailed, Providers
 from runner_worker.providers.ask import TryFailed
 from runner_worker.providers.breaker import Gate
-from runner_worker.providers.connections import LARGEST_ANSWER
+from runner_worker.providers.response import LARGEST_ANSWER
+from tests.asking import BlockingProviders
 from tests.jobs import until
 from tests.provider_server import ProviderServer
 
 KEY = "sk-live-0123456789abcdef"
 PROMPT = "What happened in 1989?"
 KINDS = ("openai", "hybrid")
-Make = Callable[..., tuple[Providers, Provider]]
+Make = Callable[..., tuple[BlockingProviders, Provider]]
 
 
 @pytest.fixture
@@ -54,9 +55,9 @@ def server() -> Iterator[ProviderServer]:
 @pytest.fixture
 def make(server: ProviderServer) -> Iterator[Make]:
     """Makes Providers with one provider of a kind; short rests, since how long they are is tested apart."""
-    made: list[Providers] = []
+    made: list[BlockingProviders] = []
 
-    def build(kind: str = "openai", **changes: Any) -> tuple[Providers, Provider]:
+    def build(kind: str = "openai", **changes: Any) -> tuple[BlockingProviders, Provider]:
         seconds = {name: changes.pop(name) for name in tuple(changes) if name.endswith("_seconds")}
         tries = changes.pop("max_tries", 3)
         provider = Provider(
@@ -71,7 +72,7 @@ def make(server: ProviderServer) -> Iterator[Make]:
         )
         provider = replace(provider, **changes)
         settings = Settings.from_env({"PROVIDER_MAX_TRIES": str(tries)})
-        providers = Providers(
+        providers = BlockingProviders(
             catalogue_of(provider), settings, {"PROVIDER_KEY": KEY}, **({"backoff_seconds": 0.01} | seconds)
         )
         made.append(providers)
@@ -112,7 +113,7 @@ def question(seconds: float = 30.0, **changes: Any) -> Ask:
     return Ask(**(values | changes))
 
 
-def failure(made: tuple[Providers, Provider], ask: Ask, cancelled: threading.Event | None = None) -> CallFailed:
+def failure(made: tuple[BlockingProviders, Provider], ask: Ask, cancelled: threading.Event | None = None) -> CallFailed:
     with pytest.raises(CallFailed) as caught:
         made[0].ask(made[1], ask, cancelled)
     return caught.value
@@ -318,10 +319,7 @@ def test_a_kept_connection_that_was_closed_is_not_used(server: ProviderServer, m
     server.add_rule(fault="cut_after", times=1)
     providers, provider = make()
     providers.ask(provider, question())
-    (connections,) = providers._builder._connections.values()
-    for idle in connections._idle:  # none when the close was noticed already
-        stream = idle._connection._network_stream  # type: ignore[union-attr]
-        assert select.select([stream.get_extra_info("socket")], [], [], 10)[0]
+    until(lambda: providers.idle_connections() == 0)
     assert providers.ask(provider, question()).errors == []
 
 
@@ -613,36 +611,50 @@ def test_a_permanent_failure_interrupts_the_row(server: ProviderServer, make: Ma
 
 
 def test_the_line_is_served_in_order_and_forgets_who_left() -> None:
-    gate = Gate("p", 1)
-    far = time.monotonic() + 30
-    order: list[int] = []
-    inside, leave = threading.Event(), threading.Event()
+    async def story() -> list[int]:
+        gate = Gate("p", 1)
+        far = time.monotonic() + 30
+        order: list[int] = []
+        leave = asyncio.Event()
 
-    def hold() -> None:
-        with gate.admitted("m1", far, None):
-            inside.set()
-            leave.wait(20)
+        async def hold() -> None:
+            async with gate.admitted("m1", far):
+                await leave.wait()
 
-    def wait(number: int, deadline: float) -> None:
-        try:
-            with gate.admitted("m1", deadline, None):
-                order.append(number)
-        except TryFailed:
-            order.append(-number)
+        async def wait(number: int, deadline: float) -> None:
+            try:
+                async with gate.admitted("m1", deadline):
+                    order.append(number)
+            except TryFailed:
+                order.append(-number)
 
-    threads = [threading.Thread(target=hold)]
-    threads[0].start()
-    inside.wait(20)
-    for number in (1, 2, 3):
-        threads.append(threading.Thread(target=wait, args=(number, time.monotonic() + 0.3 if number == 2 else far)))
-        threads[-1].start()
-        while gate.waiting < number and number not in map(abs, order):
-            time.sleep(0.001)
-    threads[2].join(20)
-    leave.set()
-    for thread in threads:
-        thread.join(20)
-    assert order == [-2, 1, 3]
+        tasks = [asyncio.create_task(hold())]
+        for number in (1, 2, 3):
+            tasks.append(asyncio.create_task(wait(number, time.monotonic() + 0.3 if number == 2 else far)))
+        await asyncio.wait({tasks[2]})
+        leave.set()
+        await asyncio.gather(*tasks)
+        return order
+
+    assert asyncio.run(story()) == [-2, 1, 3]
+
+
+def test_who_leaves_the_line_when_it_is_let_in_gives_its_place_back() -> None:
+    async def story() -> str:
+        gate = Gate("p", 1)
+        far = time.monotonic() + 30
+
+        async def wait() -> str:
+            async with gate.admitted("m1", far):
+                return "in"
+
+        async with gate.admitted("m1", far):
+            first, second = asyncio.create_task(wait()), asyncio.create_task(wait())
+            await asyncio.sleep(0)
+        first.cancel()
+        return await second
+
+    assert asyncio.run(story()) == "in"
 
 
 # Configuration and metrics.
@@ -723,7 +735,7 @@ def test_the_sandbox_delays(make: Make) -> None:
 
 def test_the_sandbox_needs_no_http_client() -> None:
     """A worker that simulates pays neither the memory nor the start time of one."""
-    code = "import sys, runner_worker.providers as p; print(sorted({'httpcore2', 'httpx2', 'h11'} & set(sys.modules)))"
+    code = "import sys, runner_worker.providers as p; print(sorted({'httptools', 'httpx2', 'h11'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -215,7 +215,7 @@ class TestACommitThatIsCut:
             engine.take((job_id, "US"))
             until(lambda: one(conn, "SELECT count(*) FROM answers") == 1)
             self.cut(proxy, fault)
-            release(db, engine.runner._held())
+            release(db, until(lambda: engine.runner.snapshot().held))
         assert one(conn, "SELECT count(*) FROM outbox") == 2
         assert one(conn, "SELECT count(*) FROM job_events WHERE type = 'region_released'") == 1
 

@@ -203,9 +203,9 @@ def test_a_release_that_is_repeated_withdraws_no_try_of_the_next_worker(
     engine = start(loopback)
     engine.take((job_id, "US"))
     server.wait_for_calls(1)
-    held = engine.runner._held()
+    held = engine.runner.snapshot().held
     held[0].begun = False
-    release(db, held, held[0].ready)
+    release(db, held, held[0].plan)
     assert written(conn) == []
 
     def plan(claimed: list[dict[str, Any]], _: object) -> list[Started]:
@@ -213,7 +213,7 @@ def test_a_release_that_is_repeated_withdraws_no_try_of_the_next_worker(
 
     [claimed], _, _ = claim(db, [(job_id, "US")], "next", plan)
     assert (claimed["attempt"], written(conn)) == (1, [(1, 1)])
-    release(db, held, held[0].ready)
+    release(db, held, held[0].plan)
     assert written(conn) == [(1, 1)]
 
 

@@ -1,0 +1,67 @@
+"""The calls of region runs."""
+
+import asyncio
+import time
+
+from runner_core.failpoints import failpoint
+from runner_core.regions import Catalogue
+from runner_worker.engine.asking import NO_PROVIDER, ask_of, error_of
+from runner_worker.engine.capacity import Capacity
+from runner_worker.engine.recorder import Recorder
+from runner_worker.engine.runs import Answer, Call
+from runner_worker.engine.tries import FurtherTries
+from runner_worker.providers import CallFailed, Providers
+
+
+class Calls:
+    """Makes calls. Owned by the engine's event loop."""
+
+    def __init__(
+        self, providers: Providers, catalogue: Catalogue, capacity: Capacity, recorder: Recorder, tries: FurtherTries
+    ) -> None:
+        self._providers = providers
+        self._catalogue = catalogue
+        self._capacity = capacity
+        self._recorder = recorder
+        self._tries = tries
+
+    async def make_all(self, calls: list[Call]) -> None:
+        """Make the calls of one run, all at once as far as there are places."""
+        if len(calls) == 1:
+            await self.make(calls[0])
+            return
+        async with asyncio.TaskGroup() as group:
+            for call in calls:
+                group.create_task(self.make(call))
+
+    async def make(self, call: Call) -> None:
+        """One paid call: it gets a place, is put on record, is made, and its answer is recorded."""
+        if call.unit.provider is None:
+            call.unit.add(call.question_id, call.run_no, None, error_of(call, "no_provider", NO_PROVIDER), None)
+            self._capacity.answered(call)
+            self._recorder.look_at(call.unit)
+            return
+        async with self._capacity.place(call):
+            if not call.started and not await self._recorder.start(call):
+                call.run.end("released")  # a worker that held the region before us has stored this answer
+                return
+            self._recorder.answered(await self._ask(call))
+
+    async def _ask(self, call: Call) -> Answer:
+        """Ask the provider. A task that is cancelled has the tries recorded that did not reach the provider."""
+        run, provider = call.run, call.unit.provider
+        if provider is None:
+            raise LookupError("a call without a provider was started")
+        run.begun = call.sent = True
+        call.begun = call.begun or time.monotonic()
+        ask = ask_of(call, provider, self._catalogue)
+        try:
+            answer = Answer.of(call, await self._providers.ask(provider, ask, self._tries.beginner(call, ask.deadline)))
+        except CallFailed as failure:
+            answer = Answer.failed(call, failure)
+            task = asyncio.current_task()
+            if failure.code == "cancelled" and task and task.cancelling():
+                self._recorder.unreached(answer)
+                raise asyncio.CancelledError from None
+        failpoint("worker.answered")
+        return answer

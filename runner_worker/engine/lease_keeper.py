@@ -1,0 +1,37 @@
+"""The heartbeat: leases are extended as long as their runs go on."""
+
+import asyncio
+from collections.abc import Callable
+
+from runner_core.db import Database
+from runner_worker.engine.leases import extend
+from runner_worker.engine.recorder import Recorder
+from runner_worker.engine.runs import Run
+from runner_worker.threads import DaemonThreads
+
+
+class LeaseKeeper:
+    """Extends the leases of all runs. Owned by the engine's event loop; the statements run in the thread "leases"."""
+
+    def __init__(self, db: Database, held: Callable[[], list[Run]], recorder: Recorder) -> None:
+        self._db = db
+        self._held = held
+        self._recorder = recorder
+        self._threads = DaemonThreads("leases")
+
+    async def keep(self) -> None:
+        """Beat until the task is cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._db.settings.jobs.heartbeat_seconds)
+            if not (runs := self._held()):
+                continue
+            lost = await loop.run_in_executor(self._threads, extend, self._db, runs)
+            for run in runs:
+                # The transaction under way may have ended the run, or will find that the lease is lost.
+                if run.token in lost and not self._recorder.is_writing(run):
+                    run.end("fenced")
+
+    def close(self) -> None:
+        """End the thread."""
+        self._threads.shutdown()

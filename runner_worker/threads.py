@@ -1,0 +1,65 @@
+"""Threads for the blocking work of an event loop, which no exit of the process waits for."""
+
+import contextlib
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from queue import SimpleQueue
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class DaemonThreads(Executor):
+    """At most `count` threads, made when there is work for them. Any thread may submit.
+
+    The interpreter joins the threads of a ThreadPoolExecutor when it exits, and would wait there for a database or a
+    resolver that does not answer.
+    """
+
+    def __init__(self, name: str, count: int = 1) -> None:
+        self._name = name
+        self._count = count
+        self._lock = threading.Lock()
+        self._work: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._threads = self._idle = 0
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+        """Have a thread call `fn`."""
+        future: Future[T] = Future()
+        with self._lock:
+            if self._idle:
+                self._idle -= 1
+            elif self._threads < self._count:
+                self._threads += 1
+                name = f"{self._name}_{self._threads}" if self._count > 1 else self._name
+                threading.Thread(target=self._serve, name=name, daemon=True).start()
+        self._work.put((future, lambda: fn(*args, **kwargs)))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the threads after the work that was submitted; nobody waits."""
+        with self._lock:
+            for _ in range(self._threads):
+                self._work.put(None)
+
+    def _serve(self) -> None:
+        while (taken := self._work.get()) is not None:
+            future, work = taken
+            if future.set_running_or_notify_cancel():
+                _settle(future, work)
+            del taken, future, work
+            with self._lock:
+                self._idle += self._work.empty()
+
+
+def _settle(future: "Future[Any]", work: Callable[[], Any]) -> None:
+    try:
+        result = work()
+    except BaseException as error:  # noqa: BLE001  the caller's, who awaits the future
+        with contextlib.suppress(RuntimeError):  # its event loop has ended
+            future.set_exception(error)
+    else:
+        with contextlib.suppress(RuntimeError):
+            future.set_result(result)
