@@ -92,7 +92,7 @@ OURS = System(
     name="beacon-runner",
     promise="at-least-once dispatch, at most one accepted result per (job, region, model); fenced leases, every answer "
     "stored when it arrives, an event in the transaction of every change, a signed receipt; survives an emptied Redis",
-    setting="the Procfile's `python -m runner_worker --region US` with its defaults (64 threads, claims of up to 100)",
+    setting="the Procfile's `python -m runner_worker --region US` with its defaults (256 wide, claims of up to 100)",
     executions=10_000,
     commands=_ours,
     statements="2 transactions, shared by a batch; jobs, region_runs, answers, executions, 4 events, a signed receipt",

@@ -72,6 +72,8 @@ def check_regions(settings: Settings, env: Mapping[str, str], *, probe: bool) ->
         yield from (error("regions", mistake) for mistake in mistakes.mistakes)
         return
     yield ok("regions", f"{', '.join(catalogue.regions)} with {len(catalogue.providers)} providers")
+    most = ", ".join(f"{p.id} {min(p.max_concurrency, settings.worker.concurrency)}" for p in catalogue.providers)
+    yield ok("calls at once", f"at most, from each worker process: {most}")
     yield from _providers(catalogue, env, probe)
 
 

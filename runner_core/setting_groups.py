@@ -164,7 +164,7 @@ class WorkerSettings:
     def read(cls, env: EnvironmentReader, *, test: bool) -> Self:
         """Read the group."""
         return cls(
-            concurrency=env.integer("CONCURRENCY", 64, 1, 2000),
+            concurrency=env.integer("CONCURRENCY", 256, 1, 10_000),
             claim_batch=env.integer("CLAIM_BATCH", 100, 1, 1000),
             provider_max_tries=env.integer("PROVIDER_MAX_TRIES", 3, 1, 20),
             breaker_seconds=env.number("BREAKER_SECONDS", 30, 0.05 if test else 30, 600),

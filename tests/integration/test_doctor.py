@@ -185,6 +185,7 @@ def probe(tmp_path: Path) -> Callable[..., Finding]:
         env = {"PROVIDER_KEY": key} if key else {}
         found = {f.subject: f for f in check_regions(settings(regions_file=path), env, probe=ask)}
         assert found["regions"].level == "ok"
+        assert found["calls at once"].text == "at most, from each worker process: p 8"
         return found.get("provider p", Finding("none", "", ""))
 
     return run

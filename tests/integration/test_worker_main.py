@@ -98,7 +98,7 @@ def test_a_worker_runs_its_region_and_leaves_on_a_signal(
         publish(f"job-{number}", ["US", "EU"], ["smollm2-135m", "sandbox-refuser"])
     until_status(conn, "completed", us, jobs=20)
     workers = conn.execute("SELECT region, concurrency FROM processes WHERE kind = 'worker' ORDER BY 1").fetchall()
-    assert workers == [("EU", 2), ("US", 64)]
+    assert workers == [("EU", 2), ("US", 256)]
     assert conn.execute("SELECT count(*), count(DISTINCT receipt) FROM executions").fetchone() == (80, 0)
     counted = 'runner_execution_duration_seconds_count{region="US",status="completed"} 40.0'
     deadline = time.monotonic() + PATIENCE_SECONDS

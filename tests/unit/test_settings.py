@@ -31,7 +31,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert (database.pool_max, database.pool_max_idle_seconds, database.write_timeout_ms) == (10, 300, 5000)
     assert (jobs.lease_seconds, jobs.heartbeat_seconds, jobs.region_max_attempts) == (15, 5, 3)
     assert (outbox.batch, outbox.poll_ms, outbox.max_attempts) == (100, 250, 10)
-    assert (worker.provider_max_tries, jobs.queue_timeout_seconds, worker.concurrency) == (3, 86400, 64)
+    assert (worker.provider_max_tries, jobs.queue_timeout_seconds, worker.concurrency) == (3, 86400, 256)
     assert worker.breaker_seconds == 30
     assert api.trust_enforce
     assert api.freshness_enforce
