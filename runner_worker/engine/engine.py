@@ -24,6 +24,7 @@ from runner_worker.engine.capacity import Capacity
 from runner_worker.engine.claimer import Claimer
 from runner_worker.engine.discarded import discard
 from runner_worker.engine.lease_keeper import LeaseKeeper
+from runner_worker.engine.look_on import look_on
 from runner_worker.engine.record import Scribe
 from runner_worker.engine.recorder import Recorder
 from runner_worker.engine.runs import Done, Message, Run
@@ -34,8 +35,6 @@ from runner_worker.providers import Providers
 
 log = logging.getLogger("worker")
 LATE_SECONDS = 0.25  # after a run's deadline: until then its calls have ended by themselves and say how
-TICK_SECONDS = 0.5
-SLOW_SECONDS = 1.0  # a loop that is late by so much is told of
 # After the grace of a stop: a supervisor waits two seconds beyond it, and what can't be stored has to be told.
 HAND_BACK_SECONDS, END_SECONDS = 2.0, 1.0
 
@@ -71,7 +70,7 @@ class RegionRunner:
         self._calls = Calls(providers, catalogue, self._capacity, self._recorder, self._tries)
         self._leases = LeaseKeeper(db, lambda: list(self._runs.values()), self._recorder)
         self._runs: dict[str, Run] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself holds tasks weakly
         self._draining = self._closed = False
         self._idle, self._closing = asyncio.Event(), asyncio.Event()
         self._idle.set()
@@ -95,8 +94,7 @@ class RegionRunner:
     def submit(self, messages: Sequence[Message], done: Done) -> None:
         """Claim the regions of `messages` in one transaction and start on those that are ours.
 
-        A claim that fails for the batch is made again one by one, so that what poisons it fails alone. Raises
-        psycopg.Error or PoolTimeout when the database can't be reached; what was claimed until then runs.
+        Raises psycopg.Error or PoolTimeout when the database can't be reached; what was claimed until then runs.
         Raises EngineBroken when this engine can't go on.
         """
         if self.broken:
@@ -166,18 +164,6 @@ class RegionRunner:
             self._idle.set()
         run.done(run.message, run.outcome)
 
-    async def _tick(self) -> None:
-        """Look now and then at what changes by time alone, and at how late the loop is."""
-        due = self._loop.time()
-        while True:
-            due += TICK_SECONDS
-            await asyncio.sleep(due - self._loop.time())
-            if (late := self._loop.time() - due) > SLOW_SECONDS:
-                log.warning("the event loop was late by %.1f s with %d runs", late, len(self._runs))
-                due = self._loop.time()
-            self._capacity.look()
-            self._recorder.look()
-
     # -- endings --
 
     def drain(self, grace_seconds: float) -> None:
@@ -218,7 +204,7 @@ class RegionRunner:
             self._loop.close()
 
     async def _serve(self) -> None:
-        services = (self._recorder.keep_writing, self._leases.keep, self._tick)
+        services = (self._recorder.keep_writing, self._leases.keep, lambda: look_on(self._capacity, self._recorder))
         writing, *_ = [asyncio.create_task(self._guard(service)) for service in services]
         await self._closing.wait()
         self._recorder.close()

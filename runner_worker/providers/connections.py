@@ -24,7 +24,7 @@ KEEPALIVE_SECONDS = 30.0  # below the idle limits of the usual proxies
 # Where distributions keep the trusted certificates, for an OpenSSL that was built without knowing.
 TRUSTED = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 # The buffer of a TLS connection: asyncio's 256 KiB make 299 KiB a connection, which 400 calls at once pay 400 times.
-# One record of TLS (16 KiB) makes 62. A private name; tests/unit/test_tls_memory.py counts what it saves.
+# One record of TLS (16 KiB) makes 62. A private name; tests/integration/test_tls_memory.py counts the KiB.
 asyncio.sslproto.SSLProtocol.max_size = 16 * 1024
 _resolver = DaemonThreads("dns", 8)  # a slow resolver delays new connections and nothing else
 

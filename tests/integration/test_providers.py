@@ -16,17 +16,11 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from prometheus_client import REGISTRY
 
 from runner_core.errors import ConfigError
@@ -37,6 +31,7 @@ from runner_worker.providers.ask import TryFailed
 from runner_worker.providers.breaker import Gate
 from runner_worker.providers.response import LARGEST_ANSWER
 from tests.asking import BlockingProviders
+from tests.certificates import self_signed
 from tests.jobs import until
 from tests.provider_server import ProviderServer
 
@@ -178,20 +173,7 @@ def test_a_request_id_that_no_header_can_carry_is_left_out(server: ProviderServe
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> str:
-    """The path of a PEM with a key and its self-signed certificate for 127.0.0.1."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path / "server.pem"
-    path.write_bytes(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + signed.public_bytes(Encoding.PEM)
-    )
-    return str(path)
+    return self_signed(tmp_path)
 
 
 def test_over_tls_a_slow_answer_is_waited_for(make: Make, certificate: str, monkeypatch: pytest.MonkeyPatch) -> None:

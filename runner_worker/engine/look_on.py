@@ -1,0 +1,26 @@
+"""What changes by time alone."""
+
+import asyncio
+import logging
+
+from runner_worker.engine.capacity import Capacity
+from runner_worker.engine.recorder import Recorder
+
+log = logging.getLogger("worker")
+TICK_SECONDS = 0.5
+SLOW_SECONDS = 1.0
+
+
+async def look_on(capacity: Capacity, recorder: Recorder) -> None:
+    """Look now and then whether a breaker has closed or a kept batch is due. Runs in the engine's event loop, and logs
+    when the loop is late: something has blocked it."""
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    while True:
+        due += TICK_SECONDS
+        await asyncio.sleep(due - loop.time())
+        if (late := loop.time() - due) > SLOW_SECONDS:
+            log.warning("the event loop was late by %.1f s with %d runs", late, capacity.runs())
+            due = loop.time()
+        capacity.look()
+        recorder.look()
