@@ -6,7 +6,7 @@ from typing import cast
 from flask import Flask, current_app
 
 from runner_api.http.watch import Watchers
-from runner_api.verbs.submit import Submissions
+from runner_api.verbs.group_commit import GroupCommit
 from runner_core.db import Database
 from runner_core.regions import Catalogue
 from runner_core.settings import Settings
@@ -21,7 +21,7 @@ class Services:
 
     settings: Settings
     db: Database
-    submissions: Submissions
+    submissions: GroupCommit
     catalogue: Catalogue
     trust: TrustList | None
     watchers: Watchers

@@ -27,7 +27,6 @@ from runner_core.store import jobs
 from runner_core.telemetry import JOBS_ENQUEUED, context
 
 log = logging.getLogger("api.submit")
-MOST_BYTES = 1 << 20  # of the specs in one transaction
 
 
 @dataclass(frozen=True)
@@ -54,20 +53,15 @@ class Accepted:
     replayed: bool
 
 
-Submissions = GroupCommit[jobs.Entry, Row | None]
-
-
-def shared_submissions(db: Database) -> Submissions:
-    """One for each process: the submissions of its requests share their commits."""
+def shared_submissions(db: Database) -> GroupCommit:
+    """Return the group commit of a process, in which the submissions of its requests share their transactions."""
     return GroupCommit(
         lambda entries: _insert(db, entries),
         is_common=lambda error: failure_of(error).concerns == "server" or _is_busy(error),
-        size=lambda entry: len(entry.job.spec_raw),
-        most=MOST_BYTES,
     )
 
 
-def submit_job(db: Database, submissions: Submissions, job: Submission, sender: Sender) -> Accepted:
+def submit_job(db: Database, submissions: GroupCommit, job: Submission, sender: Sender) -> Accepted:
     """Accept a valid job once.
 
     Raises Rejected: job_conflict, replay_detected, idempotency_key_reuse, request_in_flight.
