@@ -1,4 +1,4 @@
-"""Builds the application."""
+"""Build the application from its parts."""
 
 import itertools
 from typing import Any
@@ -21,13 +21,16 @@ from runner_core.trust import TrustList
 
 
 class Name(BaseConverter):
-    """What ids look like; nothing else has to be looked for in the database (a U+0000 could not even be)."""
+    """A part of an address that is an id. Anything else is not found without asking the database.
+
+    PostgreSQL could not even store a U+0000.
+    """
 
     regex = r"[A-Za-z0-9._:-]{1,255}"
 
 
 class Application(Flask):
-    """A read is repeated like every verb: nobody need hear that a connection was lost, when there is another."""
+    """Repeats reads like verbs: a client is not told of a lost connection when another connection can be had."""
 
     def dispatch_request(self) -> Any:
         """Called by Flask for each request."""
@@ -37,14 +40,14 @@ class Application(Flask):
 
         def dispatch() -> Any:
             if next(tries):
-                g.pop("session", None)  # whoever could not be looked up the first time is not a stranger
+                g.pop("session", None)  # a session that could not be looked up is looked up again
             return read()
 
         return services().db.retry(dispatch)
 
 
 class JobName(Name):
-    """Such a name where `cross-region` is an address of its own: that takes POST alone, and says so."""
+    """A job's id, where /jobs/cross-region is an address of its own, which takes POST only: 405 for others."""
 
     regex = rf"(?!cross-region$){Name.regex}"
 
@@ -56,9 +59,9 @@ def create_app(
     trust: TrustList | None,
     watchers: Watchers | None = None,
 ) -> Flask:
-    """The application on an open database. `trust` None: every key may submit.
+    """Return the application on an open database. With `trust` None every key may submit.
 
-    No thread starts before it is needed.
+    No thread starts before a request needs one.
     """
     app = Application("runner_api", static_folder=None)
     app.url_map.converters.update(default=Name, job=JobName)

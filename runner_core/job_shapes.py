@@ -1,6 +1,6 @@
-"""The shapes of what clients send, with the limits that can be seen field by field; the API describes itself from them.
+"""The shapes of requests, with the limits of single fields. The API's description of itself is made from them.
 
-Null and absent mean the same. Fields that are not known are kept and ignored.
+Null and absent mean the same. Unknown fields are kept and ignored.
 """
 
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ MAX_REGIONS = 8
 MAX_RUNS = 10
 MAX_QUESTION_CHARACTERS = 8000
 NANOSECONDS = 1_000_000_000
-# Below a millisecond somebody has written seconds or milliseconds; above a day no queue would wait for it.
+# A value below a millisecond was meant as seconds or milliseconds; a job of more than a day would block its queue.
 MIN_TIMEOUT, MAX_TIMEOUT = NANOSECONDS // 1000, 86_400 * NANOSECONDS
 
-# Empty or null counts as missing.
+# Fields for which empty or null counts as missing.
 _REQUIRED = frozenset(
     {
         "benchmark",
@@ -38,19 +38,19 @@ _REQUIRED = frozenset(
 M = TypeVar("M", bound=BaseModel)
 
 
-def _whole(value: object) -> object:
-    """JSON has one kind of number: 3.0 is the integer 3, and so JSON Schema says too."""
+def _integer(value: object) -> object:
+    """Return 3.0 as the integer 3: JSON has one kind of number, and JSON Schema agrees."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _addressable(name: str) -> str:
-    """Refuse an id that no client could ask about."""
+    """Refuse a job id to which no URL leads."""
     if name == "cross-region" or (name and not name.strip(".")):
         raise PydanticCustomError("job_id", "no URL leads to such a job; cross-region and dots alone are no ids")
     return name
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
+Integer = Annotated[int, BeforeValidator(_integer)]
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,255}$")]
 # Clients remove segments of dots from a URL (RFC 3986, 5.2.4), and /jobs/cross-region is an address of its own.
 JobId = Annotated[
@@ -61,7 +61,7 @@ JobId = Annotated[
 Text = Annotated[str, Field(min_length=1)]
 Label = Annotated[str, Field(max_length=255)]
 Rate = Annotated[float, Field(ge=0, le=1)]
-Timeout = Annotated[Whole, Field(ge=MIN_TIMEOUT, le=MAX_TIMEOUT, description="nanoseconds")]
+Timeout = Annotated[Integer, Field(ge=MIN_TIMEOUT, le=MAX_TIMEOUT, description="nanoseconds")]
 RegionNames = Annotated[list[Text], Field(max_length=MAX_REGIONS)]
 
 
@@ -70,7 +70,7 @@ class _Received(BaseModel):
 
 
 class Container(_Received):
-    """What the benchmark was built from: recorded, not run."""
+    """The image that the benchmark was built from. It is recorded, not run."""
 
     image: Text
     tag: str | None = None
@@ -86,7 +86,7 @@ class BenchmarkInput(_Received):
 
 
 class Benchmark(_Received):
-    """What is measured."""
+    """The benchmark: its name, its image, its input."""
 
     name: Text
     version: str | None = None
@@ -101,7 +101,7 @@ class Constraints(_Received):
     """Where the job runs, when it counts as a success, and how long it may take."""
 
     regions: Annotated[RegionNames, Field(min_length=1)]
-    min_regions: Annotated[Whole, Field(ge=1)] | None = None
+    min_regions: Annotated[Integer, Field(ge=1)] | None = None
     min_success_rate: Rate | None = None
     timeout: Timeout | None = None
     provider_timeout: Timeout | None = None
@@ -125,7 +125,7 @@ Models = Annotated[list[AnyModel], Field(max_length=MAX_MODELS)]
 
 
 class Metadata(_Received):
-    """What the client says about the job; timestamp and nonce protect it against being sent again by others."""
+    """The client's data about the job. Timestamp and nonce protect the job against being sent again by others."""
 
     models: Models | None = None
     model: Label | None = None
@@ -151,14 +151,14 @@ class JobSpec(_Received):
     ) = None
     models: Models | None = None
     metadata: Metadata | None = None
-    runs: Annotated[Whole, Field(ge=1, le=MAX_RUNS)] | None = None
+    runs: Annotated[Integer, Field(ge=1, le=MAX_RUNS)] | None = None
     created_at: str | None = None
     wallet_auth: Any = None
     signature: str | None = None
     public_key: str | None = None
 
     def declared_version(self) -> str:
-        """The version, or else the benchmark's: the original portal signs jobs without one at the top.
+        """Return the version, or else the benchmark's: the original portal signs jobs without a version at the top.
 
         Raises SpecError missing_field:version.
         """
@@ -168,27 +168,27 @@ class JobSpec(_Received):
 
 
 class Wrapper(_Received):
-    """What a cross-region request says around the signed job: it may narrow what is signed and never widen it."""
+    """The members of a cross-region request beside the job: they may narrow the signed conditions, never widen them."""
 
     target_regions: Annotated[RegionNames, Field(min_length=1)] | None = None
-    min_regions: Annotated[Whole, Field(ge=1)] | None = None
+    min_regions: Annotated[Integer, Field(ge=1)] | None = None
     min_success_rate: Rate | None = None
     enable_analysis: bool | None = None
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> "Wrapper":
-        """The wrapper's own fields of a request body. Raises SpecError."""
+        """Return the wrapper's fields of a request body. Raises SpecError."""
         return validated(cls, {name: body[name] for name in cls.model_fields if name in body})
 
 
 class CrossRegionRequest(Wrapper):
-    """The body of a cross-region submission, for the API's description of itself."""
+    """The body of a cross-region submission."""
 
     jobspec: JobSpec
 
 
 def validated(kind: type[M], received: Mapping[str, Any]) -> M:
-    """The model of what was received. Raises SpecError missing_field:<name> or validation_error."""
+    """Return the received object as a model. Raises SpecError missing_field:<name> or validation_error."""
     try:
         return kind.model_validate(received)
     except ValidationError as error:
@@ -196,7 +196,7 @@ def validated(kind: type[M], received: Mapping[str, Any]) -> M:
 
 
 def _spec_error(error: ValidationError) -> SpecError:
-    """The first ten mistakes, never with the value received; the code names the first field that is missing."""
+    """Return an error with the first ten mistakes, without received values. Its code names the first missing field."""
     missing = ""
     texts = []
     for mistake in error.errors(include_url=False, include_context=False):

@@ -1,6 +1,6 @@
-"""The job as submitted: checked, and worked out into the plan that everything else follows. No I/O.
+"""Check a submitted job and make its plan, which everything else follows. No I/O.
 
-Nothing here runs before the signature is verified, except reading the JSON.
+Only reading the JSON comes before the signature is verified; nothing here does.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ N = TypeVar("N", int, float)
 
 @dataclass(frozen=True)
 class Question:
-    """One text to ask; `id` is the catalogue's, `prompt` for a job without questions, or derived from free text."""
+    """One text to ask. `id` is the catalogue's, or `prompt` for a job without questions, or made from a free text."""
 
     id: str
     text: str
@@ -44,10 +44,10 @@ class Question:
 
 @dataclass(frozen=True)
 class Submission:
-    """A valid job with everything that follows from it. `plan` is region -> models, in the order of the job.
+    """A valid job with its plan. `plan` is region -> models, in the order of the job.
 
-    `spec` has the benchmark's version where the job, whose bytes are `spec_raw`, has none at the top.
-    `digest` (32 bytes) is equal for a repeat of the same request and different for everything else.
+    `spec_raw` are the job's bytes. `spec` has the benchmark's version where the job has none at the top.
+    `digest` (32 bytes) is equal for a repeat of the same request and different for any other request.
     """
 
     job_id: str
@@ -69,12 +69,12 @@ class Submission:
 
     @property
     def calls(self) -> int:
-        """How many answers the job asks for in all."""
+        """The number of answers that the job asks for."""
         return sum(map(len, self.plan.values())) * len(self.questions) * self.runs
 
 
 def split_wrapper(raw: bytes, body: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """The job in a cross-region request and its exact bytes; `body` is what parse_json made of `raw`.
+    """Return the job in a cross-region request and its exact bytes. `body` is the parsed `raw`.
 
     Raises SpecError missing_field:jobspec or validation_error.
     """
@@ -89,7 +89,7 @@ def split_wrapper(raw: bytes, body: Mapping[str, Any]) -> tuple[dict[str, Any], 
 def plan_job(
     received: Verified, catalogue: Catalogue, wrapper: Wrapper | None = None, *, raw: bytes | None = None
 ) -> Submission:
-    """Check a job and work out what it means here.
+    """Check a job and make its plan from the catalogue.
 
     `raw` are the bytes of the job as they were received. Without them the job is encoded anew. Raises SpecError:
     validation_error, missing_field:<name>, unknown_region, no_provider.
@@ -115,7 +115,9 @@ def plan_job(
         questions=_questions(job, version, catalogue),
         runs=job.runs or 1,
         min_regions=min_regions,
-        min_success_rate=Decimal(repr(rate)),  # its decimal digits: 2 of 3 against 0.67 is not left to binary rounding
+        min_success_rate=Decimal(
+            repr(rate)
+        ),  # decimal digits: binary rounding must not decide whether 2 of 3 reaches 0.67
         timeout_seconds=(signed.timeout or DEFAULT_TIMEOUT) / NANOSECONDS,
         provider_timeout_seconds=(signed.provider_timeout or DEFAULT_PROVIDER_TIMEOUT) / NANOSECONDS,
         enable_analysis=wrapper.enable_analysis,
@@ -137,7 +139,7 @@ def _job_id(job: JobSpec) -> str:
 
 
 def _narrowed(name: str, signed: N | None, asked: N | None) -> N | None:
-    """The wrapper's value may be stricter than the signed one; it counts alone where nothing is signed."""
+    """Return the wrapper's value, which may be stricter than the signed one, or the value of the one that has it."""
     if asked is None or signed is None:
         return signed if asked is None else asked
     if asked < signed:
@@ -156,7 +158,7 @@ def _narrowed_regions(signed: Constraints, wrapper: Wrapper, catalogue: Catalogu
 
 
 def _canonical(names: Iterable[str], catalogue: Catalogue) -> list[str]:
-    """Our names of the regions, each once."""
+    """Return the catalogue's names of the regions, each once. Raises SpecError unknown_region."""
     found: dict[str, None] = {}
     for name in names:
         region = catalogue.canonical_region(name)
@@ -169,7 +171,7 @@ def _canonical(names: Iterable[str], catalogue: Catalogue) -> list[str]:
 
 
 def _plan(job: JobSpec, metadata: Metadata, regions: list[str], catalogue: Catalogue) -> dict[str, list[str]]:
-    """Which models run in which region. A model named twice runs once in each region that either names."""
+    """Return the models of each region. A model named twice runs once in each region that either entry names."""
     plan: dict[str, list[str]] = {region: [] for region in regions}
     for model in job.models or metadata.models or [metadata.model or catalogue.default_model]:
         model_id, own = (model, None) if isinstance(model, str) else (model.id, model.regions)
@@ -190,7 +192,7 @@ def _plan(job: JobSpec, metadata: Metadata, regions: list[str], catalogue: Catal
 
 
 def _questions(job: JobSpec, version: str, catalogue: Catalogue) -> list[Question]:
-    """The texts to ask, each once."""
+    """Return the questions to ask, each once."""
     if job.questions:
         return list({question.id: question for question in (_question(t, catalogue) for t in job.questions)}.values())
     if version == "v1" and "bias" in job.benchmark.name.lower():
@@ -211,11 +213,11 @@ def _question(text: str, catalogue: Catalogue) -> Question:
         return Question(text, catalogue.questions[text])
     if not text.strip():
         raise SpecError(detail="A question is blank.")
-    # A name that the same text has in every job, so that answers can be compared across jobs.
+    # The same text has the same id in every job, so that answers can be compared across jobs.
     return Question(f"text-{hashlib.sha256(text.encode()).hexdigest()[:16]}", text)
 
 
 def _digest(content: bytes, plan: dict[str, list[str]], min_regions: int, rate: float) -> bytes:
-    """SHA-256 of a canonical object, whose last member is the job as it has been written already."""
+    """Return the SHA-256 of a canonical object. Its last member is the job, whose canonical bytes exist already."""
     head = canonical({"min_regions": min_regions, "min_success_rate": rate, "plan": plan})
     return hashlib.sha256(head[:-1] + b',"spec":' + content + b"}").digest()

@@ -1,6 +1,6 @@
-"""Signatures of jobs: canonical bytes, the forms that clients in the field sign, Ed25519 sign and verify, freshness.
+"""Signatures of jobs: canonical bytes, the four forms that clients sign, Ed25519, freshness.
 
-Everything here works on the received object, never on a parsed model: a default filled in is a byte that nobody signed.
+All functions work on the received object, never on a parsed model: a default that a model fills in was never signed.
 """
 
 import json
@@ -29,10 +29,10 @@ _SIGNATURE = ("signature", "public_key")
 _LEFT_OUT = {"jcs": (), "B": ("id",), "C": ("id", "created_at"), "D": ("id", "created_at")}
 
 _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
-# Where Python's C encoder and RFC 8785 could differ: a float written with .0 or an exponent, an integer of 16 digits
-# or more (perhaps beyond 2^53); and an astral character, since UTF-16 order is not code point order in a key. They are
-# looked for in strings too and may be found in vain, which costs only time. The possessive quantifiers keep the search
-# linear, each starting at a punctuation mark keeps it fast.
+# Python's C encoder and RFC 8785 can differ in three cases: a float written with .0 or an exponent, an integer of 16
+# digits or more (perhaps beyond 2^53), and an astral character in a key, because RFC 8785 sorts by UTF-16. The search
+# also looks into strings; a match there costs only time. The possessive quantifiers keep the search linear, and
+# starting at a punctuation mark keeps it fast.
 _odd_number = re.compile(r"[:,\[]-?(?:\d{16,}+|\d++(?:\.0|(?:\.\d++)?e[+-]?\d++))[,\]}]", re.ASCII).search
 _astral = re.compile("[\U00010000-\U0010ffff]").search
 
@@ -71,10 +71,10 @@ class Verified:
 
 
 def canonical(value: Any) -> bytes:
-    """The canonical JSON of `value` (RFC 8785) in UTF-8.
+    """Return the canonical JSON of `value` (RFC 8785) in UTF-8.
 
-    Python's own encoder does it several times faster, wherever it is certain to write the same bytes.
-    Raises ValueError for what has no canonical form: NaN, integers beyond 2^53 - 1, lone surrogates.
+    Python's encoder is several times faster and is used wherever it writes the same bytes.
+    Raises ValueError for a value without a canonical form: NaN, integers beyond 2^53 - 1, lone surrogates.
     """
     text = _encode(value)
     if _odd_number(f"[{text}]") or (not text.isascii() and _astral(text)):
@@ -83,7 +83,7 @@ def canonical(value: Any) -> bytes:
 
 
 def signed_object(spec: Mapping[str, Any], form: str) -> dict[str, Any]:
-    """The object whose canonical bytes are signed in `form`, one of FORMS or that with "+go"."""
+    """Return the object whose canonical bytes are signed in `form`: one of FORMS, with or without "+go"."""
     form = form.removesuffix("+go")
     left_out = (*_SIGNATURE, *_LEFT_OUT[form])
     kept = {name: value for name, value in spec.items() if name not in left_out}
@@ -95,7 +95,7 @@ def signed_object(spec: Mapping[str, Any], form: str) -> dict[str, Any]:
 
 
 def is_signed(spec: Mapping[str, Any]) -> bool:
-    """Whether the job claims to be signed: half a signature counts, so that it is refused and not taken as none."""
+    """Return whether the job claims to be signed. Half a signature counts, so that it is refused and not ignored."""
     return bool(spec.get("signature") or spec.get("public_key"))
 
 
@@ -122,7 +122,7 @@ def verify(spec: dict[str, Any]) -> Verified:
 
 
 def verify_jcs(body: Mapping[str, Any]) -> None:
-    """Check a signature of ours over any object, form jcs alone: signed actions and receipts.
+    """Check a signature in form jcs over any object: a signed action or a receipt.
 
     Raises SignatureError like verify, but demands no nonce.
     """
@@ -135,13 +135,13 @@ def verify_jcs(body: Mapping[str, Any]) -> None:
 
 
 def sign(spec: Mapping[str, Any], private_key: PrivateKey) -> dict[str, Any]:
-    """A copy of `spec` with `public_key` and `signature`, form jcs; earlier ones are replaced."""
+    """Return a copy of `spec` signed in form jcs. An earlier `public_key` and `signature` are replaced."""
     body = signed_object(spec, "jcs")
     return body | {"public_key": private_key.public_key, "signature": private_key.sign(canonical(body))}
 
 
 def check_timestamp(text: object, now: datetime) -> None:
-    """An RFC 3339 time at most 5 minutes ahead of `now` and at most 10 minutes old.
+    """Check that `text` is an RFC 3339 time at most 5 minutes ahead of `now` and at most 10 minutes old.
 
     Raises SignatureError missing_field:timestamp or timestamp_invalid.
     """
@@ -156,19 +156,19 @@ def check_timestamp(text: object, now: datetime) -> None:
 
 
 def _messages(spec: Mapping[str, Any], content: bytes) -> Iterator[tuple[str, bytes]]:
-    """Each form with the bytes it signs, made only when the earlier ones did not verify."""
+    """Yield each form with its bytes, which are made only when the earlier forms did not verify."""
     for form in FORMS:
         message = content if form == "jcs" else canonical(signed_object(spec, form))
         yield form, message
-        # Go's encoding/json escapes the first three for HTML and the last two for JavaScript; canonicalisers built
-        # on it are known with and without the latter. All five occur in JSON strings only.
+        # Go's encoding/json escapes <, > and & for HTML, and U+2028 and U+2029 for JavaScript. Canonicalisers built on
+        # it are known with and without the last two. All five characters occur in JSON strings only.
         html = message.replace(b"<", rb"\u003c").replace(b">", rb"\u003e").replace(b"&", rb"\u0026")
         lines = html.replace("\u2028".encode(), rb"\u2028").replace("\u2029".encode(), rb"\u2029")
-        yield from ((f"{form}+go", twin) for twin in {html: None, lines: None} if twin != message)
+        yield from ((f"{form}+go", escaped) for escaped in {html: None, lines: None} if escaped != message)
 
 
 def _pruned(value: dict[str, Any], keep: tuple[str, ...]) -> dict[str, Any]:
-    """Without null, "", numeric 0 and objects that are or become empty, as deep as objects go; arrays stay as is."""
+    """Return the object without null, "", numeric 0 and empty objects, at every depth. Arrays stay as they are."""
     kept = {}
     for name, item in value.items():
         if isinstance(item, dict):

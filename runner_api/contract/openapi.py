@@ -1,4 +1,4 @@
-"""The API's description of itself (OpenAPI 3.1), built from the routes, their docstrings and the models."""
+"""Build the API's description of itself (OpenAPI 3.1) from the routes, their docstrings and the models."""
 
 import re
 from collections.abc import Iterable, Iterator

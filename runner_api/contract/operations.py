@@ -1,6 +1,6 @@
-"""Every route's part of the API's description: what it takes, what it answers, how it can fail.
+"""The parameters, answers and errors of every route, for the API's description of itself.
 
-Its words are the view's own docstring. A route that is missing here fails the test that compares the two.
+The text of an operation is the docstring of its view. A test fails for a route that is missing here.
 """
 
 from dataclasses import dataclass, field
@@ -27,22 +27,22 @@ from runner_core.job_shapes import CrossRegionRequest, JobSpec
 from runner_core.statuses import JOB_STATUSES
 
 Schema = dict[str, Any]
-WHOLE: Schema = {"type": "integer"}
+INTEGER: Schema = {"type": "integer"}
 NAME: Schema = {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,255}$"}
-VERSION: Schema = {**WHOLE, "minimum": 0, "maximum": 2**53 - 1}
+VERSION: Schema = {**INTEGER, "minimum": 0, "maximum": 2**53 - 1}
 KEY: Schema = {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"}
 TRACE: Schema = {"type": "string"}
 EVENT_STREAM = "text/event-stream"
 
 
-def whole(low: int, high: int, default: int | None = None) -> Schema:
-    """An integer parameter."""
-    return {**WHOLE, "minimum": low, "maximum": high} | ({} if default is None else {"default": default})
+def integer(low: int, high: int, default: int | None = None) -> Schema:
+    """Return the schema of an integer parameter."""
+    return {**INTEGER, "minimum": low, "maximum": high} | ({} if default is None else {"default": default})
 
 
 @dataclass(frozen=True)
 class Operation:
-    """`answers` by status: a model, a content type, or None for no body; `errors` are problem+json."""
+    """One route. `answers` by status: a model, a content type, or None for no body. `errors` are problem+json."""
 
     tag: str
     answers: dict[int, type[BaseModel] | str | None]
@@ -53,10 +53,10 @@ class Operation:
     headers: dict[str, Schema] = field(default_factory=dict)
     admin: bool = False
     stream: bool = False
-    reads: bool = True  # whether READ_TOKENS, where it is set, guards it
+    reads: bool = True  # where READ_TOKENS is set, reading needs a token
 
 
-PAGE = whole(1, 200, 50)
+PAGE = integer(1, 200, 50)
 CURSOR: Schema = {"type": "string", "description": "an earlier answer's next_cursor"}
 FAR = "rows to skip; a larger one is refused as offset_too_large: read on with cursor"
 POSTING = (400, 401, 403, 409, 413, 415, 422, 503)
@@ -90,7 +90,7 @@ OPERATIONS: dict[str, Operation] = {
         (404, 422, 503),
         query={
             "include": {"type": "string", "enum": ["", "executions"]},
-            "wait": {**whole(0, 60, 0), "description": "seconds; needs If-None-Match or after"},
+            "wait": {**integer(0, 60, 0), "description": "seconds; needs If-None-Match or after"},
             "after": {**VERSION, "description": "the version that the client has"},
         },
         headers={"If-None-Match": {"type": "string"}},
@@ -100,7 +100,7 @@ OPERATIONS: dict[str, Operation] = {
         "jobs",
         {200: Timeline},
         (404, 422, 503),
-        query={"after": VERSION, "limit": whole(1, 10_000, 1000)},
+        query={"after": VERSION, "limit": integer(1, 10_000, 1000)},
         headers={"Last-Event-ID": {"anyOf": [VERSION, {"const": ""}], "description": "where a stream goes on"}},
         stream=True,
     ),
@@ -114,7 +114,7 @@ OPERATIONS: dict[str, Operation] = {
         "executions",
         {200: Executions},
         (400, 422, 503),
-        query={"limit": PAGE, "offset": {**whole(0, 10_000, 0), "description": FAR}, "cursor": CURSOR},
+        query={"limit": PAGE, "offset": {**integer(0, 10_000, 0), "description": FAR}, "cursor": CURSOR},
     ),
     "api.executions.get_details": Operation("executions", {200: Details}, (404, 503)),
     "api.executions.get_receipt": Operation("executions", {200: Receipt}, (404, 503)),

@@ -1,4 +1,4 @@
-"""Who may: administrators and readers by token, a job's owner by its key."""
+"""Authorisation: administrators and readers by token, the owner of a job by its key."""
 
 import hmac
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from runner_core.errors import Rejected, SignatureError, SpecError
 from runner_core.keys import key_id
 from runner_core.signing import HOW_TO_SIGN, check_timestamp, verify_jcs
 
-LONGEST_NONCE = 255
+MAX_NONCE = 255
 
 
 def admin() -> Actor:
-    """The administrator whose token the request carries.
+    """Return the administrator whose token the request carries.
 
     Raises Rejected: admin_disabled when no token is configured, unauthorized for a missing or wrong one.
     """
@@ -31,7 +31,7 @@ def admin() -> Actor:
 
 
 def check_reader() -> None:
-    """Let everybody read, or only the holders of a token where READ_TOKENS says so. Raises Rejected unauthorized."""
+    """Refuse a read without a token where READ_TOKENS is set. Raises Rejected unauthorized."""
     settings = services().settings
     if settings.api.read_tokens and request.method in ("GET", "HEAD"):
         # An administrator may read what others may.
@@ -44,10 +44,10 @@ def check_reader() -> None:
 
 
 def actor_of(action: str, job_id: str, body: Mapping[str, Any]) -> Actor:
-    """Who asks for `action` on the job: an administrator by token, or the holder of the key that signed `body`.
+    """Return who asks for `action` on the job: an administrator by token, or the holder of the key that signed `body`.
 
-    Whether that key is the job's is for the caller to check, in the transaction that acts. Raises Rejected:
-    unauthorized without either, and whatever is wrong with the signed body.
+    The caller compares that key with the job's, in the transaction that acts. Raises Rejected: unauthorized without a
+    token and a signature, or the code of the mistake in the signed body.
     """
     if not body.get("signature"):
         if "Authorization" in request.headers:
@@ -65,15 +65,15 @@ def actor_of(action: str, job_id: str, body: Mapping[str, Any]) -> Actor:
     if body.get("action") != action or body.get("job_id") != job_id:
         raise SpecError(detail=f"The signed body must say action {action!r} and this job's id.")
     nonce = body.get("nonce")
-    if not isinstance(nonce, str) or not 0 < len(nonce) <= LONGEST_NONCE:
-        raise Rejected("missing_field:nonce", f"A signed action needs a nonce of 1 to {LONGEST_NONCE} characters.")
+    if not isinstance(nonce, str) or not 0 < len(nonce) <= MAX_NONCE:
+        raise Rejected("missing_field:nonce", f"A signed action needs a nonce of 1 to {MAX_NONCE} characters.")
     if service.settings.api.freshness_enforce:
         check_timestamp(body.get("timestamp"), now)
     return Actor(f"key:{key_id(public_key)}", public_key, nonce)
 
 
 def _owner_of_token(tokens: Mapping[str, str]) -> str | None:
-    """The name of the bearer token. Every token is compared, each in constant time, so that time tells nothing."""
+    """Return the name of the sent bearer token. All tokens are compared, each in constant time: time shows nothing."""
     scheme, _, sent = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         return None

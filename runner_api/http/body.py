@@ -1,4 +1,4 @@
-"""Request bodies: bounded, JSON, read as bytes, because signatures and digests are of what was received."""
+"""Read request bodies: JSON of a limited size, kept as bytes, because signatures and digests are of those bytes."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ LIMIT = 1 << 20  # bytes
 
 
 def read_json(*, optional: bool = False) -> tuple[bytes, dict[str, Any]]:
-    """The body's bytes and the object in it; an absent `optional` one is (b"", {}).
+    """Return the body's bytes and its JSON object; (b"", {}) for an absent `optional` body.
 
     Raises Rejected: body_too_large, unsupported_media_type, malformed_json, duplicate_key, validation_error.
     """
@@ -25,7 +25,7 @@ def read_json(*, optional: bool = False) -> tuple[bytes, dict[str, Any]]:
 
 
 def _read() -> bytes:
-    # A length that says too much is believed; a chunked body has none, and Flask's own limit would cut it silently.
+    # A Content-Length over the limit is refused unread. A chunked body has none, and Flask's limit would cut it.
     if (request.content_length or 0) <= LIMIT:
         parts, size = [], 0
         while size <= LIMIT and (part := request.stream.read(LIMIT + 1 - size)):
@@ -37,10 +37,10 @@ def _read() -> bytes:
 
 
 def _check_kind() -> None:
-    """Raise Rejected unsupported_media_type, which names what was not right."""
+    """Check that the body is plain JSON in UTF-8. Raises Rejected unsupported_media_type with the reason."""
     if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("identity", ""):
         raise Rejected("unsupported_media_type", "Send the body as it is: no Content-Encoding is taken.")
-    if request.content_type == "application/json":  # as nearly every client says it: nothing to take apart
+    if request.content_type == "application/json":  # as nearly every client sends it: skip the parsing below
         return
     kind = request.mimetype
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):

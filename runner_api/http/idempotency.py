@@ -1,4 +1,4 @@
-"""Idempotency-Key: what a client calls its request, so that it may repeat it (draft-ietf-httpapi-idempotency-key)."""
+"""Idempotency-Key: the name that a client gives a request to repeat it safely (draft-ietf-httpapi-idempotency-key)."""
 
 import hashlib
 import re
@@ -12,9 +12,10 @@ _VISIBLE = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 
 
 def stored_key(public_key: str | None) -> str | None:
-    """The request's key as it is stored, None when the client sent none.
+    """Return the request's key as it is stored, None when the client sent none.
 
-    It begins with the signer, so that nobody can occupy a key of somebody else. Raw and quoted are the same key.
+    The stored key begins with the signer's key id, so that no client can occupy a key of another. A quoted key and the
+    same key without quotes are equal.
     Raises SpecError for a key that is not 1 to 255 visible ASCII characters.
     """
     sent = request.headers.get("Idempotency-Key")

@@ -1,6 +1,6 @@
-"""Every error as application/problem+json (RFC 9457), with its status looked up by its code.
+"""Answer every error as application/problem+json (RFC 9457), with the status that belongs to its code.
 
-`error` repeats the detail for clients that are older than the format; `error_code` is what programs read.
+`error` repeats the detail for clients that are older than the format. Programs read `error_code`.
 """
 
 import logging
@@ -20,7 +20,7 @@ from runner_core.sqlstate import sqlstate
 
 log = logging.getLogger("api")
 
-# By the part of the code before a colon.
+# The HTTP status of each code, by the part of the code before a colon.
 STATUSES = {
     "malformed_json": 400,
     "duplicate_key": 400,
@@ -68,16 +68,16 @@ CONTENT_TYPE = "application/problem+json"
 
 
 def problem(status: int, code: str, detail: str) -> Response:
-    """A problem response. `code` is stable; `detail` is a sentence that quotes nothing of a job's content."""
+    """Return a problem response. `code` is stable. `detail` is a sentence that quotes nothing of a job's content."""
     headers = HEADERS.get(code.partition(":")[0])
     return Response(problem_body(status, code, detail, request.path), status, headers, content_type=CONTENT_TYPE)
 
 
 def problem_body(status: int, code: str, detail: str, path: str) -> str:
-    """The problem as JSON; `path` is the address that was asked, empty where it could not be read."""
+    """Return the problem as JSON. `path` is the requested address, empty where the request could not be read."""
     return dumps(
         {
-            "type": "about:blank",  # the code says which problem it is; the type has nothing to add to the status
+            "type": "about:blank",  # error_code names the problem; a type adds nothing to the status
             "title": HTTPStatus(status).phrase,
             "status": status,
             "detail": detail,
@@ -89,7 +89,7 @@ def problem_body(status: int, code: str, detail: str, path: str) -> str:
 
 
 def install(app: Flask) -> None:
-    """Answer every error of `app` this way."""
+    """Answer every error of `app` with a problem."""
     app.register_error_handler(BeaconError, problem_of)
     app.register_error_handler(psycopg.Error, database_problem)
     app.register_error_handler(PoolTimeout, database_problem)
@@ -98,7 +98,7 @@ def install(app: Flask) -> None:
 
 
 def problem_of(error: BeaconError) -> Response:
-    """An error of ours as a problem; one without a status is a mistake here."""
+    """Return the problem for one of our errors. A code without a status is a mistake in this program: 500."""
     status = STATUSES.get(error.code.partition(":")[0])
     if status is None:
         if not isinstance(error, Rejected):
@@ -108,7 +108,7 @@ def problem_of(error: BeaconError) -> Response:
 
 
 def database_problem(error: Exception) -> Response:
-    """The database's failure: 503 when it may pass, else a mistake here."""
+    """Return the problem for an error of the database: 503 when it may pass, else 500."""
     failure = failure_of(error)
     if failure.status != HTTPStatus.SERVICE_UNAVAILABLE:
         return _unexpected(error)
@@ -117,9 +117,9 @@ def database_problem(error: Exception) -> Response:
 
 
 def http_problem(error: HTTPException) -> Response:
-    """What the framework refuses, as a problem."""
+    """Return the problem for a request that the framework refuses."""
     status = error.code or 500
-    if status < 400:  # a redirect is no problem
+    if status < 400:  # a redirect is not an error
         return Response(error.get_response().get_data(), status, error.get_headers())
     code = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large", 415: "unsupported_media_type"}
     detail = {
@@ -135,7 +135,7 @@ def http_problem(error: HTTPException) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    # The frames without the message and without psycopg's detail: either could quote a prompt, a key or a password.
+    # Log the frames only. The message and psycopg's detail could quote a prompt, a key or a password.
     frames = "".join(traceback.format_tb(error.__traceback__))
     state = f" sqlstate={sqlstate(error)}" if isinstance(error, psycopg.Error) else ""
     log.error("unexpected %s%s at %s\n%s", type(error).__name__, state, request.url_rule, frames)

@@ -1,4 +1,4 @@
-"""What every request gets: an id, an access line, its metrics, the headers of cross-origin clients."""
+"""Give every request an id, an access line, metrics, and the headers of cross-origin clients."""
 
 import logging
 import random
@@ -20,30 +20,33 @@ _TRACEPARENT = re.compile(
     r"(?P<version>(?!ff)[0-9a-f]{2})-(?P<context>(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2})(?P<more>-.*)?",
     re.ASCII,
 )
-# A client may send any word as its method; each would be a time series of its own.
+# A client may send any word as the method, and each would become a time series. Other words are counted as "other".
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _ALLOWED = "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, X-Request-ID, traceparent"
 _EXPOSED = "ETag, Idempotency-Replayed, Location, Retry-After, X-Request-ID"
 
 
 def install(app: Flask) -> None:
-    """Begin and end every request of `app` this way."""
+    """Run these functions before and after every request of `app`."""
     app.before_request(_begin)
     app.after_request(_end)
 
 
 def request_id() -> str:
-    """This request's id: the client's X-Request-ID, else one of ours."""
+    """Return the id of this request: the client's X-Request-ID, else a random one."""
     return str(g.request_id)
 
 
 def traceparent() -> str:
-    """This request's trace context (W3C Trace Context): the client's, else the first of a new trace."""
+    """Return the trace context of this request (W3C Trace Context): the client's, else that of a new trace."""
     return str(g.traceparent)
 
 
 def _traceparent(ids: str) -> str:
-    """The client's, read as version 00, as later versions must allow; a new one when it is absent or malformed."""
+    """Return the client's trace context, read as version 00; a new one when it is absent or malformed.
+
+    Later versions of the format must allow reading them as version 00.
+    """
     sent = _TRACEPARENT.fullmatch(request.headers.get("traceparent", "").strip())
     if sent and (sent["version"] != "00" or not sent["more"]):
         return f"00-{sent['context']}"
@@ -51,20 +54,20 @@ def _traceparent(ids: str) -> str:
 
 
 def connection() -> socket.socket | None:
-    """The client's connection, where the server tells: to see that a waiting client has gone."""
+    """Return the client's socket where the server passes it on. It shows that a waiting client has left."""
     found = request.environ.get("gunicorn.socket")
     return found if isinstance(found, socket.socket) else None
 
 
 def label(rule: Rule) -> str:
-    """A route's name in metrics, which does not say how a job's name is checked."""
+    """Return the label of a route in metrics, without the converter that checks job ids."""
     return rule.rule.replace("<job:", "<")
 
 
 def _begin() -> Response | None:
     g.began = time.perf_counter()
     sent = request.headers.get("X-Request-ID", "")
-    ids = f"{random.getrandbits(320):080x}"  # names and no secrets: the system need not be asked
+    ids = f"{random.getrandbits(320):080x}"  # ids are no secrets, so they need no system entropy
     g.request_id = sent if _REQUEST_ID.fullmatch(sent) else ids[48:]
     g.traceparent = _traceparent(ids)
     context.set({"request_id": g.request_id, "trace_id": trace_id(g.traceparent)})
@@ -76,7 +79,7 @@ def _begin() -> Response | None:
 def _end(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
-    # What a cache keeps it must ask about again: a job changes.
+    # A cache must revalidate every answer, because jobs change.
     response.headers.setdefault("Cache-Control", "no-cache")
     _cross_origin(response)
     seconds = time.perf_counter() - g.began

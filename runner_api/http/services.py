@@ -1,4 +1,4 @@
-"""What the routes work with; built once a process, passed in, found through the application."""
+"""The services of a process: settings, database, catalogue. Built once; routes find them through the application."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -17,7 +17,7 @@ NAME = "beacon"
 
 @dataclass(frozen=True)
 class Services:
-    """`trust` is None when TRUST_ENFORCE=0."""
+    """What routes and pages work with. `trust` is None when TRUST_ENFORCE=0."""
 
     settings: Settings
     db: Database
@@ -32,5 +32,5 @@ class Services:
 
 
 def services() -> Services:
-    """The services of the application that serves this request."""
+    """Return the services of the application that serves this request."""
     return cast(Services, current_app.extensions[NAME])

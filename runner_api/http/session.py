@@ -1,8 +1,8 @@
-"""Who uses a browser: a signed cookie instead of a bearer token, and the token that its forms carry.
+"""Sessions of browsers: a signed cookie instead of a bearer token, and the CSRF token of the session's forms.
 
-The cookie's key is derived from every configured token. All processes of a group make the same key without sharing
-anything else, and a token that is removed ends every session. A session that its owner has ended is remembered in the
-database, because a copy of the cookie would otherwise outlive the logout by up to 12 hours.
+The key that signs cookies is derived from all configured tokens: every process derives the same key, and removing a
+token ends all sessions. The database remembers sessions that were ended by a logout, because a copy of the cookie would
+otherwise stay valid for up to 12 hours.
 """
 
 import base64
@@ -30,7 +30,7 @@ _SIZE = 32  # bytes of a form's key
 
 @dataclass(frozen=True)
 class Session:
-    """Somebody who has logged in. `secret` is the session's own; nothing that is sent shows it but the cookie."""
+    """A login. `secret` belongs to this session; only the cookie contains it."""
 
     name: str
     administrator: bool
@@ -38,15 +38,15 @@ class Session:
 
     @property
     def csrf(self) -> str:
-        """What a form of this session must carry: another text each time.
+        """The token that a form of this session must carry, masked differently each time.
 
-        Pages are compressed, and from the size of many one could guess what stays the same in each (BREACH).
+        Pages are compressed. A token that stayed the same could be guessed from the sizes of many pages (BREACH).
         """
         mask = secrets.token_bytes(_SIZE)
         return base64.urlsafe_b64encode(mask + _mixed(mask, self._key())).decode()
 
-    def sent(self, csrf: str) -> bool:
-        """Whether `csrf` is such a text."""
+    def accepts(self, csrf: str) -> bool:
+        """Return whether `csrf` is a token of this session."""
         try:
             raw = base64.urlsafe_b64decode(csrf.encode())
         except (ValueError, binascii.Error):
@@ -55,7 +55,7 @@ class Session:
 
     @property
     def id(self) -> str:
-        """What the database remembers of it."""
+        """The id by which the database remembers that the session was ended."""
         return hashlib.sha256(b"ended " + self.secret.encode()).hexdigest()
 
     def _key(self) -> bytes:
@@ -63,7 +63,7 @@ class Session:
 
 
 def begin(settings: Settings, token: str) -> Session | None:
-    """The session of whoever owns `token`, None when nobody does. Every token is compared, in constant time."""
+    """Return a new session for the owner of `token`, None for an unknown token. All are compared, in constant time."""
     found = None
     for names, administrator in ((settings.api.read_tokens, False), (settings.api.admin_tokens, True)):
         for name, known in names.items():
@@ -73,9 +73,10 @@ def begin(settings: Settings, token: str) -> Session | None:
 
 
 def current(settings: Settings, db: Database) -> Session | None:
-    """The session of this request's cookie, None without a valid one that goes on.
+    """Return the session of this request's cookie, None without a valid cookie or after a logout.
 
-    Looked up once a request. When the database can't be asked the request fails, and its error page has no session.
+    The session is looked up once a request. When the database can't be asked, the request fails, and its error page has
+    no session.
     """
     if "session" not in g:
         g.session = None
@@ -88,7 +89,7 @@ def current(settings: Settings, db: Database) -> Session | None:
 
 @retried
 def end(db: Database, session: Session) -> None:
-    """End the session, whoever else has its cookie."""
+    """End the session for every copy of its cookie."""
     with db.statement() as conn:
         queries.run(conn, "sessions.end", session_id=session.id)
 
@@ -105,24 +106,24 @@ def _signed(settings: Settings) -> Session | None:
         return None
     try:
         name, administrator, secret = _signer(settings).loads(cookie, max_age=HOURS * 3600)
-    except (BadSignature, ValueError):  # it expired, or its tokens changed, or it is not ours
+    except (BadSignature, ValueError):  # expired, signed with earlier tokens, or forged
         return None
     return Session(name, administrator, secret)
 
 
 def remember(response: Response, session: Session, settings: Settings) -> None:
-    """Give the browser the session's cookie: out of scripts' reach, and never sent from another site."""
+    """Set the session's cookie: scripts can't read it, and requests from other sites don't carry it."""
     value = _signer(settings).dumps([session.name, session.administrator, session.secret])
     response.set_cookie(COOKIE, value, max_age=HOURS * 3600, httponly=True, samesite="Strict", secure=request.is_secure)
 
 
 def forget(response: Response) -> None:
-    """Take the cookie back from the browser."""
+    """Delete the browser's cookie."""
     response.delete_cookie(COOKIE, httponly=True, samesite="Strict", secure=request.is_secure)
 
 
 def check_origin() -> None:
-    """A form of another site is refused, also where there is no session yet. Raises Rejected forbidden."""
+    """Refuse a form of another site, also where no session exists yet. Raises Rejected forbidden."""
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
     foreign = site not in (None, "same-origin", "none") or (
@@ -133,8 +134,8 @@ def check_origin() -> None:
 
 
 def check_form(session: Session, form: Mapping[str, str]) -> None:
-    """The form must be one that this session was given. Raises Rejected forbidden."""
-    if not session.sent(form.get("csrf", "")):
+    """Refuse a form without a CSRF token of this session. Raises Rejected forbidden."""
+    if not session.accepts(form.get("csrf", "")):
         raise Rejected("forbidden", "This form is from an older session. Go back, load the page again and repeat it.")
 
 

@@ -1,7 +1,8 @@
 """A job's timeline as an event stream (text/event-stream, WHATWG HTML 9.2).
 
-Each event has its seq as `id`, so that a client that lost the stream goes on where it was (Last-Event-ID). Answers
-that move no version are told as `event: progress`; `event: end` is the last word once the job has ended.
+Each event has its seq as `id`: a client that lost the stream continues behind the last id that it saw (Last-Event-ID).
+Answers don't change the job's version; they are sent as `event: progress`. `event: end` closes the stream of an ended
+job.
 """
 
 import logging
@@ -21,13 +22,13 @@ from runner_core.sqlstate import sqlstate
 from runner_core.statuses import ENDED
 
 log = logging.getLogger("api.stream")
-PING_SECONDS = 15.0  # below the minute after which proxies close a silent connection
+PING_SECONDS = 15.0  # proxies close a silent connection after a minute
 RETRY_MS = 2000
 PAGE = 500
 
 
 def read(db: Database, job_id: str, after: int) -> tuple[Row | None, list[Row]]:
-    """The job as it stands, then its events after `after`: an ended job's last event is among them."""
+    """Return the job and its events after `after`. The job is read first, so an ended job's last event is included."""
     with db.transaction() as conn:
         found = queries.rows(conn, "reads.watched", job_ids=[job_id])
         events = queries.rows(conn, "reads.events", job_id=job_id, after=after, page=PAGE)
@@ -35,9 +36,9 @@ def read(db: Database, job_id: str, after: int) -> tuple[Row | None, list[Row]]:
 
 
 def stream(db: Database, watcher: Watcher, after: int) -> Iterator[str]:
-    """Everything after `after`, then what comes, until the job or the watcher is over.
+    """Yield the events after `after`, then new events, until the job or the watcher ends.
 
-    A client that knows of more than the job has had gets everything.
+    A client whose `after` is beyond the job's version gets all events.
     """
     yield f"retry: {RETRY_MS}\n\n"
     next_ping, answers = time.monotonic() + PING_SECONDS, -1
@@ -49,18 +50,18 @@ def stream(db: Database, watcher: Watcher, after: int) -> Iterator[str]:
             log.warning("stream ended, its client comes back sqlstate=%s", sqlstate(error))
             return
         if job and after > job["version"]:
-            after = 0  # the client's number is another server's, or from before a restore
+            after = 0  # the number is from another server, or from before a restore
             continue
         for event in events:
             after = event["seq"]
             yield f"id: {after}\ndata: {dumps(event)}\n\n"
         if job and job["calls_done"] != answers:
             answers = job["calls_done"]
-            yield _said("progress", {"version": job["version"], "answers": {"done": answers}})
+            yield _named_event("progress", {"version": job["version"], "answers": {"done": answers}})
         if len(events) == PAGE:
             continue
         if job is None or job["status"] in ENDED:
-            yield _said("end", {"status": job and job["status"], "version": job and job["version"]})
+            yield _named_event("end", {"status": job and job["status"], "version": job and job["version"]})
             return
         if events:
             next_ping = time.monotonic() + PING_SECONDS
@@ -70,5 +71,5 @@ def stream(db: Database, watcher: Watcher, after: int) -> Iterator[str]:
         watcher.wait(next_ping - time.monotonic())
 
 
-def _said(name: str, data: dict[str, Any]) -> str:
+def _named_event(name: str, data: dict[str, Any]) -> str:
     return f"event: {name}\ndata: {dumps(data)}\n\n"

@@ -1,8 +1,8 @@
 """Clients that wait for jobs to change: event streams and long polls, all woken by one listening connection.
 
-Nobody holds a pool connection while waiting. One thread listens, looks once a second for clients that have gone, and
-asks one query about all watched jobs: every second where LISTEN can't work, every five where it does, because a
-notification is lost with the process that owed it.
+A waiting client holds no connection of the pool. One thread listens, looks once a second for clients that have left,
+and asks one query about all watched jobs. The query runs every second where LISTEN can't work, and every five seconds
+where it does, because a process may die between its commit and its notification.
 """
 
 import logging
@@ -23,8 +23,8 @@ from runner_core.session import listen
 from runner_core.sqlstate import sqlstate
 
 log = logging.getLogger("api.watch")
-MOST = 100  # streams and waits of one process; each holds one of the server's threads
-LOOK_SECONDS = 1.0
+MAX_WATCHERS = 100  # of one process; each holds one of the server's threads
+CHECK_SECONDS = 1.0
 SAFETY_SECONDS = 5.0
 CONNECT_SECONDS = 3
 AGAIN_SECONDS = 2.0
@@ -32,7 +32,7 @@ GONE = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 
 
 class Watcher:
-    """One client that waits for one job; `over` when there is no point in that: it has gone, or the server goes."""
+    """One client that waits for one job. `over`: the client has left, or the server stops."""
 
     def __init__(self, watchers: "Watchers", job_id: str, sock: socket.socket | None) -> None:
         self.job_id = job_id
@@ -42,22 +42,22 @@ class Watcher:
         self._watchers = watchers
 
     def clear(self) -> None:
-        """Forget earlier changes. Then read, then wait: what is committed after the reading is not missed."""
+        """Forget earlier changes. Clear, read, then wait: then no commit after the reading is missed."""
         self.changed.clear()
         if self.over:
             self.changed.set()
 
     def wait(self, seconds: float) -> bool:
-        """Return when the job may have changed, or it is over; False after `seconds`."""
+        """Wait until the job may have changed or the watcher is over. Return False after `seconds`."""
         return self.changed.wait(max(0.0, seconds))
 
     def end(self) -> None:
-        """Wake the client for the last time."""
+        """Mark the watcher as over and wake its client."""
         self.over = True
         self.changed.set()
 
     def close(self) -> None:
-        """Give the place to another. May be called twice."""
+        """Free the watcher's place. May be called twice."""
         self._watchers.remove(self)
 
     def __enter__(self) -> "Watcher":
@@ -68,7 +68,7 @@ class Watcher:
 
 
 class Watchers:
-    """Every waiting client of this process. The thread starts with the first, so that a server may fork before."""
+    """All waiting clients of this process. The thread starts with the first client: a server may fork before."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -84,11 +84,11 @@ class Watchers:
         self._thread: threading.Thread | None = None
 
     def watch(self, job_id: str, sock: socket.socket | None = None) -> Watcher:
-        """A place for one more client; `sock` is its connection. Raises Rejected too_many_streams."""
+        """Return the watcher of one more client, whose connection is `sock`. Raises Rejected too_many_streams."""
         watcher = Watcher(self, job_id, sock)
         with self._lock:
-            if self._count >= MOST:
-                raise Rejected("too_many_streams", f"{MOST} clients wait here already. Try again shortly.")
+            if self._count >= MAX_WATCHERS:
+                raise Rejected("too_many_streams", f"{MAX_WATCHERS} clients wait here already. Try again shortly.")
             self._count += 1
             self._watched.setdefault(job_id, set()).add(watcher)
             if self._thread is None:
@@ -99,7 +99,7 @@ class Watchers:
         return watcher
 
     def remove(self, watcher: Watcher) -> None:
-        """Called by the watcher's close."""
+        """Free the place of a watcher. Called by the watcher's close."""
         with self._lock:
             same_job = self._watched.get(watcher.job_id, set())
             if watcher in same_job:
@@ -110,7 +110,7 @@ class Watchers:
                     self._seen.pop(watcher.job_id, None)
 
     def stop(self) -> None:
-        """End every wait now, and every later one at once. Called in a signal handler: it takes no lock of ours."""
+        """End every wait now, and every later one at once. A signal handler calls this, so it takes no lock."""
         self._stopped.set()
         for watchers in list(self._watched.values()):
             for watcher in list(watchers):
@@ -119,24 +119,24 @@ class Watchers:
     def _listen(self) -> None:
         if not self._url:
             log.warning("no LISTEN through a pooler: watched jobs are polled every second (see LISTEN_DATABASE_URL)")
-            while not self._stopped.wait(LOOK_SECONDS):
-                self._look(0.0)
+            while not self._stopped.wait(CHECK_SECONDS):
+                self._check(0.0)
         while not self._stopped.is_set():
             began = time.monotonic()
             try:
                 with listen(self._url, "api", "bell.listen_jobs", CONNECT_SECONDS) as conn:
-                    self._wake(list(self._watched))  # what was committed before we listened
-                    # When the pool's connections are given up, this one may lead to the same server.
+                    self._wake(list(self._watched))  # changes may have been committed before LISTEN
+                    # A drained pool means that the server changed: this connection may lead to the old server too.
                     while not self._stopped.is_set() and self._db.drained_at < began:
-                        for notice in conn.notifies(timeout=LOOK_SECONDS):
+                        for notice in conn.notifies(timeout=CHECK_SECONDS):
                             self._wake(notice.payload.split())
-                        self._look(SAFETY_SECONDS)
+                        self._check(SAFETY_SECONDS)
             except psycopg.Error as error:
                 log.warning("the listening connection was lost, polling until it is back: %s", error)
                 until = time.monotonic() + AGAIN_SECONDS
                 while not self._stopped.is_set() and time.monotonic() < until:
-                    self._look(0.0)
-                    self._stopped.wait(LOOK_SECONDS)
+                    self._check(0.0)
+                    self._stopped.wait(CHECK_SECONDS)
 
     def _wake(self, job_ids: Iterable[str]) -> None:
         for job_id in job_ids:
@@ -145,11 +145,11 @@ class Watchers:
                     for watcher in self._watched.get(job_id, ()):
                         watcher.changed.set()
 
-    def _look(self, period_seconds: float) -> None:
-        """Let go of clients that have gone; when it is time to, ask which of the watched jobs have changed."""
+    def _check(self, period_seconds: float) -> None:
+        """End the watchers of clients that have left; after `period_seconds` ask which watched jobs have changed."""
         with self._lock:
             watchers = [watcher for same_job in self._watched.values() for watcher in same_job]
-        self._let_go(watchers)
+        self._end_disconnected(watchers)
         now = time.monotonic()
         if not watchers or now < self._next_poll:
             return
@@ -165,7 +165,7 @@ class Watchers:
         self._seen = found
         self._wake(changed)
 
-    def _let_go(self, watchers: list[Watcher]) -> None:
+    def _end_disconnected(self, watchers: list[Watcher]) -> None:
         poll = select.poll()
         by_fd = {w.sock.fileno(): w for w in watchers if w.sock is not None}
         for fd in by_fd:

@@ -1,4 +1,4 @@
-"""JSON as it goes over the wire: times in RFC 3339 UTC, rates as numbers, uuids as text."""
+"""Write JSON for clients: times in RFC 3339 UTC, rates as numbers, uuids as text."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,17 +11,17 @@ from flask import Response
 
 
 def reply(body: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A JSON response."""
+    """Return a JSON response."""
     return Response(dumps(body), status, headers, content_type="application/json")
 
 
 def dumps(body: Mapping[str, Any]) -> str:
-    """`body` as JSON. Raises TypeError for what has no form on the wire."""
+    """Return `body` as JSON. Raises TypeError for a type without a JSON form."""
     return orjson.dumps(body, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
 
 
 def timestamp(time: datetime | None) -> str | None:
-    """RFC 3339 in UTC, with the fraction that the time has."""
+    """Return the time in RFC 3339 and UTC, with the fraction of a second that it has."""
     return None if time is None else time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -32,4 +32,4 @@ def _plain(value: object) -> str | float | None:
         return str(value)
     if isinstance(value, Decimal):
         return float(value)
-    raise TypeError(f"{type(value).__name__} has no form on the wire")
+    raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -1,1 +1,1 @@
-"""The pages that operators watch: the same facts as the API's, rendered on the server, usable without JavaScript."""
+"""The pages for operators: the API's facts, rendered on the server. They work without JavaScript."""

@@ -1,5 +1,6 @@
-"""The pages' static files, from memory: under a name with their content's hash, which a browser never asks for again,
-and under their own name.
+"""Serve the pages' static files from memory, under their own name and under a name with the hash of their content.
+
+A browser never asks again for a name with a hash.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ from pathlib import Path
 from flask import Response, request
 from werkzeug.exceptions import NotFound
 
-from runner_api.http.compression import SMALLEST, compress, is_text, takes_gzip
+from runner_api.http.compression import MIN_BYTES, compress, is_text, takes_gzip
 from runner_api.portal.blueprint import blueprint
 
 FOLDER = Path(__file__).parent / "static"
@@ -20,7 +21,7 @@ FOR_EVER = "public, max-age=31536000, immutable"
 
 @dataclass(frozen=True)
 class Asset:
-    """A file; `name` has the hash."""
+    """A static file. `name` contains the hash."""
 
     name: str
     mimetype: str
@@ -31,7 +32,7 @@ class Asset:
 
 @cache
 def assets() -> dict[str, Asset]:
-    """Every file under both names; read once, because they come with the program."""
+    """Return every file under both names. Read once, because the files change with the program only."""
     found: dict[str, Asset] = {}
     for path in sorted(FOLDER.rglob("*")):
         if path.suffix not in (".css", ".js", ".svg"):
@@ -39,7 +40,7 @@ def assets() -> dict[str, Asset]:
         data, own = path.read_bytes(), path.relative_to(FOLDER).as_posix()
         mimetype = mimetypes.guess_type(own)[0] or "application/octet-stream"
         tag = hashlib.sha256(data).hexdigest()[:16]
-        packed = compress(data) if is_text(mimetype) and len(data) >= SMALLEST else None
+        packed = compress(data) if is_text(mimetype) and len(data) >= MIN_BYTES else None
         stem, dot, extension = own.rpartition(".")
         asset = Asset(f"{stem}.{tag}{dot}{extension}", mimetype, tag, data, packed)
         found |= {own: asset, asset.name: asset}
@@ -47,13 +48,13 @@ def assets() -> dict[str, Asset]:
 
 
 def address(name: str) -> str:
-    """Where a page finds the file, for templates. Raises KeyError for a file that there is not."""
+    """Return the address of a file, for templates. Raises KeyError for an unknown file."""
     return f"/static/{assets()[name].name}"
 
 
 @blueprint.get("/static/<path:name>", endpoint="static")
 def static(name: str) -> Response:
-    """A file that pages need."""
+    """Serve a static file."""
     asset = assets().get(name)
     if asset is None:
         raise NotFound

@@ -1,4 +1,4 @@
-"""The portal's blueprint, and who may see and do what on its pages."""
+"""The portal's blueprint: rendering, sessions, and who may read and change what."""
 
 import hashlib
 import re
@@ -15,7 +15,7 @@ from runner_core.errors import Rejected
 blueprint = Blueprint("portal", __name__, template_folder="templates")
 
 OPEN = ("portal.login", "portal.log_in", "portal.static")
-TAG = "X-Page-Tag"  # portal.js sends back what it was given
+TAG = "X-Page-Tag"  # portal.js sends back the tag of the page that it shows
 _TOKEN = re.compile(r'name="csrf" value="[^"]*"')
 _HERE = re.compile(r"/(?![/\\])[\x21-\x7e]{0,1000}", re.ASCII)
 
@@ -25,11 +25,11 @@ class LoginNeeded(Rejected):
 
 
 def page(template: str, status: int = 200, **values: object) -> Response:
-    """A rendered page; nothing for a page that refreshes itself and shows just this already."""
+    """Render a page. 204 for a page that refreshes itself and shows the same content already."""
     html = render_template(template, **values)
     if status != 200:
         return Response(html, status, content_type=HTML)
-    # But for the form's token, which is another one each time.
+    # Without the token of forms, which differs each time.
     tag = hashlib.sha256(_TOKEN.sub("", html).encode("utf-8", "surrogatepass")).hexdigest()[:16]
     if "HX-Request" in request.headers and request.headers.get(TAG) == tag:
         return Response(status=204, headers={TAG: tag})
@@ -37,12 +37,12 @@ def page(template: str, status: int = 200, **values: object) -> Response:
 
 
 def visitor() -> session.Session | None:
-    """Whoever is logged in."""
+    """Return the session of the browser, None without a login."""
     return session.current(services().settings, services().db)
 
 
 def administrator() -> tuple[Actor, session.Session]:
-    """The administrator who is logged in. Raises LoginNeeded, or Rejected admin_disabled without any token."""
+    """Return the administrator who is logged in. Raises LoginNeeded; Rejected admin_disabled without any token."""
     if not services().settings.api.admin_tokens:
         raise Rejected("admin_disabled", "No administrator's token is configured: set ADMIN_TOKENS.")
     found = visitor()
@@ -51,26 +51,26 @@ def administrator() -> tuple[Actor, session.Session]:
     return Actor(found.name), found
 
 
-def changing() -> Actor:
-    """The administrator who sent this form. Raises as `administrator`, and Rejected forbidden for a form not ours."""
-    who, found = administrator()
+def form_sender() -> Actor:
+    """Return the administrator who sent this form. Raises like `administrator`; Rejected forbidden."""
+    actor, found = administrator()
     session.check_form(found, request.form)
-    return who
+    return actor
 
 
 def local_path(text: str | None) -> str:
-    """`text` when it is a path on this site, else the first page."""
+    """Return `text` when it is a path on this site, else the path of the first page."""
     return text if text and _HERE.fullmatch(text) else "/"
 
 
 def to_login() -> AnyResponse:
-    """Send the browser to the login page and, after it, back."""
+    """Redirect the browser to the login page, and back after the login."""
     back = request.full_path.rstrip("?") if request.method == "GET" else (request.referrer or "/")
     return go_to(url_for("portal.login", next=local_path(back)))
 
 
 def go_to(path: str) -> AnyResponse:
-    """Send the browser to another page. htmx would swap what a 303 leads to into the page that asked."""
+    """Redirect the browser. htmx would put the target of a 303 into the present page, so it gets a header instead."""
     if "HX-Request" in request.headers:
         return Response(status=204, headers={"HX-Redirect": path})
     return redirect(path, 303)

@@ -1,4 +1,4 @@
-"""What changes something: each is asked about on a page of its own, then done by its form. For administrators."""
+"""Pages that change something, for administrators: each asks on a page of its own, and its form carries it out."""
 
 import uuid
 
@@ -6,7 +6,7 @@ from flask import redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from runner_api.http.services import services
-from runner_api.portal.blueprint import administrator, blueprint, changing, page
+from runner_api.portal.blueprint import administrator, blueprint, form_sender, page
 from runner_api.verbs.cancel import cancel_job
 from runner_api.verbs.republish import republish_job, republish_row
 from runner_api.verbs.retry import Wanted, retry_job
@@ -19,7 +19,7 @@ from runner_core.statuses import verdict
 
 @blueprint.get("/jobs/<job_id>/cancel")
 def ask_cancel(job_id: str) -> Response:
-    """Cancel this job?"""
+    """Ask whether to cancel the job."""
     administrator()
     job = _job(job_id)
     return page(
@@ -39,14 +39,14 @@ def ask_cancel(job_id: str) -> Response:
 
 @blueprint.post("/jobs/<job_id>/cancel")
 def do_cancel(job_id: str) -> Response:
-    """End the job."""
-    cancel_job(services().db, job_id, changing(), uuid.uuid4().hex)
+    """Cancel the job."""
+    cancel_job(services().db, job_id, form_sender(), uuid.uuid4().hex)
     return _to_job(job_id, "cancelled")
 
 
 @blueprint.get("/jobs/<job_id>/retry")
 def ask_retry(job_id: str) -> Response:
-    """Retry what failed, or one part of it?"""
+    """Ask whether to retry the failed units, or some of them."""
     administrator()
     wanted = _wanted()
     job = _job(job_id)
@@ -71,14 +71,14 @@ def ask_retry(job_id: str) -> Response:
 
 @blueprint.post("/jobs/<job_id>/retry")
 def do_retry(job_id: str) -> Response:
-    """Reopen what failed and send it again."""
-    retry_job(services().db, job_id, _wanted(), changing(), uuid.uuid4().hex)
+    """Retry the failed units."""
+    retry_job(services().db, job_id, _wanted(), form_sender(), uuid.uuid4().hex)
     return _to_job(job_id, "retried")
 
 
 @blueprint.get("/jobs/<job_id>/republish")
 def ask_republish_job(job_id: str) -> Response:
-    """Send a job's waiting regions again?"""
+    """Ask whether to send the waiting regions of a job again."""
     administrator()
     return page(
         "confirm.html",
@@ -93,14 +93,14 @@ def ask_republish_job(job_id: str) -> Response:
 
 @blueprint.post("/jobs/<job_id>/republish")
 def do_republish_job(job_id: str) -> Response:
-    """Stage every region that nobody runs."""
-    republish_job(services().db, job_id, changing(), uuid.uuid4().hex)
+    """Send every region that no worker holds again."""
+    republish_job(services().db, job_id, form_sender(), uuid.uuid4().hex)
     return _to_job(job_id, "republished")
 
 
 @blueprint.get("/operations/dead/<int(max=999999999999999999):row_id>")
 def ask_republish(row_id: int) -> Response:
-    """Send a message that could not be delivered again?"""
+    """Ask whether to send a dead message again."""
     administrator()
     with services().db.transaction() as conn:
         message = queries.row(conn, "reads.outbox_row", outbox_id=row_id)
@@ -122,13 +122,13 @@ def ask_republish(row_id: int) -> Response:
 
 @blueprint.post("/operations/dead/<int(max=999999999999999999):row_id>")
 def do_republish(row_id: int) -> Response:
-    """Stage the message's region again."""
-    job_id, _ = republish_row(services().db, row_id, changing(), uuid.uuid4().hex)
+    """Send the region of the message again."""
+    job_id, _ = republish_row(services().db, row_id, form_sender(), uuid.uuid4().hex)
     return _to_job(job_id, "republished")
 
 
 def _wanted() -> Wanted:
-    """Region, model and question of the query or the form; none of them means all."""
+    """Return the region, model and question of the query or the form. None of them means all."""
     return Wanted(
         *(request.values.get(name, "")[:255] or None for name in ("region", "model_id", "question_id")),
     )
@@ -143,9 +143,9 @@ def _job(job_id: str) -> Row:
 
 
 def _question(job_id: str, question_id: str) -> str:
-    """A question of the job in a few words, isolated from the words around it (U+2068, U+2069).
+    """Return a question of the job in a few words, isolated from the words around it (U+2068, U+2069).
 
-    It is the id itself where the job has no such question.
+    For a question that the job does not have, return its id.
     """
     with services().db.transaction() as conn:
         extra = queries.row(conn, "portal.job", job_id=job_id)
@@ -153,5 +153,5 @@ def _question(job_id: str, question_id: str) -> str:
     return f"\u2068{brief(question_id, texts.get(question_id, question_id))}\u2069"
 
 
-def _to_job(job_id: str, said: str) -> Response:
-    return redirect(url_for("portal.job", job_id=job_id, said=said), 303)
+def _to_job(job_id: str, notice: str) -> Response:
+    return redirect(url_for("portal.job", job_id=job_id, said=notice), 303)

@@ -1,4 +1,4 @@
-"""Comparing regions: a heat map of the whole job, and one question of one model side by side."""
+"""Compare regions: a heat map of the job, and one question of one model side by side."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ from runner_core.statuses import in_order, verdict
 
 @blueprint.get("/jobs/<job_id>/compare")
 def compare(job_id: str) -> Response:
-    """The comparison that the query names: model, question, run, and the region that the others are compared with."""
+    """Show the comparison that the query names: model, question, run, and the region to compare the others with."""
     with services().db.transaction() as conn:
         job, extra = queries.row(conn, "reads.job", job_id=job_id), queries.row(conn, "portal.job", job_id=job_id)
         rows = queries.rows(conn, "reads.rows", job_id=job_id)
@@ -44,7 +44,7 @@ def compare(job_id: str) -> Response:
         base=base,
         answered=answered,
         answers=[comparison.answer_of(region, cells.get(region), compared_with) for region in regions],
-        heat=[(q, [comparison.warmth(rows, name, q["id"]) for name in models]) for q in extra["questions"]],
+        heat=[(q, [comparison.similarity(rows, name, q["id"]) for name in models]) for q in extra["questions"]],
     )
 
 

@@ -1,4 +1,4 @@
-"""One execution: what was asked, with what parameters, what came back, after which tries, and the receipt."""
+"""The page of one execution: its questions, parameters, answers, tries and receipt."""
 
 from flask import request
 from werkzeug.wrappers import Response
@@ -12,7 +12,7 @@ from runner_core.store import executions
 
 @blueprint.get("/executions/<int(max=999999999999999999):result_id>")
 def execution(result_id: int) -> Response:
-    """One model in one region, with each of its calls in the order of the job's questions."""
+    """Show one execution with its calls in the order of the job's questions."""
     with services().db.transaction() as conn:
         found = executions.find(conn, result_id)
         extra = (queries.row(conn, "portal.job", job_id=found["job_id"]) if found else None) or {"questions": []}

@@ -1,4 +1,4 @@
-"""A job's answers as a file: CSV for spreadsheets, JSON for programs."""
+"""Export a job's answers as a file: CSV for spreadsheets, JSON for programs."""
 
 import csv
 import io
@@ -19,14 +19,14 @@ COLUMNS = (
     *("job_id", "question_id", "question", "model_id", "region", "run_no", "status", "refused", "simulated"),
     *("duration_ms", "total_tokens", "characters", "provider_id", "completed_at", "response", "error_code", "error"),
 )
-# A sign that begins a formula, in its full width too, behind characters that a spreadsheet skips or does not show; and
-# the control characters that may bring a text into the next cell.
+# A sign that begins a formula, also full-width, behind characters that a spreadsheet skips or does not show;
+# and the control characters that could move a text into the next cell.
 _FORMULA = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 
 
 @blueprint.get("/jobs/<job_id>/compare.csv")
 def export_csv(job_id: str) -> Response:
-    """One line for each call."""
+    """Export one line for each call."""
     _, extra, rows = _read(job_id)
     texts = {question["id"]: question["text"] for question in extra["questions"]}
     file = io.StringIO()
@@ -40,7 +40,7 @@ def export_csv(job_id: str) -> Response:
 
 @blueprint.get("/jobs/<job_id>/compare.json")
 def export_json(job_id: str) -> Response:
-    """The questions, and the calls as the API lists them."""
+    """Export the questions, and the calls as the API lists them."""
     job, extra, rows = _read(job_id)
     body = {
         "job_id": job_id,
@@ -76,7 +76,7 @@ def _line(row: Row, texts: dict[str, str]) -> list[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A spreadsheet would run a text that begins like a formula, and a model may write one."""
+    """Quote a text that begins like a formula: a spreadsheet would run it, and a model may write one."""
     return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
 

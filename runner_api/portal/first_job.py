@@ -1,4 +1,4 @@
-"""What an empty list offers: a job that this deployment's regions file can run, to be copied into a terminal."""
+"""The example that an empty list of jobs shows: a job that this deployment's regions file can run."""
 
 import json
 
@@ -8,7 +8,7 @@ EOF = "JSON"
 
 
 def commands(catalogue: Catalogue) -> str:
-    """Shell commands that write a job to a file and submit it, from the checkout's folder."""
+    """Return shell commands that write a job to a file and submit it, from the checkout's folder."""
     regions = list(catalogue.models.get(catalogue.default_model, catalogue.regions))
     job = {
         "version": "v1",

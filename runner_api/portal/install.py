@@ -1,4 +1,4 @@
-"""Makes the portal part of an application: its pages, its words, its error pages."""
+"""Install the portal in an application: pages, template filters, error pages."""
 
 import logging
 from contextlib import suppress
@@ -22,8 +22,8 @@ from runner_core import __version__
 from runner_core.errors import BeaconError
 
 log = logging.getLogger("api.portal")
-RETRY_SECONDS = 5  # until a page that could not be made is asked for again
-# Addresses of programs: what is missing there is told as a problem, whoever asks.
+RETRY_SECONDS = 5  # after which the browser asks again for a page that failed
+# Addresses for programs: an error there is a problem document, also for a browser.
 FOR_PROGRAMS = ("/api/", "/admin/", "/health", "/metrics")
 
 
@@ -65,7 +65,7 @@ def _problem(error: BeaconError) -> Response:
 @blueprint.errorhandler(psycopg.Error)
 @blueprint.errorhandler(PoolTimeout)
 def _away(error: Exception) -> Response:
-    g.setdefault("session", None)  # its frame must not ask the database either
+    g.setdefault("session", None)  # the frame of the error page must not ask the database again
     answer = problems.database_problem(error)
     if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
         return _page(
@@ -75,7 +75,7 @@ def _away(error: Exception) -> Response:
 
 
 def _http(error: HTTPException) -> Response | HTTPException:
-    """A page for whoever asks for one, where pages are; a problem for everybody else."""
+    """Answer an HTTP error: a page for a browser at an address of pages, a problem for all others."""
     status = error.code or 500
     if status < 400:
         return error
@@ -96,7 +96,7 @@ def _http(error: HTTPException) -> Response | HTTPException:
 
 def _page(status: int, detail: str, code: str = "", like: Response | None = None) -> Response:
     with suppress(psycopg.Error, PoolTimeout):
-        visitor()  # once it has failed, the frame names nobody
+        visitor()  # after a failure the frame shows no session
     again = local_path(request.full_path.rstrip("?")) if status == 503 and request.method in ("GET", "HEAD") else ""
     title = HTTPStatus(status).phrase
     answer = page("error.html", status, number=status, title=title, detail=detail, code=code, again=again)

@@ -1,4 +1,4 @@
-"""One job: its grid, what it waits for, its timeline, its specification."""
+"""The page of one job: its grid, its diagnosis, its timeline, its specification."""
 
 import json
 from datetime import UTC, datetime
@@ -9,14 +9,14 @@ from werkzeug.wrappers import Response
 from runner_api.http.services import services
 from runner_api.portal.blueprint import blueprint, page
 from runner_api.views import grid, timeline
-from runner_api.views.diagnosis import Waiting
+from runner_api.views.diagnosis import Diagnosis
 from runner_core import queries
 from runner_core.errors import NotFound
 from runner_core.keys import key_id
 from runner_core.statuses import ALIVE_SECONDS, in_order, verdict
 
 NEWEST_EVENTS = 300
-SAID = {
+NOTICES = {  # what the page says after an action, by the query parameter `said`
     "submitted": "The job was accepted.",
     "cancelled": "The job was cancelled.",
     "retried": "What failed was sent again.",
@@ -26,7 +26,7 @@ SAID = {
 
 @blueprint.get("/jobs/<job_id>")
 def job(job_id: str) -> Response:
-    """The job as it stands now."""
+    """Show the job as it is now."""
     with services().db.transaction() as conn:
         found, extra = queries.row(conn, "reads.job", job_id=job_id), queries.row(conn, "portal.job", job_id=job_id)
         rows = queries.rows(conn, "reads.rows", job_id=job_id)
@@ -51,12 +51,12 @@ def job(job_id: str) -> Response:
         retryable={region for region, _ in failed},
         blocks=grid.blocks(found, extra["questions"], rows, finished),
         several=extra["runs"] > 1,
-        waiting=Waiting(found, regions, rows, processes, datetime.now(UTC)).sentences(),
+        waiting=Diagnosis(found, regions, rows, processes, datetime.now(UTC)).explain(),
         moments=timeline.moments(
             events, found["created_at"], {r["region"]: r["status"] for r in regions if r["finished_at"]}
         ),
         first_events_left_out=found["version"] > NEWEST_EVENTS,
         key_id=key_id(extra["public_key"]) if extra["public_key"] else None,
         spec=json.loads(found["spec_raw"]),
-        said=SAID.get(request.args.get("said", "")),
+        notice=NOTICES.get(request.args.get("said", "")),
     )

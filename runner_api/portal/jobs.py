@@ -1,4 +1,4 @@
-"""Jobs: what runs and what ran."""
+"""The page that lists jobs."""
 
 import re
 from typing import Any
@@ -22,7 +22,7 @@ _PART = re.compile(r"[A-Za-z0-9._:-]{1,255}", re.ASCII)
 
 @blueprint.get("/")
 def jobs() -> Response:
-    """A page of jobs: of one status, or with a text in their id."""
+    """List jobs: all, those of one status, or those with a text in their id."""
     wanted = request.args.get("q", "").strip()
     status = request.args.get("status", "")
     status = status if status in JOB_STATUSES else ""

@@ -1,4 +1,4 @@
-"""Logging in and out."""
+"""Log in and out."""
 
 from flask import redirect, request
 from werkzeug.wrappers import Response
@@ -10,13 +10,13 @@ from runner_api.portal.blueprint import blueprint, local_path, page, visitor
 
 @blueprint.get("/login")
 def login() -> Response:
-    """The form; its answer goes back to `next`."""
+    """Show the form. After the login the browser goes to `next`."""
     return page("login.html", back=local_path(request.args.get("next")), wrong=False)
 
 
 @blueprint.post("/login")
 def log_in() -> Response:
-    """Begin a session, or say that no token is like that."""
+    """Begin a session, or show the form again for an unknown token."""
     settings = services().settings
     back = local_path(request.form.get("next"))
     begun = session.begin(settings, request.form.get("token", ""))

@@ -1,4 +1,4 @@
-"""Operations: what waits, who works on what, what is stuck, what was given up, how the last hour went."""
+"""The page for operations: queues, workers and what they hold, stuck jobs, dead messages, the last hour."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ RUNS_SHOWN = 4  # of each worker
 
 @blueprint.get("/operations")
 def operations() -> Response:
-    """Everything at a glance."""
+    """Show the state of the whole system."""
     service = services()
     with service.db.transaction() as conn:
         outbox = queries.single(conn, "reads.outbox_counts", most=MAX_COUNTED)
@@ -57,7 +57,7 @@ def _queues(regions: list[str], open_runs: dict[str, Row], processes: list[Row])
 
 
 def _with_runs(process: Row, held: list[Row]) -> dict[str, Any]:
-    """A process with the region runs that it holds: a worker's name carries its region, host and process id."""
+    """Return a process with the region runs that it holds. A worker's name has its region, host and process id."""
     name = f"{(process['region'] or '').lower()}-{process['host'].replace(':', '-')}-{process['pid']}-"
     runs = [row for row in held if process["kind"] == "worker" and (row["worker"] or "").startswith(name)]
     return {**process, "runs": runs, "more": sum({row["worker"]: row["held"] for row in runs}.values()) - len(runs)}

@@ -1,4 +1,4 @@
-"""Submitting: a form whose job is signed in the browser, or signed JSON pasted in."""
+"""Submit a job: with a form that the browser signs, or as pasted signed JSON."""
 
 from flask import redirect, request, url_for
 from werkzeug.wrappers import Response
@@ -17,13 +17,13 @@ from runner_core.strict_json import parse_json
 
 @blueprint.get("/submit")
 def submit() -> Response:
-    """Both ways."""
+    """Show the form and the field for pasted JSON."""
     return _form()
 
 
 @blueprint.post("/submit")
 def paste() -> Response:
-    """Accept pasted JSON exactly as POST /api/v1/jobs would: its signature says who sent it."""
+    """Accept pasted JSON exactly as POST /api/v1/jobs does. The signature names the sender, so no login is needed."""
     request.max_form_memory_size = 4 * LIMIT  # a form writes most of JSON's punctuation as three characters
     pasted = request.form.get("job", "")
     raw = pasted.encode("utf-8", "surrogatepass")
@@ -47,7 +47,7 @@ def _form(status: int = 200, pasted: str = "", refusal: Rejected | None = None) 
         models=catalogue.models,
         default_model=catalogue.default_model,
         questions=catalogue.questions,
-        most={"calls": MAX_CALLS, "runs": MAX_RUNS, "minutes": MAX_TIMEOUT // (60 * NANOSECONDS)},
+        limits={"calls": MAX_CALLS, "runs": MAX_RUNS, "minutes": MAX_TIMEOUT // (60 * NANOSECONDS)},
         pasted=Exact(pasted),
         refusal=refusal,
     )

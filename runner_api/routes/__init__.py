@@ -1,1 +1,1 @@
-"""The routes, one file a resource."""
+"""The JSON API: one file for each resource."""

@@ -1,4 +1,4 @@
-"""POST /jobs/{id}/cancel and /retry: by an administrator's token or by the job's own key."""
+"""POST /jobs/{id}/cancel and /retry, with an administrator's token or signed by the job's own key."""
 
 import uuid
 
@@ -18,11 +18,11 @@ blueprint = Blueprint("actions", __name__)
 
 @blueprint.post("/jobs/<job_id>/cancel")
 def cancel(job_id: str) -> Response:
-    """End a job now."""
+    """Cancel a job."""
     _, body = read_json(optional=True)
-    who = actor_of("cancel", job_id, body)
+    actor = actor_of("cancel", job_id, body)
     validated(Action, body)
-    done = cancel_job(services().db, job_id, who, uuid.uuid4().hex)
+    done = cancel_job(services().db, job_id, actor, uuid.uuid4().hex)
     return reply(
         {
             "ok": True,
@@ -37,13 +37,13 @@ def cancel(job_id: str) -> Response:
 
 @blueprint.post("/jobs/<job_id>/retry")
 def retry(job_id: str) -> Response:
-    """Run what failed once more."""
+    """Run failed units of a job again."""
     _, body = read_json(optional=True)
-    who = actor_of("retry", job_id, body)
+    actor = actor_of("retry", job_id, body)
     asked = validated(RetryAction, body)
     service = services()
     region = asked.region and (service.catalogue.canonical_region(asked.region) or asked.region)
     wanted = Wanted(region, asked.model_id, asked.question_id)
-    done = retry_job(service.db, job_id, wanted, who, uuid.uuid4().hex)
+    done = retry_job(service.db, job_id, wanted, actor, uuid.uuid4().hex)
     units = [{"region": region, "model_id": model_id} for region, model_id in done.units]
     return reply({"ok": True, "job_id": job_id, "status": "running", "retried": units}, 202)

@@ -1,4 +1,4 @@
-"""For operators, by token: what waits, what is stuck, what was given up, and sending it again."""
+"""For operators with a token: waiting messages, queues, stuck jobs, processes, dead messages, republishing."""
 
 import uuid
 
@@ -25,7 +25,7 @@ def _only_administrators() -> None:
 
 @blueprint.get("/outbox")
 def outbox() -> Response:
-    """Messages that wait to be published."""
+    """List the messages that wait to be published."""
     limit = page()
     with services().db.transaction() as conn:
         counts = queries.single(conn, "reads.outbox_counts", most=MAX_COUNTED)
@@ -35,7 +35,7 @@ def outbox() -> Response:
 
 @blueprint.get("/queues")
 def queues() -> Response:
-    """Each region's waiting and running runs, and its workers."""
+    """List each region's waiting and running runs, and its workers."""
     service = services()
     with service.db.transaction() as conn:
         open_runs = {row["region"]: row for row in queries.rows(conn, "reads.queues")}
@@ -61,7 +61,7 @@ def queues() -> Response:
 
 @blueprint.get("/stuck")
 def stuck() -> Response:
-    """Jobs that wait too long or run past their deadline."""
+    """List jobs that wait too long or run past their deadline."""
     service, limit = services(), page()
     with service.db.transaction() as conn:
         found = jobs.late(conn, 3 * service.settings.jobs.lease_seconds, limit)
@@ -70,14 +70,14 @@ def stuck() -> Response:
 
 @blueprint.get("/processes")
 def processes() -> Response:
-    """Every process seen in the last hour."""
+    """List every process seen in the last hour."""
     with services().db.transaction() as conn:
         return reply({"processes": queries.rows(conn, "reads.processes", alive_seconds=ALIVE_SECONDS)})
 
 
 @blueprint.get("/dead")
 def dead() -> Response:
-    """Messages that could not be delivered."""
+    """List the messages that could not be delivered."""
     limit = page()
     with services().db.transaction() as conn:
         return reply({"rows": queries.rows(conn, "reads.dead", page=limit)})
@@ -85,7 +85,7 @@ def dead() -> Response:
 
 @blueprint.post("/outbox/<int(max=9223372036854775807):row_id>/republish")
 def republish_message(row_id: int) -> Response:
-    """Send one message again; a region that ended with it is reopened as a retry."""
+    """Send one message again. A region that ended because of this message is reopened as a retry."""
     service = services()
     job_id, regions = republish_row(service.db, row_id, admin(), uuid.uuid4().hex)
     return reply({"ok": True, "job_id": job_id, "regions": regions}, 202)
@@ -93,7 +93,7 @@ def republish_message(row_id: int) -> Response:
 
 @blueprint.post("/jobs/<job_id>/republish")
 def republish(job_id: str) -> Response:
-    """Send every region of a job that nobody runs again."""
+    """Send every region of a job that no worker holds again."""
     service = services()
     regions = republish_job(service.db, job_id, admin(), uuid.uuid4().hex)
     return reply({"ok": True, "job_id": job_id, "regions": regions}, 202)

@@ -1,4 +1,4 @@
-"""What the regions file offers."""
+"""The questions, models and regions of the regions file."""
 
 from flask import Blueprint, Response
 
@@ -10,14 +10,14 @@ blueprint = Blueprint("catalogue", __name__)
 
 @blueprint.get("/questions")
 def questions() -> Response:
-    """The questions that jobs may ask by name."""
+    """List the questions that jobs may ask by name."""
     texts = services().catalogue.questions
     return reply({"questions": [{"id": name, "text": text} for name, text in texts.items()]})
 
 
 @blueprint.get("/models")
 def models() -> Response:
-    """Every model with the regions that can answer it."""
+    """List every model with the regions that can answer it."""
     catalogue = services().catalogue
     return reply(
         {
@@ -31,7 +31,7 @@ def models() -> Response:
 
 @blueprint.get("/regions")
 def regions() -> Response:
-    """Every region with its other names and its models."""
+    """List every region with its other names and its models."""
     catalogue = services().catalogue
     return reply(
         {

@@ -1,4 +1,4 @@
-"""/api/v1/openapi.json and /docs: the API's description of itself, for programs and for people, offline."""
+"""/api/v1/openapi.json and /docs: the API's description of itself, for programs and for people."""
 
 import hashlib
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from runner_api.contract.openapi import document as describe
 from runner_api.http.headers import HTML, protect
 from runner_api.http.wire import dumps
 
-PAGES = "portal."  # what the endpoints of the portal's pages begin with
+PAGES = "portal."  # the endpoints of the portal's pages begin with this
 blueprint = Blueprint("docs", __name__)
 pages = Blueprint("docs", __name__, template_folder="templates")
 
@@ -38,7 +38,7 @@ def page() -> Response:
 
 
 def described(app: Flask) -> Iterator[Route]:
-    """The routes that the document describes: all but the portal's pages."""
+    """Yield the routes that the document describes: all but the portal's pages."""
     for rule in app.url_map.iter_rules():
         if not rule.endpoint.startswith(PAGES):
             words = app.view_functions[rule.endpoint].__doc__ or ""
@@ -47,14 +47,14 @@ def described(app: Flask) -> Iterator[Route]:
 
 @cache
 def _json(app: Flask) -> tuple[str, str]:
-    """The document and its tag: it changes with the program alone."""
+    """Return the document and its tag. Both change with the program only."""
     text = dumps(_document(app))
     return text, hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @cache
 def _body(app: Flask) -> Markup:
-    """The page but for its frame, which says who is logged in."""
+    """Return the page without its frame, which names the session and so can't be cached."""
     described = _document(app)
     by_tag: dict[str, list[tuple[str, str, dict[str, Any]]]] = {}
     for path, methods in described["paths"].items():

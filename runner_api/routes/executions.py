@@ -20,7 +20,7 @@ blueprint = Blueprint("executions", __name__)
 
 @blueprint.get("/executions")
 def list_executions() -> Response:
-    """A page of every job's executions, newest first. `offset` skips rows after the cursor, where there is one."""
+    """List the executions of all jobs, newest first. `offset` skips rows after the cursor, where one is given."""
     limit, offset, before = paging.page(), paging.offset(), paging.result_cursor()
     with services().db.transaction() as conn:
         place = {"before": before[0], "before_id": before[1]}
@@ -32,7 +32,7 @@ def list_executions() -> Response:
 
 @blueprint.get("/executions/<result_id>/details")
 def get_details(result_id: str) -> Response:
-    """One execution with everything: its calls and their tries, its parameters, its receipt."""
+    """Read one execution with its calls and their tries, its parameters and its receipt."""
     number = _number(result_id)
     with services().db.transaction() as conn:
         found = executions.find(conn, number)
@@ -55,7 +55,7 @@ def get_details(result_id: str) -> Response:
 
 @blueprint.get("/executions/<result_id>/receipt")
 def get_receipt(result_id: str) -> Response:
-    """The signed receipt of an execution."""
+    """Read the signed receipt of an execution."""
     number = _number(result_id)
     with services().db.transaction() as conn:
         found = executions.find(conn, number)
@@ -68,7 +68,7 @@ def get_receipt(result_id: str) -> Response:
 
 @blueprint.get("/executions/<name>/cross-region")
 def get_cross_region(name: str) -> Response:
-    """A job across its regions; `name` is the cross-region uuid or the job's id."""
+    """Read a job across its regions. `name` is the cross-region uuid or the job's id."""
     with services().db.transaction() as conn:
         found = queries.row(conn, "reads.cross_region", cross_region_id=_uuid(name), job_id=name)
         job_id = found["jobspec_id"] if found else ""

@@ -1,4 +1,4 @@
-"""Whether this API lives, whether it can do its work, and how the whole system does."""
+"""Health: whether this process is alive, whether it is ready, and the state of all processes."""
 
 import time
 from typing import Any
@@ -23,7 +23,7 @@ blueprint = Blueprint("health", __name__)
 @blueprint.get("/health")
 @blueprint.get("/api/v1/health")
 def health() -> Response:
-    """The database and every kind of process. 503 only when the database can't be reached."""
+    """Show the database and every kind of process. 503 only when the database can't be reached."""
     service = services()
     began = time.perf_counter()
     alive, failure = _alive(service.db)
@@ -51,13 +51,13 @@ def health() -> Response:
 
 @blueprint.get("/health/live")
 def live() -> Response:
-    """200 while the process serves."""
+    """Answer 200 while the process serves."""
     return reply({"status": "alive"})
 
 
 @blueprint.get("/health/ready")
 def ready() -> Response:
-    """Ping, a real write, its read-back, the schema's version; 503 with the reason when one fails."""
+    """Try a ping, a write, its read-back and the schema's version. 503 with the reason when one of them fails."""
     probe(services().db)
     return reply({"status": "ready"})
 
@@ -71,7 +71,7 @@ def _alive(db: Database) -> tuple[list[Row], str]:
 
 
 def _processes(alive: list[Row], regions: list[str]) -> list[dict[str, Any]]:
-    """The publisher and each region's workers; the API needs none of them, the jobs need all."""
+    """Return the state of the publisher and of each region's workers. Jobs need all of them, this API needs none."""
     counts = {(row["kind"], row["region"]): row["alive"] for row in alive}
     wanted: list[tuple[str, str | None]] = [("publisher", None), *(("worker", region) for region in regions)]
     return [_part(kind, region, counts.get((kind, region), 0)) for kind, region in wanted]

@@ -1,4 +1,4 @@
-"""Jobs as they stand, their results, their timeline."""
+"""Read jobs, their results and their timeline."""
 
 import time
 from dataclasses import asdict
@@ -11,7 +11,7 @@ from runner_api.http.paging import cursor, header, next_cursor, number, page
 from runner_api.http.requests import connection
 from runner_api.http.services import services
 from runner_api.http.wire import reply
-from runner_api.views.diagnosis import Waiting
+from runner_api.views.diagnosis import Diagnosis
 from runner_api.views.rows import job_of, listed, result
 from runner_core import queries
 from runner_core.errors import NotFound, SpecError
@@ -20,14 +20,14 @@ from runner_core.statuses import ALIVE_SECONDS, JOB_STATUSES
 from runner_core.store import jobs
 
 blueprint = Blueprint("jobs", __name__)
-LONGEST_WAIT = 60  # seconds
-FARTHEST = 2**53 - 1  # what a client may believe a job's version to be
+MAX_WAIT_SECONDS = 60
+MAX_VERSION = 2**53 - 1  # JSON's largest exact integer
 EVENT_STREAM = "text/event-stream"
 
 
 @blueprint.get("/jobs")
 def list_jobs() -> Response:
-    """A page of jobs, newest first."""
+    """List jobs, newest first."""
     status = request.args.get("status") or None
     if status is not None and status not in JOB_STATUSES:
         raise SpecError(detail=f"status must be one of {', '.join(JOB_STATUSES)}.")
@@ -40,12 +40,12 @@ def list_jobs() -> Response:
 
 @blueprint.get("/jobs/<job:job_id>")
 def get_job(job_id: str) -> Response:
-    """One job; 304 when the client has this version of it, after `wait` seconds if it still has it then."""
-    wait = number("wait", 0, 0, LONGEST_WAIT)
+    """Read one job. 304 when the client has this version; with `wait`, only after so many seconds without a change."""
+    wait = number("wait", 0, 0, MAX_WAIT_SECONDS)
     if wait and not request.if_none_match and "after" not in request.args:
         raise SpecError(detail="wait needs If-None-Match or after: the version that you have.")
     answer = _answer(job_id)
-    if answer.status_code != 304 or not wait or request.if_none_match.star_tag:  # whatever comes matches a star
+    if answer.status_code != 304 or not wait or request.if_none_match.star_tag:  # every version matches a star
         return answer
     until = time.monotonic() + wait
     with services().watchers.watch(job_id, connection()) as watcher:
@@ -63,7 +63,7 @@ def _answer(job_id: str) -> Response:
     if include not in ("", "executions"):
         raise SpecError(detail="include can be executions.")
     with_executions = include == "executions"
-    after = number("after", -1, 0, FARTHEST)
+    after = number("after", -1, 0, MAX_VERSION)
     with services().db.transaction() as conn:
         job = queries.row(conn, "reads.job", job_id=job_id)
         tag = _tag(job, with_executions) if job else ""
@@ -76,7 +76,7 @@ def _answer(job_id: str) -> Response:
     if known:
         answer = Response(status=304)
     else:
-        waiting = Waiting(job, regions, rows, processes, datetime.now(UTC)).sentences()
+        waiting = Diagnosis(job, regions, rows, processes, datetime.now(UTC)).explain()
         shown = job_of(job) | {"waiting": [asdict(sentence) for sentence in waiting]}
         if with_executions:
             shown["executions"] = [result(row) for row in rows]
@@ -86,30 +86,30 @@ def _answer(job_id: str) -> Response:
 
 
 def _tag(job: Row, with_executions: bool) -> str:
-    """The version tells states apart, an answer does not change it: with the rows the number of answers does."""
+    """Return the ETag: the version, and with executions the number of answers, which change no version."""
     return f"{job['version']}.{job['calls_done']}" if with_executions else str(job["version"])
 
 
 @blueprint.get("/jobs/<job_id>/executions/all")
 def get_rows(job_id: str) -> Response:
-    """Every planned call with what became of it."""
+    """List every planned call of a job with its result."""
     with services().db.transaction() as conn:
         rows = queries.rows(conn, "reads.rows", job_id=job_id)
-    if not rows:  # a job without a planned call does not exist
+    if not rows:  # every job has a planned call
         raise _unknown(job_id)
     return reply({"executions": [result(row) for row in rows]})
 
 
 @blueprint.get("/jobs/<job_id>/events")
 def get_events(job_id: str) -> Response:
-    """What happened to the job, in order; as a stream for a client that accepts text/event-stream."""
-    after, limit = number("after", 0, 0, FARTHEST), number("limit", 1000, 1, 10_000)
-    after = header("Last-Event-ID", after, 0, FARTHEST)
+    """List the events of a job in order; a client that accepts text/event-stream gets a stream."""
+    after, limit = number("after", 0, 0, MAX_VERSION), number("limit", 1000, 1, 10_000)
+    after = header("Last-Event-ID", after, 0, MAX_VERSION)
     if request.accept_mimetypes.best_match(("application/json", EVENT_STREAM)) == EVENT_STREAM:
         return _stream(job_id, after)
     with services().db.transaction() as conn:
         job = queries.row(conn, "reads.version", job_id=job_id)
-        # A number beyond the job's is another server's, or from before a restore.
+        # A version beyond the job's is from another server, or from before a restore.
         first = after if job and after <= job["version"] else 0
         events = queries.rows(conn, "reads.events", job_id=job_id, after=first, page=limit)
     if job is None:

@@ -1,4 +1,4 @@
-"""/metrics of all the server's processes together."""
+"""/metrics: the numbers of all worker processes of this server."""
 
 import json
 from collections import defaultdict
@@ -15,14 +15,14 @@ NAME = "beacon-metrics"
 blueprint = Blueprint("metrics", __name__)
 
 
-class Together:
-    """A collector of what the API measures, each number added up over the server's processes."""
+class SummedCollector:
+    """Collects the API's metrics: each number is the sum over the server's processes."""
 
     def __init__(self, numbers: SharedNumbers) -> None:
         self._numbers = numbers
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every metric, those without a number yet as well."""
+        """Yield every metric, also those without a number yet."""
         families = {family.name: family for metric in telemetry.MEASURED["api"] for family in metric.describe()}
         buckets: dict[str, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
         for key, value in self._numbers.sums().items():
@@ -40,7 +40,7 @@ class Together:
 
 
 def _add_buckets(family: Metric, labels: dict[str, str], counts: dict[str, float]) -> None:
-    """Each bucket was counted by itself; in the format it holds the smaller ones too, and the largest is the count."""
+    """Add the samples of a histogram. In the text format a bucket includes all smaller ones."""
     total = 0.0
     for bound in sorted(counts, key=float):
         total += counts[bound]
@@ -49,17 +49,17 @@ def _add_buckets(family: Metric, labels: dict[str, str], counts: dict[str, float
 
 
 def install(app: Flask, numbers: SharedNumbers | None = None) -> None:
-    """Have `app` tell this process's numbers, or with `numbers` those of all that share them."""
+    """Have `app` serve this process's numbers, or the sums over all processes that share `numbers`."""
     if numbers is None:
         registry = telemetry.registry("api")
     else:
         registry = CollectorRegistry()
-        registry.register(Together(numbers))
+        registry.register(SummedCollector(numbers))
     app.extensions[NAME] = registry
 
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    """Prometheus' text format."""
+    """Show the metrics in Prometheus' text format."""
     registry = cast(CollectorRegistry, current_app.extensions[NAME])
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -1,4 +1,4 @@
-"""POST /jobs and /jobs/cross-region: the same checks in the same order, the same transaction."""
+"""POST /jobs and /jobs/cross-region: both accept a job by the same checks and the same transaction."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def post_job() -> Response:
 
 @blueprint.post("/jobs/cross-region")
 def post_cross_region() -> Response:
-    """Accept a signed job in a wrapper, which may narrow what is signed."""
+    """Accept a signed job in a wrapper, which may narrow the signed conditions."""
     raw, body = read_json()
     spec, spec_raw = split_wrapper(raw, body)
     accepted = accept(spec, spec_raw, body)

@@ -1,4 +1,4 @@
-"""A client's connection, on which no thread waits for a client that is slow to take its answer."""
+"""The socket of a client. No thread waits for a client that takes its answer slowly."""
 
 import errno
 import select
@@ -7,20 +7,20 @@ import threading
 from typing import Any, BinaryIO
 
 TAKE_SECONDS = 30.0  # for a client to take anything at all
-MOST_UNSENT = 64 << 20  # bytes of answers of a process that wait for their clients without a thread
+MAX_UNSENT_BYTES = 64 << 20  # of answers of a process that wait for their clients without a thread
 
 
 class Unsent:
-    """How many bytes of a process's answers wait for their clients."""
+    """Counts the bytes of a process's answers that wait for their clients."""
 
     def __init__(self) -> None:
         self._bytes = 0
         self._lock = threading.Lock()
 
     def take(self, size: int) -> bool:
-        """Count `size` more bytes, unless that exceeds MOST_UNSENT; return whether they were counted."""
+        """Count `size` more bytes, unless that exceeds MAX_UNSENT_BYTES; return whether they were counted."""
         with self._lock:
-            room = self._bytes + size <= MOST_UNSENT
+            room = self._bytes + size <= MAX_UNSENT_BYTES
             self._bytes += size if room else 0
             return room
 
@@ -31,14 +31,14 @@ class Unsent:
 
 
 class Client(socket.socket):
-    """A client's socket. `rest` holds what could not be sent at once: the server's main loop sends it later.
+    """A client's socket. `rest` is the part of an answer that could not be sent at once.
 
-    A second write, of a stream, waits until `rest` is sent.
+    The server's main loop sends `rest` later. A second write, of a stream, waits until `rest` is sent.
     """
 
     rest: memoryview = memoryview(b"")
     unsent: Unsent
-    _counted = 0  # bytes of `rest` that `unsent` knows of
+    _counted = 0  # bytes of `rest` that are counted in `unsent`
 
     def setblocking(self, flag: bool, /) -> None:
         """Make the socket wait for TAKE_SECONDS at most, or not at all."""
@@ -95,6 +95,6 @@ class Client(socket.socket):
             poll.register(self, select.POLLOUT)
             if not poll.poll(TAKE_SECONDS * 1000):
                 self.drop_rest()
-                # As gunicorn knows a client that has left; a timeout it would log as an error of ours.
+                # gunicorn treats this error as a client that has left. It would log a timeout as an error of ours.
                 raise BrokenPipeError(errno.EPIPE, "the client takes no answer")
             self.send_rest()

@@ -1,6 +1,6 @@
-"""What is answered to a request that never reaches the application: a problem like every other, and the end.
+"""Refuse a request that never reaches the application: with a problem like any other, then the connection is closed.
 
-It is written to the socket, because there is no request that a framework could answer.
+The answer is written to the socket, because the framework has no request to answer.
 """
 
 import logging
@@ -23,7 +23,7 @@ TOO_LARGE = {
     431: (431, "headers_too_large", "The headers are larger than this server takes."),
 }
 _MALFORMED = (400, "malformed_request", "The request is not valid HTTP/1.1.")
-# By the parser's error. Its text is not told: it quotes what was sent.
+# The answer to each error of the parser. The text of the error is left out, because it quotes what was sent.
 _PARSED = {
     errors.LimitRequestLine: (414, "uri_too_long", "The address is longer than this server takes."),
     errors.LimitRequestHeaders: TOO_LARGE[431],
@@ -37,15 +37,15 @@ _OURS = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName, errors.
 
 
 def of_parser(error: BaseException) -> tuple[int, str, str] | None:
-    """Status, code and detail for an error of gunicorn's parser; None for any other, which is a mistake here."""
+    """Return status, code and detail for an error of gunicorn's parser, None for any other error."""
     if not isinstance(error, errors.ParseException) or isinstance(error, _OURS):
         return None
     return _PARSED.get(type(error), _MALFORMED)
 
 
 def answer(status: int, code: str, detail: str, path: str = "") -> bytes:
-    """The whole answer, counted and logged as any other; the connection must be closed after it."""
-    request_id = f"{random.getrandbits(128):032x}"  # a name and no secret
+    """Return the bytes of the answer, counted and logged like any other. Close the connection after sending it."""
+    request_id = f"{random.getrandbits(128):032x}"  # an id is no secret
     series(HTTP_REQUESTS, "unmatched", "other", str(status)).inc()
     log.info("%d %s before the application request_id=%s", status, code, request_id)
     body = problem_body(status, code, detail, path).encode()

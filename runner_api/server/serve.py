@@ -1,4 +1,4 @@
-"""gunicorn around the application: what must hold before it starts, what every worker opens after the fork."""
+"""Run the application under gunicorn: check the configuration, then open connections in each worker after the fork."""
 
 import logging
 import os
@@ -27,7 +27,7 @@ from runner_core.trust import TrustList
 
 log = logging.getLogger("api")
 MEMORY_FOLDER = "/dev/shm"  # noqa: S108 - Linux' own; a file there takes no room on a disk
-KEEPALIVE_SECONDS = 65  # longer than the proxies' usual 60, so that they and not we close an idle connection
+KEEPALIVE_SECONDS = 65  # proxies usually close idle connections after 60 s; the server must not be the first to close
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Configuration:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Configuration":
-        """Read everything. Raises ConfigError with every mistake of all of it."""
+        """Read settings, regions file, keys and address. Raises ConfigError with all mistakes at once."""
         mistakes = Mistakes()
         # A setting with a mistake has its default, so that the files are looked at all the same.
         settings = Settings.read(EnvironmentReader(env, mistakes), process="api")
@@ -53,7 +53,7 @@ class Configuration:
 
 
 def serve() -> int:
-    """Serve until a signal; gunicorn leaves by SystemExit. 1 when the database is not ready, 2 for a mistake."""
+    """Serve until a signal: then gunicorn raises SystemExit. Return 1 without a ready database, 2 for mistakes."""
     try:
         configuration = Configuration.from_env()
     except ConfigError as error:
@@ -75,7 +75,7 @@ def serve() -> int:
 
 
 class Server(BaseApplication):  # type: ignore[misc]  # it ships no types
-    """gunicorn, configured by us alone: no file and no command line of its own."""
+    """gunicorn with our configuration alone: it reads no file and no command line."""
 
     def __init__(self, configuration: Configuration, numbers: SharedNumbers | None = None) -> None:
         self.configuration = configuration
@@ -95,7 +95,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # it ships no types
             "graceful_timeout": max(1, int(settings.process.stop_grace_seconds)),
             "timeout": 60,
             "control_socket_disable": True,
-            # Without a file there for each worker gunicorn ends, and temporary folders get cleaned.
+            # gunicorn ends when the file that it keeps for each worker is removed, and /tmp is cleaned on many hosts.
             "worker_tmp_dir": MEMORY_FOLDER if os.access(MEMORY_FOLDER, os.W_OK) else None,
             "logger_class": ServerLog,
             "worker_exit": lambda _server, _worker: self.close(),
@@ -108,7 +108,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # it ships no types
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        """Called by gunicorn in each worker, after the fork: here connections and threads may begin."""
+        """Called by gunicorn in each worker after the fork: only here may connections and threads begin."""
         settings, catalogue = self.configuration.settings, self.configuration.catalogue
         db = Database(settings, "api").open()
         watchers = Watchers(db)
@@ -121,32 +121,32 @@ class Server(BaseApplication):  # type: ignore[misc]  # it ships no types
         spare_what_stays()
         return app
 
-    def let_go(self) -> None:
-        """Called when a worker is told to end: clients that wait are answered now, not within the grace."""
+    def end_waits(self) -> None:
+        """Answer the waiting clients now, not at the end of the grace. Called when a worker is told to end."""
         for part in self.opened:
             if isinstance(part, Watchers):
                 part.stop()
 
     def close(self) -> None:
-        """Called by gunicorn at a worker's end."""
+        """Close what load() opened. Called by gunicorn when a worker ends."""
         for part in self.opened:
             part.close() if isinstance(part, Database) else part.stop()
 
 
 class ServerLog(Logger):  # type: ignore[misc]
-    """gunicorn's own lines go where all of this process's lines go; each request is logged by the application."""
+    """Writes gunicorn's lines where all lines of this process go. The application logs each request."""
 
     def setup(self, cfg: Any) -> None:
-        """Called by gunicorn; its handler goes, ours remains."""
+        """Replace gunicorn's handler by ours. Called by gunicorn."""
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
 
 
 def _shared_numbers(workers: int) -> SharedNumbers | None:
-    """None where there is no memory for them: each process then tells its own alone, and answers all the same."""
+    """Return the shared memory of the metrics, None where it can't be had: then each process shows its own numbers."""
     try:
-        return SharedNumbers(2 * workers + 8)  # a reload starts the new ones before the old have ended
+        return SharedNumbers(2 * workers + 8)  # a reload starts new workers before the old ones have ended
     except (OSError, ValueError) as error:
         log.warning("/metrics tells the numbers of one process at a time: %s", error)
         return None

@@ -1,7 +1,7 @@
-"""What cancel, retry and republish have in common: how they begin, and how regions are staged again.
+"""What cancel, retry and republish share: how they begin, and how they stage regions again.
 
-`action_id` names one request to act. A verb that lost its connection during COMMIT does not know whether it happened;
-it comes again with the same id and finds its own event.
+`action_id` names one request to act. A verb that lost its connection during COMMIT does not know whether the COMMIT
+happened. The verb is repeated with the same id, and then finds its own event.
 """
 
 from collections.abc import Iterable
@@ -16,29 +16,35 @@ from runner_core.queries import Row, run
 from runner_core.store import jobs, outbox
 
 
-def begin(conn: Connection[Any], job_id: str, who: Actor, action_id: str) -> tuple[Row, Row | None]:
-    """Lock the job, check that `who` may act on it, spend the nonce; the job, and the action's event if it happened.
+def begin(conn: Connection[Any], job_id: str, actor: Actor, action_id: str) -> tuple[Row, Row | None]:
+    """Lock the job, check that `actor` may act on it, spend the nonce; return the job and the event of this action.
 
-    Raises NotFound, Rejected forbidden for another key than the job's, Rejected replay_detected.
+    The event is None unless this action has happened before. Raises NotFound, Rejected forbidden for another key than
+    the job's, Rejected replay_detected.
     """
     job = jobs.lock(conn, job_id)
     if job is None:
         raise NotFound(detail=f"There is no job {job_id}.")
-    if who.public_key is not None and who.public_key != job["public_key"]:
+    if actor.public_key is not None and actor.public_key != job["public_key"]:
         raise Rejected("forbidden", "The job was submitted with another key.")
     done = queries.row(conn, "jobs.action", job_id=job_id, action_id=action_id)
-    if done is None and who.public_key and who.nonce and not jobs.spend_nonce(conn, who.public_key, who.nonce, job_id):
+    if (
+        done is None
+        and actor.public_key
+        and actor.nonce
+        and not jobs.spend_nonce(conn, actor.public_key, actor.nonce, job_id)
+    ):
         raise Rejected("replay_detected", "This key's nonce was used before.")
     return job, done
 
 
 def stage(conn: Connection[Any], job_id: str, regions: Iterable[str], reason: str) -> None:
-    """Send these regions again by the front door; messages of theirs that were given up are settled by it."""
+    """Write new outbox rows for these regions, and settle the messages of these regions that were given up."""
     names = sorted(regions)
     outbox.stage(conn, [(job_id, region, reason) for region in names])
     settle(conn, job_id, names)
 
 
 def settle(conn: Connection[Any], job_id: str, regions: Iterable[str]) -> None:
-    """Nobody needs to look at the undeliverable messages of these regions any more."""
+    """Mark the undeliverable messages of these regions as settled: operators no longer see them."""
     run(conn, "outbox.settle", job_id=job_id, regions=sorted(regions))

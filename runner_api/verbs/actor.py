@@ -1,11 +1,11 @@
-"""The person or key that acts on a job."""
+"""Who acts on a job: an administrator, or the holder of the key that signed the job."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts. `name` goes into the event; an owner also has the key and the nonce that the action was signed with."""
+    """Who acts. `name` goes into the event. The holder of a key also has the key and the nonce of the signed action."""
 
     name: str
     public_key: str | None = None

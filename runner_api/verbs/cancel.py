@@ -1,4 +1,4 @@
-"""Cancelling: whoever has the job's lock first wins, the other sees it and says so."""
+"""Cancel a job. The verb that locks the job first wins; a later one reads the new status and refuses."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +25,7 @@ REASON = {
 
 @dataclass(frozen=True)
 class Cancelled:
-    """What a cancellation did. `executions` counts the units that had no result yet."""
+    """The result of a cancellation. `executions` counts the units that had no result yet."""
 
     previous_status: str
     executions: int
@@ -33,18 +33,18 @@ class Cancelled:
 
 
 @retried
-def cancel_job(db: Database, job_id: str, who: Actor, action_id: str) -> Cancelled:
-    """End the job now: results that are there stay, every other unit is cancelled, unsent messages are withdrawn.
+def cancel_job(db: Database, job_id: str, actor: Actor, action_id: str) -> Cancelled:
+    """End the job now: stored results stay, every other unit is cancelled, unsent messages are withdrawn.
 
-    A worker that holds a region learns of it at its next heartbeat. Raises NotFound, Conflict when the job has ended,
-    Rejected forbidden or replay_detected.
+    A worker that holds a region learns of the cancellation at its next heartbeat. Raises NotFound, Conflict when
+    the job has ended, Rejected forbidden or replay_detected.
     """
     with db.transaction(pipeline=False) as conn:
-        job, done = actions.begin(conn, job_id, who, action_id)
+        job, done = actions.begin(conn, job_id, actor, action_id)
         if done:
             now = queries.row(conn, "reads.job", job_id=job_id)
             return Cancelled(done["detail"]["previous_status"], now["cancelled"] if now else 0, done["at"])
-        marked = queries.row(conn, "jobs.cancel", job_id=job_id, actor=who.name, action_id=action_id)
+        marked = queries.row(conn, "jobs.cancel", job_id=job_id, actor=actor.name, action_id=action_id)
         if marked is None:
             raise Conflict(detail=f"The job has ended already: its status is {job['status']}.")
         count = jobs.cancel_units(conn, job_id, REASON)

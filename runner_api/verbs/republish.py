@@ -1,4 +1,4 @@
-"""An operator sends messages again: those that were given up, or all of a job that waits."""
+"""Send messages again by hand: one that was given up, or those of all waiting regions of a job."""
 
 from runner_api.verbs import actions
 from runner_api.verbs.actor import Actor
@@ -12,8 +12,8 @@ REASON = "republished"
 
 
 @retried
-def republish_row(db: Database, row_id: int, who: Actor, action_id: str) -> tuple[str, list[str]]:
-    """Send the region of an outbox row again; returns the job's id and the region.
+def republish_row(db: Database, row_id: int, actor: Actor, action_id: str) -> tuple[str, list[str]]:
+    """Send the region of an outbox row again; return the job's id and the region.
 
     A region that has ended is reopened as a retry. Raises NotFound, and Conflict when the message still waits, when a
     worker holds the region, or when nothing of the region has failed.
@@ -23,7 +23,7 @@ def republish_row(db: Database, row_id: int, who: Actor, action_id: str) -> tupl
         if message is None:
             raise NotFound(detail=f"There is no outbox row {row_id}.")
         job_id = message["job_id"]
-        job, done = actions.begin(conn, job_id, who, action_id)
+        job, done = actions.begin(conn, job_id, actor, action_id)
         region = next(name for name in job["plan"] if topic(name) == message["topic"])
         if done:
             return job_id, [region]
@@ -31,7 +31,7 @@ def republish_row(db: Database, row_id: int, who: Actor, action_id: str) -> tupl
             raise Conflict(detail="The message has not been published yet: it waits for its turn.")
         run = next((r for r in queries.rows(conn, "reads.open_regions", job_id=job_id) if r["region"] == region), None)
         if run is None:
-            reopen(conn, db, job, Wanted(region), who, action_id, REASON)
+            reopen(conn, db, job, Wanted(region), actor, action_id, REASON)
         elif run["leased"]:
             raise Conflict(detail=f"A worker holds {region} at the moment.")
         else:
@@ -41,13 +41,14 @@ def republish_row(db: Database, row_id: int, who: Actor, action_id: str) -> tupl
 
 
 @retried
-def republish_job(db: Database, job_id: str, who: Actor, action_id: str) -> list[str]:
-    """Send every region of the job that nobody runs again; returns them. Harmless when a message was on its way.
+def republish_job(db: Database, job_id: str, actor: Actor, action_id: str) -> list[str]:
+    """Send every region of the job that no worker holds again; return these regions.
 
-    Raises NotFound, and Conflict when the job has ended or all its regions run.
+    A second message does no harm when the first one was on its way. Raises NotFound, and Conflict when the job has
+    ended or workers hold all its regions.
     """
     with db.transaction(pipeline=False) as conn:
-        job, _ = actions.begin(conn, job_id, who, action_id)
+        job, _ = actions.begin(conn, job_id, actor, action_id)
         waiting = [r["region"] for r in queries.rows(conn, "reads.open_regions", job_id=job_id) if not r["leased"]]
         if job["status"] not in ("queued", "running"):
             raise Conflict(detail=f"The job has ended: its status is {job['status']}. What failed can be retried.")

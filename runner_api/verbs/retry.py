@@ -1,4 +1,4 @@
-"""Retrying: only what has failed and ended, once more, with the earlier results kept in the event."""
+"""Run failed units of ended regions once more. The event keeps the earlier results."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from runner_core.store import jobs
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which failed units; None means all of them."""
+    """Which failed units to retry; None means all of them."""
 
     region: str | None = None
     model_id: str | None = None
@@ -25,30 +25,30 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Retried:
-    """The units that run once more, as (region, model)."""
+    """The units that run again, as (region, model)."""
 
     units: list[tuple[str, str]]
 
 
 @retried
-def retry_job(db: Database, job_id: str, wanted: Wanted, who: Actor, action_id: str) -> Retried:
-    """Run failed units once more, with as many attempts as a new region has.
+def retry_job(db: Database, job_id: str, wanted: Wanted, actor: Actor, action_id: str) -> Retried:
+    """Run failed units again, with as many attempts as a new region has.
 
     Raises NotFound, SpecError for a unit that the job does not have, Conflict when there is nothing to retry,
     Rejected forbidden or replay_detected.
     """
     with db.transaction(pipeline=False) as conn:
-        job, done = actions.begin(conn, job_id, who, action_id)
+        job, done = actions.begin(conn, job_id, actor, action_id)
         if done:
             return Retried([(unit["region"], unit["model_id"]) for unit in done["detail"]["units"]])
         _check(job, wanted)
-        units = reopen(conn, db, job, wanted, who, action_id, "retry")
+        units = reopen(conn, db, job, wanted, actor, action_id, "retry")
     db.notifier.notify([job_id], outbox=True)
     return Retried(units)
 
 
 def reopen(
-    conn: Connection[Any], db: Database, job: Row, wanted: Wanted, who: Actor, action_id: str, reason: str
+    conn: Connection[Any], db: Database, job: Row, wanted: Wanted, actor: Actor, action_id: str, reason: str
 ) -> list[tuple[str, str]]:
     """Reopen the wanted units and stage their regions. The caller holds the job's lock. Raises Conflict."""
     job_id = job["id"]
@@ -69,7 +69,7 @@ def reopen(
     jobs.reopen(
         conn,
         job_id,
-        actor=who.name,
+        actor=actor.name,
         detail={"units": reopened, **asked, "action_id": action_id},
         queue_timeout_seconds=db.settings.jobs.queue_timeout_seconds,
     )

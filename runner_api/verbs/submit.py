@@ -1,9 +1,10 @@
-"""Transaction A: a job, its key, its nonce, its first event and its messages, all of them or none: one statement.
+"""Transaction A: one statement inserts a job, its key, its nonce, its first event and its messages, or nothing.
 
-Jobs that come at the same time share a transaction (runner_api/verbs/group_commit.py).
+Jobs that arrive at the same time share a transaction (runner_api/verbs/group_commit.py).
 
-Three things can come of it. The job is new: it is inserted. The same request was accepted before: its answer is given
-again. Something in the request names another job's id, key or nonce: it is refused, and nothing is kept.
+A submission has one of three results. The job is new: it is inserted. The same request was accepted before: the
+earlier answer is given again. The request has the id, the key or the nonce of another job: the request is refused, and
+nothing is stored.
 """
 
 import logging
@@ -31,7 +32,7 @@ log = logging.getLogger("api.submit")
 
 @dataclass(frozen=True)
 class Sender:
-    """Who sent the request. `key` is the stored form of the Idempotency-Key header."""
+    """The sender of a request. `key` is the stored form of the Idempotency-Key header."""
 
     actor: str
     key: str | None
@@ -41,7 +42,7 @@ class Sender:
 
 @dataclass(frozen=True)
 class Accepted:
-    """An accepted job, `replayed` when an earlier request was it."""
+    """An accepted job; `replayed` when an earlier request was accepted and this one repeats it."""
 
     job_id: str
     cross_region_execution_id: str
@@ -94,24 +95,27 @@ def submit_job(db: Database, submissions: GroupCommit, job: Submission, sender: 
             return earlier
         if refusal:
             raise refusal
-        # Neither is there: what stood in the way has been removed, or is a key past its days.
+        # No job, key or nonce is in the way any more: the retention removed it, or the key has expired.
         _expire(db, key)
     raise Rejected("request_in_flight", "The same request is being accepted at this moment.")
 
 
 def find_repeat(db: Database, job: Submission, key: str | None) -> Accepted | None:
-    """The accepted job that this request repeats, None when it is no repeat. Nothing is spent by asking."""
+    """Return the accepted job that this request repeats, None when it repeats none. No nonce is spent."""
     return _look_up(db, job, key)[0]
 
 
 def _is_busy(error: BaseException) -> bool:
-    """Whether it was no row that was waited for, of which PostgreSQL says the index: a commit that takes too long."""
+    """Return whether the statement waited for another commit, and not for a row.
+
+    PostgreSQL gives an error about a row a context, which names the index.
+    """
     return isinstance(error, LockNotAvailable) and not error.diag.context
 
 
 def _insert(db: Database, entries: Sequence[jobs.Entry]) -> list[Row | None]:
     """Insert these jobs in one transaction."""
-    # The statement of several requests belongs to none of them.
+    # A statement for several requests must not carry the request id of one of them in logs and audit lines.
     mine = context.set(context.get() if len(entries) == 1 else None)
     try:
         return _insert_all(db, entries)
@@ -120,7 +124,7 @@ def _insert(db: Database, entries: Sequence[jobs.Entry]) -> list[Row | None]:
 
 
 def _insert_all(db: Database, entries: Sequence[jobs.Entry]) -> list[Row | None]:
-    """None for a job that can't be new: its id, its key or its nonce was used before."""
+    """Return the inserted row of each entry, None for a job whose id, key or nonce was used before."""
     first: dict[str, jobs.Entry] = {}
     for entry in entries:
         first.setdefault(entry.job.job_id, entry)
@@ -130,7 +134,7 @@ def _insert_all(db: Database, entries: Sequence[jobs.Entry]) -> list[Row | None]
         if len(first) == 1 or not (repeats := _repeats(db, list(first.values()))):
             raise
         inserted = _insert_new(db, [entry for job_id, entry in first.items() if job_id not in repeats])
-    # Who comes second with an id is answered like any repeat.
+    # The second entry with the same id is answered like any other repeat.
     return [inserted.get(entry.job.job_id) if first[entry.job.job_id] is entry else None for entry in entries]
 
 
@@ -161,7 +165,7 @@ def _repeats(db: Database, entries: Sequence[jobs.Entry]) -> set[str]:
 
 @retried
 def _look_up(db: Database, job: Submission, key: str | None) -> tuple[Accepted | None, Rejected | None]:
-    """What was accepted under this key, this id or this nonce. Only the digest decides whether it is the same."""
+    """Return what was accepted under this key, id or nonce, or the refusal. An equal digest makes it a repeat."""
     with db.transaction(pipeline=False) as conn:
         if key and (known := queries.row(conn, "idempotency.find", key=key)):
             if known["request_digest"] == job.digest:

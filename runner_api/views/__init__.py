@@ -1,4 +1,4 @@
-"""Rows in, words and shapes out: what the JSON API and the pages show. Neither Flask nor the database is known here."""
+"""Views turn rows into the words and shapes that the JSON API and the pages show, without Flask and the database."""
 
 from typing import Any
 

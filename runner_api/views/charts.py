@@ -1,4 +1,4 @@
-"""Small charts as SVG geometry: the template only places them."""
+"""Compute the geometry of small SVG charts. The template only draws them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ BAR = WIDTH / 60
 
 @dataclass(frozen=True)
 class Bar:
-    """One minute: the completed part stands on the axis, the failed part on top of it."""
+    """The bar of one minute: the completed part stands on the axis, the failed part on top of the completed one."""
 
     x: float
     completed: float
@@ -21,7 +21,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Chart:
-    """`top` is what the upper edge means; `lines` are the points of polylines, a list for each unbroken stretch."""
+    """`top` is the value of the upper edge. `lines` are the points of polylines, one for each unbroken stretch."""
 
     top: float
     bars: list[Bar]
@@ -30,7 +30,7 @@ class Chart:
 
 
 def throughput(minutes: Sequence[Row]) -> Chart:
-    """Units that ended, by the minute."""
+    """Return the chart of the units that ended in each minute."""
     top = max(1, *(row["completed"] + row["failed"] for row in minutes))
     bars = [
         Bar(
@@ -45,7 +45,7 @@ def throughput(minutes: Sequence[Row]) -> Chart:
 
 
 def latency(minutes: Sequence[Row]) -> Chart:
-    """The median and the 95th percentile of the units' durations; a minute without any breaks the line."""
+    """Return the chart of the median and 95th percentile of durations. A minute without units breaks the line."""
     top = max([1.0, *(float(row["p95_ms"]) for row in minutes if row["p95_ms"] is not None)])
     lines = {name: _stretches([row[name] for row in minutes], top) for name in ("p50_ms", "p95_ms")}
     return Chart(top, [], lines, not lines["p50_ms"])
@@ -58,6 +58,6 @@ def _stretches(values: Sequence[float | None], top: float) -> list[str]:
             stretches.append([])
             continue
         x, y = number * BAR, HEIGHT - float(value) / top * HEIGHT
-        # A flat step as wide as its minute, so that a lonely minute can be seen.
+        # A flat step as wide as the minute, so that a minute between two empty ones can be seen.
         stretches[-1] += [f"{x:.1f},{y:.1f}", f"{x + BAR:.1f},{y:.1f}"]
     return [" ".join(points) for points in stretches if points]

@@ -1,4 +1,4 @@
-"""How the regions' answers to one question differ, and how alike they are for each question and model."""
+"""Compare the regions' answers to a question: how alike they are, and how each differs from a chosen one."""
 
 from dataclasses import dataclass
 from itertools import combinations
@@ -6,12 +6,12 @@ from typing import Any
 
 from runner_api.views import Row, diff, grid
 
-STEPS = (0.9, 0.7, 0.5, 0.3)  # from alike to unlike; five shades
+STEPS = (0.9, 0.7, 0.5, 0.3)  # of the overlap, between five shades
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One region's answer; `pieces` lead from the base region's answer to it."""
+    """One region's answer. `pieces` are its words and the base region's: the same, added or removed."""
 
     region: str
     row: Row | None
@@ -21,7 +21,7 @@ class Answer:
 
     @property
     def words(self) -> int | None:
-        """None where the script has no spaces between words."""
+        """The number of words, None for a script without spaces between words."""
         return len(self.text.split()) if diff.has_words(self.text) else None
 
     @property
@@ -30,8 +30,8 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Warmth:
-    """How alike the regions answered one question of one model: the least overlap of two of them.
+class Similarity:
+    """How alike the regions answered one question of one model: the least overlap of two regions.
 
     None below two answers, and for answers `without_words` to compare.
     """
@@ -44,16 +44,18 @@ class Warmth:
 
     @property
     def shade(self) -> int:
-        """0 (alike) to 4 (unlike)."""
+        """The shade of the cell, from 0 (alike) to 4 (unlike)."""
         return sum(self.overlap < step for step in STEPS) if self.overlap is not None else 0
 
 
 def response(row: Row | None) -> str | None:
+    """Return the text of an answer, None without one."""
     output: dict[str, Any] = (row["output"] if row else None) or {}
     return output.get("response")
 
 
 def answer_of(region: str, row: Row | None, base: Row | None) -> Answer:
+    """Return a region's answer, compared with the answer of the base region."""
     text, against = response(row), response(base)
     if text is None or against is None or row is base:
         return Answer(region, row, text or "", None)
@@ -65,14 +67,14 @@ def answer_of(region: str, row: Row | None, base: Row | None) -> Answer:
     return Answer(region, row, text, pieces, "" if pieces else "Too long to compare word by word.")
 
 
-def warmth(rows: list[Row], model: str, question: str) -> Warmth:
-    """How alike the regions answered this question with this model."""
+def similarity(rows: list[Row], model: str, question: str) -> Similarity:
+    """Return how alike the regions answered this question with this model in their first run."""
     mine = [row for row in rows if row["model_id"] == model and row["question_id"] == question]
     texts = [text for row in mine if row["run_no"] == 1 and (text := response(row)) is not None]
     overlaps = [diff.overlap(one, other) for one, other in combinations(texts, 2)]
     known = [overlap for overlap in overlaps if overlap is not None]
     without_words = len(known) < len(overlaps)
-    return Warmth(
+    return Similarity(
         model,
         None if without_words else min(known, default=None),
         without_words,

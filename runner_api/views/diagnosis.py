@@ -1,4 +1,4 @@
-"""Why a job is not done, or why it failed: one sentence for each thing, with the way out."""
+"""Explain why a job has not ended, or why it failed: one sentence for each reason, with a remedy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +8,14 @@ from runner_api.views import Row
 from runner_api.views.words import counted, span
 from runner_core.statuses import ALIVE_SECONDS, ENDED, in_order
 
-UNSENT_SECONDS = 10  # a push that fails as a whole counts against no message, so only its age tells
+# A push that fails as a whole counts against no message, so only the age of a message shows that Redis is away.
+UNSENT_SECONDS = 10
 SLOW_SECONDS = 10
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """`serious` means that it will not pass by itself; `remedy` is a command or what to do then."""
+    """One reason. A `serious` reason does not pass by itself; `remedy` is a command, or what to do then."""
 
     subject: str
     text: str
@@ -23,7 +24,7 @@ class Sentence:
 
 
 @dataclass(frozen=True)
-class Waiting:
+class Diagnosis:
     """A job, its regions with their newest messages, its calls, the processes seen lately, and the present time."""
 
     job: Row
@@ -32,16 +33,16 @@ class Waiting:
     processes: Sequence[Row]
     now: datetime
 
-    def sentences(self) -> list[Sentence]:
-        """Everything worth saying."""
+    def explain(self) -> list[Sentence]:
+        """Return a sentence for each region that has not ended, or for each reason of an ended job's failures."""
         if self.job["status"] in ("queued", "running"):
             runs = {region["region"]: region for region in self.regions}
-            told = [self._lost(runs[name]) for name in in_order(runs) if self._is_lost(runs[name])]
-            told += [self._region(runs[name]) for name in in_order(runs) if not runs[name]["finished_at"]]
-            return told + self._hopeless()
+            sentences = [self._failed_region(runs[name]) for name in in_order(runs) if self._has_failed(runs[name])]
+            sentences += [self._open_region(runs[name]) for name in in_order(runs) if not runs[name]["finished_at"]]
+            return sentences + self._too_few_regions()
         return self._failures()
 
-    def _region(self, region: Row) -> Sentence:
+    def _open_region(self, region: Row) -> Sentence:
         name = region["region"]
         if region["status"] == "running":
             return self._running(region)
@@ -52,9 +53,9 @@ class Waiting:
         if region["staged_at"] and not region["published_at"]:
             return self._unpublished(region, again)
         waited = self._since(region["published_at"] or region["staged_at"] or self.job["created_at"])
-        if gone := self._gone("worker", name, f"worker of {name}", f"python -m runner_worker --region {name}"):
-            return Sentence(name, f"It has been in the queue for {waited}, and {gone[0]}.{again}", gone[1], True)
-        workers = len(self._heard_of("worker", name))
+        if absence := self._absence("worker", name, f"worker of {name}", f"python -m runner_worker --region {name}"):
+            return Sentence(name, f"It has been in the queue for {waited}, and {absence[0]}.{again}", absence[1], True)
+        workers = len(self._alive("worker", name))
         many = "1 worker is" if workers == 1 else f"{workers} workers are"
         return Sentence(
             name, f"It has been in the queue for {waited}; {many} alive and busy or about to take it.{again}"
@@ -62,9 +63,9 @@ class Waiting:
 
     def _unpublished(self, region: Row, again: str) -> Sentence:
         waited = self._since(region["staged_at"])
-        if gone := self._gone("publisher", None, "publisher", "python -m outbox_publisher"):
-            text = f"It has waited in the outbox for {waited}, and {gone[0]}.{again}"
-            return Sentence(region["region"], text, gone[1], True)
+        if absence := self._absence("publisher", None, "publisher", "python -m outbox_publisher"):
+            text = f"It has waited in the outbox for {waited}, and {absence[0]}.{again}"
+            return Sentence(region["region"], text, absence[1], True)
         if region["publish_attempts"]:
             failed = f"Publishing failed {counted(region['publish_attempts'], 'time')}: {region['publish_error']}."
             text = f"It has waited in the outbox for {waited}. {failed}{again}"
@@ -93,13 +94,13 @@ class Waiting:
         if region["lease_expires_at"] and region["lease_expires_at"] < self.now:
             silent = self._since(region["lease_expires_at"])
             text += f" Its worker has been silent and its lease ran out {silent} ago: it is about to be sent again."
-            return Sentence(name, text, "", not self._heard_of("publisher", None))
+            return Sentence(name, text, "", not self._alive("publisher", None))
         if region["deadline"] and region["deadline"] < self.now:
             return Sentence(name, f"{text} It is past its deadline by {self._since(region['deadline'])}.", "", True)
         return Sentence(name, text)
 
     def _failures(self) -> list[Sentence]:
-        """One sentence for each reason, with where it happened."""
+        """Return one sentence for each error, with the models and regions in which it happened."""
         places: dict[tuple[str, str], dict[str, None]] = {}
         for row in self.rows:
             if row["status"] == "failed":
@@ -111,17 +112,17 @@ class Waiting:
             for (code, message), where in places.items()
         ]
 
-    def _is_lost(self, region: Row) -> bool:
+    def _has_failed(self, region: Row) -> bool:
         return bool(region["finished_at"]) and region["status"] != "success"
 
-    def _lost(self, region: Row) -> Sentence:
+    def _failed_region(self, region: Row) -> Sentence:
         return Sentence(
             region["region"], f"It failed: {self._errors(region['region']) or region['last_error']}.", "", True
         )
 
-    def _hopeless(self) -> list[Sentence]:
-        """That too few regions are left, as soon as it is certain."""
-        possible = sum(not self._is_lost(region) for region in self.regions)
+    def _too_few_regions(self) -> list[Sentence]:
+        """Say that too few regions can still succeed, as soon as this is certain."""
+        possible = sum(not self._has_failed(region) for region in self.regions)
         needed = self.job["min_regions_required"]
         if possible >= needed:
             return []
@@ -131,27 +132,29 @@ class Waiting:
         ]
 
     def _errors(self, region: str) -> str:
-        """What failed there, each code once, with the provider that it came from."""
+        """Return the error codes of a region's failed calls, each once, with the provider that caused it."""
         failed = [row for row in self.rows if row["region"] == region and row["status"] == "failed"]
         details = [row["error_detail"] or {} for row in failed]
-        told = (f"{d.get('code')} from {d['provider']}" if d.get("provider") else str(d.get("code")) for d in details)
-        return ", ".join(sorted(set(told)))
+        codes = (f"{d.get('code')} from {d['provider']}" if d.get("provider") else str(d.get("code")) for d in details)
+        return ", ".join(sorted(set(codes)))
 
-    def _gone(self, kind: str, region: str | None, name: str, command: str) -> tuple[str, str] | None:
-        """That nobody of this kind is at work, and the way out; None when somebody was heard of just now."""
-        if self._heard_of(kind, region):
+    def _absence(self, kind: str, region: str | None, name: str, command: str) -> tuple[str, str] | None:
+        """Say that no process of this kind is alive, with the remedy; None when one of them is alive."""
+        if self._alive(kind, region):
             return None
-        mine = [row for row in self.processes if row["kind"] == kind and row["region"] == region]
-        if not mine:
+        known = self._processes(kind, region)
+        if not known:
             return f"no {name} is alive", command
-        last = min(mine, key=lambda row: row["seconds_since"])
+        last = min(known, key=lambda row: row["seconds_since"])
         silent = f"process {last['pid']} on {last['host']} has been silent for {span(last['seconds_since'])}"
-        way_out = f"kill -9 {last['pid']} if it hangs: what supervises it starts it again; else {command}"
-        return f"no {name} is alive: {silent}", way_out
+        remedy = f"kill -9 {last['pid']} if it hangs: what supervises it starts it again; else {command}"
+        return f"no {name} is alive: {silent}", remedy
 
-    def _heard_of(self, kind: str, region: str | None) -> list[Row]:
-        mine = [row for row in self.processes if row["kind"] == kind and row["region"] == region]
-        return [row for row in mine if row["seconds_since"] < ALIVE_SECONDS]
+    def _alive(self, kind: str, region: str | None) -> list[Row]:
+        return [row for row in self._processes(kind, region) if row["seconds_since"] < ALIVE_SECONDS]
+
+    def _processes(self, kind: str, region: str | None) -> list[Row]:
+        return [row for row in self.processes if row["kind"] == kind and row["region"] == region]
 
     def _since(self, moment: datetime) -> str:
         return span((self.now - moment).total_seconds())

@@ -1,4 +1,4 @@
-"""The job as a grid: a block per question, a line per model, a cell per region."""
+"""Arrange a job's calls as a grid: a block for each question, a line for each model, a cell for each region."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from runner_core.statuses import in_order
 
 @dataclass(frozen=True)
 class Call:
-    """One run of one question in one region, as reads.rows gave it."""
+    """One run of one question in one region. `row` is a row of the statement reads.rows."""
 
     row: Row
     retryable: bool
@@ -21,24 +21,24 @@ class Call:
 
     @property
     def anchor(self) -> str | None:
-        """Where the execution's page shows this call; a call that has no answer is not on it."""
+        """The anchor of this call on the execution's page, None for a call without an answer."""
         return None if self.row["id"] == self.row["execution_id"] else f"call-{self.row['id']}"
 
     @property
     def badges(self) -> list[str]:
-        """What must be seen beside an answer."""
+        """The marks that are shown beside an answer."""
         output = self.row["output"] or {}
         return [name for name in ("refused", "simulated", "sanitised") if output.get(name)]
 
     @property
     def tries(self) -> int:
-        """How often it was tried, when that was more than once; else 0."""
+        """The number of tries when there was more than one, else 0."""
         again = int(self.row["retry_count"] or 0)
         return again + 1 if again else 0
 
     @property
     def code(self) -> str:
-        """What went wrong."""
+        """The error code of a failed call, else empty."""
         return str((self.row["error_detail"] or {}).get("code", "")) if self.state == "failed" else ""
 
 
@@ -52,7 +52,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Block:
-    """One question."""
+    """One question with a line for each model."""
 
     id: str
     text: str
@@ -60,12 +60,12 @@ class Block:
 
 
 def models_of(plan: Mapping[str, Sequence[str]]) -> list[str]:
-    """Every model of a plan once."""
+    """Return every model of a plan once."""
     return list(dict.fromkeys(model for region in in_order(plan) for model in plan[region]))
 
 
 def blocks(job: Row, questions: Sequence[Mapping[str, Any]], rows: Sequence[Row], finished: set[str]) -> list[Block]:
-    """The grid of a job; `finished` are the regions that have ended."""
+    """Return the grid of a job. `finished` are the regions that have ended."""
     plan = job["plan"]
     regions, models = in_order(plan), models_of(plan)
     failed = failed_units(rows, finished) if job["status"] != "cancelled" else set()
@@ -85,7 +85,7 @@ def blocks(job: Row, questions: Sequence[Mapping[str, Any]], rows: Sequence[Row]
 
 
 def failed_units(rows: Iterable[Row], finished: set[str]) -> set[tuple[str, str]]:
-    """(region, model) of the units that a retry would run again: in ended regions, without one usable answer."""
+    """Return the (region, model) that a retry would run again: in ended regions, without a usable answer."""
     failed: set[tuple[str, str]] = set()
     usable: set[tuple[str, str]] = set()
     for row in rows:

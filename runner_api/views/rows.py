@@ -1,4 +1,4 @@
-"""Rows of jobs and results as clients know them: the fields of the contract and nothing else."""
+"""Turn rows of jobs and results into the API's JSON objects: the fields of the contract and no others."""
 
 import json
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ SHARED = (
 
 
 def listed(row: Row) -> dict[str, Any]:
-    """One job of a list."""
+    """Return the JSON object of a job in a list."""
     models = dict.fromkeys(model for region in row["plan"].values() for model in region)
     return {
         "id": row["id"],
@@ -39,7 +39,7 @@ def listed(row: Row) -> dict[str, Any]:
 
 
 def job_of(job: Row) -> dict[str, Any]:
-    """One job as it stands, without its diagnosis and its executions."""
+    """Return the JSON object of one job, without its diagnosis and its executions."""
     return {
         "id": job["id"],
         "status": job["status"],
@@ -76,7 +76,7 @@ def job_of(job: Row) -> dict[str, Any]:
 
 
 def result(row: Row) -> dict[str, Any]:
-    """One execution, or one question of one when the job has questions; one run of it when there are several."""
+    """Return the JSON object of an execution, or of one question and run of it where the job has several."""
     shown = {name: row[name] for name in SHARED}
     shown["question_id"] = question_of(row.get("question_id"))
     if row.get("runs", 1) > 1:
@@ -88,15 +88,15 @@ def result(row: Row) -> dict[str, Any]:
 
 
 def answer(row: Row) -> dict[str, Any]:
-    """One call of an execution with its tries; `lost_calls` are requests that brought no stored outcome."""
+    """Return the JSON object of a call with its tries. `lost_calls` are requests without a stored result."""
     return {**row, "question_id": question_of(row["question_id"]), "error": sentence(row["error_detail"])}
 
 
 def question_of(question_id: str | None) -> str | None:
-    """The question's id for clients; the prompt of a job without questions has none."""
+    """Return the question's id for clients, None for the prompt of a job without questions."""
     return None if question_id == PROMPT_ID else question_id
 
 
 def sentence(error: Mapping[str, Any] | None) -> str | None:
-    """An error object's message."""
+    """Return the message of an error object, None without one."""
     return None if error is None else str(error.get("message") or error.get("code") or "failed")

@@ -1,4 +1,4 @@
-"""A job's events in words."""
+"""Tell a job's events in words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Moment:
-    """One event: its title, where it happened, what is to be said about it, and the state it stands for."""
+    """One event: its title, its region and model, a text about it, and the state that its sign shows."""
 
     seq: int
     at: datetime
@@ -47,9 +47,9 @@ class Moment:
 
 
 def moments(events: list[Row], began: datetime, outcomes: Mapping[str, str]) -> list[Moment]:
-    """Newest first; `after` is seconds since the submission. `outcomes` are the ended regions' statuses by region."""
+    """Return the events, newest first. `began` is the submission's time; `outcomes` has each ended region's status."""
     last = {event["region"]: event["seq"] for event in events if event["type"] == "region_finished"}
-    # An event of a finished region counts completed units only. How the region ended last is its present outcome.
+    # The event of a finished region counts completed units only. The last such event shows the present outcome.
     known = {last[region]: outcome for region, outcome in outcomes.items() if region in last}
     return [_moment(event, began, known.get(event["seq"])) for event in reversed(events)]
 
@@ -94,7 +94,7 @@ def _text(kind: str, detail: dict[str, Any], actor: str) -> str:
 
 
 def _replaced(unit: dict[str, Any]) -> str:
-    """A unit that runs once more, and what it failed with before."""
+    """Return the text for a unit that runs again: its model, its region and its earlier error code."""
     error = (unit.get("earlier") or {}).get("error") or {}
     return f"{unit.get('model_id')} in {unit.get('region')}" + (f" ({error['code']})" if error.get("code") else "")
 

@@ -1,4 +1,4 @@
-"""How times, durations and numbers are written on the pages."""
+"""Write times, durations, numbers, ids and questions for the pages."""
 
 import json
 import re
@@ -11,19 +11,19 @@ from runner_core.durations import duration
 from runner_core.regions import PROMPT_ID
 from runner_core.statuses import sign, word
 
-BRIEF = 60  # characters of a question's beginning
+MAX_BRIEF = 60  # characters of a question's beginning
 _JOB_UUID = re.compile(r"job-[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.ASCII)
 _MADE_FROM_TEXT = re.compile(r"text-[0-9a-f]{16}", re.ASCII)
 _OVERRIDES = dict.fromkeys((0x202D, 0x202E), "\N{REPLACEMENT CHARACTER}")
 
 
 def since(moment: datetime | None) -> str:
-    """How long ago: `12 s`, `3 min`, `2 h`, `4 d`."""
+    """Return how long ago a time was: `12 s`, `3 min`, `2 h`, `4 d`."""
     return "" if moment is None else span((datetime.now(UTC) - moment).total_seconds())
 
 
 def span(seconds: float | None) -> str:
-    """A rough length of time in its largest unit."""
+    """Return a rough length of time in its largest unit."""
     if seconds is None:
         return ""
     seconds = max(0.0, seconds)
@@ -34,65 +34,65 @@ def span(seconds: float | None) -> str:
 
 
 def moment(time: datetime | None) -> str:
-    """A time in UTC to the second."""
+    """Return a time in UTC to the second."""
     return "" if time is None else time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def clock(time: datetime | None) -> str:
-    """The time of day in UTC to the millisecond."""
+    """Return the time of day in UTC to the millisecond."""
     return "" if time is None else time.astimezone(UTC).strftime("%H:%M:%S.%f")[:-3]
 
 
 def count(number: int | None) -> str:
-    """A number with thousands set apart."""
+    """Return a number with separated thousands."""
     return "" if number is None else f"{number:,}"
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 call`, `2 calls`."""
+    """Return a number with its noun: `1 call`, `2 calls`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def short(job_id: str) -> str:
-    """A job's id for a list: `job-59c549cd` for a `job-` with its UUID, every other one as it is.
+    """Return a job's id for a list: `job-59c549cd` for a `job-` with a UUID, any other id as it is.
 
-    The search finds a job by such a part of its id.
+    The search finds a job by a part of its id.
     """
     return job_id[:12] if _JOB_UUID.fullmatch(job_id) else job_id
 
 
 def has_id(question_id: str) -> bool:
-    """Whether a question has an id: the prompt of a job without questions has none."""
+    """Return whether a question has an id: the prompt of a job without questions has none."""
     return question_id != PROMPT_ID
 
 
 def brief(question_id: str, text: str) -> str:
-    """A question in a few words: its id in the catalogue, or the beginning of a text that the job brought itself."""
+    """Return a question in a few words: its id in the catalogue, or the beginning of a text from the job."""
     if has_id(question_id) and not _MADE_FROM_TEXT.fullmatch(question_id):
         return question_id
-    beginning = " ".join(text[:BRIEF].split())
-    return f"{beginning} …" if len(text) > BRIEF else beginning
+    beginning = " ".join(text[:MAX_BRIEF].split())
+    return f"{beginning} …" if len(text) > MAX_BRIEF else beginning
 
 
 def shown(value: object) -> object:
-    """A value as a page shows it: a character that would reverse the text behind it is replaced by U+FFFD.
+    """Return a value as a page shows it: characters that reverse the following text become U+FFFD.
 
-    Only a plain text is changed: markup is ours, and an Exact text is sent back as it is.
+    Only plain text is changed. Markup is ours, and a form must send an Exact text back unchanged.
     """
     return value.translate(_OVERRIDES) if type(value) is str else value
 
 
 class Exact(str):
-    """A text that a form sends back, so it must stay as it was received."""
+    """A text that a form sends back: it stays as it was received."""
 
 
 def ticked(text: str) -> Markup:
-    """A docstring for readers: what it has in backticks is code."""
+    """Return a docstring as markup: text in backticks becomes code."""
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped just before
 
 
 def pretty(value: Any) -> str:
-    """JSON for readers."""
+    """Return indented JSON."""
     return json.dumps(value, ensure_ascii=False, indent=2, default=str)
 
 
