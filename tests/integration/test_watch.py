@@ -18,7 +18,7 @@ import pytest
 from runner_api import portal
 from runner_api.http import stream as streaming
 from runner_api.http.services import services
-from runner_api.http.watch import MOST, Watchers
+from runner_api.http.watch import MAX_WATCHERS, Watchers
 from runner_core.db import Database
 from runner_core.notifier import payloads
 from tests.integration.api_client import Api
@@ -210,7 +210,7 @@ def test_polling_where_listen_cannot_work(api: Api, start: Callable[..., Server]
 def test_a_hundred_wait_the_next_is_told_to_come_again(api: Api, start: Callable[..., Server]) -> None:
     server = start(api)
     job_id = api.submit()
-    streams = [Stream(server, job_id) for _ in range(MOST)]
+    streams = [Stream(server, job_id) for _ in range(MAX_WATCHERS)]
     full = httpx2.get(f"{server.url}/api/v1/jobs/{job_id}/events", headers=STREAM)
     assert (full.status_code, full.json()["error_code"]) == (503, "too_many_streams")
     assert full.headers["Retry-After"]
