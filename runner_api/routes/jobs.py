@@ -40,7 +40,7 @@ def list_jobs() -> Response:
 
 @blueprint.get("/jobs/<job:job_id>")
 def get_job(job_id: str) -> Response:
-    """Read one job. 304 when the client has this version; with `wait`, only after so many seconds without a change."""
+    """Read one job. 304 when the client has this version, after `wait` seconds if it has not changed by then."""
     wait = number("wait", 0, 0, MAX_WAIT_SECONDS)
     if wait and not request.if_none_match and "after" not in request.args:
         raise SpecError(detail="wait needs If-None-Match or after: the version that you have.")

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from werkzeug.test import TestResponse
 
-from runner_core import db
 from runner_core.keys import PrivateKey
+from runner_core.session_kinds import SESSIONS, Session
 from runner_core.signing import sign
 from runner_core.telemetry import context
 from tests.integration.api_client import Api, stamp, unsigned
@@ -166,7 +166,7 @@ def test_submissions_that_share_a_commit_are_each_accepted_or_refused(
     make_api: Callable[..., Api], conn: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first one waits for a lock; meanwhile five others come, of which one repeats a job and one imitates it."""
-    monkeypatch.setitem(db.SESSIONS, "api", db.Session())
+    monkeypatch.setitem(SESSIONS, "api", Session())
     api = make_api(DB_AUDIT="1")
     known = api.job()
     assert api.post(known).status_code == 202
@@ -191,7 +191,7 @@ def test_a_repeated_key_does_not_break_the_group_that_it_is_in(
     make_api: Callable[..., Api], conn: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The three that are new share a commit all the same."""
-    monkeypatch.setitem(db.SESSIONS, "api", db.Session())
+    monkeypatch.setitem(SESSIONS, "api", Session())
     api = make_api(DB_AUDIT="1")
     assert api.post(api.job(), Idempotency_Key="used").status_code == 202
     told: list[str] = []
