@@ -1,4 +1,4 @@
-"""`python -m outbox_publisher`: publish, sweep, tell. Several may run side by side."""
+"""`python -m outbox_publisher`: publish, sweep, measure. Several may run side by side."""
 
 # The imports below take long. A Ctrl-C meanwhile ends the process quietly, and closed or full streams do not end it.
 if __name__ == "__main__":
@@ -25,11 +25,11 @@ from redis.exceptions import RedisError
 
 from outbox_publisher import gauges
 from outbox_publisher.aside import Aside
-from outbox_publisher.doorbell import Doorbell
+from outbox_publisher.listener import OutboxListener
 from outbox_publisher.regions_files import RegionsFiles
 from outbox_publisher.relay import publish_batch
 from outbox_publisher.retention import nothing_aside, remove_old
-from outbox_publisher.sweep import Sweeper
+from outbox_publisher.sweeper import Sweeper
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
 from runner_core.presence import Presence, wait_until_ready
@@ -45,10 +45,10 @@ log = logging.getLogger("publisher")
 SWEEP_SECONDS = 1.0
 GAUGE_SECONDS = 5.0
 RETENTION_SECONDS = 60.0
-LONGEST_PAUSE_SECONDS = 2.0
+MAX_PAUSE_SECONDS = 2.0
 LAST_SECONDS = 3.0  # of the grace: to sign off, to close what is open and to end
-# How long a thread that was woken waits for one that is computing, five milliseconds unless told otherwise: the sweeper
-# and the gauges have time, a row has not.
+# How long a thread that was woken waits for a thread that computes (Python's default is 5 ms): a row must not wait for
+# the sweeper or the gauges.
 SWITCH_SECONDS = 0.0005
 
 
@@ -88,14 +88,14 @@ def serve(db: Database, guard: Guard | None = None) -> int:
     The sweeper's thread keeps `guard` up to date, the relay's obeys it.
     """
     stopped = threading.Event()
-    doorbell = Doorbell(db.settings, lambda: db.drained_at)
+    listener = OutboxListener(db.settings, lambda: db.drained_at)
     ends: SimpleQueue[int] = SimpleQueue()  # a signal handler may put into it, whatever the main thread is doing
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ends.put(0))
     presence = Presence(db, "publisher")
     presence.start()
-    doorbell.start()
+    listener.start()
     sweeper = Sweeper(db, Broker(db.settings))
     asides, files = nothing_aside(), RegionsFiles(db)
 
@@ -103,7 +103,7 @@ def serve(db: Database, guard: Guard | None = None) -> int:
         if guard:
             guard.look()
         if sweeper.run_once():
-            doorbell.ring()
+            listener.wake()
 
     def measure() -> None:
         gauges.refresh(db)
@@ -111,7 +111,7 @@ def serve(db: Database, guard: Guard | None = None) -> int:
 
     def relay() -> None:
         try:
-            publish(db, doorbell, stopped, guard)
+            publish(db, listener, stopped, guard)
         except Exception:
             log.exception("publishing broke, the process ends")
             ends.put(1)
@@ -133,13 +133,13 @@ def serve(db: Database, guard: Guard | None = None) -> int:
     code = ends.get()
     until = time.monotonic() + max(0.0, db.settings.process.stop_grace_seconds - LAST_SECONDS)
     stopped.set()
-    doorbell.stop()
+    listener.stop()
     for thread in threads:
         thread.join(max(0.0, until - time.monotonic()))
     if left := [thread.name for thread in threads if thread.is_alive()]:
         log.warning("not waited for any longer, what is not committed is rolled back: %s", ", ".join(left))
     if "relay" not in left:
-        doorbell.close()
+        listener.close()
     leaving = threading.Thread(target=_leave, args=(db, presence), name="leave", daemon=True)
     leaving.start()
     leaving.join(LAST_SECONDS - 0.5)
@@ -152,7 +152,7 @@ def _leave(db: Database, presence: Presence) -> None:
     db.close()
 
 
-def publish(db: Database, doorbell: Doorbell, stopped: threading.Event, guard: Guard | None = None) -> None:
+def publish(db: Database, listener: OutboxListener, stopped: threading.Event, guard: Guard | None = None) -> None:
     """Drain the outbox, then wait for a notification. A full batch means that there may be more.
 
     Nothing is pushed into a Redis that is another stack's: the outbox keeps it.
@@ -162,7 +162,7 @@ def publish(db: Database, doorbell: Doorbell, stopped: threading.Event, guard: G
     pause = 0.0
     while not stopped.is_set():
         if guard and guard.foreign:
-            doorbell.wait()
+            listener.wait()
             continue
         try:
             claimed = publish_batch(db, broker, aside)
@@ -170,13 +170,13 @@ def publish(db: Database, doorbell: Doorbell, stopped: threading.Event, guard: G
         except (RedisError, psycopg.Error, PoolTimeout) as error:
             if isinstance(error, RedisError):
                 OUTBOX_PUBLISH_ERRORS.inc()
-            pause = min(max(2 * pause, 0.1), LONGEST_PAUSE_SECONDS)
+            pause = min(max(2 * pause, 0.1), MAX_PAUSE_SECONDS)
             log.warning("can't publish, the outbox keeps what is accepted: %s", error)
             stopped.wait(pause)
-            doorbell.hear()
+            listener.consume()
             continue
         if claimed < db.settings.outbox.batch:
-            doorbell.wait()
+            listener.wait()
     broker.close()
 
 

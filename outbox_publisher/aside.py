@@ -1,4 +1,5 @@
-"""One row stops nobody else: a batch that fails is done again row by row, and a row that fails alone is set aside."""
+"""Keeps one row from stopping the others: a batch that fails is repeated row by row, and a row that fails alone is set
+aside for a while."""
 
 import logging
 import time
@@ -14,10 +15,10 @@ from runner_core.telemetry import ROWS_SET_ASIDE
 
 log = logging.getLogger("publisher")
 FIRST_PAUSE_SECONDS = 60.0  # a row that fails again rests twice as long
-LONGEST_PAUSE_SECONDS = 600.0
+MAX_PAUSE_SECONDS = 600.0
 ALONE_SECONDS = 10.0  # for the rows of one batch; the rest waits for the next pass
-ENOUGH_SUSPECTS = 2  # rows that fail while none is done: a lock on their table may be the reason, or a missing right
-# What a row can do to a statement, or to the code that reads it.
+MAX_SUSPECTS = 2  # rows that fail while none is done: a lock on their table may be the reason, or a missing right
+# The errors that a single row can cause, in its statement or in the code that reads it.
 FAULTS_OF_ROWS = (psycopg.Error, ArithmeticError, LookupError, TypeError, ValueError)
 
 Row = TypeVar("Row", bound=Hashable)
@@ -25,7 +26,7 @@ Row = TypeVar("Row", bound=Hashable)
 
 @dataclass
 class Batch(Generic[Row]):
-    """What one transaction may take: up to `size` rows, none of `left_out`. It says in `taken` which it took."""
+    """The rows of one transaction: up to `size`, none of `left_out`. The transaction notes what it takes in `taken`."""
 
     size: int
     left_out: list[Row]
@@ -60,7 +61,7 @@ class Aside(Generic[Row]):
                 return 1
             what = (self.work, len(batch.taken), _first_line(error))
             log.warning("%s: a batch of %d failed, its rows are done one by one: %s", *what)
-            return self._one_by_one(max(len(batch.taken), ENOUGH_SUSPECTS), do, error)
+            return self._one_by_one(max(len(batch.taken), MAX_SUSPECTS), do, error)
         self._suspects.clear()
         return handled
 
@@ -70,7 +71,7 @@ class Aside(Generic[Row]):
         total, done, suspects, is_proven = 0, list[Row](), 0, False
         until = time.monotonic() + ALONE_SECONDS
         while len(done) < count:
-            if suspects == ENOUGH_SUSPECTS or time.monotonic() > until:
+            if suspects == MAX_SUSPECTS or time.monotonic() > until:
                 raise reason
             alone = Batch(1, self._left_out() + done + self._suspects)
             try:
@@ -106,12 +107,12 @@ class Aside(Generic[Row]):
 
     def _left_out(self) -> list[Row]:
         now = time.monotonic()
-        self._rests = {row: rest for row, rest in self._rests.items() if now < rest[0] + LONGEST_PAUSE_SECONDS}
+        self._rests = {row: rest for row, rest in self._rests.items() if now < rest[0] + MAX_PAUSE_SECONDS}
         return [row for row, (until, _) in self._rests.items() if now < until]
 
     def _set_aside(self, row: Row, error: Exception) -> None:
         _, before = self._rests.get(row, (0.0, FIRST_PAUSE_SECONDS / 2))
-        seconds = min(2 * before, LONGEST_PAUSE_SECONDS)
+        seconds = min(2 * before, MAX_PAUSE_SECONDS)
         self._rests[row] = (time.monotonic() + seconds, seconds)
         ROWS_SET_ASIDE.labels(self.work).inc()
         what = (self.work, row, seconds, sqlstate(error), _first_line(error))
@@ -119,12 +120,12 @@ class Aside(Generic[Row]):
 
 
 def may_be_of_a_row(error: Exception) -> bool:
-    """Whether other rows may fare better now. Not when it is the server, the connection or the pool that failed."""
+    """Return whether other rows may succeed now: not when the server, the connection or the pool failed."""
     return failure_of(error).concerns != "server"
 
 
 def _is_of_the_row(error: Exception) -> bool:
-    """Whether the row fails whatever else is done at the time. A lock or a limit may stop every row of its table."""
+    """Return whether the row fails at any time. A lock or a limit may stop every row of its table."""
     return failure_of(error).concerns == "row"
 
 

@@ -16,7 +16,7 @@ log = logging.getLogger("publisher")
 
 
 def refresh(db: Database) -> None:
-    """Read every gauge once. A statement that fails keeps its own gauges as they were, and no others."""
+    """Read every gauge once. When a statement fails, its own gauges keep their values; the others are read."""
     for read in (_outbox, _jobs, _late, _regions):
         try:
             read(db)

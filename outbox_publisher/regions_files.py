@@ -1,4 +1,4 @@
-"""Tells of processes whose regions file differs from the API's: each once in the log, their number as a gauge."""
+"""Reports processes whose regions file differs from the API's: each once in the log, their number as a gauge."""
 
 import logging
 
@@ -11,14 +11,14 @@ log = logging.getLogger("publisher")
 
 
 class RegionsFiles:
-    """Remembers which processes were told of."""
+    """Remembers which processes were logged."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
         self._told: set[str] = set()
 
     def refresh(self) -> None:
-        """Look once."""
+        """Compare the files once."""
         found = _differing(self._db)
         for process in found:
             if process["id"] not in self._told:

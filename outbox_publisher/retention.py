@@ -1,4 +1,4 @@
-"""Removes what has served its time, a batch per transaction, so that no delete holds a lock for long."""
+"""Removes rows that are old enough, a batch per transaction, so that no delete holds a lock for long."""
 
 import logging
 import time
@@ -14,9 +14,9 @@ from runner_core.queries import rows, run
 
 log = logging.getLogger("publisher")
 BATCH = 5000
-JOBS_BATCH = 100  # a job takes the rows of seven tables along
-PASS_SECONDS = 2.0  # of one table in one pass; what is left has time until the next
-NONCE_DAYS = 7  # as long as a key, whatever is set for messages: a nonce that goes first lets its job be replayed
+JOBS_BATCH = 100  # a job's rows in seven tables are deleted with it
+PASS_SECONDS = 2.0  # of one table in one pass; the next pass removes the rest
+NONCE_DAYS = 7  # as long as a key, whatever is set for messages: a job could be replayed once its nonce is removed
 
 
 class Removal(NamedTuple):
@@ -39,7 +39,7 @@ class TooSlow(Exception):
 
 
 def nothing_aside() -> Asides:
-    """By table, the rows that have refused to go: none yet."""
+    """Return, for each table, the rows whose removal failed: none yet."""
     return {removal: Aside(removal.delete) for removal in (OUTBOX, KEYS, NONCES, JOBS)}
 
 
@@ -95,7 +95,7 @@ def _drain(db: Database, removal: Removal, asides: Asides, size: int, **days: in
 
 @retried
 def _remove(db: Database, removal: Removal, batch: Batch[Any], days: dict[str, int]) -> int:
-    """Lock what is due, then delete it: so it is known which rows they are when one of them can't go."""
+    """Lock the rows that are due, then delete them: when a delete fails, the rows of the batch are known."""
     batch.taken = []
     expected = () if batch.size == 1 else ("57014",)
     with db.transaction(pipeline=False, expected=expected) as conn:

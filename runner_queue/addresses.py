@@ -41,7 +41,8 @@ _REDIS_FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 
 
 def redis_mistake(url: str) -> str:
-    """What is wrong with a Redis address, to be put behind its setting's name; empty when nothing is."""
+    """Return what is wrong with a Redis address, as the rest of a sentence that begins with the setting's name; empty
+    when nothing is wrong."""
     if mistake := character_mistake(url):
         return mistake
     if " " in url:
@@ -78,7 +79,7 @@ def _redis_scheme_mistake(scheme: str, separator: str) -> str:
 
 
 def _redis_place_mistake(parts: SplitResult) -> str:
-    """What is wrong with host, port and database."""
+    """Return what is wrong with host, port and database."""
     where = parts.netloc.rpartition("@")[2]
     if parts.scheme == "unix":
         if where or not parts.path.strip("/"):

@@ -19,11 +19,11 @@ _OF_PIPELINE = re.compile(r"^Command # .* of pipeline caused error: ", re.DOTALL
 
 
 def open_client(url: str, *, answer_seconds: float, connect_seconds: float) -> Redis:
-    """A client of the server at `url`; every answer is due within `answer_seconds`, what a command waits included.
+    """Return a client of the server at `url`. An answer is due within `answer_seconds`, the time of a block included.
 
-    No retries inside redis-py: it would send a push again whose reply was lost, and it would not see a signal. A
-    connection to a server that says it can't serve is closed before its next command, so that a client follows a
-    failover by itself, in its pool, too.
+    redis-py retries nothing: it would send a push a second time when the reply was lost, and it would not see a signal.
+    A connection whose server says that it can't serve is closed before its next command, so that the client follows a
+    failover, also with the connections of its pool.
     """
     client = Redis.from_url(
         url, socket_timeout=answer_seconds, socket_connect_timeout=connect_seconds, retry=Retry(NoBackoff(), 0)
@@ -36,9 +36,9 @@ def open_client(url: str, *, answer_seconds: float, connect_seconds: float) -> R
 
 
 class LeavingConnection(AbstractConnection):
-    """A connection that is closed when its server has refused commands for as long as the table of errors says."""
+    """A connection that is closed when its server has refused commands for as long as refusals.py says."""
 
-    _refused_since = 0.0  # time.monotonic() of the first refusal of this connection that may be of a lasting kind
+    _refused_since = 0.0  # time.monotonic() of the first refusal after which this connection may be closed
 
     def read_response(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -48,7 +48,7 @@ class LeavingConnection(AbstractConnection):
             raise
 
     def refused(self, reply: str) -> None:
-        """Note an error reply, also one that a script has caught. The answers to what was sent can still be read."""
+        """Note an error reply, also one that a script has caught. Answers to what was sent can still be read."""
         seconds = refusal_of(reply).hang_up_after
         if seconds is None:
             return
@@ -67,7 +67,7 @@ class LeavingConnection(AbstractConnection):
 
 
 def text_of(refused: RedisError) -> str:
-    """The error reply as the server gave it: redis-py takes the word off that it knows, and a pipeline tells which
-    command it was."""
+    """Return the error reply as the server sent it: redis-py removes a first word that it knows, and a pipeline adds
+    the number of the command."""
     word, text = refused.status_code, _OF_PIPELINE.sub("", str(refused))
     return f"{word} {text}" if word else text

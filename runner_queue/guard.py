@@ -14,16 +14,17 @@ from runner_queue.inspection import inspect
 log = logging.getLogger("redis")
 LOOK_SECONDS = 5.0
 INSPECT_SECONDS = 60.0
-AGAIN_SECONDS = 0.5
-FOREIGN_SECONDS = LOOK_SECONDS + 1  # the refused come after the owner, who sets an emptied Redis' key again
+RETRY_SECONDS = 0.5
+FOREIGN_SECONDS = LOOK_SECONDS + 1  # later than the owner, who sets the marker of an emptied Redis again
 UNKNOWN = "Redis has not yet said which stack it belongs to"
 REASONS = ("another_stack", "cluster", "commands", "login", "replica")
 
 
 class Guard:
-    """Whether this process may use its Redis. `look` asks beside the work; `foreign` is the answer so far.
+    """Decides whether this process may use its Redis. `look` checks beside the work; `foreign` is the last result: why
+    the process may not use Redis, empty when it may.
 
-    `uses` are the commands that the login needs. A publisher owns (`owns`), a worker only looks.
+    `uses` are the commands that the login needs. A publisher sets the stack marker (`owns`), a worker only reads it.
     """
 
     def __init__(self, redis: Redis, own: str, uses: dict[str, tuple[str, ...]], *, owns: bool) -> None:
@@ -36,10 +37,10 @@ class Guard:
             REDIS_UNFIT.labels(reason).set(0)
 
     def admit(self, seconds: float) -> None:
-        """Return when work may begin, also when Redis gives no answer or refuses to: it may come later.
+        """Return when the process may start, also when Redis does not answer: Redis may come later.
 
-        Raises ConfigError for a server that nothing can work with, NotReady when another stack's claim outlasts
-        `seconds`.
+        Raises ConfigError for a server that can't be used at all, NotReady when the marker of another stack is still
+        there after `seconds`.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -47,26 +48,26 @@ class Guard:
                 if unfit := self._inspect():
                     raise ConfigError(unfit.values())
                 self._ask_owner()
-            except RedisError as error:  # no answer, or a refusal that may be over soon
+            except RedisError as error:  # no answer, or a refusal that may pass
                 log.warning("Redis can't be asked whose it is, and is asked again: %s", error)
                 return
             if not self.foreign:
                 return
-            if time.monotonic() + AGAIN_SECONDS > deadline:
+            if time.monotonic() + RETRY_SECONDS > deadline:
                 raise NotReady(self.foreign)
-            time.sleep(AGAIN_SECONDS)
+            time.sleep(RETRY_SECONDS)
 
     def look(self) -> str:
-        """Ask again when it is time to, log what has changed, and return `foreign`. Redis may be away meanwhile."""
+        """Check again when a check is due, log what has changed, and return `foreign`. Redis may be away."""
         now = time.monotonic()
         try:
             if now >= self._next_inspection:
                 self._inspect()
             if now >= self._next_look:
                 self._ask_owner()
-        except RedisError:  # whoever works with it says so
+        except RedisError:  # the push or the take that fails is logged
             self._leave()
-            pause = AGAIN_SECONDS if self.foreign == UNKNOWN else LOOK_SECONDS
+            pause = RETRY_SECONDS if self.foreign == UNKNOWN else LOOK_SECONDS
             self._next_look = self._next_inspection = now + pause
         return self.foreign
 
@@ -96,7 +97,7 @@ class Guard:
     def _leave(self) -> None:
         """Close the idle connections: after a failover the address leads to another server.
 
-        A server that became a replica answers INFO and GET all the same, so its connections would be kept for ever.
+        A server that became a replica still answers INFO and GET, so connections to it would be kept for ever.
         """
         self._redis.connection_pool.disconnect(inuse_connections=False)
 

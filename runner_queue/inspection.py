@@ -1,6 +1,6 @@
-"""The Redis of REDIS_URL: whether this system can work with it.
+"""Decides whether the server of REDIS_URL can be used.
 
-Processes ask at their start and `beacon doctor` at any time, through the same function and with the same words.
+Processes call `inspect` at their start, `beacon doctor` at any time: both say the same sentences.
 """
 
 from contextlib import suppress
@@ -60,7 +60,7 @@ class Inspection:
 
     @property
     def eviction(self) -> str:
-        """What is wrong with the eviction policy; empty when nothing is, or the server does not tell."""
+        """Return what is wrong with the eviction policy; empty when nothing is, or when INFO does not name it."""
         policy = self.info.get("maxmemory_policy", "noeviction")
         if policy == "noeviction":
             return ""
@@ -68,20 +68,20 @@ class Inspection:
 
 
 def inspect(client: Redis, *uses: dict[str, tuple[str, ...]]) -> Inspection:
-    """Ask the server whether it can serve those who use these commands. Changes nothing there.
+    """Find out whether the server can be used with these commands. Changes nothing in Redis.
 
-    Raises redis.exceptions.RedisError when it does not answer, or refuses to at this moment.
+    Raises redis.exceptions.RedisError when the server does not answer, or refuses to at this moment.
     """
-    line = RawConnection(client)
+    connection = RawConnection(client)
     found: dict[str, Any] = {}
     try:
         with suppress(ResponseError):  # INFO is among what is looked at next
             found = client.info()
-        denied = _denied(line, {name: values for used in uses for name, values in used.items()})
+        denied = _denied(connection, {name: values for used in uses for name, values in used.items()})
     except AuthenticationError:
         return Inspection(unfit={"login": "REDIS_URL has a user or a password that Redis refuses: correct them"})
     finally:
-        line.close()
+        connection.close()
     unfit: dict[str, str] = {}
     if found.get("cluster_enabled") or "cluster" in (found.get("redis_mode"), found.get("server_mode")):
         unfit["cluster"] = f"the server of REDIS_URL is a Redis Cluster, which the queues can't use: {WORKS}"
@@ -95,15 +95,15 @@ def inspect(client: Redis, *uses: dict[str, tuple[str, ...]]) -> Inspection:
     return Inspection(found, unfit)
 
 
-def _denied(line: RawConnection, uses: dict[str, tuple[str, ...]]) -> list[str]:
-    """What the login may not do. The commands are queued in a transaction that is never executed."""
-    (opened,) = line.ask(("MULTI",))
+def _denied(connection: RawConnection, uses: dict[str, tuple[str, ...]]) -> list[str]:
+    """Return the commands that the login may not use. They are queued in a transaction that is never executed."""
+    (opened,) = connection.execute(("MULTI",))
     if isinstance(opened, ResponseError):  # outside a transaction the rest would be done
         if not _is_denied(opened):
             raise opened
         return ["MULTI"]
     denied: dict[str, None] = {}
-    for name, answer in zip(uses, line.ask(*((name, *values) for name, values in uses.items())), strict=True):
+    for name, answer in zip(uses, connection.execute(*((name, *values) for name, values in uses.items())), strict=True):
         words = str(answer).lower()
         if not isinstance(answer, ResponseError):
             continue
@@ -117,6 +117,6 @@ def _denied(line: RawConnection, uses: dict[str, tuple[str, ...]]) -> list[str]:
 
 
 def _is_denied(reply: ResponseError) -> bool:
-    """Whether the login or the server lacks the command; other replies are about this moment."""
+    """Return whether the reply says that the login or the server lacks the command; other replies may pass."""
     words = str(reply).lower()
     return "permission" in words or "unknown command" in words

@@ -90,7 +90,7 @@ def push(connection: RawConnection, rows: Sequence[OutboxRow]) -> dict[int, Exce
         pushed.append(row)
         keys.append(job_key(row.dispatch_id))
     if pushed:
-        (refused,) = connection.ask(("EVAL", PUSH, len(keys), *keys, *values))
+        (refused,) = connection.execute(("EVAL", PUSH, len(keys), *keys, *values))
         if isinstance(refused, ResponseError):
             raise RedisConnectionError(f"Redis takes no messages: {text_of(refused)}") from refused
         for number, reason in refused:

@@ -13,16 +13,16 @@ from runner_queue.connection import LeavingConnection
 
 
 class RawConnection:
-    """A connection of `client`'s settings, made when it is first needed and again after every failure."""
+    """A connection with the settings of `client`, made at its first use and again after every failure."""
 
     def __init__(self, client: Redis) -> None:
         self._connection = client.connection_pool.make_connection()
 
-    def ask(self, *commands: tuple[str | bytes | float, ...]) -> list[Any]:
-        """Send the commands together; return the answer of each, a ResponseError where Redis refused it.
+    def execute(self, *commands: tuple[str | bytes | float, ...]) -> list[Any]:
+        """Send the commands together; return the answer of each, a ResponseError where Redis refused the command.
 
-        Raises redis.exceptions.ConnectionError or TimeoutError; nobody knows then what was done. A server that has
-        hung up since the last time is called anew, before anything is sent.
+        Raises redis.exceptions.ConnectionError or TimeoutError; the commands may have been executed then. When the
+        server has closed the connection since the last call, a new one is made before anything is sent.
         """
         connection = self._connection
         if connection.is_connected and self._has_hung_up():
@@ -31,16 +31,16 @@ class RawConnection:
             connection.send_packed_command(connection.pack_commands(commands))
             return [self._answer() for _ in commands]
         except RedisError:
-            connection.disconnect()  # an answer may still be on its way
+            connection.disconnect()  # the next command must not read an answer to this one
             raise
 
     def refused(self, reply: str) -> None:
-        """Note an error reply that a script has caught: the connection may have to be closed for it."""
+        """Note an error reply that a script has caught: the connection may have to be closed because of the reply."""
         if isinstance(self._connection, LeavingConnection):
             self._connection.refused(reply)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._connection.disconnect()
 
     def _answer(self) -> Any:
@@ -51,6 +51,6 @@ class RawConnection:
 
     def _has_hung_up(self) -> bool:
         try:
-            return self._connection.can_read()  # or it says what nobody has asked for
+            return self._connection.can_read()  # closed, or an answer that belongs to no command
         except RedisConnectionError:
             return True

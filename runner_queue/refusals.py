@@ -12,9 +12,9 @@ from runner_core.failures import Concern
 class Refusal:
     """One kind of a Redis server's error replies, by its first word.
 
-    The connection is closed when it has been refused for `hang_up_after` seconds, so that the next one reaches another
-    server where there is one; None: the same server may take the command later. `concerns` as above: only a `row` is
-    counted against its message.
+    The connection is closed when the server has refused commands for `hang_up_after` seconds, so that the next
+    connection reaches another server where there is one; None: the same server may take the command later. Only a
+    reply that `concerns` a `row` is counted against its message.
     """
 
     word: str

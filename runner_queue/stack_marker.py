@@ -17,8 +17,8 @@ KEY = "beacon:stack"
 OWNED_SECONDS = 60
 NO_IDENTIFIER = (psycopg.errors.UndefinedFunction, psycopg.errors.InsufficientPrivilege)
 
-# KEYS: the key; ARGV: our identity, and for how many seconds it holds. Returns the owner's identity, and why the key
-# was refused: a full Redis takes no new key, one that can't save renews none.
+# KEYS: the marker; ARGV: our identity, and the seconds until the marker expires. Returns the owner's identity, and why
+# the write was refused: a full Redis takes no new key, a Redis that can't save renews none.
 OWN = """
 local owner, kept = redis.call('GET', KEYS[1]), nil
 if not owner then
@@ -32,7 +32,7 @@ return {owner, type(kept) == 'table' and kept.err or false}
 
 @retried
 def identity(db: Database) -> str:
-    """Return what names this database among all: its server's identifier, its number there and its schema."""
+    """Return the identity of this database: its server's identifier, its number on the server, its schema, its name."""
     with db.statement() as conn:
         database = rows(conn, "identity.database")[0]
     try:
@@ -43,7 +43,7 @@ def identity(db: Database) -> str:
 
 
 def identity_of(conn: Connection[Any]) -> str:
-    """Return the same by a connection in autocommit. Raises psycopg.Error, where there is no schema too."""
+    """Return the identity over a connection in autocommit. Raises psycopg.Error, also where there is no schema."""
     database = rows(conn, "identity.database")[0]
     try:
         return _identity(database, rows(conn, "identity.server"))
@@ -57,7 +57,7 @@ def _identity(database: Row, server: list[Row]) -> str:
 
 
 def another(owner: bytes | None, own: str) -> str:
-    """Say in a sentence that `owner` is another database than `own`; empty when it is not, or nobody is."""
+    """Return a sentence when `owner` is another database than `own`; empty when it is the same or there is none."""
     if owner is None or owner == own.encode():
         return ""
     name = owner.decode(errors="replace").partition(" ")[2]

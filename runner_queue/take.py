@@ -8,10 +8,11 @@ from redis.exceptions import OutOfMemoryError, RedisError
 from runner_queue.message import queue_key
 from runner_queue.raw_connection import RawConnection
 
-# Sent together with a BLMOVE that waits for a message and puts it aside for this worker, so that what has come arrives
-# with its data at once. KEYS are the list of what was put aside and the queue, ARGV for how many messages there is
-# room. The data of each: nil where there is none, empty where the key is no hash. (Should Redis end between the two,
-# an id stays aside: this worker finds it there, and the sweeper stages its region again if there is none.)
+# Sent together with a BLMOVE, which waits for a message and moves its id to this worker's own list (`aside`): the ids
+# arrive with their data in one round trip. KEYS are the worker's own list and the queue, ARGV is the number of messages
+# to take. Returns the ids and the data of each: nil where there is no hash, empty where the key holds something else.
+# (When Redis ends between the two commands, an id stays in the worker's own list: this worker takes it at its next
+# call, and the sweeper stages the region again when the worker has ended.)
 TAKE = """
 local ids = redis.call('LPOP', KEYS[1], ARGV[1]) or {}
 local room = ARGV[1] - #ids
@@ -39,13 +40,13 @@ def take(
     Raises redis.exceptions.RedisError; messages may have left their queue by then.
     """
     queue = queue_key(topic)
-    waited, taken = connection.ask(
+    waited, taken = connection.execute(
         ("BLMOVE", queue, aside, "LEFT", "RIGHT", wait_seconds),
         ("EVAL", TAKE, 2, aside, queue, room),
     )
     if isinstance(taken, RedisError):
         raise taken
-    if isinstance(waited, OutOfMemoryError):  # it moves nothing then; but to take messages is what makes room
+    if isinstance(waited, OutOfMemoryError):  # nothing was moved; the script still takes messages, which frees memory
         if not taken[0]:
             time.sleep(wait_seconds)
     elif isinstance(waited, RedisError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.interleavings.world import World
-from outbox_publisher import retention, sweep
+from outbox_publisher import retention, sweep, sweeper
 from outbox_publisher.relay import publish_batch
 from runner_api.verbs.actor import Actor
 from runner_api.verbs.cancel import cancel_job
@@ -167,7 +167,7 @@ def look_for_messages() -> Verb:
 
     def do(db: Database, scene: Scene) -> int:
         with closing(Broker(db.settings)) as broker:
-            return sweep.Sweeper(db, broker).run_once()
+            return sweeper.Sweeper(db, broker).run_once()
 
     return Verb("sweep messages", "publisher", do)
 

@@ -1,6 +1,6 @@
 """Every private name of RQ that this project uses, behind public ones.
 
-RQ's version is pinned exactly. An upgrade that renames one of PRIVATE fails tests/unit/test_private_names.py.
+docs/pinned.md lists them; RQ's version is pinned exactly.
 """
 
 import time
@@ -11,10 +11,6 @@ from rq import Worker
 from rq.job import Job
 
 LISTEN_AGAIN_SECONDS = 2.0
-PRIVATE: dict[type, tuple[str, ...]] = {
-    Worker: ("_set_connection", "_pubsub_exception_handler"),
-    Job: ("_deserialize_data", "_func_name", "_instance", "_args", "_kwargs"),
-}
 
 
 class PatientWorker(Worker):

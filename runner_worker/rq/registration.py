@@ -1,6 +1,6 @@
 """What RQ's own tools (`rq info`, dashboards) see of a RegionWorker: registration, state, counts, running ids.
 
-RQ writes these with every job. Here they are told at most once a second, when they have changed, in one round trip.
+RQ writes these with every job. Here they are written at most once a second, when they have changed, in one round trip.
 """
 
 import threading

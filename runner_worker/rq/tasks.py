@@ -1,6 +1,6 @@
-"""RQ's door: the one function that a message names, for a stock `rq worker` on the same queues.
+"""The one function that a message names, for a stock `rq worker` on the same queues.
 
-The project's own RegionWorker does not come through here: it hands its messages to the engine in batches.
+The project's own RegionWorker does not call it: it hands its messages to the engine in batches.
 """
 
 import os
@@ -21,7 +21,7 @@ _runner: tuple[int, Catalogue, RegionRunner] | None = None
 
 
 class RunFailed(BeaconError):
-    """The region run did not end as it should; the sweeper sees to it."""
+    """The region run did not end as it should; the sweeper stages it again."""
 
     code = "run_failed"
 
@@ -36,7 +36,7 @@ def run_region(id: str, enqueued_at: str, attempt: int, request_id: str) -> str:
     job = get_current_job()
     if job is None:
         raise RunFailed("run_region was called outside an RQ job")
-    catalogue, runner = _engine()
+    catalogue, runner = engine()
     message = Message(job_id=id, region=region_of(job.origin, catalogue), request_id=request_id, dispatch_id=job.id)
     ended = threading.Event()
     outcomes: list[str] = []
@@ -53,17 +53,17 @@ def run_region(id: str, enqueued_at: str, attempt: int, request_id: str) -> str:
 
 
 def region_of(topic: str, catalogue: Catalogue) -> str:
-    """The region whose queue `topic` is. Raises RunFailed when there is none."""
+    """Return the region whose queue is `topic`. Raises RunFailed when there is none."""
     for region in catalogue.regions:
         if topic_of(region) == topic:
             return region
     raise RunFailed(f"no region has the queue {topic!r}")
 
 
-def _engine() -> tuple[Catalogue, RegionRunner]:
-    """This process's engine, built when its first job runs.
+def engine() -> tuple[Catalogue, RegionRunner]:
+    """Return the catalogue and the engine of this process, built when its first job runs.
 
-    Not before: a forking worker's horse must not share its parent's connections and has none of its threads.
+    Not before: the child of a forking worker must not share its parent's connections and has none of its threads.
     """
     global _runner
     with _building:

@@ -1,10 +1,10 @@
-"""RegionWorker: an RQ worker that has many region runs at once in one process, and takes and settles them in batches.
+"""RegionWorker: an RQ worker that runs many region runs at once in one process, and takes and settles them in batches.
 
-One round is one question to Redis, which waits for a message and brings up to N ids with their hashes, one claim in
-PostgreSQL, one UNLINK. RQ takes its jobs through an intermediate list, at several commands per job, so that a killed
-worker's job can be found again. Here nothing in Redis is needed for that: a message that was popped and not claimed has
-neither a place in the queue nor a lease, which is exactly what the sweeper looks for. What a kill in those milliseconds
-leaves in Redis is at most a batch of hashes of a few hundred bytes.
+One call of `run_once` costs one round trip to Redis, which waits for a message and returns up to N ids with their
+hashes, one claim in PostgreSQL and one UNLINK. RQ moves each job through an intermediate list, at several commands per
+job, so that the job of a killed worker can be found again. Here Redis needs no such list: a message that was taken and
+not claimed has neither a place in the queue nor a lease, which is exactly what the sweeper looks for. A worker that is
+killed in those milliseconds leaves at most a batch of hashes of a few hundred bytes in Redis.
 """
 
 import logging
@@ -37,15 +37,15 @@ from runner_worker.rq.registration import RqRegistration
 logger = logging.getLogger(__name__)
 
 BLOCK_SECONDS = 0.5  # the longest that a signal waits to be seen
-LONGEST_PAUSE_SECONDS = 2.0
+MAX_PAUSE_SECONDS = 2.0
 SECOND_SIGNAL_SECONDS = 1.0  # a terminal and a supervisor may both send the first one: RQ's own rule
 
 
 class RegionWorker(PatientWorker):
     """Serves the one queue of one region with `runner`, until a signal.
 
-    Not a forking worker in spite of its base, which gives it its place among RQ's tools. RQ's `suspend`, scheduler
-    and maintenance are not for it: attempts, retries and results are PostgreSQL's.
+    It does not fork; RQ's Worker is its base so that RQ's tools list it. RQ's `suspend`, scheduler and maintenance do
+    nothing here: attempts, retries and results are in PostgreSQL.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class RegionWorker(PatientWorker):
         the next call: no others are taken until these are claimed, because a worker that can't claim would only take
         them away from those that can.
         """
-        with suppress(OutOfMemoryError):  # a full Redis takes no registration, and its messages can still be taken
+        with suppress(OutOfMemoryError):  # Redis is out of memory: taking messages frees memory
             if self.registration.publish() and self.pubsub_thread is None:
                 self.subscribe()  # type: ignore[no-untyped-call]  # here and below: RQ is typed in part
         self.intake.report_loss()
@@ -148,7 +148,7 @@ class RegionWorker(PatientWorker):
         self._freed.set()
 
     def _outage(self, error: Exception) -> None:
-        """Log the first of a row of failures, wait longer after each, and register anew when it is over."""
+        """Log the first failure of a series, wait longer after each, and register again when Redis is back."""
         if not self._pause:
             logger.error(
                 "can't take messages, running calls go on queue=%s error=%s",
@@ -156,7 +156,7 @@ class RegionWorker(PatientWorker):
                 error,
                 exc_info=None if isinstance(error, RedisError) else error,
             )
-        self._pause = min(max(self._pause * 2, 0.1), LONGEST_PAUSE_SECONDS)
+        self._pause = min(max(self._pause * 2, 0.1), MAX_PAUSE_SECONDS)
         self.registration.forgotten()
         until = time.monotonic() + self._pause * random.uniform(0.5, 1)  # noqa: S311  spreads workers, hides nothing
         while self._stop_at is None and (left := until - time.monotonic()) > 0:
@@ -207,18 +207,18 @@ class RegionWorker(PatientWorker):
             logger.warning("command ignored command=%.32r", command)
 
     def _tolerate(self, last_word: Callable[[], object]) -> None:
-        """Say a last word to a Redis that may be gone."""
+        """Call `last_word`; Redis may be gone by now."""
         try:
             last_word()
         except RedisError as error:
-            logger.warning("left without a word to Redis step=%s error=%s", last_word.__name__, error)
+            logger.warning("Redis was not told of the stop step=%s error=%s", last_word.__name__, error)
 
 
 def worker_name(region: str) -> str:
-    """A name that no other worker has had: `us-<host>-<pid>-<random>`."""
+    """Return a name that no other worker has had: `us-<host>-<pid>-<random>`."""
     return f"{region.lower()}-{socket.gethostname().replace(':', '-')}-{os.getpid()}-{secrets.token_hex(2)}"
 
 
 def connect(redis_url: str, timeout_seconds: float) -> Redis:
-    """A worker's connection: every answer is due within `timeout_seconds` beyond what the command itself blocks."""
+    """Return a worker's client: each answer is due within `timeout_seconds` after the time that the command blocks."""
     return open_client(redis_url, answer_seconds=BLOCK_SECONDS + timeout_seconds, connect_seconds=timeout_seconds)

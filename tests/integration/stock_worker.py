@@ -17,5 +17,5 @@ def engine() -> tuple[SimpleNamespace, RecordingRunner]:
     return catalogue, engines.setdefault(os.getpid(), RecordingRunner(os.environ["RECORD_URL"]))
 
 
-tasks._engine = engine  # type: ignore[assignment]
+tasks.engine = engine  # type: ignore[assignment]
 main(sys.argv[1:])

@@ -7,7 +7,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from outbox_publisher.sweep import Sweeper, take_back
+from outbox_publisher.sweep import take_back
+from outbox_publisher.sweeper import Sweeper
 from runner_api.verbs.actor import Actor
 from runner_api.verbs.cancel import cancel_job
 from runner_core.db import Database

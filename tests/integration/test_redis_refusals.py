@@ -92,21 +92,22 @@ def test_a_publisher_leaves_a_server_that_became_a_replica(failover: Failover) -
 
 def test_a_worker_leaves_a_server_that_became_a_replica_while_it_waited_for_a_message(failover: Failover) -> None:
     client = connect(failover.url, 1.0)
-    line = RawConnection(client)
+    connection = RawConnection(client)
     client.set("before", 1)
     answers: list[Any] = []
-    waiting = threading.Thread(target=lambda: answers.extend(line.ask(("BLMOVE", "a", "b", "LEFT", "RIGHT", 20))))
+    command = ("BLMOVE", "a", "b", "LEFT", "RIGHT", 20)
+    waiting = threading.Thread(target=lambda: answers.extend(connection.execute(command)))
     waiting.start()
     until(lambda: any("b" in c["flags"] for c in failover.old.client_list()))  # type: ignore[no-untyped-call]
     failover.happen()
     waiting.join()
     assert refusal_of(text_of(answers[0])).word == "UNBLOCKED"
     CAUSED.add("UNBLOCKED")
-    assert line.ask(("SET", "after", "1")) == [b"OK"]
+    assert connection.execute(("SET", "after", "1")) == [b"OK"]
     assert refused(lambda: client.set("after", 2), "READONLY")
     assert client.set("after", 2)
     assert failover.new.get("after") == b"2"
-    line.close()
+    connection.close()
     client.close()
 
 

@@ -12,7 +12,7 @@ from psycopg.errors import InsufficientPrivilege
 from outbox_publisher import gauges
 from outbox_publisher.relay import publish_batch
 from outbox_publisher.retention import remove_old
-from outbox_publisher.sweep import Sweeper
+from outbox_publisher.sweeper import Sweeper
 from runner_api.verbs.actor import Actor
 from runner_api.verbs.cancel import cancel_job
 from runner_api.verbs.republish import republish_job

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from outbox_publisher.relay import publish_batch
-from outbox_publisher.sweep import Sweeper
+from outbox_publisher.sweeper import Sweeper
 from runner_cli.check_database import check_database
 from runner_cli.invariants import check
 from runner_core.migrate import migrate

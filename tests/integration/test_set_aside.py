@@ -12,7 +12,8 @@ from outbox_publisher import aside, gauges, retention, sweep
 from outbox_publisher.aside import Aside
 from outbox_publisher.relay import publish_batch
 from outbox_publisher.retention import nothing_aside, remove_old
-from outbox_publisher.sweep import Sweeper, check_page, take_back
+from outbox_publisher.sweep import check_page, take_back
+from outbox_publisher.sweeper import Sweeper
 from runner_core.db import Database
 from runner_queue.broker import Broker
 from runner_worker.engine.leases import beat, claim

@@ -16,7 +16,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from outbox_publisher import retention, sweep
 from outbox_publisher.relay import publish_batch
 from outbox_publisher.retention import NONCE_DAYS, remove_old
-from outbox_publisher.sweep import Sweeper, check_page, take_back
+from outbox_publisher.sweep import check_page, take_back
+from outbox_publisher.sweeper import Sweeper
 from runner_api.verbs.actor import Actor
 from runner_api.verbs.cancel import cancel_job
 from runner_api.verbs.retry import Wanted, retry_job
@@ -76,7 +77,7 @@ def age(conn: Conn) -> None:
 
 def look_now(sweeper: Sweeper) -> int:
     """The periodic check, without its period."""
-    sweeper._next_check = 0.0
+    sweeper.next_check = 0.0
     return sweeper.run_once()
 
 
@@ -514,7 +515,7 @@ def test_the_statements_stay_safe_without_the_lead(
     database_url: str, db: Database, conn: Conn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The advisory lock only spares work: row locks and guards keep two sweepers apart."""
-    monkeypatch.setattr(sweep, "_leading", lambda conn, work: True)
+    monkeypatch.setattr(sweep, "is_leading", lambda conn, work: True)
     ids = submit_many(db, 60, regions=("US",))
     claim(db, [(job_id, "US") for job_id in ids], "dead")
     expire(conn)

@@ -1,0 +1,126 @@
+"""Wakes the publisher when rows were committed: by LISTEN where the connection can carry it, by polling in any case."""
+
+import contextlib
+import logging
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+
+from runner_core.session import listen
+from runner_core.settings import Settings
+
+log = logging.getLogger("publisher")
+RECONNECT_SECONDS = 2.0
+
+
+class OutboxListener:
+    """One connection that listens. The publisher's own thread waits on it, so that no other thread has to pass a
+    notification on; a second thread lives only while there is no connection, to make one.
+
+    `drained_at` returns when this process last gave its pooled connections up, in time.monotonic(): this connection may
+    lead to the same server, which would never tell of a row again.
+    """
+
+    def __init__(self, settings: Settings, drained_at: Callable[[], float] = lambda: 0.0) -> None:
+        self._drained_at = drained_at
+        self._connected_at = 0.0
+        self._poll_ms = settings.outbox.poll_ms
+        # A pooler in transaction mode can't carry LISTEN: it needs a direct address, or the polling is all there is.
+        self._url = settings.database.listen_url or ("" if settings.database.pooler else settings.database.url)
+        self._conn: psycopg.Connection[Any] | None = None
+        self._wake_receiver, self._wake_sender = socket.socketpair()
+        self._wake_sender.setblocking(False)
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        """Begin to listen, in a thread beside the caller's."""
+        if self._url:
+            self._connect_beside(0.0)
+        else:
+            log.warning(
+                "no LISTEN through a pooler: polling every %d ms (LISTEN_DATABASE_URL would wake at once)",
+                self._poll_ms,
+            )
+
+    def wake(self) -> None:
+        """End a `wait`, the present or the next one: this process has written rows. For any thread."""
+        with contextlib.suppress(OSError):  # the socket is full of earlier calls, or closed
+            self._wake_sender.send(b"!")
+
+    def wait(self) -> None:
+        """Return when there may be rows, at the latest after OUTBOX_POLL_MS. For one thread."""
+        conn = self._conn
+        waiting = select.poll()
+        waiting.register(self._wake_receiver, select.POLLIN)
+        if conn:
+            waiting.register(conn.pgconn.socket, select.POLLIN)
+        ready = {fd for fd, _ in waiting.poll(self._poll_ms)}
+        if self._wake_receiver.fileno() in ready:
+            self._wake_receiver.recv(4096)
+        self.consume()
+
+    def consume(self) -> None:
+        """Read the notifications that have come, without waiting.
+
+        Also called while the publisher does not wait: a server keeps every notification for a listener that reads none.
+        """
+        conn = self._conn
+        if not conn:
+            return
+        if self._connected_at < self._drained_at():
+            self._replace(conn, 0.0)
+            return
+        try:
+            conn.pgconn.consume_input()
+            while conn.pgconn.notifies():
+                pass
+            if conn.closed:  # the server sent something that no server sends
+                raise psycopg.OperationalError("the connection is closed")
+        except psycopg.Error as error:
+            log.warning("the listening connection was lost, polling until it is back: %s", error)
+            self._replace(conn, RECONNECT_SECONDS)
+
+    def has_notifications(self) -> bool:
+        """Return whether notifications have come that were not read."""
+        return bool(self._conn and select.select([self._conn], [], [], 0)[0])
+
+    def stop(self) -> None:
+        """Wake the publisher, and connect no more."""
+        self._stopped.set()
+        self.wake()
+
+    def close(self) -> None:
+        """Stop listening. No thread may wait any more."""
+        if self._conn:
+            self._conn.close()
+        self._wake_receiver.close()
+        self._wake_sender.close()
+
+    def _replace(self, conn: psycopg.Connection[Any], pause: float) -> None:
+        conn.close()
+        self._conn = None
+        self._connect_beside(pause)
+
+    def _connect_beside(self, pause: float) -> None:
+        threading.Thread(target=self._connect, args=(pause,), name="listener", daemon=True).start()
+
+    def _connect(self, pause: float) -> None:
+        while not self._stopped.wait(pause):
+            pause = RECONNECT_SECONDS
+            began = time.monotonic()
+            try:
+                conn = listen(self._url, "publisher", "bell.listen_outbox")
+            except psycopg.Error as error:
+                log.warning("can't listen, polling meanwhile: %s", error)
+                continue
+            if self._stopped.is_set():
+                conn.close()
+                return
+            self._connected_at, self._conn = began, conn
+            self.wake()  # for the rows that were committed before this connection listened
+            return

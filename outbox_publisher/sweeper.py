@@ -1,0 +1,107 @@
+"""When which pass of the sweep is due, and what is done while Redis or PostgreSQL refuses one."""
+
+import logging
+import time
+from datetime import datetime, timedelta
+
+import psycopg
+from redis.exceptions import RedisError, ResponseError
+
+from outbox_publisher.aside import Aside, may_be_of_a_row
+from outbox_publisher.sweep import check_page, take_back
+from runner_core.db import Database, retried
+from runner_core.queries import rows
+from runner_queue.broker import Broker
+from runner_queue.connection import text_of
+from runner_queue.refusals import refusal_of
+
+log = logging.getLogger("sweeper")
+
+
+class Sweeper:
+    """Knows when which pass is due. `run_once` is what the publisher's thread calls every second."""
+
+    def __init__(self, db: Database, broker: Broker) -> None:
+        self.db = db
+        self.broker = broker
+        self.lease = timedelta(seconds=db.settings.jobs.lease_seconds)
+        self._suspicious = 0  # complete passes that are still to ask for every message, however young
+        self.next_check = 0.0
+        self._leases_aside, self._messages_aside = Aside[str]("leases"), Aside[str]("messages")
+
+    def run_once(self) -> int:
+        """Take back expired leases and, when due, look for lost messages; returns how many regions moved."""
+        return self._take_back_all() + self._check_messages()
+
+    def _take_back_all(self) -> int:
+        moved = 0
+        try:
+            while count := take_back(self.db, self._leases_aside):
+                moved += count
+        except psycopg.Error as error:
+            if not may_be_of_a_row(error):
+                raise
+            log.error("can't take leases back, lost messages are looked for all the same: %s", error)
+        return moved
+
+    def _check_messages(self) -> int:
+        """Ask Redis for the messages of every open region: all of them at once when Redis may have lost some.
+
+        What keeps a pass from its end leaves it due. After a loss there is a second one, for the jobs that somebody
+        had locked during the first.
+        """
+        try:
+            if self.broker.sentinel_changed():
+                log.warning("Redis is new or was emptied: checking every open region")
+                self._suspicious = 2
+            if not self._suspicious and time.monotonic() < self.next_check:
+                return 0
+            # The age spares messages that a live worker may just be claiming. Age plus period stay within three leases.
+            moved, complete = self._check_all(timedelta(0) if self._suspicious else 2 * self.lease)
+        except RedisError as error:
+            log.warning("Redis can't be asked for its messages: %s", error)
+            self.next_check = 0.0
+            return 0
+        if complete:
+            self._suspicious = max(0, self._suspicious - 1)
+            self.next_check = time.monotonic() + self.lease.total_seconds()
+        return moved
+
+    def _check_all(self, age: timedelta) -> tuple[int, bool]:
+        """Page through the open jobs; how many regions moved, and whether no other sweeper took the lead meanwhile."""
+        now, topics = _open(self.db)
+        # Read before any job is locked, and after the clock: what was sent before it is here, or was taken, or is lost.
+        known = {topic: ids for topic in topics if (ids := self._queued_ids(topic)) is not None}
+
+        def is_queued(topic: str, dispatch_id: str) -> bool:
+            return topic not in known or dispatch_id in known[topic]  # a queue that came since is the next pass's
+
+        moved, after = 0, ""
+        while True:
+            page = check_page(self.db, after, now - age, is_queued, self._messages_aside)
+            if page is None:
+                return moved, False
+            last, count = page
+            moved += count
+            if last is None:
+                return moved, True
+            after = last
+
+    def _queued_ids(self, topic: str) -> set[str] | None:
+        """None for a queue whose key holds something else: it keeps nobody from asking for the others."""
+        try:
+            return self.broker.queued_ids(topic)
+        except ResponseError as error:
+            if refusal_of(text_of(error)).concerns != "row":
+                raise
+            log.error("rq:queue:%s is no list, messages that it lost are not found: %s", topic, error)
+            return None
+
+
+@retried
+def _open(db: Database) -> tuple[datetime, list[str]]:
+    """The database's time, and the queues of what is open."""
+    with db.transaction() as conn:
+        now = rows(conn, "sweep.clock")[0]["now"]
+        topics = [r["topic"] for r in rows(conn, "sweep.topics")]
+    return now, topics
