@@ -13,7 +13,6 @@ MAX_PRODUCT_LINES, MAX_TEST_LINES = 250, 300
 TOO_LONG = frozenset(
     {
         "runner_worker/engine/engine.py",
-        "runner_worker/worker.py",
         "tests/integration/test_execute.py",
         "tests/integration/test_portal.py",
         "tests/integration/test_providers.py",
@@ -21,9 +20,7 @@ TOO_LONG = frozenset(
         "tests/integration/test_resilience.py",
         "tests/integration/test_state_machine.py",
         "tests/integration/test_submit.py",
-        "tests/integration/test_sweep.py",
         "tests/integration/test_verify.py",
-        "tests/integration/test_worker.py",
         "tests/integration/typical.py",
         "tests/unit/test_jobspec.py",
         "tests/unit/test_regions.py",
