@@ -61,7 +61,7 @@ class TestLock:
         pinned = [line for line in PROJECT["dependencies"] if "==" in line]
         assert len(pinned) > 15
         for line in pinned:
-            name, _, version = line.partition("==")
+            name, _, version = line.partition(";")[0].strip().partition("==")
             assert versions[name.partition("[")[0].lower()] == version
 
     def test_has_all_that_the_image_needs_and_nothing_else(self) -> None:
