@@ -1,4 +1,4 @@
-"""`beacon` and `python -m runner_cli`: what must hold before the first module of size is imported."""
+"""The entry of `beacon` and `python -m runner_cli`: set up signals before any large module is imported."""
 
 import sys
 from collections.abc import Sequence

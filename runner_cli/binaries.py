@@ -1,4 +1,4 @@
-"""Where the servers' programs are, and as whom they run when we are root.
+"""Find the programs of PostgreSQL and Valkey, and the account that runs them when we are root.
 
 PostgreSQL refuses to run as root, and a virtual environment below root's home is closed to everybody else. So root
 runs both servers as $SUDO_USER or `nobody`, from a copy of the programs that this user can reach.
@@ -29,7 +29,7 @@ class EmbeddedError(BeaconError):
 
 
 class NoServer(ConfigError, EmbeddedError):
-    """Nothing is installed that could be run, and no server was named."""
+    """No server is installed, and no URL of a server was given."""
 
     def __init__(self, server: str, programs: str, setting: str) -> None:
         """`programs` says which of the system's would do."""
@@ -43,7 +43,7 @@ class NoServer(ConfigError, EmbeddedError):
 
 @dataclass(frozen=True)
 class ServerUser:
-    """The account that the servers run as; None stands for our own."""
+    """The account that the servers run as."""
 
     name: str
     uid: int

@@ -1,4 +1,4 @@
-"""`beacon canary`: does a running deployment still do its work, and how often does it not?"""
+"""`beacon canary`: submit jobs to a running deployment, check every trace of them, and compute the error rates."""
 
 import argparse
 import time
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def canary(args: argparse.Namespace) -> int:
-    """1 when an error rate is above --max-error-rate. Raises UsageError, Unreachable before the first round."""
+    """Return 1 when an error rate is above --max-error-rate. Raises UsageError, Unreachable before the first round."""
     find_database_url(args)  # a mistake in it is told before anything is sent
     api = Api.of(args)
     key = signing_key(args.key, api.target)
@@ -69,7 +69,7 @@ def canary(args: argparse.Namespace) -> int:
 
 
 def repeat(args: argparse.Namespace, api: Api, spec: dict[str, Any], key: PrivateKey) -> list[Round]:
-    """The rounds, until --for has passed or too many have failed for the rate to be kept."""
+    """Yield rounds until --for has passed, or until the rate can't be kept any more."""
     began = time.monotonic()
     planned = max(1, int(args.length // max(args.every, 0.001)))
     rounds: list[Round] = []

@@ -1,4 +1,4 @@
-"""What the processes' /metrics say about errors, before and after."""
+"""Read the processes' /metrics before and after the canary, and compute error rates."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -21,12 +21,12 @@ RATES = {
 
 
 def read(urls: Iterable[str]) -> dict[str, Counts]:
-    """The counters of each process, by its URL. Raises CommandError when one can't be read."""
+    """Return the counters of each process by its URL. Raises CommandError when one can't be read."""
     return {url: _counts(url) for url in urls}
 
 
 def rates(before: Mapping[str, Counts], after: Mapping[str, Counts]) -> dict[str, float]:
-    """Each rate of what happened in between, over all processes together."""
+    """Return each error rate between the two readings, over all processes together."""
     passed: Counts = {}
     for url, counts in after.items():
         for name, value in counts.items():

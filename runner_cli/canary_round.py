@@ -24,7 +24,7 @@ QUESTION = "What is 2+2?"
 
 @dataclass
 class Round:
-    """What one job showed. `mismatches` is empty when all was as it must be."""
+    """The result of one canary job. `mismatches` is empty when every check held."""
 
     job_id: str
     mismatches: list[str] = field(default_factory=list)
@@ -58,7 +58,7 @@ def canary_job(api: Api, model: str | None) -> dict[str, Any]:
 def run_round(api: Api, spec: dict[str, Any], key: PrivateKey, timeout: float, database_url: str) -> Round:
     """Submit `spec` (completed, without an id of its own), wait for its end, and check everything.
 
-    A command's error is a mismatch like any other: a canary reports, it does not fall."""
+    A command's error is reported as a mismatch, so that the canary goes on."""
     done = Round(f"canary-{uuid.uuid4()}")
     try:
         named = {name: value for name, value in spec.items() if name != "jobspec_id"} | {"id": done.job_id}
@@ -112,7 +112,7 @@ def check_events(done: Round, api: Api, found: Snapshot) -> None:
 
 
 def check_receipts(done: Round, api: Api, found: Snapshot) -> None:
-    """A runner without a receipt key makes none; one with it signs each."""
+    """Check that each execution has a valid receipt. A worker without a receipt key makes no receipts."""
     for execution in {r["execution_id"] for r in found.rows if r.get("has_receipt")}:
         receipt = api.get(f"/api/v1/executions/{execution}/receipt", RECEIPT)
         try:
@@ -129,7 +129,7 @@ def check_outbox(done: Round, api: Api) -> None:
 
 
 def check_rows(done: Round, found: Snapshot, database_url: str) -> None:
-    """The same once more in SQL. Raises CommandError when the database can't be asked."""
+    """Check the job's rows in SQL. Raises CommandError when the database can't be asked."""
     try:
         with connect(database_url, "canary") as conn, transaction(conn):
             counted = row(conn, "canary.rows", job_id=found.id)

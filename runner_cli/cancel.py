@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def cancel(args: argparse.Namespace) -> int:
-    """Raises UsageError, Unreachable, Refused."""
+    """Cancel the job. Raises UsageError, Unreachable, Refused."""
     done = action.act(args, "cancel", CANCELLED)
     if args.json:
         say_json(done)

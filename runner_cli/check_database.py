@@ -24,7 +24,7 @@ CROWDED = 0.8
 
 
 def check_database(settings: Settings, url: str) -> Iterator[Finding]:
-    """Everything about the database of `url`."""
+    """Return every finding about the database of `url`."""
     if not url:
         yield error("postgres", "DATABASE_URL is not set: postgresql://user:password@host:5432/name")
         return
@@ -49,7 +49,7 @@ def check_database(settings: Settings, url: str) -> Iterator[Finding]:
 
 
 def _preflight(conn: psycopg.Connection[Any], found: list[Fault], took: float) -> Iterator[Finding]:
-    """What `beacon migrate` and each process's start look at, in their words."""
+    """Run the checks that `beacon migrate` and each process run at their start."""
     subjects = {
         "postgres": f"version {conn.info.server_version // 10_000}, connected in {took:.0f} ms",
         "encoding": "UTF8",
@@ -65,7 +65,7 @@ def _preflight(conn: psycopg.Connection[Any], found: list[Fault], took: float) -
 
 
 def _durability(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
-    """What makes a COMMIT survive a crash of the machine."""
+    """Check the settings that make a COMMIT survive a crash of the machine."""
     names = ["fsync", "full_page_writes", "synchronous_commit", "autovacuum"]
     found = {r["name"]: r["setting"] for r in rows(conn, "doctor.settings", names=names)}
     for name in ("fsync", "full_page_writes", "synchronous_commit"):
@@ -112,7 +112,7 @@ def _connections(conn: psycopg.Connection[Any], settings: Settings) -> Iterator[
 
 
 def _backlog(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
-    """What waits longer than it should."""
+    """Report messages and jobs that wait longer than they should."""
     waiting = row(conn, "metrics.outbox", most=MAX_COUNTED)
     late = row(conn, "metrics.late", grace_seconds=0.0, most=MAX_COUNTED)
     if waiting and waiting["dead"]:

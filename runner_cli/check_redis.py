@@ -1,4 +1,4 @@
-"""Doctor's look at Redis: what the processes refuse at their start, in their words, and what costs time."""
+"""Doctor's look at Redis: the checks that processes run at their start, and settings that cost time."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +18,8 @@ OLDEST = (6, 2)
 
 
 def check_redis(settings: Settings, database_url: str = "") -> Iterator[Finding]:
-    """Everything about the Redis of REDIS_URL; with `database_url` also whether it is the Redis of that database."""
+    """Return every finding about the Redis of REDIS_URL; with `database_url` also whether the two
+    belong together."""
     if not settings.redis.url:
         yield error("redis", "REDIS_URL is not set: redis://host:6379/0")
         return

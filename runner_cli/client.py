@@ -34,7 +34,7 @@ class Unreachable(CommandError):
 
 
 class Foreign(Unreachable):
-    """What answers there is no Beacon Runner."""
+    """The server at this address is no Beacon Runner."""
 
 
 class Refused(CommandError):
@@ -134,11 +134,11 @@ class Api:
         return "Authorization" in self._client.headers
 
     def get(self, path: str, shape: Shape, **query: Any) -> Any:
-        """The document at `path`, which has this shape. Raises Unreachable, Refused."""
+        """Return the document at `path`, after checking its shape. Raises Unreachable, Refused."""
         return self.ask("GET", path, shape, query=query).body
 
     def job(self, job_id: str, shape: Shape, rest: str = "", **query: Any) -> Any:
-        """The document of one job. Raises like get."""
+        """Return the document of one job. Raises like get."""
         return self.get(job_path(job_id, rest), shape, **query)
 
     def ask(
@@ -151,7 +151,7 @@ class Api:
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> Reply:
-        """Send one request. Raises Unreachable, also for an answer of another shape; Refused from status 400 on."""
+        """Send one request for a reply. Raises Unreachable, also for another shape; Refused from status 400 on."""
         deadline = time.monotonic() + self.patience
         while True:
             try:

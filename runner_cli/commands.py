@@ -69,7 +69,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(Exit.USAGE, f"{self.prog}: {message}{self._hint(message)} (see `{self.prog} --help`)\n")
 
     def _hint(self, message: str) -> str:
-        """How to write an id or a value that begins with a dash, where one may be what went wrong."""
+        """Return how to write an id or a value that begins with a dash, if such a word may have caused the mistake."""
         odd = [word for word in self.given if word.startswith("-") and word not in self._option_string_actions]
         if not message.startswith("the following arguments are required"):
             odd = [word for word in odd if not word.startswith("--")]  # more likely a mistyped option
@@ -113,7 +113,7 @@ def say_error(argv: Sequence[str], sentence: str) -> None:
 
 
 def exit_of(error: BeaconError) -> Exit:
-    """A command's errors know theirs; a mistake in the configuration is a matter of usage."""
+    """Return the exit code of an error. A mistake in the configuration counts as wrong usage."""
     if isinstance(error, CommandError):
         return error.exit
     return Exit.USAGE if isinstance(error, ConfigError) else Exit.FAILED

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def compare(args: argparse.Namespace) -> int:
-    """Raises Unreachable, Refused, UsageError for a model or a question that the job does not have."""
+    """Print the comparison. Raises Unreachable, Refused, UsageError for a model or question not in the job."""
     found = look(Api.of(args), args.job)
     if args.model and args.model not in found.models:
         raise UsageError(f"job {found.id} has no model {args.model}; it has {', '.join(found.models)}")
@@ -54,7 +54,7 @@ def compare(args: argparse.Namespace) -> int:
 
 
 def table(found: Snapshot, models: list[str], questions: list[str]) -> list[dict[str, object]]:
-    """The same as a document: question, then model, then region, then its rows."""
+    """Return the comparison as a document: rows by question, model and region."""
     return [
         {
             "question_id": question or None,

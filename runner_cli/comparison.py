@@ -52,14 +52,14 @@ def alike(cells: dict[str, list[dict[str, Any]]]) -> bool:
 
 
 def block(cells: dict[str, list[dict[str, Any]]], regions: list[str], column: int, most: int | None) -> list[str]:
-    """One question of one model: the regions' names, the badges, the texts."""
+    """Return the lines for one question of one model: region names, badges, texts."""
     columns = [told(region, cells.get(region, []), column, most) for region in regions]
     joined = (" | ".join(padded(part, column) for part in parts) for parts in zip_longest(*columns, fillvalue=""))
     return [text.rstrip() for text in joined]
 
 
 def stacked(cells: dict[str, list[dict[str, Any]]], regions: list[str], width: int, most: int | None) -> list[str]:
-    """The same with the regions below each other."""
+    """Return the same lines with the regions below each other."""
     lines: list[str] = []
     for region in regions:
         first, *rest = told(region, cells.get(region, []), width - 2, most)
@@ -68,7 +68,7 @@ def stacked(cells: dict[str, list[dict[str, Any]]], regions: list[str], width: i
 
 
 def told(region: str, rows: list[dict[str, Any]], column: int, most: int | None) -> list[str]:
-    """One region's lines: every run's badges and text."""
+    """Return the lines of one region: badges and text of every run."""
     lines = []
     for row in rows:
         run = f" run {row['run_no']}" if len(rows) > 1 else ""
@@ -79,7 +79,7 @@ def told(region: str, rows: list[dict[str, Any]], column: int, most: int | None)
 
 
 def folded(lines: list[str], most: int | None) -> list[str]:
-    """At most this many lines, and how many are left out."""
+    """Return the first lines, up to this many, and a line that counts the rest."""
     if most is None or len(lines) <= most:
         return lines
     return [*lines[: most - 1], f"... {len(lines) - most + 1} more lines: --full"]

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def demo(args: argparse.Namespace) -> int:
-    """0 when the job has completed and every invariant holds. Raises CommandError, StackError and the like."""
+    """Return 0 when the job has completed and every invariant holds. Raises CommandError, StackError and the like."""
     interrupt.install()
     try:
         return run(args)
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> Exit:
 
 
 def kept(verdicts: list[Verdict]) -> list[str]:
-    """That every invariant holds, in one line; each that is broken, with its examples."""
+    """Return one line when every invariant holds, else a line for each broken invariant with its examples."""
     broken = [verdict for verdict in verdicts if verdict.broken]
     return summary(broken) or [f"all {len(verdicts)} invariants hold: `beacon verify` asks them of any database"]
 
@@ -108,7 +108,7 @@ def temporary_home(*, keep: bool) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def regions(home: Path, require_model: bool) -> Iterator[tuple[str, dict[str, str]]]:
-    """What is said about the answers, and the stack's environment: with the model running, or all of it simulated.
+    """Yield a sentence about the answers, and the stack's environment: with the model, or simulated.
 
     Raises CommandError when the model is required and can't run."""
     # Nothing of an operator's settings may reach a stack of its own, or it would work on their database.
@@ -129,7 +129,7 @@ def regions(home: Path, require_model: bool) -> Iterator[tuple[str, dict[str, st
 
 
 def cannot_run(model: DemoModel) -> str | None:
-    """Install and start the model; the reason when that is not possible."""
+    """Install and start the model. Return the reason when that is not possible, else None."""
     try:
         model.install(remark)
         model.start()

@@ -84,7 +84,7 @@ class DemoModel:
         return self.base_url
 
     def stop(self) -> None:
-        """End it. It holds nothing that could be lost."""
+        """End the server. It has no data."""
         if self._process is not None:
             end(self._process, (signal.SIGTERM, 5.0))
             self._process = None

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def doctor(args: argparse.Namespace) -> int:
-    """1 when something is an error, 2 when the settings can't even be read."""
+    """Return 1 when a finding is an error, 2 when the settings can't be read."""
     findings = list(examine(args, environment(args)))
     if args.json:
         say_json([vars(found) for found in findings])

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def explain(args: argparse.Namespace) -> int:
-    """Raises Unreachable, Refused (not_found)."""
+    """Print why the job is not done, or how it ended. Raises Unreachable, Refused (not_found)."""
     api = Api.of(args)
     found = look(api, args.job)
     events = api.job(args.job, EVENTS, "/events", limit=10_000)["events"]

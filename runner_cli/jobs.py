@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def jobs(args: argparse.Namespace) -> int:
-    """Raises Unreachable, Refused."""
+    """Print a page of jobs. Raises Unreachable, Refused."""
     page = Api.of(args).get("/api/v1/jobs", JOBS, limit=args.limit, status=args.status, cursor=args.cursor)
     if args.json:
         say_json(page)

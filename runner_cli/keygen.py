@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def keygen(args: argparse.Namespace) -> int:
-    """Raises UsageError when the file exists or can't be written, ConfigError for a trust list with mistakes."""
+    """Make the key and print its line.
+
+    Raises UsageError when the file exists or can't be written, ConfigError for a trust list with mistakes."""
     if args.trust and args.trust.exists():
         TrustList.load(args.trust)  # its mistakes are told before a key is made
     key = PrivateKey.generate()

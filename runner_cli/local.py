@@ -1,4 +1,4 @@
-"""A whole stack on this machine, in parts that compose: servers, logins, processes. `up`, `demo` and tests use it.
+"""A whole stack on this machine: servers, logins, processes. `up`, `demo` and tests use it.
 
 with running_stack(home, env) as local:
     ...  # local.api_url answers; at the end everything is stopped, the databases last
@@ -41,7 +41,7 @@ class Servers:
     embedded: list[EmbeddedPostgres | EmbeddedValkey] = field(default_factory=list)
 
     def revive(self) -> None:
-        """Start again a server of ours that has ended; its port and data are the same."""
+        """Start an embedded server again that has ended, on the same port with the same data."""
         for server in self.embedded:
             if server.pid is None:
                 server.start()
@@ -105,7 +105,7 @@ class Local:
 
     @property
     def database_url(self) -> str:
-        """The owner's."""
+        """The URL of the database's owner."""
         return self.servers.database_url
 
 
@@ -146,7 +146,7 @@ def running_stack(
 
 
 def check_environment(env: Mapping[str, str], counts: Mapping[str, int] | None, procfile: Path = PROCFILE) -> None:
-    """Say everything that is wrong with `env` before anything is started. Raises ConfigError, StackError."""
+    """Check `env` before anything is started. Raises ConfigError or StackError with every mistake."""
     mistakes = Mistakes()
     jobs = read_settings(EnvironmentReader(env, mistakes)).jobs
     where = mistakes.of(lambda: api_address(env))

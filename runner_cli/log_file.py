@@ -8,7 +8,7 @@ LOG_BYTES = 10_000_000  # a log longer than this is set aside at the next start
 
 
 class LogFile:
-    """Appends to a file, whatever becomes of its disk or its folder meanwhile."""
+    """Appends lines to a file, and goes on when the disk is full or the folder is gone."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -43,7 +43,7 @@ class Process:
 
     @property
     def pid(self) -> int | None:
-        """None while it is down."""
+        """The process id; None while the process is down."""
         return self.child.pid if self.child is not None and not self.ended.is_set() else None
 
 

@@ -1,4 +1,4 @@
-"""Documents from files and stdin: what can't be read is one sentence, and what editors add is taken off."""
+"""Read documents from files and stdin; an error is one sentence, and an editor's byte order mark is removed."""
 
 import codecs
 import sys
@@ -32,5 +32,5 @@ def read_file(name: str) -> bytes:
 
 
 def shown(name: str) -> str:
-    """What a message calls it."""
+    """Return the file's name for messages."""
     return "stdin" if name == "-" else name

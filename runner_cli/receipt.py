@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def receipt(args: argparse.Namespace) -> int:
-    """1 when it is not genuine. Raises UsageError for files that can't be read, ConfigError for a bad list."""
+    """Return 1 when the receipt is not genuine.
+
+    Raises UsageError for files that can't be read, ConfigError for a bad list."""
     document = read(args.file)
     found = document.get("receipt", document)
     if not isinstance(found, dict) or "signature" not in found:
@@ -51,7 +53,7 @@ def receipt(args: argparse.Namespace) -> int:
 
 
 def check(found: dict[str, Any], document: dict[str, Any], keys: TrustList) -> TrustedKey:
-    """The key that signed it. Raises CommandError when the receipt is not genuine."""
+    """Return the key that signed the receipt. Raises CommandError when the receipt is not genuine."""
     try:
         key = verify_receipt(found, keys, datetime.now(UTC))
     except Rejected as error:

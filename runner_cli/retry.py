@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def retry(args: argparse.Namespace) -> int:
-    """Raises UsageError, Unreachable, Refused; with --wait like watch."""
+    """Retry the job. Raises UsageError, Unreachable, Refused; with --wait also what watch raises."""
     done = action.act(args, "retry", RETRIED, region=args.region, model_id=args.model, question_id=args.question)
     if args.wait:
         if not args.json:

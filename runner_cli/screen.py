@@ -1,4 +1,4 @@
-"""The screen of `beacon up`: what the processes write, on one stream, for as long as somebody takes it.
+"""The screen of `beacon up`: print the processes' lines on one stream, and drop lines when its reader has gone.
 
 A reader that has left, a full disk behind the stream or a terminal that was halted with Ctrl-S must not hold the
 processes up: their pipes would fill, and each would wait in its next log line. So one thread writes, and what it does
@@ -37,7 +37,7 @@ class Screen:
             self._dropped += 1
 
     def close(self) -> None:
-        """Write what is left, for a moment."""
+        """Write the remaining lines, for a moment."""
         with contextlib.suppress(queue.Full):
             self._lines.put(None, timeout=LAST_SECONDS)
             self._writer.join(LAST_SECONDS)

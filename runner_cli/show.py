@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def show(args: argparse.Namespace) -> int:
-    """Raises Unreachable, Refused (not_found)."""
+    """Print the job. Raises Unreachable, Refused (not_found)."""
     api = Api.of(args)
     found = look(api, args.job)
     events = api.job(args.job, EVENTS, "/events", limit=10_000)["events"] if args.events else []

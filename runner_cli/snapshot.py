@@ -1,4 +1,4 @@
-"""One look at a job, and the looks that follow until it has ended."""
+"""Read a job through the API, once or until the job has ended."""
 
 import time
 from collections.abc import Iterator
@@ -100,7 +100,7 @@ def _ordered(found: set[str], wanted: list[str]) -> list[str]:
 
 
 def look(api: Api, job_id: str) -> Snapshot:
-    """The job at this moment. Raises Unreachable, Refused."""
+    """Read the job now. Raises Unreachable, Refused."""
     return _snapshot(api.job(job_id, is_job, include="executions"))
 
 

@@ -83,7 +83,7 @@ class Stack:
         return self.signal(name, signal.SIGKILL)
 
     def request_stop(self) -> None:
-        """Ask for the end, once politely; asked again, every process is killed. Safe in a signal handler."""
+        """Ask all processes to stop; a second call kills them. Safe in a signal handler."""
         self._killing = self._stopping
         self._stopping = True
         self._events.put(None)
@@ -139,7 +139,7 @@ class Stack:
             self._done.set()
 
     def _start(self, process: Process) -> None:
-        """Launch it; where the machine has no room for it now, that counts as an end, and it is tried again."""
+        """Launch the process. When the machine has no room, try again later, as after an end."""
         try:
             self._launch(process)
         except OSError as error:
@@ -182,7 +182,7 @@ class Stack:
                 self._on_line(process.name, line)
 
     def _bury(self, process: Process) -> None:
-        """One process has ended: set its next start, or give up."""
+        """Set the next start of a process that has ended, or give up."""
         now = time.monotonic()
         how = _status(process.child.returncode) if process.child else process.last_lines[-1]
         process.ends.append(now)

@@ -1,4 +1,4 @@
-"""What keeps a job, or how it ended, a line for each cause: the API's own reasons, and who acted."""
+"""Why a job is not done, or how it ended, in lines: the API's reasons, and the actors of its events."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ DAY = 86400
 
 @dataclass(frozen=True)
 class Story:
-    """A job with what it waits for, its events in order, and the present time."""
+    """A job, its events in order, and the present time."""
 
     job: Snapshot
     events: Sequence[Mapping[str, Any]]

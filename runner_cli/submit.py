@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def submit(args: argparse.Namespace) -> int:
-    """Raises UsageError, Unreachable, Refused; its exit code is the job's fate with --wait."""
+    """Submit the job; with --wait the exit code says how the job ended. Raises UsageError, Unreachable, Refused."""
     spec, raw = read_job(args.file)
     api = Api.of(args, patience=args.patience)
     if not args.unsigned and (args.key or not is_signed(spec)):

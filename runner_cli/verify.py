@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def verify(args: argparse.Namespace) -> int:
-    """1 when an invariant is broken. Raises CommandError when the database can't be asked."""
+    """Return 1 when an invariant is broken. Raises CommandError when the database can't be asked."""
     env = environment(args)
     settings_from(env)  # every mistake at once
     verdicts = check(database_url(args), env, signatures=args.signatures)
@@ -59,7 +59,8 @@ def check(url: str, env: Mapping[str, str], *, signatures: bool = False) -> list
 
 
 def waiting(settings: Settings) -> list[str] | None:
-    """The messages in Redis. Read before the database is: what leaves a queue later is seen claimed there."""
+    """Return the messages in Redis. They are read before the database, so that a message that leaves a queue meanwhile
+    is seen as claimed there."""
     if not settings.redis.url:
         return None
     import redis

@@ -48,7 +48,7 @@ def add_waiting(parser: argparse.ArgumentParser) -> None:
 
 
 def watch(args: argparse.Namespace) -> int:
-    """Its exit code is the job's fate. Raises Unreachable, Refused, TimedOut."""
+    """Follow the job; the exit code says how the job ended. Raises Unreachable, Refused, TimedOut."""
     return wait_for(Api.of(args, patience=args.patience), args.job, args)
 
 

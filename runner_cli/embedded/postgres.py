@@ -38,7 +38,7 @@ class EmbeddedPostgres:
         return self._process.pid if self._process and self._process.poll() is None else None
 
     def wait(self) -> None:
-        """Wait until it has ended, by whatever."""
+        """Wait until the server has ended."""
         if self._process is not None:
             self._process.wait()
 
@@ -87,7 +87,7 @@ class EmbeddedPostgres:
         return self.url
 
     def stop(self, *, immediate: bool = False) -> None:
-        """End it. SIGINT ("fast") cuts its clients off cleanly, SIGTERM would wait for them; `immediate` is a crash."""
+        """End the server. SIGINT ("fast") disconnects clients; SIGTERM would wait for them. `immediate`: as a crash."""
         if self._process is None:
             return
         fast = [] if immediate else [(signal.SIGINT, STOP_SECONDS)]
@@ -164,7 +164,7 @@ class EmbeddedPostgres:
         return str(said)
 
     def _ready(self, process: "subprocess.Popen[bytes]") -> bool:
-        """Whether this postmaster says so: line 1 of its pid file is its pid, line 8 its state (miscinit.h)."""
+        """Return whether the server is ready: its pid file has its pid in line 1, its state in 8 (miscinit.h)."""
         try:
             lines = (self._data / "postmaster.pid").read_text().split("\n")
         except FileNotFoundError:

@@ -36,7 +36,7 @@ class EmbeddedValkey:
         return self._process.pid if self._process and self._process.poll() is None else None
 
     def wait(self) -> None:
-        """Wait until it has ended, by whatever."""
+        """Wait until the server has ended."""
         if self._process is not None:
             self._process.wait()
 
@@ -46,11 +46,11 @@ class EmbeddedValkey:
 
     @property
     def appended(self) -> Path:
-        """The folder of the append-only files: what a restart begins with. Remove it for an empty one."""
+        """The folder of the append-only files, from which a start loads data. Remove it for an empty server."""
         return self.folder / "appendonlydir"
 
     def start(self, appended: Path | None = None) -> str:
-        """Start with the data that is there, or with a copy of `appended`, an append-only folder of another day."""
+        """Start with the present data, or with a copy of `appended`, an older append-only folder."""
         if appended is not None:
             shutil.rmtree(self.appended, ignore_errors=True)
             shutil.copytree(appended, self.appended)
@@ -84,13 +84,13 @@ class EmbeddedValkey:
         return self.url
 
     def stop(self) -> None:
-        """End it after its last write is on disk."""
+        """End the server after its last write is on disk."""
         if self._process is not None:
             end(self._process, (signal.SIGTERM, STOP_SECONDS))
             self._process = None
 
     def kill(self) -> None:
-        """End it as a crash would: the last second of writes may be lost."""
+        """Kill the server as a crash would: the last second of writes may be lost."""
         if self._process is not None:
             end(self._process)
             self._process = None
