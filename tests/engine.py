@@ -36,6 +36,7 @@ class Engine:
     def __init__(
         self, db: Database, catalogue: Catalogue, name: str = "worker-1", *, breaker_seconds: float = 30.0
     ) -> None:
+        self.db = db
         self.providers = Providers(catalogue, db.settings, breaker_seconds=breaker_seconds)
         self.runner = RegionRunner(db, db.settings, catalogue, self.providers, name)
         self.outcomes: list[tuple[str, str, str]] = []

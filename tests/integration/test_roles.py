@@ -64,7 +64,7 @@ def test_the_whole_path_works_with_each_process_under_its_own_login(
     api: Database, publisher: Database, worker: Engine, conn: Conn
 ) -> None:
     broker = Broker(publisher.settings)
-    for db in (api, publisher, worker.runner.db):
+    for db in (api, publisher, worker.db):
         probe(db)
     job_id = submit(api, submission(regions=("US", "EU"), questions=("q1", "q2"))).job_id
     assert publish_batch(publisher, broker) == 2
@@ -138,7 +138,7 @@ def test_old_rows_are_removed_under_the_publishers_login(api: Database, publishe
 
 
 def test_every_process_signs_on_and_off(api: Database, publisher: Database, worker: Engine, conn: Conn) -> None:
-    for kind, db in (("api", api), ("publisher", publisher), ("worker", worker.runner.db)):
+    for kind, db in (("api", api), ("publisher", publisher), ("worker", worker.db)):
         presence = Presence(db, kind)
         presence.start()
         until(lambda kind=kind: one(conn, "SELECT count(*) FROM processes WHERE kind = %s", kind))  # type: ignore[misc]
