@@ -147,7 +147,7 @@ def unread(port: int) -> set[int]:
 
 def preload() -> None:
     """Import what every process needs, once, before the first fork."""
-    for package in ("runner_core", "runner_api", "outbox_publisher", "runner_worker"):
+    for package in ("runner_core", "runner_queue", "runner_api", "outbox_publisher", "runner_worker"):
         for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
             importlib.import_module(module.name)
     importlib.import_module("werkzeug.serving")
