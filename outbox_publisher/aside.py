@@ -47,8 +47,8 @@ class Aside(Generic[Row]):
     def run(self, size: int, do: Callable[[Batch[Row]], int | None]) -> int | None:
         """Do a batch of up to `size` rows; when it fails by its rows, do each of them alone.
 
-        `do` returns a number; the sum is returned, with 1 for each row that was set aside. None of `do`, for work that
-        another process does, is returned at once. Raises what no row is to blame for.
+        `do` returns a number; the sum is returned, with 1 for each row that was set aside. When `do` returns
+        None (another process does this work), None is returned at once. Raises errors that no single row causes.
         """
         batch = Batch(size, self._left_out())
         try:

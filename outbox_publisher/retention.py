@@ -46,7 +46,7 @@ def nothing_aside() -> Asides:
 def remove_old(db: Database, asides: Asides | None = None) -> int:
     """Delete old sent messages, keys, nonces and silent processes; jobs only with JOB_RETENTION_DAYS. Returns rows.
 
-    A removal that fails keeps none of the others from being made.
+    A removal that fails does not stop the other removals.
     """
     settings, asides = db.settings, asides or nothing_aside()
     removals: dict[str, Callable[[], int]] = {

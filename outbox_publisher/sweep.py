@@ -69,7 +69,9 @@ def check_page(
     is_queued: Callable[[str, str], bool],
     aside: Aside[str] | None = None,
 ) -> tuple[str | None, int] | None:
-    """End the doomed and stage the silent regions of the next open jobs after `after`; set aside a job that fails.
+    """End the regions that can't go on, and stage the regions without a message, in a page of open jobs.
+
+    The page begins after `after`. A job whose rows fail is set aside.
 
     Returns the last job id of the page (None when there are no more) and the number of regions moved; None when
     another sweeper works.

@@ -30,7 +30,7 @@ class Sweeper:
         self._leases_aside, self._messages_aside = Aside[str]("leases"), Aside[str]("messages")
 
     def run_once(self) -> int:
-        """Take back expired leases and, when due, look for lost messages; returns how many regions moved."""
+        """Take back expired leases and, when due, look for lost messages. Return the number of regions moved."""
         return self._take_back_all() + self._check_messages()
 
     def _take_back_all(self) -> int:
@@ -47,8 +47,8 @@ class Sweeper:
     def _check_messages(self) -> int:
         """Ask Redis for the messages of every open region: all of them at once when Redis may have lost some.
 
-        What keeps a pass from its end leaves it due. After a loss there is a second one, for the jobs that somebody
-        had locked during the first.
+        A pass that fails stays due. After a loss, a second pass checks the jobs whose rows were locked during the
+        first.
         """
         try:
             if self.broker.sentinel_changed():
@@ -68,7 +68,7 @@ class Sweeper:
         return moved
 
     def _check_all(self, age: timedelta) -> tuple[int, bool]:
-        """Page through the open jobs; how many regions moved, and whether no other sweeper took the lead meanwhile."""
+        """Page through the open jobs. Return the number of regions moved, and whether this process still leads."""
         now, topics = _open(self.db)
         # Read before any job is locked, and after the clock: what was sent before it is here, or was taken, or is lost.
         known = {topic: ids for topic in topics if (ids := self._queued_ids(topic)) is not None}
@@ -88,7 +88,7 @@ class Sweeper:
             after = last
 
     def _queued_ids(self, topic: str) -> set[str] | None:
-        """None for a queue whose key holds something else: it keeps nobody from asking for the others."""
+        """Return the ids in a queue; None when the key is no list, so that the other queues are still read."""
         try:
             return self.broker.queued_ids(topic)
         except ResponseError as error:

@@ -144,7 +144,7 @@ def _nothing(statement: Statement) -> str:
 
 
 def _traces(cursor: Cursor[Any]) -> Iterator[str]:
-    """What a result says of its jobs' traces."""
+    """Yield the traceparent of each row in a result that has such a column."""
     names = [column.name for column in cursor.description or ()]
     if cursor.pgresult is not None and "traceparent" in names:
         column = names.index("traceparent")
@@ -164,7 +164,7 @@ class ObservedConnection(Connection[Row]):
     made_at = 0.0
 
     def is_ended(self) -> bool:
-        """Whether the server has hung up while nobody asked it anything. Nothing is sent and nothing is waited for."""
+        """Return whether the server has closed this idle connection. The check sends nothing and does not wait."""
         if self.closed:
             return True
         waiting = select.poll()
@@ -207,13 +207,13 @@ class ObservedCursor(Cursor[Row]):
         return self
 
     def fetchone(self) -> Row | None:
-        """As psycopg's; in a pipeline this is when results arrive."""
+        """Fetch a row. In a pipeline the result arrives at this call, so the time is taken here."""
         row = super().fetchone()
         self._arrived()
         return row
 
     def fetchall(self) -> list[Row]:
-        """As psycopg's; in a pipeline this is when results arrive."""
+        """Fetch all rows. In a pipeline the result arrives at this call, so the time is taken here."""
         rows = super().fetchall()
         self._arrived()
         return rows

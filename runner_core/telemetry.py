@@ -206,7 +206,7 @@ class JsonFormatter(logging.Formatter):
 
 @lru_cache(maxsize=1)
 def _second(seconds: int) -> str:
-    """RFC 3339 without a fraction; many lines share one."""
+    """Format a Unix second as RFC 3339. Cached, because many log lines share a second."""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 

@@ -73,8 +73,8 @@ class OutboxRow:
 def push(connection: RawConnection, rows: Sequence[OutboxRow]) -> dict[int, Exception]:
     """Push `rows` in one round trip; return the rows that failed on their own account, by outbox id.
 
-    Raises redis.exceptions.ConnectionError or TimeoutError when Redis can't be reached or takes no writes: that is
-    nobody's message's fault. Rows may have been pushed by then; pushed again, they end at the claim.
+    Raises redis.exceptions.ConnectionError or TimeoutError when Redis can't be reached or takes no writes: no single
+    message causes this. Some rows may have been pushed; a row that is pushed twice is dropped at its claim.
     """
     failures: dict[int, Exception] = {}
     pushed: list[OutboxRow] = []

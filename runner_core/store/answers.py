@@ -45,15 +45,15 @@ class Finished(NamedTuple):
 
 
 def start(conn: Connection[Any], started: Sequence[Started]) -> Cursor[Row]:
-    """Write each with its first try, before the request; only those that came back may be called."""
+    """Write each call with its first try, before its request. Only the calls that the statement returns may be sent."""
     return run(conn, "answers.start", **columns(Started, started))
 
 
 def begun(cursor: Cursor[Row]) -> set[CallKey]:
-    """The keys of the calls that `start` returned."""
+    """Return the keys of the calls that `start` wrote."""
     return {(r["job_id"], r["region"], r["model_id"], r["question_id"], r["run_no"]) for r in cursor.fetchall()}
 
 
 def finish(conn: Connection[Any], finished: Sequence[Finished]) -> None:
-    """Store what was answered while its region is open; a failure only while the lease is ours."""
+    """Store each answer while its region is open; store a failure only while its token has the lease."""
     run(conn, "answers.finish", **columns(Finished, finished))

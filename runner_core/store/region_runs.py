@@ -44,7 +44,7 @@ def stored(conn: Connection[Any], wanted: Sequence[tuple[str, str]]) -> list[Row
 
 
 def hold(conn: Connection[Any], held: Sequence[Held]) -> Cursor[Row]:
-    """Lock the open runs of `held` in one order; each row says whether the lease is still ours."""
+    """Lock the open runs of `held` in the lock order. Each row says whether its token still has the lease."""
     return run(conn, "region_runs.hold", **_columns(held))
 
 
