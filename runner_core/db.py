@@ -1,4 +1,4 @@
-"""The database as the verbs see it: transactions with both time limits, and the retry of a whole verb."""
+"""The database: a pool, transactions with a server and a client time limit, and the retry of a whole verb."""
 
 import logging
 import os
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class Database:
-    """One process's connections, `size` at most. None is made before `open`, so that a server may fork first."""
+    """The connections of one process, at most `size`. `open` makes the first, so that a server may fork first."""
 
     def __init__(self, settings: Settings, kind: str, *, size: int | None = None) -> None:
         self.settings = settings
@@ -48,7 +48,7 @@ class Database:
         return self._connections.drained_at
 
     def open(self) -> "Database":
-        """Start the pool; returns at once, connections follow."""
+        """Start the pool and return at once. The pool connects in the background."""
         self._connections.open()
         return self
 
@@ -76,7 +76,7 @@ class Database:
 
     @contextmanager
     def statement(self, *, expected: tuple[str, ...] = (), optional: bool = False) -> Iterator[Connection[Any]]:
-        """Exactly one statement, a transaction of its own: one round trip where a transaction has three.
+        """Run exactly one statement as its own transaction: one round trip, where a transaction has three.
 
         A pooler shares sessions: behind one it is a transaction like any other, which sets its limits. `optional`:
         nothing is lost when it fails, and its failure is logged as a warning.
@@ -132,7 +132,7 @@ class Database:
             journal.write()
 
     def _guard(self, conn: ObservedConnection[Any]) -> None:
-        """Have the watchdog bound the transaction. Without a descriptor or a thread for it there is no connection."""
+        """Have the watchdog limit the transaction. Raises OperationalError without a descriptor or thread for this."""
         try:
             conn.dup_socket = conn.dup_socket or socket.socket(fileno=os.dup(conn.fileno()))
             self.watchdog.guard(conn.dup_socket, self._connections.limit_seconds)
@@ -140,7 +140,7 @@ class Database:
             raise psycopg.OperationalError(f"connection failed: this process has no room for it: {error}") from error
 
     def _log_level(self, failure: Failure, optional: bool) -> int:
-        """Return how loud a failure is logged: a warning where it is tried again, or where nothing is lost."""
+        """Return the log level of a failure: a warning when the verb is tried again or nothing is lost."""
         again = 0 < try_number() < self._max_tries(failure)
         patient = self._connections.session.patient and failure.concerns == "server"
         return logging.WARNING if again or patient or optional else logging.ERROR

@@ -1,4 +1,4 @@
-"""How a process shows that it lives, and how it makes sure, before its first work, that it can."""
+"""Register a process as alive, and check before its first work that the process can work."""
 
 import logging
 import os
@@ -49,11 +49,11 @@ class Presence:
         self._thread = threading.Thread(target=self._keep, name="presence", daemon=True)
 
     def start(self) -> None:
-        """Appear, and stay until `stop`."""
+        """Write the row, and keep the row fresh until `stop`."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Take the row along. A database that is away keeps nobody from stopping: the row is removed by its age."""
+        """Remove the row. Without a database the process stops all the same, and the row is removed by its age."""
         self._stopped.set()
         # Either may be trying again for a long time; nobody waits for that.
         self._thread.join(STOP_SECONDS)

@@ -1,4 +1,4 @@
-"""Loads sql/queries/*.sql: every statement by its name, and the one way to run it."""
+"""Load the statements of sql/queries/*.sql by name, and run them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -40,7 +40,7 @@ def parse(text: str) -> Iterator[Statement]:
 
 @cache
 def statements() -> Mapping[str, Statement]:
-    """Every statement by name, in the files' order. Raises ValueError when two share a name."""
+    """Return every statement by name, in the files' order. Raises ValueError when two share a name."""
     found: dict[str, Statement] = {}
     folder = sql_files().joinpath("queries")
     for file in sorted(folder.iterdir(), key=lambda f: f.name):
@@ -54,7 +54,7 @@ def statements() -> Mapping[str, Statement]:
 
 @cache
 def named(sql: bytes) -> Statement | None:
-    """The statement that this text is, None for BEGIN, COMMIT and the like."""
+    """Return the statement with this text; None for BEGIN, COMMIT and the like."""
     return next((s for s in statements().values() if s.sql == sql), None)
 
 

@@ -1,4 +1,4 @@
-"""The repetition of a whole verb after a passing failure, as often as the table of errors says."""
+"""Retry a whole verb after a passing failure, as often as the table of errors says."""
 
 import contextvars
 import logging
