@@ -41,8 +41,8 @@ server_login_retry = 1
 def system_programs() -> Iterator[None]:
     """What is started as an embedded server meanwhile is the system's PostgreSQL 15 and Redis 7, not a wheel's."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("runner_cli.embedded.postgres_programs", lambda _: POSTGRES)
-        patch.setattr("runner_cli.embedded.valkey_program", lambda _: Path(str(shutil.which("redis-server"))))
+        patch.setattr("runner_cli.embedded.postgres.postgres_programs", lambda _: POSTGRES)
+        patch.setattr("runner_cli.embedded.valkey.valkey_program", lambda _: Path(str(shutil.which("redis-server"))))
         yield
 
 

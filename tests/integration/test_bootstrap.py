@@ -65,7 +65,7 @@ def test_the_first_run_installs_and_the_second_does_not(run: Run, tmp_path: Path
     second = run("jobs")
     assert (second.returncode, second.stdout, second.stderr) == (0, f"ran jobs in {tmp_path / 'elsewhere'}\n", "")
     assert len(installs(tmp_path)) == 1
-    assert installs(tmp_path)[0].endswith("-e .")
+    assert installs(tmp_path)[0].endswith("-e .[local]")
 
 
 def test_changed_settings_and_new_extras_install_again(run: Run, checkout: Path, tmp_path: Path) -> None:
@@ -75,14 +75,14 @@ def test_changed_settings_and_new_extras_install_again(run: Run, checkout: Path,
     run("jobs")
     assert len(installs(tmp_path)) == 2
     run("test")  # pytest is not there; that it was asked for is what matters
-    assert installs(tmp_path)[-1].endswith("-e .[test]")
+    assert installs(tmp_path)[-1].endswith("-e .[local,test]")
     run("test")
     run("jobs")
     assert len(installs(tmp_path)) == 3
     with (checkout / "pyproject.toml").open("a") as file:
         file.write("# and again\n")
     run("jobs")
-    assert installs(tmp_path)[-1].endswith("-e .[test]")  # what was there stays there
+    assert installs(tmp_path)[-1].endswith("-e .[local,test]")  # what was there stays there
 
 
 def test_two_first_runs_at_once_make_one_environment(checkout: Path, tmp_path: Path) -> None:
