@@ -12,7 +12,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import chart, environment, report, scaling, suite
+from bench import chart, environment, report, scaling, suite, summary
 from bench.ground import ground
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.quick:
         last = json.loads(RAW.read_text()) if RAW.exists() else {}
         print(report.quick_text(results, last), flush=True)
-        print(json.dumps(report.summary(results, last)), flush=True)
+        print(json.dumps(summary.summary(results, last)), flush=True)
         return 0
     DOCS.mkdir(exist_ok=True)
     RAW.write_text(json.dumps(results, indent=1) + "\n")
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     (DOCS / "benchmarks.svg").write_text(chart.draw(results))
     (DOCS / "scaling.md").write_text(scaling.page(results))
     tell(f"wrote {DOCS / 'benchmarks.md'} in {time.monotonic() - began:.0f} s")
-    print(json.dumps(report.summary(results, {})), flush=True)
+    print(json.dumps(summary.summary(results, {})), flush=True)
     return 0
 
 

@@ -10,7 +10,6 @@ ratio is told as the median of the rounds with its 90 % interval. The other chec
 import argparse
 import contextlib
 import json
-import random
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 from statistics import median
 
 from bench import measure, statements
+from bench.engine_report import Result, text
 from bench.ground import Ground, ground
 from bench.measure import Sampler
 from bench.system import Workers, publish_all, stop
@@ -30,7 +30,6 @@ from runner_cli.home import CHECKOUT
 PATIENCE_SECONDS = 90.0
 SATURATED = 0.9
 LOOK_SECONDS = 0.2
-RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -56,20 +55,6 @@ ROWS = [
     Row("HTTP 2 s, 2,000 wide", 2.0, 2_000, 10_000),
     Row("HTTP 4 s, 4,000 wide", 4.0, 4_000, 16_000, before=(2, 2_000)),
 ]
-
-
-@dataclass(frozen=True)
-class Result:
-    """One round of one side. CPU in milliseconds per execution, memory (PSS) in MB per call in flight."""
-
-    per_second: float
-    worker_ms: float
-    mb: float
-    in_flight: float
-
-    @property
-    def mb_per_call(self) -> float:
-        return self.mb / self.in_flight if self.in_flight else 0.0
 
 
 def run(place: Ground, row: Row, checkout: Path, processes: int, width: int | None) -> Result:
@@ -155,13 +140,6 @@ def _regions(place: Ground, row: Row, url: str) -> Path:
     return path
 
 
-def interval(ratios: list[float]) -> tuple[float, float, float]:
-    """The median of the rounds' ratios, and its 90 % interval by resampling."""
-    chance = random.Random(1)
-    medians = sorted(median(chance.choices(ratios, k=len(ratios))) for _ in range(RESAMPLES))
-    return median(ratios), medians[RESAMPLES // 20], medians[-RESAMPLES // 20]
-
-
 def compare(place: Ground, row: Row, sides: dict[str, Path], rounds: int) -> dict[str, list[Result]]:
     """Measure the sides in turn, in reversed order each round."""
     found: dict[str, list[Result]] = {name: [] for name in sides}
@@ -181,20 +159,11 @@ def compare(place: Ground, row: Row, sides: dict[str, Path], rounds: int) -> dic
     return found
 
 
-def text(row: Row, found: dict[str, list[Result]]) -> str:
-    """One row: medians of each side, and the ratios of the last side to the first."""
-    lines = [f"{row.name} ({len(next(iter(found.values())))} rounds)"]
-    for name, results in found.items():
-        rate, ms = median(r.per_second for r in results), median(r.worker_ms for r in results)
-        memory = f", {median(r.mb_per_call for r in results):.3f} MB a call" if results[0].in_flight else ""
-        lines.append(f"  {name:7} {rate:8.0f}/s  {ms:6.2f} ms of worker CPU{memory}")
-    if len(found) == 2:
-        before, after = found.values()
-        for what, numbers in (("rate", "per_second"), ("CPU", "worker_ms")):
-            pairs = zip(after, before, strict=True)
-            middle, low, high = interval([getattr(a, numbers) / getattr(b, numbers) for a, b in pairs])
-            lines.append(f"  {what:7} {middle:.2f} of before (90 %: {low:.2f} to {high:.2f})")
-    return "\n".join(lines)
+def here(place: Ground, rounds: int) -> dict[str, list[dict[str, float]]]:
+    """Measure each row's rounds on this checkout alone."""
+    return {
+        row.name: [asdict(result) for result in compare(place, row, {"now": CHECKOUT}, rounds)["now"]] for row in ROWS
+    }
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -211,7 +180,7 @@ def main(argv: list[str] | None = None) -> int:
     with ground() as place:
         for row in rows:
             found = compare(place, row, sides, arguments.rounds)
-            print(text(row, found), flush=True)
+            print(text(row.name, found), flush=True)
             results[row.name] = {name: [asdict(result) for result in rounds] for name, rounds in found.items()}
     print(json.dumps(results), flush=True)
     return 0

@@ -1,27 +1,13 @@
 """Results as text: the page, the quick run's lines, and the one line of JSON."""
 # ruff: noqa: E501 - paragraphs of the page, which wrap where they are read
 
-from typing import Any
-
-from bench import reads
+from bench import engine_report, reads
 from bench.http_server import CONNECTIONS
-from bench.measure import Spread, percentile, ratios
+from bench.measure import Spread, ratios
 from bench.suite import Results, cost, spread
+from bench.summary import BARS, growth_ratio, numbers, per_call, rates, start
 from bench.system import OURS
 
-BARS = {
-    "full_vs_best_peer": ">= 3",
-    "full_vs_simpleworker": ">= 12",
-    "full_vs_worker": ">= 50",
-    "cpu_ms_per_full": "<= 0.8",
-    "mb_per_call_50": "<= 1",
-    "mb_per_call_400": "<= 0.2",
-    "drain_vs_enqueue_many": ">= 2",
-    "start_p50_ms": "<= the NOTIFY-only queue's",
-    "start_p99_ms": "<= 15",
-    "post_vs_noop": ">= 0.35",
-    "million_vs_empty": "<= 1.3",
-}
 WORDS = {"full_vs_best_peer": "full_vs_best_of_these", "best_peer": "best_of_these"}  # the page says what is compared
 LEFT_OUT = (
     "The ratio is to the best of these peers, which are not all that there are. Two fast ones are left out. pgque hands "
@@ -32,49 +18,17 @@ LEFT_OUT = (
 )
 
 
-def summary(results: Results, last: Results) -> dict[str, Any]:
-    """The fields of the one line; what `results` has not measured comes from `last`, the last full run."""
-    return {
-        name: (round(value, 3) if isinstance(value, float) else value) for name, value in _all(results, last).items()
-    }
-
-
-def _all(results: Results, last: Results) -> dict[str, Any]:
-    full, ours = results["full"], _rates(results, OURS.name)
-    peers = {n: runs for n, runs in full.items() if n not in (OURS.name, "limit") and not n.endswith(", bare")}
-    best = max(peers, key=lambda name: spread(peers[name], "per_second").median)
-    memory, latency, drain = results["memory"], results["latency"]["ours"], results["drain"]
-    old = _all(last, {}) if last else {}
-    complete = results["growth"]["finished"] >= 1_000_000
-    return {
-        "full_vs_best_peer": ratios(ours, _rates(results, best)).median,
-        "best_peer": best,
-        "full_vs_simpleworker": ratios(ours, _rates(results, "RQ SimpleWorker")).median,
-        "full_vs_worker": ratios(ours, _rates(results, "RQ Worker")).median
-        if "RQ Worker" in full
-        else old.get("full_vs_worker"),
-        "cpu_ms_per_full": spread(full[OURS.name], "worker_ms").median,
-        "mb_per_call_50": _per_call(memory["50"][OURS.name]),
-        "mb_per_call_400": _per_call(memory["400"][OURS.name]),
-        "drain_vs_enqueue_many": ratios(drain["ours"], drain["enqueue_many"]).median,
-        "start_p50_ms": _start(latency, 0.5).median,
-        "start_p99_ms": _start(latency, 0.99).median,
-        "post_vs_noop": _post(results["http"]["gunicorn"]).median,
-        "million_vs_empty": _growth(results).median if complete else old.get("million_vs_empty"),
-    }
-
-
 def quick_text(results: Results, last: Results) -> str:
     """What a quick run says before its line of JSON."""
     date = last["where"]["date"] if last else None
-    borrowed = [name for name, value in _all(results, {}).items() if value is None]
+    borrowed = [name for name, value in numbers(results, {}).items() if value is None]
     lines = _full_table(results)
     lines += [
         "",
         f"cost of an execution with {results['growth']['finished']:,} finished jobs in the tables against none: "
-        f"{_x(_growth(results))}",
-        f"commit to start p50 {_start(results['latency']['ours'], 0.5).median:.1f} ms, "
-        f"pgqueuer {_start(results['latency']['pgqueuer'], 0.5).median:.1f} ms",
+        f"{_x(growth_ratio(results))}",
+        f"commit to start p50 {start(results['latency']['ours'], 0.5).median:.1f} ms, "
+        f"pgqueuer {start(results['latency']['pgqueuer'], 0.5).median:.1f} ms",
         f"not measured here: {', '.join(borrowed)}; "
         + (f"from the full run of {date}" if date else "and no full run has left its numbers"),
     ]
@@ -84,7 +38,7 @@ def quick_text(results: Results, last: Results) -> str:
 def page(results: Results) -> str:
     """docs/benchmarks.md."""
     where, growth, http = results["where"], results["growth"], results["http"]
-    numbers = _all(results, {})
+    short = numbers(results, {})
     parts = [
         "# Benchmarks",
         f"Written by `make bench` on {where['date']}; no number here was typed. {where['machine']}, Python "
@@ -96,7 +50,7 @@ def page(results: Results) -> str:
         "## In short",
         "\n".join(
             table(
-                ["what", "measured", "aim"], [[WORDS.get(n, n), _short(v), BARS.get(n, "")] for n, v in numbers.items()]
+                ["what", "measured", "aim"], [[WORDS.get(n, n), _short(v), BARS.get(n, "")] for n, v in short.items()]
             )
         ),
         "## Full durable executions",
@@ -124,6 +78,16 @@ def page(results: Results) -> str:
         "One worker process (RQ: one for each call) and a provider that takes half a second. PSS of all its processes, "
         "divided by the calls in the air. Flags: `--concurrency` of that width, and each peer's own.",
         "\n".join(_memory_table(results)),
+        "## Calls in flight",
+        "The worker's engine with calls of one length and width; HTTP is a loopback provider, the others are the sandbox. Rate, "
+        "CPU of the worker processes for an execution, PSS of the processes divided by the calls that are recorded as in "
+        "flight. The rate cannot be more than width divided by duration.",
+        "\n".join(
+            table(
+                ["calls", "executions/s", "worker CPU ms", "in flight", "MB a call"],
+                engine_report.cells(results["engine"]),
+            )
+        ),
         "## From commit to start",
         "Ten jobs a second. From just before the commit that accepts a job to the claim of its region, both by the "
         "database's clock; ours goes through the API, a publisher, Valkey and a worker. pgqueuer's message "
@@ -133,7 +97,7 @@ def page(results: Results) -> str:
             table(
                 ["system", "jobs", "p50 ms", "p90 ms", "p99 ms"],
                 [
-                    [n, str(sum(map(len, v))), *(_ms(_start(v, share)) for share in (0.5, 0.9, 0.99))]
+                    [n, str(sum(map(len, v))), *(_ms(start(v, share)) for share in (0.5, 0.9, 0.99))]
                     for n, v in ((OURS.name, results["latency"]["ours"]), ("pgqueuer", results["latency"]["pgqueuer"]))
                 ],
             )
@@ -150,7 +114,7 @@ def page(results: Results) -> str:
         "The first table's work, with more of everything. Cost is CPU of workers and PostgreSQL together.",
         "\n".join(_growth_table(results)),
         f"With {growth['finished']:,} finished jobs in the tables ({growth['database_gb']:.1f} GB) an execution costs "
-        f"{_x(_growth(results))} what it costs on empty ones. The publisher's claim of 100 rows behind "
+        f"{_x(growth_ratio(results))} what it costs on empty ones. The publisher's claim of 100 rows behind "
         f"{growth['claim']['processed']:,} processed ones takes {growth['claim']['ms']:.2f} ms:",
         "```\n" + "\n".join(line.strip() for line in growth["claim"]["plan"]) + "\n```",
         "## Reading",
@@ -184,7 +148,7 @@ def _steady(steady: dict[str, float]) -> str:
 
 
 def _full_table(results: Results) -> list[str]:
-    ours = _rates(results, OURS.name)
+    ours = rates(results, OURS.name)
     rows = []
     for name, runs in results["full"].items():
         if name == "limit":
@@ -193,7 +157,7 @@ def _full_table(results: Results) -> list[str]:
             [
                 name,
                 _span([run["per_second"] for run in runs]),
-                "" if name == OURS.name else _x(ratios(ours, _rates(results, name))),
+                "" if name == OURS.name else _x(ratios(ours, rates(results, name))),
                 f"{spread(runs, 'worker_ms').median:.2f}",
                 f"{spread(runs, 'server_ms').median:.2f}",
                 f"{spread(runs, 'commits').median:.2f}",
@@ -214,7 +178,7 @@ def _memory_table(results: Results) -> list[str]:
 
 def _weight(weight: dict[str, float]) -> tuple[str, str]:
     return (
-        f"{_per_call(weight):.2f}",
+        f"{per_call(weight):.2f}",
         f"{weight['calls']:.0f} in {weight['processes']} processes, {weight['mb']:.0f} MB",
     )
 
@@ -236,28 +200,8 @@ def _growth_table(results: Results) -> list[str]:
     return table(["", "full/s", "CPU ms an execution"], rows)
 
 
-def _growth(results: Results) -> Spread:
-    return ratios(cost(results["growth"]["full tables"]), cost(results["growth"]["empty tables"]))
-
-
-def _post(rounds: list[Results]) -> Spread:
-    return ratios([r["post"]["per_second"] for r in rounds], [r["noop"]["per_second"] for r in rounds])
-
-
-def _start(rounds: list[list[float]], share: float) -> Spread:
-    return Spread.of(percentile(found, share) for found in rounds)
-
-
 def _ms(s: Spread) -> str:
     return f"{s.median:.1f} ({s.least:.1f} to {s.most:.1f})"
-
-
-def _rates(results: Results, name: str) -> list[float]:
-    return [run["per_second"] for run in results["full"][name]]
-
-
-def _per_call(weight: dict[str, float]) -> float:
-    return weight["mb"] / weight["calls"]
 
 
 def _span(values: list[float]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bench import drain, hosts, http_server, latency, measure, memory, reads, rest, steady, throughput
+from bench import drain, engine, hosts, http_server, latency, measure, memory, reads, rest, steady, throughput
 from bench.ground import Ground
 from bench.peers.all import PEERS
 from bench.peers.all import QUICK as FEW
@@ -63,6 +63,8 @@ def run(ground: Ground, plan: Plan, tell: Tell) -> Results:
         tell("at rest; one job of 8 regions, 16 models and 15 questions")
         results["idle"] = rest.idle(ground, 20.0)
         results["large"] = asdict(rest.large_job(ground))
+        tell("calls of several lengths and widths")
+        results["engine"] = engine.here(ground, plan.rounds)
         tell("an outbox at 1,000 rows a second, for a minute")
         results["steady"] = asdict(steady.run(ground, 60.0))
         results["hosts"] = spread_out(ground, tell)
