@@ -16,6 +16,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from runner_api.app import create_app
+from runner_api.http.watch import Watchers
 from runner_core import endings
 from runner_core.db import Database
 from runner_core.keys import PrivateKey
@@ -93,11 +94,13 @@ class Api:
         self.db = Database(settings, "api").open()
         self.catalogue = load_catalogue(settings.jobs.regions_file, allow_sandbox=True)
         trust = TrustList.load(settings.api.trusted_keys_file) if settings.api.trust_enforce else None
-        self.app: Flask = create_app(settings, self.db, self.catalogue, trust)
+        self._watchers = Watchers(self.db)
+        self.app: Flask = create_app(settings, self.db, self.catalogue, trust, self._watchers)
         self.client: FlaskClient = self.app.test_client()
         self.worker = Database(Settings.from_env({"DATABASE_URL": url}), "test", size=2).open()
 
     def close(self) -> None:
+        self._watchers.stop()  # its thread would look for a database that is gone, until the run ends
         self.db.close()
         self.worker.close()
 
