@@ -4,7 +4,7 @@ import logging
 import re
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -64,6 +64,9 @@ class Engine:
         with self._changed:
             self.outcomes.append((message.job_id, message.region, outcome))
             self._changed.notify_all()
+
+
+Start = Callable[..., Engine]  # start(catalogue, "name", lease_seconds=1)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from runner_core.settings import Settings
 
 T = TypeVar("T")
 _numbers = itertools.count(1)
+ALL = ("US", "EU", "ASIA")
 TEXTS = {"q1": "What is it?", "q2": "Why is it?", "q3": "Where is it?", "q4": "Who is it?"}
 
 
@@ -93,9 +94,9 @@ def submit_many(db: Database, count: int, **shape: Any) -> list[str]:
 def catalogue(folder: Path, providers: dict[str, dict[str, Any]] | None = None, models: str = "m1 m2") -> Catalogue:
     """Regions US, EU and ASIA; `providers` changes keys of a region's provider, a simulated one unless said so."""
     lines = ['default_model = "m1"', "[questions]", *(f'{q} = "{text}"' for q, text in TEXTS.items())]
-    for region in ("US", "EU", "ASIA"):
+    for region in ALL:
         lines += [f"[regions.{region}]", f'display = "{region}"', f'system_prompt = "You are in {region}."']
-    for region in ("US", "EU", "ASIA"):
+    for region in ALL:
         provider = {"id": f"p-{region.lower()}", "region": region, "kind": "sandbox", "max_concurrency": 64}
         provider |= (providers or {}).get(region, {})
         lines += ["[[providers]]", *(f"{name} = {_toml(value)}" for name, value in provider.items())]

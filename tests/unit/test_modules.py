@@ -13,7 +13,6 @@ MAX_PRODUCT_LINES, MAX_TEST_LINES = 250, 300
 TOO_LONG = frozenset(
     {
         "runner_worker/engine/engine.py",
-        "tests/integration/test_execute.py",
         "tests/integration/test_portal.py",
         "tests/integration/test_providers.py",
         "tests/integration/test_reads.py",

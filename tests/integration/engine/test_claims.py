@@ -1,0 +1,94 @@
+"""Claims: of all that ask for a region one gets it, and every claim counts as an attempt."""
+
+import threading
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from runner_api.verbs.actor import Actor
+from runner_api.verbs.cancel import cancel_job
+from runner_core.db import Database
+from runner_core.regions import Catalogue
+from runner_worker.engine import Message
+from runner_worker.engine.leases import claim
+from tests.engine import Start
+from tests.held_regions import expire
+from tests.jobs import one, opened, query, settings_for, submission, submit, submit_many
+
+Conn = psycopg.Connection[Any]
+
+
+def test_of_two_claims_of_one_region_one_wins(db: Database, conn: Conn, database_url: str) -> None:
+    ids = submit_many(db, 30, regions=("US",))
+    wanted = [(job_id, "US") for job_id in ids]
+    claimed: list[set[str]] = []
+    together = threading.Barrier(4)
+
+    def worker(order: list[tuple[str, str]]) -> None:
+        with opened(settings_for(database_url)) as own:
+            together.wait()
+            claimed.append({row["job_id"] for row in claim(own, order, "w")[0]})
+
+    threads = [threading.Thread(target=worker, args=(order,)) for order in (wanted, wanted[::-1]) * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(job_id for ids_of_one in claimed for job_id in ids_of_one) == sorted(ids)
+    assert query(conn, "SELECT DISTINCT attempt FROM region_runs") == [{"attempt": 1}]
+
+
+def test_a_batch_may_name_a_region_twice_a_job_that_nobody_knows_and_a_region_that_is_not_planned(
+    db: Database, simulated: Catalogue, start: Start
+) -> None:
+    job_id = submit(db, submission(regions=("US",))).job_id
+    engine = start(simulated)
+    regions = [(job_id, "US"), ("nobody-knows", "US"), (job_id, "EU")]
+    assert engine.run(*regions) == ["finished", "not_claimed", "not_claimed"]
+    ended: list[str] = []
+    twice = [Message(job_id, "US", "r", uuid4().hex) for _ in range(2)]
+    engine.runner.submit(twice, lambda _, outcome: ended.append(outcome))
+    assert ended == ["not_claimed", "not_claimed"]
+
+
+def test_a_region_that_is_held_finished_or_cancelled_is_not_claimed(
+    db: Database, conn: Conn, simulated: Catalogue, start: Start
+) -> None:
+    held, finished, cancelled = submit_many(db, 3, regions=("US",))
+    claim(db, [(held, "US")], "somebody else")
+    cancel_job(db, cancelled, Actor("admin"), "a")
+    engine = start(simulated)
+    assert engine.run((finished, "US")) == ["finished"]
+    assert engine.run(*((job_id, "US") for job_id in (held, finished, cancelled))) == ["not_claimed"] * 3
+    assert one(conn, "SELECT worker FROM region_runs WHERE job_id = %s", held) == "somebody else"
+
+
+def test_a_claim_counts_as_an_attempt_and_starts_the_deadline_anew(db: Database, conn: Conn) -> None:
+    job_id = submit(db, submission(regions=("US",), timeout_seconds=100.0)).job_id
+    tokens = set()
+    for attempt in (1, 2, 3):
+        [row] = claim(db, [(job_id, "US")], f"w{attempt}")[0]
+        assert row["attempt"] == attempt
+        tokens.add(row["token"])
+        left = one(conn, "SELECT deadline - started_at FROM region_runs")
+        assert abs(left - timedelta(seconds=100)) < timedelta(seconds=1)
+        expire(conn)
+    assert len(tokens) == 3
+    assert claim(db, [(job_id, "US")], "w4")[0] == [], "the attempts are used up"
+
+
+def test_a_claim_that_fails_for_the_batch_is_made_one_by_one(
+    db: Database, conn: Conn, database_url: str, simulated: Catalogue, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody sits on one job's row for longer than our limit: its neighbours are claimed all the same."""
+    ids = submit_many(db, 3, regions=("US",))
+    engine = start(simulated, db_write_timeout_ms=300)
+    with psycopg.connect(database_url) as sitter:
+        sitter.execute(b"SELECT 1 FROM jobs WHERE id = %s FOR UPDATE", [ids[1]])
+        outcomes = engine.run(*((job_id, "US") for job_id in ids))
+    assert outcomes == ["finished", "error", "finished"]
+    assert engine.runner.busy() == 0
+    assert engine.run((ids[1], "US")) == ["finished"], "its message comes again"
