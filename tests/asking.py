@@ -1,11 +1,20 @@
-"""Providers on an event loop of their own, for tests whose calls block: ask(...) waits for the answer."""
+"""Questions to providers, and providers on an event loop of their own for tests whose calls block."""
 
 import asyncio
+import re
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
-from runner_core.regions import Provider
-from runner_worker.providers import Ask, Providers, Reply
+import pytest
+
+from runner_core.regions import Catalogue, Provider, Region
+from runner_worker.providers import Ask, CallFailed, Providers, Reply
+
+KEY = "sk-live-0123456789abcdef"
+PROMPT = "What happened in 1989?"
+KINDS = ("openai", "hybrid")
 
 
 class BlockingProviders:
@@ -44,3 +53,42 @@ class BlockingProviders:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
+
+
+Make = Callable[..., tuple[BlockingProviders, Provider]]
+
+
+def catalogue_of(*providers: Provider) -> Catalogue:
+    return Catalogue(
+        sha256="0" * 64,
+        default_model="m1",
+        questions={},
+        regions={
+            "US": Region("US", "United States", ("us-east", "us-central"), "", "us-east"),
+            "EU": Region("EU", "Europe", ("eu-west",), "", "eu-west"),
+        },
+        providers=list(providers),
+        refusal_patterns=(re.compile(r"\bas an ai\b", re.IGNORECASE),),
+    )
+
+
+def question(seconds: float = 30.0, **changes: Any) -> Ask:
+    values: dict[str, Any] = {
+        "region": "US",
+        "model_id": "m1",
+        "upstream": "upstream-1",
+        "prompt": PROMPT,
+        "question_id": "q1",
+        "system_prompt": "You are in the US.",
+        "seed": 7,
+        "request_id": "req-1",
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "deadline": time.monotonic() + seconds,
+    }
+    return Ask(**(values | changes))
+
+
+def failure(made: tuple[BlockingProviders, Provider], ask: Ask, cancelled: threading.Event | None = None) -> CallFailed:
+    with pytest.raises(CallFailed) as caught:
+        made[0].ask(made[1], ask, cancelled)
+    return caught.value
