@@ -1,6 +1,6 @@
 """Each row of the table of errors, raised on a real server by a trigger, and what is done about it.
 
-A trigger can raise any SQLSTATE; what really causes the states is in test_server_states.py and test_resilience.py.
+A trigger can raise any SQLSTATE; what really causes the states is in test_server_states.py and in database/.
 """
 
 import logging
