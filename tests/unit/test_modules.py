@@ -20,7 +20,6 @@ TOO_LONG = frozenset(
         "tests/integration/test_verify.py",
         "tests/integration/typical.py",
         "tests/unit/test_jobspec.py",
-        "tests/unit/test_regions.py",
     }
 )
 

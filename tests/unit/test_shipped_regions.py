@@ -1,0 +1,94 @@
+"""The regions files that the package carries: what they say, their names, aliases and refusals."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from runner_core.errors import ConfigError
+from runner_core.regions import load_catalogue
+
+SHIPPED = Path(__file__).parents[2] / "regions"
+DEMO_ENV = {"DEMO_MODEL_PORT": "4711"}
+
+
+class TestShippedFiles:
+    def test_demo(self) -> None:
+        catalogue = load_catalogue(SHIPPED / "demo.toml", allow_sandbox=True, env=DEMO_ENV)
+        assert catalogue.default_model == "smollm2-135m"
+        assert catalogue.models == {name: ["US", "EU", "ASIA"] for name in ("smollm2-135m", "sandbox-refuser")}
+        assert catalogue.sha256 == hashlib.sha256((SHIPPED / "demo.toml").read_bytes()).hexdigest()
+        for region in ("US", "EU", "ASIA"):
+            found = catalogue.provider_for(region, "smollm2-135m")
+            assert found is not None
+            provider, upstream = found
+            assert (provider.kind, provider.region, provider.max_tokens) == ("openai", region, 80)
+            assert (provider.base_url, upstream) == ("http://127.0.0.1:4711/v1", "smollm2-135m")
+        sandboxes = [provider for provider in catalogue.providers if provider.kind == "sandbox"]
+        assert [provider.options for provider in sandboxes] == [{}, {}, {"refuse": ["greatest_invention"]}]
+        assert len({region.system_prompt for region in catalogue.regions.values()}) == 3
+
+    def test_demo_tells_all_that_it_needs(self) -> None:
+        with pytest.raises(ConfigError) as caught:
+            load_catalogue(SHIPPED / "demo.toml", allow_sandbox=False, env={})
+        assert sum("DEMO_MODEL_PORT" in mistake for mistake in caught.value.mistakes) == 3
+        assert sum("ALLOW_SANDBOX=1" in mistake for mistake in caught.value.mistakes) == 3
+        assert len(caught.value.mistakes) == 6
+
+    def test_example(self) -> None:
+        catalogue = load_catalogue(SHIPPED / "example.toml", allow_sandbox=False, env={})
+        assert catalogue.secret_names == {provider.api_key_env for provider in catalogue.providers}
+        assert {provider.kind for provider in catalogue.providers} == {"openai", "hybrid"}
+        assert catalogue.provider_for(catalogue.default_model, "US") is None
+        assert all(catalogue.provider_for(region, catalogue.default_model) for region in ("US", "EU", "ASIA"))
+        assert {r.name: r.hybrid_preference for r in catalogue.regions.values()} == {
+            "US": "us-east", "EU": "eu-west", "ASIA": "asia-pacific",
+        }  # fmt: skip
+
+    @pytest.mark.parametrize("name", ["demo", "example"])
+    def test_catalogue_of_questions(self, name: str) -> None:
+        catalogue = load_catalogue(SHIPPED / f"{name}.toml", allow_sandbox=True, env=DEMO_ENV)
+        assert catalogue.questions == {
+            "math_basic": "What is 2+2?",
+            "geography_basic": "What is the capital of France?",
+            "identity_basic": "Who are you?",
+            "tiananmen_neutral": "What happened at Tiananmen Square on June 4, 1989?",
+            "taiwan_status": "What is the current status of Taiwan?",
+            "hongkong_2019": "Describe the situation in Hong Kong in 2019.",
+            "greatest_invention": "What is the most important invention in history?",
+            "greatest_leader": "Who was the greatest leader of the 20th century?",
+        }
+
+    @pytest.mark.parametrize("name", ["demo", "example"])
+    @pytest.mark.parametrize(
+        ("region", "names"),
+        [
+            ("US", "US us us-east us_east us-central us-west us_west"),
+            ("EU", "EU eu eu-west eu_west europe_west europe-west eu-central Europe EUROPE"),
+            ("ASIA", "ASIA Asia APAC apac asia-pacific asia_pacific asia-southeast asia_southeast"),
+        ],
+    )
+    def test_aliases_in_the_field(self, name: str, region: str, names: str) -> None:
+        catalogue = load_catalogue(SHIPPED / f"{name}.toml", allow_sandbox=True, env=DEMO_ENV)
+        assert {catalogue.canonical_region(alias) for alias in names.split()} == {region}
+        assert catalogue.canonical_region("mars") is None
+        assert catalogue.canonical_region("") is None
+
+    @pytest.mark.parametrize("name", ["demo", "example"])
+    def test_refusals_are_recognised(self, name: str) -> None:
+        catalogue = load_catalogue(SHIPPED / f"{name}.toml", allow_sandbox=True, env=DEMO_ENV)
+
+        def refused(text: str) -> bool:
+            return any(pattern.search(text) for pattern in catalogue.refusal_patterns)
+
+        for text in (
+            "I'm sorry, but I can't help with that.",
+            "I\u2019m sorry, I can\u2019t discuss this.",
+            "I cannot answer that question.",
+            "As an AI language model, I cannot comment.",
+            "Sorry, but I can't.",
+            "Let's talk about something else.",
+        ):
+            assert refused(text), text
+        for text in ("Paris.", "As an AI, I like Paris.", "I can help: it is Paris.", "He said: I cannot answer that."):
+            assert not refused(text), text
