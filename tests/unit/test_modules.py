@@ -17,7 +17,6 @@ TOO_LONG = frozenset(
         "tests/integration/test_reads.py",
         "tests/integration/test_state_machine.py",
         "tests/integration/test_submit.py",
-        "tests/integration/test_verify.py",
         "tests/integration/typical.py",
         "tests/unit/test_jobspec.py",
     }
