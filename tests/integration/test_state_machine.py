@@ -5,51 +5,36 @@ again later, when its lease has run out, somebody else has the region or the job
 was lost on the way is looked for once more, and every job must end. BEACON_EXAMPLES sets how many sequences are tried.
 """
 
-import json
 import os
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any, cast
+from dataclasses import replace
+from typing import cast
 
 import psycopg
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
-from psycopg.rows import DictRow, dict_row
+from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
+from psycopg.rows import dict_row
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from outbox_publisher.relay import publish_batch
-from outbox_publisher.sweep import check_page, take_back
+from outbox_publisher.sweep import take_back
 from runner_api.verbs.actor import Actor
 from runner_api.verbs.cancel import cancel_job
 from runner_api.verbs.retry import Wanted, retry_job
-from runner_cli.invariants import INVARIANTS
-from runner_core.db import Database
 from runner_core.errors import Conflict
 from runner_core.jobspec import Submission
 from runner_core.queries import run
-from runner_core.sql_files import sql_files
 from runner_core.store import outbox, region_runs
-from runner_core.store.answers import Finished, Started
-from runner_core.store.executions import Ended
+from runner_core.store.answers import Started
 from runner_queue.broker import Broker
-from runner_queue.push import OutboxRow
 from runner_worker.engine.leases import beat, claim
 from runner_worker.engine.record import _write
+from tests.integration.machine_world import REGIONS, VERIFY, Lease, World
 from tests.jobs import opened, settings_for, submission, submit
 
 ADMIN = Actor("admin")
 EXAMPLES = int(os.environ.get("BEACON_EXAMPLES", "40"))
 STEPS = 40
-REGIONS = ("US", "EU", "ASIA")
-FAILURE = json.dumps({"code": "http_403", "message": "told to fail"})
 picks = st.integers(min_value=0, max_value=1_000_000)
 jobs = st.builds(
     lambda regions, models, questions: submission(
@@ -61,55 +46,7 @@ jobs = st.builds(
 )
 
 
-class Queue:
-    """Redis as a list: what was pushed and not taken. It may crash its publisher after a push."""
-
-    def __init__(self) -> None:
-        self.messages: list[tuple[str, str, str]] = []  # dispatch id, job id, region
-        self.crashes = False
-
-    def push(self, rows: list[OutboxRow]) -> dict[int, Exception]:
-        for row in rows:
-            region = next(name for name in REGIONS if row.topic == f"beacon-{name.lower()}")
-            self.messages.append((row.dispatch_id, row.payload["id"], region))
-        if self.crashes:
-            raise RedisConnectionError("the reply was lost")
-        return {}
-
-    def holds(self, topic: str, dispatch_id: str) -> bool:
-        return any(dispatch_id == message[0] for message in self.messages)
-
-
-@dataclass
-class Lease:
-    """What a worker knows of a region that it has claimed; it may be wrong by now."""
-
-    job_id: str
-    region: str
-    token: str
-    attempt: int
-    models: list[str]
-    questions: list[str]
-    begun: bool = False
-
-    @property
-    def held(self) -> region_runs.Held:
-        return self.job_id, self.region, self.token
-
-
-class Beacon(RuleBasedStateMachine):
-    db: Database
-    conn: psycopg.Connection[DictRow]
-
-    def __init__(self) -> None:
-        super().__init__()
-        for table in ("nonces", "jobs"):
-            self.conn.execute(f"DELETE FROM {table}".encode())  # noqa: S608
-        self.queue = Queue()
-        self.jobs: list[Submission] = []
-        self.leases: list[Lease] = []
-        self.actions = 0
-
+class Beacon(World):
     # -- clients --
 
     @initialize(job=jobs)
@@ -306,21 +243,6 @@ class Beacon(RuleBasedStateMachine):
         """Nobody will act with this lease any more; it is there until it runs out."""
         self.leases.pop(pick % len(self.leases))
 
-    # -- what must hold --
-
-    @invariant()
-    def every_invariant_holds(self) -> None:
-        for name, sql in VERIFY.items():
-            assert (name, self.conn.execute(sql, self.params()).fetchall()) == (name, [])
-
-    @invariant()
-    def a_job_that_has_ended_has_every_row(self) -> None:
-        sql = "SELECT id FROM jobs WHERE status IN ('completed', 'failed', 'cancelled')"
-        for job in self.jobs:
-            if {"id": job.job_id} in self.rows(sql):
-                found = self.rows("SELECT region, model_id FROM executions WHERE job_id = %s", job.job_id)
-                assert len(found) == sum(map(len, job.plan.values()))
-
     def teardown(self) -> None:
         """Liveness: whatever was lost comes back, and workers that stay alive bring every job to its end."""
         for _ in range(12):
@@ -339,61 +261,6 @@ class Beacon(RuleBasedStateMachine):
         self.every_invariant_holds()
         assert self.rows("SELECT id, status FROM jobs WHERE status IN ('queued', 'running')") == []
         assert {r["id"] for r in self.rows("SELECT id FROM jobs")} == {job.job_id for job in self.jobs}
-
-    # -- a look, and a hand --
-
-    def rows(self, sql: str, *values: object) -> list[DictRow]:
-        return self.conn.execute(sql.encode(), values or None).fetchall()
-
-    def count(self, table: str) -> int:
-        return int(self.rows(f"SELECT count(*) AS n FROM {table}")[0]["n"])  # noqa: S608
-
-    def status(self, job_id: str) -> str:
-        return str(self.rows("SELECT status FROM jobs WHERE id = %s", job_id)[0]["status"])
-
-    def owns(self, lease: Lease) -> bool:
-        return bool(self.rows("SELECT 1 FROM region_runs WHERE lease_token = %s", lease.token))
-
-    def answer(self, lease: Lease, model: str, question: str) -> list[DictRow]:
-        sql = "SELECT * FROM answers WHERE (job_id, region, model_id, question_id) = (%s, %s, %s, %s)"
-        return self.rows(sql, lease.job_id, lease.region, model, question)
-
-    def action(self) -> str:
-        self.actions += 1
-        return f"action {self.actions}"
-
-    def params(self) -> dict[str, Any]:
-        return {
-            "lease_seconds": self.db.settings.jobs.lease_seconds,
-            "max_attempts": self.db.settings.jobs.region_max_attempts,
-            "retention_days": None,
-            "queued": [message[0] for message in self.queue.messages],
-        }
-
-    def check_messages(self) -> None:
-        after: str | None = ""
-        as_of = self.rows("SELECT clock_timestamp() AS now")[0]["now"]
-        while after is not None:
-            page = check_page(self.db, after, as_of, self.queue.holds)
-            assert page is not None
-            after = page[0]
-
-    def finish(self, lease: Lease, model: str, question: str, good: bool) -> None:
-        output, error = ('{"response": "yes"}', None) if good else (None, FAILURE)
-        status = "ok" if good else "failed"
-        where = (lease.job_id, lease.region, model, question, 1, lease.token, lease.attempt)
-        finished = Finished(*where, status, "p", 1, datetime.now(UTC), 5, output, error, "[]")
-        _write(self.db, [lease.held], [], [finished], [], [], [])
-
-    def unit(self, lease: Lease, model: str, good: bool) -> Ended:
-        now = datetime.now(UTC)
-        output, error = ('{"response": "yes"}', None) if good else (None, FAILURE)
-        status = "completed" if good else "failed"
-        where = (lease.job_id, lease.region, model, lease.token)
-        return Ended(*where, status, "p", now, now, 5, 0, lease.attempt - 1, error, output, None, None)
-
-
-VERIFY = {name: sql_files().joinpath(f"verify/{name}.sql").read_bytes() for name in INVARIANTS}
 
 
 def test_the_invariants_hold_after_every_step_of_any_sequence(database_url: str) -> None:

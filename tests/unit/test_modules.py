@@ -15,7 +15,6 @@ TOO_LONG = frozenset(
         "runner_worker/engine/engine.py",
         "tests/integration/test_portal.py",
         "tests/integration/test_reads.py",
-        "tests/integration/test_state_machine.py",
         "tests/integration/test_submit.py",
         "tests/integration/typical.py",
         "tests/unit/test_jobspec.py",
