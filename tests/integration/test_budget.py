@@ -16,9 +16,10 @@ from runner_core.limits import MAX_COUNTED
 from runner_core.queries import rows, statements
 from runner_core.session_kinds import SESSIONS
 from runner_core.store import jobs
-from tests.integration import crowd, typical
+from tests.integration import crowd
 from tests.integration.api_client import serving
-from tests.integration.typical import CASES, Case
+from tests.integration.typical import CASES
+from tests.integration.typical_parameters import LEFT_OUT, USUAL, Case
 from tests.jobs import opened, settings_for
 
 Conn = psycopg.Connection[Any]
@@ -58,13 +59,13 @@ def sessions(crowded: str) -> Iterator[dict[str, Conn]]:
 
 
 def test_every_statement_has_its_typical_parameters() -> None:
-    """A new statement, or a new parameter, goes into the table of typical.py."""
-    assert set(CASES) == set(statements()) - typical.LEFT_OUT
-    assert statements().keys() >= typical.LEFT_OUT
+    """A new statement, or a new parameter, goes into a table of typical.py or typical_reads.py."""
+    assert set(CASES) == set(statements()) - LEFT_OUT
+    assert statements().keys() >= LEFT_OUT
     for name, cases in CASES.items():
         wanted = set(re.findall(r"%\((\w+)\)s", statements()[name].sql.decode()))
         assert [set(case.params) for case in cases] == [wanted] * len(cases), name
-        assert all(case.why or case.most == typical.USUAL for case in cases), name
+        assert all(case.why or case.most == USUAL for case in cases), name
     assert {process for cases in CASES.values() for case in cases for process in case.processes.split()} == {
         *SESSIONS,
         "doctor",

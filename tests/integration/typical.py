@@ -1,84 +1,39 @@
-"""What each statement is typically asked in a crowded database, by which process, and how much it may read then."""
+"""What each statement is typically asked in a crowded database, and by which process. The reads: typical_reads.py."""
 
 import json
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 from outbox_publisher.retention import BATCH, JOBS_BATCH
 from outbox_publisher.sweep import PAGE
-from runner_core.grants import as_arrays, logins, rights
-from runner_core.limits import MAX_COUNTED, MAX_COUNTED_BY_STATUS, MAX_SEARCHED
 from runner_core.session import LIMITS
-from runner_core.statuses import ALIVE_SECONDS
-from tests.integration.crowd import ENDED, QUEUED, job_id, region, token
+from tests.integration.crowd import job_id, region, token
+from tests.integration.typical_parameters import (
+    ALIVE,
+    MOST,
+    NOBODY,
+    NOW,
+    REASON,
+    Case,
+    act,
+    calls,
+    ended,
+    failed,
+    held,
+    job,
+    leases,
+    of_jobs,
+    open_job,
+    page,
+    process,
+    running,
+    submitted,
+    times,
+    units,
+    waiting,
+)
+from tests.integration.typical_reads import READS
 
-USUAL = 500  # buffers: some keys, a page of a list, or a batch of twenty rows
-MOST = 2000  # buffers: more needs a reason that bounds it
-# Not explained: two say LISTEN, three belong to `beacon migrate`, and the canary asks about one job of its own.
-LEFT_OUT = {"bell.listen_outbox", "bell.listen_jobs", "migrations.lock", "migrations.create", "migrations.record"}
-LEFT_OUT |= {"canary.rows"}
-
-NOW = datetime.now(UTC)
-NOBODY: dict[str, Any] = {"left_out": []}
-ALIVE, COUNT = {"alive_seconds": ALIVE_SECONDS}, {"most": MAX_COUNTED}
-COUNTS = "up to 10,000 rows are counted in an index"
-REGIONS = "of each set of regions up to 10,000 jobs are read, three a page"
-RIGHTS = as_arrays(rights())
-REASON = '{"code": "timeout", "message": "late"}'
-
-
-@dataclass(frozen=True)
-class Case:
-    """Parameters, the processes that ask so, the buffers that it may read, and why these are more than usual."""
-
-    processes: str
-    params: dict[str, Any] = field(default_factory=dict)
-    most: int = USUAL
-    why: str = ""
-
-
-def _of(numbers: range, **more: Any) -> dict[str, Any]:
-    return {"job_ids": [job_id(n) for n in numbers], "regions": [region(n) for n in numbers], **more}
-
-
-ended, queued, running = 50_000, ENDED + 15_000, ENDED + QUEUED + 100
-waiting = range(queued, queued + 20)
-held = range(running, running + 20)
-leases = _of(held, tokens=[token(n) for n in held])
-units = {**leases, "model_ids": ["m1"] * 20}
-calls = {**units, "question_ids": ["q1"] * 20, "run_nos": [1] * 20, "provider_ids": ["p"] * 20}
-times = {"completed_ats": [NOW] * 20, "durations": [5] * 20}
-page = [job_id(n) for n in range(queued, queued + PAGE)]
-process = {"kind": "worker", "region": "US", "host": "h", "pid": 1, "version": "1"}
-job = {"job_id": job_id(ended)}
-failed = {"job_id": job_id(60_020)}
-open_job = {"job_id": job_id(running)}
-submitted = [
-    {"id": f"new-{n}", "plan": {"US": ["m1"], "EU": ["m1"]}, "questions": [], "runs": 1, "min_regions": 1}
-    | {
-        "min_success_rate": 1,
-        "timeout_seconds": 60,
-        "provider_timeout_seconds": 30,
-        "request_id": "",
-        "traceparent": "",
-    }
-    | {
-        "public_key": "key-1",
-        "signature_form": "jcs",
-        "digest": "\\x00",
-        "spec": {},
-        "spec_raw": "\\x00",
-        "key": f"k{n}",
-    }
-    | {"nonce": f"n{n}", "actor": "a", "regions": [{"region": "US", "units": 1}, {"region": "EU", "units": 1}]}
-    for n in range(20)
-]
-COUNTED = "fifty jobs, each with its regions and units where it has not kept their number"
-place = {"before": str(NOW - timedelta(days=3)), "before_id": job_id(ended), "page": 51, "progress": True}
-act = {"actor": "a", "action_id": "x"}
-
-CASES: dict[str, list[Case]] = {
+CASES: dict[str, list[Case]] = READS | {
     "answers.start": [Case("worker", calls)],
     "tries.begin": [
         Case(
@@ -108,8 +63,6 @@ CASES: dict[str, list[Case]] = {
             {**LIMITS, "statement_timeout": "5000", "lock_timeout": "0", "enable_seqscan": "on", "local": True},
         )
     ],
-    "doctor.settings": [Case("doctor", {"names": ["fsync"]})],
-    "doctor.alive": [Case("doctor", ALIVE)],
     "executions.kept": [Case("worker", {**units, "completed_ats": [NOW] * 20})],
     "executions.record": [
         Case(
@@ -123,8 +76,6 @@ CASES: dict[str, list[Case]] = {
     ],
     "idempotency.find": [Case("api", {"key": f"job:{job_id(ended)}"})],
     "idempotency.expire": [Case("api", {"key": f"job:{job_id(ended)}"})],
-    "identity.database": [Case("publisher worker doctor")],
-    "identity.server": [Case("publisher worker doctor")],
     "nonces.find": [Case("api", {"public_key": "key-1", "nonce": "n"})],
     "nonces.spend": [Case("api", {"public_key": "key-1", "nonce": "n", **job})],
     "jobs.submit": [
@@ -156,18 +107,6 @@ CASES: dict[str, list[Case]] = {
     "jobs.state": [Case("api", job)],
     "jobs.stored": [Case("api", job)],
     "jobs.action": [Case("api", {**job, "action_id": "x"})],
-    "metrics.outbox": [Case("publisher doctor", COUNT, MOST, COUNTS)],
-    "metrics.jobs": [Case("publisher", COUNT, MOST, COUNTS)],
-    "metrics.late": [
-        Case(
-            "publisher doctor",
-            {"grace_seconds": 45, **COUNT},
-            MOST,
-            "each of 200 running jobs is asked for its deadline",
-        )
-    ],
-    "metrics.regions": [Case("publisher", ALIVE, 5 * MOST, REGIONS)],
-    "migrations.applied": [Case("api publisher worker doctor")],
     "outbox.claim": [
         Case("publisher", {"batch": 100, **NOBODY}, MOST, "a hundred rows are locked, and their jobs asked")
     ],
@@ -182,28 +121,13 @@ CASES: dict[str, list[Case]] = {
         Case("api", {"job_ids": [job_id(running)], "regions": ["US"], "reasons": ["retry"]}),
         Case(
             "publisher worker",
-            _of(waiting, reasons=["message_lost"] * 20),
+            of_jobs(waiting, reasons=["message_lost"] * 20),
             MOST,
             "for each of 20 regions a message, an event, and a new version of its job",
         ),
     ],
     "outbox.withdraw": [Case("api", open_job)],
     "outbox.settle": [Case("api", {**open_job, "regions": ["US"]})],
-    "portal.counts": [Case("api", {"most": MAX_COUNTED_BY_STATUS})],
-    "portal.search": [
-        Case(
-            "api",
-            {"wanted": "cafe", "newest": MAX_SEARCHED, "page": 51},
-            MOST,
-            "the ids of the newest 20,000 jobs are read in the index",
-        )
-    ],
-    "portal.job": [Case("api", job)],
-    "portal.regions": [Case("api", job), Case("api", open_job)],
-    "portal.held": [Case("api", {"few": 4})],
-    "portal.hour": [Case("api")],
-    "preflight.server": [Case("api publisher worker doctor")],
-    "preflight.switches": [Case("doctor", {"logins": list(logins())})],
     "processes.beat": [
         Case("api publisher worker", {"process_id": "p", "regions_sha": "x", "concurrency": 64, **process})
     ],
@@ -211,55 +135,15 @@ CASES: dict[str, list[Case]] = {
     "processes.leave": [Case("api publisher worker", {"process_id": "p"})],
     "readiness.grow": [Case("api publisher worker")],
     "processes.other_regions_file": [Case("api publisher doctor", ALIVE)],
-    "reads.job": [Case("api", job), Case("api", open_job)],
-    "reads.jobs": [Case("api", {**place, **p}, MOST, COUNTED) for p in ({}, {"before": "infinity", "before_id": ""})],
-    "reads.jobs_by_status": [
-        Case("api", {**place, "status": s}, MOST, COUNTED) for s in ("completed", "cancelled", "queued")
-    ],
-    "reads.rows": [Case("api", job), Case("api", open_job)],
-    "reads.executions": [
-        Case("api", {"before": "infinity", "before_id": 0, "page": 51, "skip": 0}),
-        Case("api", {"before": str(NOW - timedelta(days=3)), "before_id": 7, "page": 51, "skip": 0}),
-        Case("api", {"before": "infinity", "before_id": 0, "page": 51, "skip": 10_000}),
-    ],
-    "reads.execution": [Case("api", {"result_id": ended}), Case("api", {"result_id": ENDED + 3 * ended})],
-    "reads.answer": [Case("api", {"result_id": ENDED + 3 * ended})],
-    "reads.answers": [Case("api", {**job, "region": region(ended), "model_id": "m1"})],
-    "reads.cross_region": [
-        Case("api", {"cross_region_id": None, **job}),
-        Case("api", {"cross_region_id": "0b3eba6f-79c5-4bd1-8f0c-000000000000", "job_id": "no job"}),
-    ],
-    "reads.region_results": [Case("api", job)],
-    "reads.summary": [Case("api", job)],
-    "reads.events": [Case("api", {**job, "after": 0, "page": 1000})],
-    "reads.version": [Case("api", job)],
-    "reads.watched": [Case("api", {"job_ids": leases["job_ids"]})],
-    "reads.processes": [Case("api", ALIVE)],
-    "reads.alive": [Case("api", ALIVE)],
-    "reads.queues": [Case("api", {}, 5 * MOST, REGIONS)],
-    "reads.outbox": [Case("api", {"page": 50})],
-    "reads.outbox_counts": [Case("api", COUNT, MOST, COUNTS)],
-    "reads.dead": [Case("api", {"page": 50})],
-    "reads.stuck": [Case("api", {"page": 50})],
-    "reads.overdue": [
-        Case(
-            "api",
-            {"grace_seconds": 45, "page": 50, **COUNT},
-            MOST,
-            "each of 200 running jobs is asked for its deadline",
-        )
-    ],
-    "reads.open_regions": [Case("api", open_job)],
-    "reads.outbox_row": [Case("api", {"outbox_id": ended})],
     "region_runs.claim": [
         Case(
             "worker",
-            _of(waiting, tokens=[token(n) for n in waiting], max_attempts=3, lease_seconds=15, worker="w"),
+            of_jobs(waiting, tokens=[token(n) for n in waiting], max_attempts=3, lease_seconds=15, worker="w"),
             MOST,
             "twenty leases",
         )
     ],
-    "region_runs.stored": [Case("worker", _of(held))],
+    "region_runs.stored": [Case("worker", of_jobs(held))],
     "region_runs.hold": [Case("worker", leases)],
     "region_runs.beat": [Case("worker", {**leases, "lease_seconds": 15})],
     "region_runs.lost": [Case("worker", leases)],
@@ -285,7 +169,7 @@ CASES: dict[str, list[Case]] = {
     "sweep.end": [
         Case(
             "publisher",
-            _of(waiting, reasons=[REASON] * 20),
+            of_jobs(waiting, reasons=[REASON] * 20),
             MOST,
             "twenty regions end: a run, an execution, an event and a version for each",
         )
@@ -293,9 +177,6 @@ CASES: dict[str, list[Case]] = {
     "sweep.silent": [
         Case("publisher", {"job_ids": page, "as_of": NOW - timedelta(seconds=30)}, 12 * PAGE, "as sweep.doomed")
     ],
-    "rights.logins": [Case("doctor", {"logins": list(logins())})],
-    "rights.missing": [Case("api publisher worker doctor", RIGHTS, MOST, "each right is looked up in the catalogues")],
-    "rights.database": [Case("doctor")],
     "sweep.clock": [Case("publisher doctor")],
     "sweep.topics": [Case("publisher")],
     "retention.outbox_due": [

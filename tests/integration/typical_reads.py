@@ -1,0 +1,100 @@
+"""What the statements that only read are typically asked, for clients, pages, metrics, doctor and preflight."""
+
+from datetime import timedelta
+
+from runner_core.grants import logins
+from runner_core.limits import MAX_COUNTED_BY_STATUS, MAX_SEARCHED
+from tests.integration.crowd import ENDED, region
+from tests.integration.typical_parameters import (
+    ALIVE,
+    COUNT,
+    COUNTED,
+    COUNTS,
+    MOST,
+    NOW,
+    REGIONS,
+    RIGHTS,
+    Case,
+    ended,
+    job,
+    leases,
+    open_job,
+    place,
+)
+
+READS: dict[str, list[Case]] = {
+    "doctor.settings": [Case("doctor", {"names": ["fsync"]})],
+    "doctor.alive": [Case("doctor", ALIVE)],
+    "identity.database": [Case("publisher worker doctor")],
+    "identity.server": [Case("publisher worker doctor")],
+    "metrics.outbox": [Case("publisher doctor", COUNT, MOST, COUNTS)],
+    "metrics.jobs": [Case("publisher", COUNT, MOST, COUNTS)],
+    "metrics.late": [
+        Case(
+            "publisher doctor",
+            {"grace_seconds": 45, **COUNT},
+            MOST,
+            "each of 200 running jobs is asked for its deadline",
+        )
+    ],
+    "metrics.regions": [Case("publisher", ALIVE, 5 * MOST, REGIONS)],
+    "migrations.applied": [Case("api publisher worker doctor")],
+    "portal.counts": [Case("api", {"most": MAX_COUNTED_BY_STATUS})],
+    "portal.search": [
+        Case(
+            "api",
+            {"wanted": "cafe", "newest": MAX_SEARCHED, "page": 51},
+            MOST,
+            "the ids of the newest 20,000 jobs are read in the index",
+        )
+    ],
+    "portal.job": [Case("api", job)],
+    "portal.regions": [Case("api", job), Case("api", open_job)],
+    "portal.held": [Case("api", {"few": 4})],
+    "portal.hour": [Case("api")],
+    "preflight.server": [Case("api publisher worker doctor")],
+    "preflight.switches": [Case("doctor", {"logins": list(logins())})],
+    "reads.job": [Case("api", job), Case("api", open_job)],
+    "reads.jobs": [Case("api", {**place, **p}, MOST, COUNTED) for p in ({}, {"before": "infinity", "before_id": ""})],
+    "reads.jobs_by_status": [
+        Case("api", {**place, "status": s}, MOST, COUNTED) for s in ("completed", "cancelled", "queued")
+    ],
+    "reads.rows": [Case("api", job), Case("api", open_job)],
+    "reads.executions": [
+        Case("api", {"before": "infinity", "before_id": 0, "page": 51, "skip": 0}),
+        Case("api", {"before": str(NOW - timedelta(days=3)), "before_id": 7, "page": 51, "skip": 0}),
+        Case("api", {"before": "infinity", "before_id": 0, "page": 51, "skip": 10_000}),
+    ],
+    "reads.execution": [Case("api", {"result_id": ended}), Case("api", {"result_id": ENDED + 3 * ended})],
+    "reads.answer": [Case("api", {"result_id": ENDED + 3 * ended})],
+    "reads.answers": [Case("api", {**job, "region": region(ended), "model_id": "m1"})],
+    "reads.cross_region": [
+        Case("api", {"cross_region_id": None, **job}),
+        Case("api", {"cross_region_id": "0b3eba6f-79c5-4bd1-8f0c-000000000000", "job_id": "no job"}),
+    ],
+    "reads.region_results": [Case("api", job)],
+    "reads.summary": [Case("api", job)],
+    "reads.events": [Case("api", {**job, "after": 0, "page": 1000})],
+    "reads.version": [Case("api", job)],
+    "reads.watched": [Case("api", {"job_ids": leases["job_ids"]})],
+    "reads.processes": [Case("api", ALIVE)],
+    "reads.alive": [Case("api", ALIVE)],
+    "reads.queues": [Case("api", {}, 5 * MOST, REGIONS)],
+    "reads.outbox": [Case("api", {"page": 50})],
+    "reads.outbox_counts": [Case("api", COUNT, MOST, COUNTS)],
+    "reads.dead": [Case("api", {"page": 50})],
+    "reads.stuck": [Case("api", {"page": 50})],
+    "reads.overdue": [
+        Case(
+            "api",
+            {"grace_seconds": 45, "page": 50, **COUNT},
+            MOST,
+            "each of 200 running jobs is asked for its deadline",
+        )
+    ],
+    "reads.open_regions": [Case("api", open_job)],
+    "reads.outbox_row": [Case("api", {"outbox_id": ended})],
+    "rights.logins": [Case("doctor", {"logins": list(logins())})],
+    "rights.missing": [Case("api publisher worker doctor", RIGHTS, MOST, "each right is looked up in the catalogues")],
+    "rights.database": [Case("doctor")],
+}
