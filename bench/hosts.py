@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bench import statements
-from bench.chaos.proxy import Proxy
 from bench.ground import Ground
 from bench.system import Workers, publish_all, stop
 from runner_cli.child import spawn
 from runner_cli.home import CHECKOUT
+from tests.proxy import Proxy
 
 REGIONS = ("US", "EU", "ASIA")
 NEAR = dict.fromkeys(REGIONS, 0.0)

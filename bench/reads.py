@@ -18,7 +18,6 @@ from typing import Any, ClassVar
 import psycopg
 from flask import Flask
 
-from bench.explain import buffers, plain, prepared, read
 from bench.ground import Ground, ground
 from runner_api.app import create_app
 from runner_api.http.wire import timestamp
@@ -27,6 +26,7 @@ from runner_core.observer import ObservedCursor
 from runner_core.queries import named
 from runner_core.regions import load_catalogue
 from runner_core.settings import Settings
+from tests.explain import buffers, plain, prepared, read
 
 FEW = 10_000
 OPEN = 200  # jobs that wait, in either database

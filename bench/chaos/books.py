@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.chaos import tries
-from bench.chaos.client import Submission, request
+from bench.chaos.client import Submission
 from bench.chaos.plant import Plant
 from runner_cli.home import CHECKOUT
+from tests.http_requests import request
 
 TERMINAL = ("completed", "failed", "cancelled")
 Cell = tuple[str, str, str]  # region, model, question

@@ -1,13 +1,10 @@
 """Submits signed jobs at a steady rate, as a careful client does, and keeps its own list of what was accepted."""
 
-import http.client
 import itertools
 import json
 import random
 import threading
 import time
-import urllib.error
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,14 +12,10 @@ from typing import Any
 
 from runner_core.keys import PrivateKey
 from runner_core.signing import sign
+from tests.http_requests import request
+from tests.loopback_regions import MODELS, REGIONS
 
-REGIONS = ("US", "EU", "ASIA")
-MODELS = ("m1", "m2")
-TRY_SECONDS = 10.0  # the longest one request may take
 NANOSECONDS = 1_000_000_000
-
-# The stack is on this machine: no proxy of the environment has a say.
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass
@@ -165,21 +158,3 @@ class Client:
             if time.time() > submission.began + self._patience_seconds:
                 return
             time.sleep(pause.uniform(0.1, 1.0))
-
-
-def request(
-    method: str, url: str, body: bytes | None = None, headers: dict[str, str] | None = None
-) -> tuple[int, dict[str, Any]]:
-    """One HTTP request: its status and document; status 0 when no whole answer came."""
-    question = urllib.request.Request(url, data=body, headers=headers or {}, method=method)  # noqa: S310 - loopback
-    try:
-        with _opener.open(question, timeout=TRY_SECONDS) as reply:
-            return reply.status, json.load(reply)
-    except urllib.error.HTTPError as error:
-        with error:
-            try:
-                return error.code, json.load(error)
-            except (ValueError, OSError, http.client.HTTPException):
-                return error.code, {}
-    except (OSError, ValueError, http.client.HTTPException):
-        return 0, {}

@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.chaos.client import REGIONS
 from bench.chaos.plant import Plant, set_rules, slow_answers
 from bench.chaos.scene import Scene
 from bench.chaos.storm import Injection
+from tests.loopback_regions import REGIONS
 
 LEAST_QUEUED = 1000
 AT_ONCE = 50  # jobs submitted between two looks at the queue

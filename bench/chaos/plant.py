@@ -18,14 +18,15 @@ import psycopg
 import redis
 from psycopg.rows import dict_row
 
-from bench.chaos.client import MODELS, REGIONS, request
-from bench.chaos.proxy import Proxy
 from bench.chaos.standby import Standby
 from runner_cli.child import free_port, spawn
 from runner_cli.embedded import EmbeddedPostgres, EmbeddedValkey
 from runner_cli.home import CHECKOUT, make_home
 from runner_cli.local import Local, login_urls, running_stack, set_passwords
 from runner_core.migrate import migrate
+from tests.http_requests import request
+from tests.loopback_regions import write_regions
+from tests.proxy import Proxy
 
 COUNTS = {"publisher": 2, "worker_us": 2, "worker_eu": 2, "worker_asia": 2}
 # Seconds that an answer takes, so that there is always a call in the air to be lost.
@@ -197,22 +198,6 @@ FAILURES: list[dict[str, Any]] = [
     {"fault": "cut_body", "probability": 0.2},
     {"fault": "reset", "probability": 0.2},
 ]
-
-
-def write_regions(path: Path, provider_url: str, width: int = 64, key_env: str = "") -> Path:
-    """A regions file in which one provider answers for every region, each at a path of its own."""
-    key = f'api_key_env = "{key_env}"\n' if key_env else ""
-    models = ", ".join(f'"{model}" = "{model}"' for model in MODELS)
-    parts = [f'default_model = "{MODELS[0]}"']
-    for region in REGIONS:
-        parts.append(f'[regions.{region}]\ndisplay = "{region}"\nsystem_prompt = "You answer for {region}."')
-    for region in REGIONS:
-        parts.append(
-            f'[[providers]]\nid = "provider-{region.lower()}"\nregion = "{region}"\nkind = "openai"\n'
-            f'base_url = "{provider_url}/{region}/v1"\n{key}max_concurrency = {width}\nmodels = {{ {models} }}'
-        )
-    path.write_text("\n\n".join(parts) + "\n")
-    return path
 
 
 def _through(proxy: Proxy, url: str) -> str:

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from bench.chaos.client import REGIONS, Client
+from bench.chaos.client import Client
 from bench.chaos.plant import Plant
+from tests.loopback_regions import REGIONS
 
 PATIENCE_SECONDS = 60.0
 LOOK_SECONDS = 0.01

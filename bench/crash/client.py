@@ -3,10 +3,10 @@
 import time
 from typing import Any
 
-from bench.chaos.client import request
 from bench.crash.lane import Lane, in_background
 from bench.crash.states import HEADERS
 from bench.crash.verb import Request, Story
+from tests.http_requests import request
 
 MOST_TRIES = 40
 PAUSE_SECONDS = 0.05

@@ -15,7 +15,6 @@ import psycopg
 import redis
 from psycopg.rows import dict_row
 
-from bench.chaos.client import request
 from bench.crash.environment import FIRST_PORT, LATE_SECONDS, PORTS, Site, environment
 from bench.crash.processes import Process, Processes, unread
 from bench.crash.tap import Tap
@@ -26,6 +25,7 @@ from runner_core.db import Database
 from runner_core.keys import PrivateKey
 from runner_core.settings import Settings
 from runner_queue.broker import Broker
+from tests.http_requests import request
 from tests.provider_server import ProviderServer
 
 # Which of several connections has sent a statement before, and need not send its text, would differ between runs.

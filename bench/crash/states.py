@@ -5,13 +5,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from bench.chaos.client import request
 from bench.crash.environment import ADMIN, PROVIDER_SECONDS
 from bench.crash.lane import Lane, until
 from bench.crash.verb import TERMINAL, Story
 from outbox_publisher.relay import publish_batch
 from runner_core.settings import Settings
 from runner_core.signing import sign
+from tests.http_requests import request
 
 HEADERS = {"Content-Type": "application/json"}
 ADMIN_HEADERS = HEADERS | {"Authorization": f"Bearer {ADMIN}"}

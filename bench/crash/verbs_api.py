@@ -6,13 +6,13 @@ from functools import partial
 
 import psycopg
 
-from bench.chaos.client import request
 from bench.crash import states
 from bench.crash.client import send
 from bench.crash.lane import Lane, until
 from bench.crash.states import ADMIN_HEADERS, HEADERS
 from bench.crash.verb import CONNECTING, Step, Story, Verb, all_told, nothing
 from runner_core.signing import sign
+from tests.http_requests import request
 
 JOBS = "/api/v1/jobs"
 KEYED = HEADERS | {"Idempotency-Key": "a-key-of-the-client"}

@@ -14,12 +14,12 @@ from typing import Any
 
 import psycopg
 
-from bench.chaos.client import MODELS, request
-from bench.chaos.plant import write_regions
 from runner_cli.local import Local
 from runner_core.keys import PrivateKey
 from runner_core.signing import sign
+from tests.http_requests import request
 from tests.jobs import one, query, until
+from tests.loopback_regions import MODELS, write_regions
 from tests.provider_server import Call, ProviderServer
 
 NANOSECONDS = 1_000_000_000

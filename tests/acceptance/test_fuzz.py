@@ -18,7 +18,6 @@ from urllib.parse import quote, urlsplit
 
 import psycopg
 
-from bench.chaos.client import request
 from runner_api.app import create_app
 from runner_cli.home import secret
 from runner_cli.local import LOGINS, Local
@@ -29,6 +28,7 @@ from runner_core.settings import Settings
 from runner_core.signing import sign
 from tests.acceptance.fault_site import site
 from tests.acceptance.sender import job
+from tests.http_requests import request
 from tests.jobs import one, query
 from tests.scrape import logs
 

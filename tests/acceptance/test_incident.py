@@ -15,8 +15,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from bench.chaos.client import request
 from runner_cli.local import Local
+from tests.http_requests import request
 from tests.jobs import until
 from tests.scrape import logs, pages, samples
 

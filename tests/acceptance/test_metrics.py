@@ -12,11 +12,11 @@ import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from bench.chaos.proxy import Proxy
 from runner_cli.local import Local, login_urls
 from runner_core.failures import STATES
 from tests.acceptance.sender import job, submit, wait_for_all
 from tests.jobs import one, query, until
+from tests.proxy import Proxy
 from tests.scrape import pages, samples, total
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import Any
 
 import psycopg
 
-from bench.chaos.client import request
 from runner_cli.local import Local
 from runner_core.keys import PrivateKey
 from runner_core.signing import sign
+from tests.http_requests import request
 from tests.jobs import query, until
 
 FIELD = json.loads((Path(__file__).parent.parent / "data/signature_vectors.json").read_text())

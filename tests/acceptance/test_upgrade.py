@@ -14,11 +14,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from bench.chaos.client import request
 from runner_cli.child import end, free_port, spawn
 from runner_cli.local import Local
 from tests.acceptance.fault_site import Site, site
 from tests.acceptance.sender import verify
+from tests.http_requests import request
 from tests.jobs import one, query, until
 
 CHECKOUT = Path(__file__).parent.parent.parent

@@ -10,12 +10,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from bench.explain import buffers, plain, prepared, read
 from runner_core import queries
 from runner_core.limits import MAX_COUNTED
 from runner_core.queries import rows, statements
 from runner_core.session_kinds import SESSIONS
 from runner_core.store import jobs
+from tests.explain import buffers, plain, prepared, read
 from tests.integration import crowd
 from tests.integration.api_client import serving
 from tests.integration.typical import CASES

@@ -12,9 +12,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from bench.chaos.proxy import Proxy
 from runner_worker.engine.leases import claim
 from tests.jobs import one, opened, settings_for, submit_many, until
+from tests.proxy import Proxy
 
 Conn = psycopg.Connection[Any]
 Start = Callable[[], "subprocess.Popen[str]"]

@@ -11,7 +11,6 @@ import redis
 from prometheus_client import REGISTRY
 from redis.exceptions import RedisError
 
-from bench.chaos.proxy import Proxy
 from runner_cli.embedded import EmbeddedValkey
 from runner_queue.broker import Broker
 from runner_queue.connection import open_client, text_of
@@ -23,6 +22,7 @@ from runner_queue.stack_marker import KEY
 from runner_worker.rq.worker import connect
 from tests.integration.test_broker import row, settings_for
 from tests.jobs import until
+from tests.proxy import Proxy
 
 CAUSED = {"hung up"}  # by test_broker.py's kills and restarts
 

@@ -14,7 +14,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from bench.chaos.proxy import Proxy
 from outbox_publisher.relay import publish_batch
 from runner_cli.embedded import EmbeddedPostgres
 from runner_core.db import Database, retried
@@ -26,6 +25,7 @@ from runner_queue.broker import Broker
 from runner_worker.engine.leases import claim
 from tests.integration.api_client import Api, serving
 from tests.jobs import one, opened, query, settings_for, submission, submit, until
+from tests.proxy import Proxy
 
 Conn = psycopg.Connection[Any]
 

@@ -8,8 +8,8 @@ import pytest
 
 from runner_core.db import Database
 from runner_core.queries import run
+from tests.commit_proxy import CommitProxy
 from tests.jobs import opened, settings_for, submission, submit
-from tests.proxy import CommitProxy
 
 Conn = psycopg.Connection[Any]
 

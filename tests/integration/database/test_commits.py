@@ -17,9 +17,9 @@ from runner_core.db import Database
 from runner_core.queries import run
 from runner_queue.broker import Broker
 from runner_worker.engine.leases import claim, release
+from tests.commit_proxy import CommitProxy
 from tests.engine import running
 from tests.jobs import catalogue, one, opened, query, settings_for, submission, submit, until
-from tests.proxy import CommitProxy
 from tests.write_errors import LOST, Counted
 
 Conn = psycopg.Connection[Any]

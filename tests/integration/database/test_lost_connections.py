@@ -15,8 +15,8 @@ from runner_core.migrate import migrate
 from runner_core.presence import probe
 from runner_core.queries import run
 from runner_core.sqlstate import sqlstate
+from tests.commit_proxy import CommitProxy
 from tests.jobs import one, opened, query, settings_for, submission, submit, until
-from tests.proxy import CommitProxy
 from tests.write_errors import LOST, Counted
 
 Conn = psycopg.Connection[Any]

@@ -8,13 +8,13 @@ from uuid import uuid4
 import pytest
 from rq.command import send_shutdown_command
 
-from bench.chaos.proxy import Proxy
 from runner_cli.embedded import EmbeddedValkey
 from runner_core.settings import Settings
 from runner_queue.broker import Broker
 from runner_queue.push import OutboxRow
 from runner_worker.engine import Message
 from runner_worker.rq.worker import RegionWorker, connect, worker_name
+from tests.proxy import Proxy
 from tests.worker_stage import PATIENCE_SECONDS, QUEUE, TOPIC, Stage
 
 
