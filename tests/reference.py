@@ -39,8 +39,14 @@ def metrics() -> Iterator[str]:
             (family,) = metric.describe()
             name = family.name + ("_total" if isinstance(metric, Counter) else "")
             by = [process for process, measured in telemetry.MEASURED.items() if metric in measured]
-            shown = ", ".join(f"`{label}`" for label in metric._labelnames)
+            shown = ", ".join(f"`{label}`" for label in labels_of(metric))
             yield f"| `{name}` | {KINDS[type(metric)]} | {shown} | {', '.join(by)} | {family.documentation} |"
+
+
+def labels_of(metric: MetricWrapperBase) -> tuple[str, ...]:
+    """Return the names of a metric's labels: prometheus-client tells them of samples alone (docs/pinned.md)."""
+    names: tuple[str, ...] = metric._labelnames
+    return names
 
 
 def commands() -> Iterator[str]:

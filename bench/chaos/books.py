@@ -64,10 +64,10 @@ def count(plant: Plant, submissions: Sequence[Submission]) -> Books:
     books.calls = sum(len(times) for cells in calls.values() for times in cells.values())
     # Straight to the API: the proxy before it is the storm's.
     with ThreadPoolExecutor(8) as readers:
-        found = readers.map(lambda s: (s, *_read(plant.local.api_url, s)), accepted)
+        found = readers.map(lambda s: (s, *read_job(plant.local.api_url, s)), accepted)
         for submission, job, events in found:
             check(books, submission, job, events, calls)
-    for label, jobs in _jobs_by_label(plant).items():
+    for label, jobs in jobs_by_label(plant).items():
         if jobs > 1:
             books.duplicated.append((0.0, f"{label}: {jobs} jobs of one submission"))
     if books.calls != books.answers + len(books.repeated) + books.vain_calls and not books.unanswered_clients:
@@ -77,7 +77,7 @@ def count(plant: Plant, submissions: Sequence[Submission]) -> Books:
     return books
 
 
-def _read(api_url: str, submission: Submission) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+def read_job(api_url: str, submission: Submission) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
     path = f"{api_url}/api/v1/jobs/{next(iter(submission.ids))}"
     status, job = request("GET", f"{path}?include=executions")
     if status != 200:
@@ -189,7 +189,7 @@ def answer_text(region: str, model: str, question: str) -> str:
     return f"answer {hashlib.sha256(seed.encode()).hexdigest()[:12]}"
 
 
-def _jobs_by_label(plant: Plant) -> Counter[str]:
+def jobs_by_label(plant: Plant) -> Counter[str]:
     rows = plant.ask("SELECT spec #>> '{metadata,created_by}' AS label, count(*) AS jobs FROM jobs GROUP BY 1")
     return Counter({row["label"]: row["jobs"] for row in rows})
 

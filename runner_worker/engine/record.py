@@ -99,7 +99,7 @@ class Scribe:
         withdrawn = sorted(tried for answer in batch.unreached for tried in unreached(answer))
         ended = sorted((self.ended(unit) for unit in batch.units), key=lambda e: e[:3])
         ending = sorted({e.job_id for e in ended} | {run.job_id for run in batch.closing})
-        return _write(db, sorted({run.held for run in runs}), starts, finished, withdrawn, ended, ending)
+        return write_rows(db, sorted({run.held for run in runs}), starts, finished, withdrawn, ended, ending)
 
     def ended(self, unit: Unit) -> Ended:
         """The execution of a complete unit: completed when one answer is usable, else failed with its last error."""
@@ -165,7 +165,7 @@ class Scribe:
 
 
 @retried
-def _write(
+def write_rows(
     db: Database,
     held: list[region_runs.Held],
     starts: list[Started],

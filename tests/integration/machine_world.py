@@ -19,7 +19,7 @@ from runner_core.store import region_runs
 from runner_core.store.answers import Finished
 from runner_core.store.executions import Ended
 from runner_queue.push import OutboxRow
-from runner_worker.engine.record import _write
+from runner_worker.engine.record import write_rows
 
 REGIONS = ("US", "EU", "ASIA")
 FAILURE = json.dumps({"code": "http_403", "message": "told to fail"})
@@ -135,7 +135,7 @@ class World(RuleBasedStateMachine):
         status = "ok" if good else "failed"
         where = (lease.job_id, lease.region, model, question, 1, lease.token, lease.attempt)
         finished = Finished(*where, status, "p", 1, datetime.now(UTC), 5, output, error, "[]")
-        _write(self.db, [lease.held], [], [finished], [], [], [])
+        write_rows(self.db, [lease.held], [], [finished], [], [], [])
 
     def unit(self, lease: Lease, model: str, good: bool) -> Ended:
         now = datetime.now(UTC)

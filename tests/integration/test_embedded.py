@@ -194,7 +194,7 @@ def test_two_starts_at_once_do_not_meet(make_home: Callable[[], Path]) -> None:
 
 
 def test_without_wheel_or_system_programs_the_reason_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(binaries, "_wheel_folder", lambda package: None)
+    monkeypatch.setattr(binaries, "wheel_folder", lambda package: None)
     monkeypatch.setattr(binaries, "OLDEST_POSTGRES", 10**6)
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(EmbeddedError, match="set DATABASE_URL"):
@@ -209,9 +209,9 @@ def test_programs_below_a_closed_folder_are_copied(tmp_path: Path, monkeypatch: 
     closed.mkdir(mode=0o700)
     (closed / "server").write_text("#!/bin/sh\n")
     stranger = ServerUser("nobody", 65534, 65534)
-    copy = binaries._reachable(closed, "redis", ["server"], stranger)
+    copy = binaries.reachable(closed, "redis", ["server"], stranger)
     assert copy.parent == tmp_path / "cache"
     assert (copy / "server").read_text() == "#!/bin/sh\n"
     assert copy.stat().st_mode & 0o777 == 0o755
-    assert binaries._reachable(closed, "redis", ["server"], stranger) == copy
-    assert binaries._reachable(closed, "redis", ["server"], None) == closed
+    assert binaries.reachable(closed, "redis", ["server"], stranger) == copy
+    assert binaries.reachable(closed, "redis", ["server"], None) == closed

@@ -28,7 +28,7 @@ from runner_core.store import outbox, region_runs
 from runner_core.store.answers import Started
 from runner_queue.broker import Broker
 from runner_worker.engine.leases import beat, claim
-from runner_worker.engine.record import _write
+from runner_worker.engine.record import write_rows
 from tests.integration.machine_world import REGIONS, VERIFY, Lease, World
 from tests.jobs import opened, settings_for, submission, submit
 
@@ -190,7 +190,7 @@ class Beacon(World):
         question = lease.questions[which % len(lease.questions)]
         before = self.answer(lease, model, question)
         started = Started(lease.job_id, lease.region, model, question, 1, "p", lease.token)
-        written = _write(self.db, [lease.held], [started], [], [], [], [])
+        written = write_rows(self.db, [lease.held], [started], [], [], [], [])
         assert (lease.token in written.fenced) == (not self.owns(lease))
         if not written.started:
             assert self.answer(lease, model, question) == before
@@ -218,13 +218,13 @@ class Beacon(World):
         lease = self.leases[pick % len(self.leases)]
         units = [self.unit(lease, model, good) for model in lease.models[:models]]
         owned, before = self.owns(lease), self.count("executions")
-        written = _write(self.db, [lease.held], [], [], [], units, [lease.job_id])
+        written = write_rows(self.db, [lease.held], [], [], [], units, [lease.job_id])
         if not owned:
             assert self.count("executions") == before, "a zombie wrote"
             assert lease.token in written.fenced
         if twice:
             counted = self.count("executions"), self.count("job_events")
-            _write(self.db, [lease.held], [], [], [], units, [lease.job_id])
+            write_rows(self.db, [lease.held], [], [], [], units, [lease.job_id])
             assert (self.count("executions"), self.count("job_events")) == counted
 
     @precondition(lambda self: self.leases)
@@ -255,7 +255,7 @@ class Beacon(World):
             for r in claimed:
                 lease = Lease(r["job_id"], r["region"], r["token"], r["attempt"], r["models"], [])
                 units = [self.unit(lease, model, True) for model in lease.models]
-                _write(self.db, [lease.held], [], [], [], units, [lease.job_id])
+                write_rows(self.db, [lease.held], [], [], [], units, [lease.job_id])
             if not self.rows("SELECT id FROM jobs WHERE status IN ('queued', 'running')"):
                 break
         self.every_invariant_holds()

@@ -139,8 +139,8 @@ def test_the_providers_log_and_the_answers_are_counted_against_each_other(
         for (region, question), n in zip(cells, (2, 2, 1, 1), strict=True)
     ]
     plant: Any = SimpleNamespace(calls=log, local=SimpleNamespace(api_url=""), ask=lambda _: written)
-    monkeypatch.setattr(accounts, "_read", lambda *_: (job, events))
-    monkeypatch.setattr(accounts, "_jobs_by_label", lambda _: Counter({"chaos-000001": 1}))
+    monkeypatch.setattr(accounts, "read_job", lambda *_: (job, events))
+    monkeypatch.setattr(accounts, "jobs_by_label", lambda _: Counter({"chaos-000001": 1}))
     monkeypatch.setattr(accounts, "verify", lambda _: True)
     answered = Submission(1, ["US", "EU"], ["m1"], QUESTIONS, b"", accepted=5.0, ids={"chaos-000001"})
     silent = Submission(2, ["US"], ["m1"], QUESTIONS, b"")
@@ -155,7 +155,7 @@ def test_the_providers_log_and_the_answers_are_counted_against_each_other(
         "6 calls are not answers, repeated and vain ones together",
         "chaos-000002 US m1: 1 requests received, 0 tries written",
     ]
-    monkeypatch.setattr(accounts, "_jobs_by_label", lambda _: Counter({"chaos-000001": 2}))
+    monkeypatch.setattr(accounts, "jobs_by_label", lambda _: Counter({"chaos-000001": 2}))
     assert len(accounts.count(plant, [answered]).duplicated) == 1
 
 

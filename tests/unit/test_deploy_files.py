@@ -20,6 +20,7 @@ from runner_api.server.serve import Configuration
 from runner_core import telemetry
 from runner_core.settings import Settings
 from runner_queue.addresses import settings_from
+from tests.reference import labels_of
 
 ROOT = Path(__file__).parents[2]
 PROCFILE = dict(parse_procfile((ROOT / "Procfile").read_text()).processes)
@@ -155,7 +156,8 @@ def declared() -> dict[str, tuple[str, ...]]:
     for metric in vars(telemetry).values():
         if isinstance(metric, MetricWrapperBase):
             suffixes = {Counter: ["_total"], Gauge: [""], Histogram: ["_bucket", "_sum", "_count"]}[type(metric)]
-            samples |= {metric._name + suffix: metric._labelnames for suffix in suffixes}
+            (family,) = metric.describe()
+            samples |= {family.name + suffix: labels_of(metric) for suffix in suffixes}
     return samples
 
 

@@ -1,4 +1,4 @@
-"""docs/pinned.md lists the private names of libraries that the product uses: each must exist, where the page says."""
+"""docs/pinned.md lists the private names of libraries that the project uses: each must exist, where the page says."""
 
 import inspect
 import re
