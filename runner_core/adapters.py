@@ -21,7 +21,7 @@ class ArrayDumper(Dumper):
     def dump(self, obj: Any) -> Buffer:
         """Every element that could need it is quoted; the statement's cast says what they are.
 
-        Raises psycopg.DataError for U+0000, which would end the text early.
+        Raises psycopg.DataError for U+0000, which would end the text early, and for other types.
         """
         if obj and set(map(type, obj)) == {str}:  # most are: escaped all at once
             text = "\0".join(obj)
@@ -38,11 +38,13 @@ class ArrayDumper(Dumper):
 def _element(value: object) -> str:
     if value is None:
         return "NULL"
-    if type(value) is str:
+    if isinstance(value, str):
         return f'"{_escaped(value)}"'
+    if isinstance(value, (int, float)):
+        return str(value)
     if isinstance(value, datetime):
         return f'"{value.isoformat()}"'
-    return str(value)
+    raise DataError(f"an array of ours can't hold a {type(value).__name__}")
 
 
 def _escaped(text: str) -> str:
