@@ -1,8 +1,10 @@
 """How answers are compared word by word, and which are not."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from runner_api.views.diff import compare, has_words, overlap
+from runner_api.views.diff import MAX_WORDS, compare, has_words, overlap, words
 
 CHINESE = "埃菲尔铁塔位于巴黎,建于一八八九年。"
 JAPANESE = "エッフェル塔はパリにあります。1889年に建てられました。"
@@ -18,6 +20,7 @@ SPACED = {
     "emoji": "🗼 👍",
     "empty": "",
 }
+texts = st.lists(st.sampled_from(["a", "b", "c", "Paris", "\u00a0", " ", "  ", "\n", "."])).map("".join)
 
 
 @pytest.mark.parametrize("text", [CHINESE, JAPANESE, THAI, KHMER, f"{CHINESE} Gustave Eiffel (1889)"])
@@ -40,3 +43,41 @@ def test_a_text_and_the_same_with_a_sentence_more() -> None:
     pieces = compare(one, f"{one} Many like it.")
     assert pieces is not None
     assert [(piece.kind, piece.text.strip()) for piece in pieces] == [("same", one), ("added", "Many like it.")]
+
+
+def test_a_word_keeps_the_white_space_behind_it() -> None:
+    assert words(" a  b\nc") == [" ", "a  ", "b\n", "c"]
+    assert words("") == []
+
+
+@settings(deadline=None, derandomize=True, database=None)
+@given(texts, texts)
+def test_the_pieces_put_together_are_the_two_texts(base: str, other: str) -> None:
+    pieces = compare(base, other)
+    assert pieces is not None
+    assert "".join(piece.text for piece in pieces if piece.kind != "removed") == other
+    kept = [word.strip() for piece in pieces if piece.kind != "added" for word in words(piece.text)]
+    assert kept == [word.strip() for word in words(base)]
+    assert {piece.kind for piece in pieces} <= {"same", "added", "removed"}
+
+
+@settings(deadline=None, derandomize=True, database=None)
+@given(texts, texts)
+def test_the_overlap_is_a_share_and_the_same_from_both_sides(one: str, other: str) -> None:
+    share = overlap(one, other)
+    assert share is not None
+    assert 0 <= share <= 1
+    assert share == overlap(other, one)
+
+
+def test_capitals_and_order_do_not_count_for_the_overlap_and_repeats_do() -> None:
+    assert overlap("in Paris", "PARIS in") == 1.0
+    assert overlap("no no no", "no") == 0.5
+    assert overlap("yes", "no") == 0.0
+    assert overlap(" ", "\n") == 1.0, "two texts without a word"
+
+
+def test_a_text_that_would_take_seconds_is_not_compared() -> None:
+    assert compare("a " * MAX_WORDS, "a") is not None
+    assert compare("a " * (MAX_WORDS + 1), "a") is None
+    assert compare("a", "a " * (MAX_WORDS + 1)) is None

@@ -1,9 +1,24 @@
 """How the portal's pages write numbers, ids, questions, docstrings and what others wrote."""
 
+from datetime import UTC, datetime, timedelta, timezone
+
 import pytest
 from markupsafe import Markup
 
-from runner_api.views.words import Exact, brief, counted, short, shown, ticked
+from runner_api.views.words import (
+    Exact,
+    brief,
+    clock,
+    count,
+    counted,
+    moment,
+    pretty,
+    short,
+    shown,
+    since,
+    span,
+    ticked,
+)
 
 
 def test_one_is_not_plural() -> None:
@@ -42,3 +57,44 @@ def test_what_reverses_a_line_is_replaced_and_what_a_form_sends_back_is_not() ->
     )
     for same in (Exact("a\u202eb"), Markup("<b>"), 3, None):
         assert shown(same) is same
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, ""),
+        (-3.0, "0 s"),
+        (0.4, "0 s"),
+        (89.0, "89 s"),
+        (90.0, "2 min"),
+        (5399.0, "90 min"),
+        (5400.0, "2 h"),
+        (172_799.0, "48 h"),
+        (172_800.0, "2 d"),
+        (864_000.0, "10 d"),
+    ],
+)
+def test_a_length_of_time_is_told_in_its_largest_unit(seconds: float | None, text: str) -> None:
+    assert span(seconds) == text
+
+
+def test_how_long_ago_a_time_was() -> None:
+    assert since(datetime.now(UTC) - timedelta(hours=3, minutes=5)) == "3 h"
+    assert since(datetime.now(UTC) + timedelta(hours=3)) == "0 s", "clocks differ"
+
+
+def test_times_are_shown_in_utc_and_never_rounded_up() -> None:
+    time = datetime(2026, 11, 27, 0, 59, 59, 999_999, timezone(timedelta(hours=2)))
+    assert moment(time) == "2026-11-26 22:59:59 UTC"
+    assert clock(time) == "22:59:59.999"
+
+
+def test_what_is_not_known_is_empty() -> None:
+    assert (since(None), moment(None), clock(None), count(None)) == ("", "", "", "")
+    assert (count(0), count(1_234_567)) == ("0", "1,234,567")
+
+
+def test_json_is_shown_as_people_wrote_it() -> None:
+    assert pretty({"text": "日本", "at": datetime(2026, 1, 1, tzinfo=UTC)}) == (
+        '{\n  "text": "日本",\n  "at": "2026-01-01 00:00:00+00:00"\n}'
+    )
