@@ -1,9 +1,9 @@
--- What each process's login may do, and no more: the API can't write a result, the publisher can't read an answer, a
--- worker can't accept a job. `beacon migrate` compares this file with the database each time, and runs it when a right
--- is missing; a starting process and `beacon doctor` compare too. For psql as well: `psql -f sql/grants.sql`.
--- Every table, view, sequence and function of the schema stands here; a test looks for those that don't.
+-- The privileges of each process's login: the API can't write a result, the publisher can't read an answer, a worker
+-- can't accept a job. `beacon migrate` compares this file with the database, and runs it if a privilege is missing.
+-- Starting processes and `beacon doctor` compare too. Works in psql as well: `psql -f sql/grants.sql`.
+-- A test checks that this file names every table, view, sequence and function of the schema.
 
--- A new function may be called by everybody, and these run with their owner's rights.
+-- PostgreSQL lets every role call a new function, and these functions run with their owner's privileges.
 REVOKE ALL ON FUNCTION end_units(text[], text[], text, jsonb[]), close_regions(text[]), close_jobs(text[]),
   cancel_units(text, jsonb), reopen_units(text, text, text, text, integer), forget_events() FROM PUBLIC;
 
@@ -17,7 +17,7 @@ GRANT INSERT (job_id, topic, payload) ON TABLE outbox TO beacon_api, beacon_publ
 GRANT USAGE ON SEQUENCE outbox_id_seq TO beacon_api, beacon_publisher, beacon_worker;
 GRANT EXECUTE ON FUNCTION close_jobs(text[]) TO beacon_api, beacon_publisher, beacon_worker;
 
--- beacon_api: inserts jobs, reads everything, cancels and retries through the two functions.
+-- beacon_api: inserts jobs, reads everything, cancels and retries through cancel_units and reopen_units.
 GRANT SELECT ON TABLE jobs, idempotency_keys, nonces, outbox, region_runs, executions, answers, tries,
   region_outcomes, job_verdicts, cross_region_executions, region_results,
   listed_jobs TO beacon_api;
@@ -26,13 +26,14 @@ GRANT INSERT ON TABLE jobs, idempotency_keys, nonces TO beacon_api;
 GRANT DELETE ON TABLE idempotency_keys TO beacon_api;
 GRANT SELECT, INSERT, DELETE ON TABLE ended_sessions TO beacon_api;
 GRANT UPDATE (status, version, updated_at, completed_at, cancelled_at, queued_until) ON TABLE jobs TO beacon_api;
--- Of their own: a statement with columns that a migration is still to add gives none of its rights until then.
+-- A separate statement, because a GRANT that names a column which a pending migration adds fails as a whole.
 GRANT UPDATE (outcome, completed_units, failed_units, cancelled_units) ON TABLE jobs TO beacon_api;
 GRANT UPDATE (processed_at, last_error, dead_at, available_at, attempts) ON TABLE outbox TO beacon_api;
 GRANT EXECUTE ON FUNCTION cancel_units(text, jsonb) TO beacon_api;
 GRANT EXECUTE ON FUNCTION reopen_units(text, text, text, text, integer) TO beacon_api;
 
--- beacon_publisher: the outbox, and the sweep's view of what is unfinished. Of executions it sees that they exist.
+-- beacon_publisher: the outbox, and the sweeper's reads of unfinished jobs. Of executions it reads keys and status
+-- only.
 GRANT SELECT, UPDATE, DELETE ON TABLE outbox TO beacon_publisher;
 GRANT SELECT (id, status, version, plan, created_at, updated_at, completed_at, cancelled_at, queued_until, request_id,
   traceparent, timeout_seconds, started_at) ON TABLE jobs TO beacon_publisher;
@@ -42,18 +43,18 @@ GRANT SELECT ON TABLE region_runs, region_outcomes, job_verdicts, open_region_se
 GRANT UPDATE (lease_token, lease_expires_at, last_error) ON TABLE region_runs TO beacon_publisher;
 GRANT SELECT (id, job_id, region, model_id, status, created_at) ON TABLE executions TO beacon_publisher;
 GRANT SELECT, DELETE ON TABLE idempotency_keys, nonces TO beacon_publisher;
--- Two sweepers skip each other's rows, and to lock a row one must be allowed to update something of it.
+-- Sweepers skip each other's locked rows, and locking a row needs the UPDATE privilege on some column of it.
 GRANT UPDATE (expires_at) ON TABLE idempotency_keys TO beacon_publisher;
 GRANT UPDATE (created_at) ON TABLE nonces TO beacon_publisher;
 GRANT EXECUTE ON FUNCTION end_units(text[], text[], text, jsonb[]) TO beacon_publisher;
 GRANT EXECUTE ON FUNCTION close_regions(text[]) TO beacon_publisher;
 
--- beacon_worker: claims regions, stores answers, records executions, stages a region that it hands back.
+-- beacon_worker: claims regions, stores answers, records executions, stages the regions that it releases.
 GRANT SELECT ON TABLE jobs, region_runs, executions, answers TO beacon_worker;
 GRANT UPDATE (status, version, started_at, updated_at) ON TABLE jobs TO beacon_worker;
 GRANT INSERT, UPDATE ON TABLE region_runs, answers TO beacon_worker;
 GRANT INSERT ON TABLE executions TO beacon_worker;
 GRANT SELECT, INSERT, DELETE ON TABLE tries TO beacon_worker;
 GRANT USAGE ON SEQUENCE result_ids TO beacon_worker;
-GRANT SELECT (job_id, topic) ON TABLE outbox TO beacon_worker; -- what staging returns
+GRANT SELECT (job_id, topic) ON TABLE outbox TO beacon_worker; -- the columns that outbox.stage returns
 GRANT EXECUTE ON FUNCTION close_regions(text[]) TO beacon_worker;

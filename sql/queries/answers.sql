@@ -1,6 +1,6 @@
 -- name: answers.start -- writes
--- Before the first request of a question in an attempt, with the row of that try. No row: the lease is not ours, or the
--- question has its answer.
+-- Insert or renew the row of a call and the row of its first try, before the request is sent. A call without a result
+-- row must not be made: its token has lost the lease, or the question has an answer already.
 WITH begun AS (
   INSERT INTO answers AS a (job_id, region, model_id, question_id, run_no, status, provider_id, attempt, started_at)
   SELECT w.job_id, w.region, w.model_id, w.question_id, w.run_no, 'started', w.provider_id, r.attempt, clock_timestamp()
@@ -22,10 +22,10 @@ WITH begun AS (
 SELECT job_id, region, model_id, question_id, run_no FROM begun;
 
 -- name: answers.finish -- writes
--- What a provider answered. A usable answer was paid for and is kept while its region is open, whoever holds the
--- lease, until that one has asked the question again, or recorded the unit without it: then its own answer is the one that
--- counts. A failure counts only with the lease; a usable one is never overwritten, and nothing is counted twice when the
--- write comes again after a connection lost in COMMIT.
+-- Store the end of a call. A usable answer was paid for, so it is stored even after the lease has gone to another
+-- worker, unless the region has ended or that worker has asked the question again or recorded the unit. A failure is
+-- stored only with the lease. A stored usable answer is never overwritten, so the repeat after a connection lost in
+-- COMMIT counts no call twice.
 UPDATE answers a
    SET status = w.status, provider_id = w.provider_id, calls = a.calls + w.calls, completed_at = w.completed_at,
        duration_ms = w.duration_ms, output = w.output, error = w.error, errors = w.errors

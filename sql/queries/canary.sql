@@ -1,5 +1,5 @@
 -- name: canary.rows
--- Every trace that one job must leave, counted.
+-- Count the rows that a finished job must have in each table.
 SELECT (SELECT count(*) FROM jobs j WHERE j.id = %(job_id)s) AS jobs,
        (SELECT count(*) FROM idempotency_keys k WHERE k.job_id = %(job_id)s) AS idempotency_keys,
        (SELECT count(DISTINCT o.topic) FROM outbox o WHERE o.job_id = %(job_id)s AND o.processed_at IS NOT NULL) AS published,

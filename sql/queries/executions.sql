@@ -1,16 +1,16 @@
 -- name: executions.kept
--- Whose results are stored just as they were to be written: the transaction that did it was ours, although its end never
--- reached us.
+-- The tokens whose executions are stored with the same completed_at: an earlier try of this transaction was committed,
+-- and the reply to its COMMIT was lost.
 SELECT DISTINCT w.token
   FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(model_ids)s::text[], %(tokens)s::uuid[], %(completed_ats)s::timestamptz[])
        AS w (job_id, region, model_id, token, completed_at)
   JOIN executions e ON e.job_id = w.job_id AND e.region = w.region AND e.model_id = w.model_id AND e.completed_at = w.completed_at;
 
 -- name: executions.record -- writes
--- C2: the result of each unit, joined to its run by the token, so that a zombie writes nothing; a unit that has its
--- row already is an idempotent success. A unit that would leave out a usable answer, which a worker that held the region
--- before has stored meanwhile, is not recorded: its run is handed back. The runs were locked by the statement before; the
--- job's version follows when the same transaction closes the jobs.
+-- C2: insert the execution of each unit. The join on the token keeps a worker with a lost lease from writing (the
+-- fence). A unit that has an execution already is left as it is. A unit is not recorded if the region's previous worker
+-- has stored a usable answer that the execution lacks: its run is released. region_runs.hold has locked the runs
+-- before. jobs.close adds the events to the job's version later in the same transaction.
 WITH recorded AS (
   INSERT INTO executions (job_id, region, model_id, status, provider_id, attempt, started_at, completed_at, duration_ms,
                           failed_answers, retry_count, error, output, parameters, receipt)

@@ -1,8 +1,8 @@
 -- name: jobs.submit -- writes
--- Transaction A, for one job or for several that share a commit, each with an id of its own: the job with its key, its
--- nonce, its first event and one outbox row per region, and the publishers' notification; all of it or nothing. A job that
--- was accepted before gives no row. In one order, so that two groups can't wait for each other. (What asks beforehand
--- whether a job exists is planned while the tables are small, and then reads all of them when they are not.)
+-- Transaction A, for one job or a group of jobs with different ids: insert the job, its idempotency key, its nonce, its
+-- first event and one outbox row per region, and notify the publishers. A job that exists gives no result row. Rows are
+-- inserted in a fixed order, so that two groups can't deadlock. ON CONFLICT instead of a query for existing jobs: such
+-- a query was planned while the tables were small, and then scanned the whole tables.
 WITH received AS (
   SELECT *
     FROM json_to_recordset(%(jobs)s::json)
@@ -51,7 +51,8 @@ WITH received AS (
 SELECT job.id, job.cross_region_execution_id, job.created_at FROM job CROSS JOIN told;
 
 -- name: jobs.repeats
--- Which jobs of a group that was refused have a key or a nonce that was used before: the others are not to suffer for them.
+-- After the database has refused a group: the jobs whose key or nonce was used before. The other jobs are then
+-- inserted.
 SELECT r.id
   FROM unnest(%(job_ids)s::text[], %(keys)s::text[], %(public_keys)s::text[], %(nonces)s::text[])
     AS r (id, key, public_key, nonce)
@@ -59,19 +60,19 @@ SELECT r.id
     OR EXISTS (SELECT 1 FROM nonces n WHERE n.public_key = r.public_key AND n.nonce = r.nonce);
 
 -- name: jobs.lock
--- Every verb that changes a job's regions, units or status begins here: jobs before all else, in id order. NO KEY
--- UPDATE, because FOR UPDATE deadlocks with the foreign keys' KEY SHARE when two regions finish together. The trace is for
--- the audit.
+-- Every transaction that changes a job's regions, units or status begins with this: it locks the jobs first, in id
+-- order. FOR NO KEY UPDATE, because FOR UPDATE deadlocks with the foreign keys' KEY SHARE locks when two regions finish
+-- together. The trace id goes into the audit log.
 SELECT id, traceparent FROM jobs WHERE id = ANY (%(job_ids)s::text[]) ORDER BY id FOR NO KEY UPDATE;
 
 -- name: jobs.close -- writes
--- The status that the regions, the executions and the cancellation say.
+-- Set each job's status from its regions, its executions and its cancellation.
 SELECT closed_job AS job_id, closed_status AS status, closed_succeeded AS succeeded, closed_planned AS planned,
        (SELECT j.traceparent FROM jobs j WHERE j.id = closed_job) AS traceparent
   FROM close_jobs(%(job_ids)s::text[]);
 
 -- name: jobs.cancel -- writes
--- Mark the cancellation; no row when the job has ended already or does not exist.
+-- Mark the job as cancelled. No result row if the job has ended or does not exist.
 WITH cancelled AS (
   UPDATE jobs SET cancelled_at = clock_timestamp(), version = version + 1, updated_at = clock_timestamp()
    WHERE id = %(job_id)s AND status IN ('queued', 'running')
@@ -85,16 +86,18 @@ WITH cancelled AS (
 SELECT id, status AS previous_status, cancelled_at FROM cancelled;
 
 -- name: jobs.cancel_units -- writes
--- Every unit without a result gets a cancelled row, through the function that may write results.
+-- Insert a cancelled execution for every unit without one. The function runs with the owner's rights, because the API's
+-- login may not write executions.
 SELECT cancel_units(%(job_id)s, %(reason)s::jsonb) AS cancelled;
 
 -- name: jobs.reopen_units -- writes
--- The failed units of finished regions go; their earlier results come back, for the event that keeps them.
+-- Delete the executions of failed units in finished regions. Return these executions; the event of the retry keeps
+-- them.
 SELECT unit_region AS region, unit_model AS model_id, earlier
   FROM reopen_units(%(job_id)s, %(region)s, %(model_id)s, %(question_id)s, %(more_attempts)s);
 
 -- name: jobs.reopen -- writes
--- A retry sets the job running again; never a cancelled one.
+-- Set the job to running for a retry, unless it was cancelled.
 WITH reopened AS (
   UPDATE jobs SET status = 'running', completed_at = NULL, outcome = NULL, completed_units = NULL, failed_units = NULL,
          cancelled_units = NULL, version = version + 1, updated_at = clock_timestamp(),
@@ -108,15 +111,16 @@ WITH reopened AS (
 SELECT id, version FROM reopened;
 
 -- name: jobs.state
--- What cancel and retry decide on, read under the lock.
+-- The columns from which cancel and retry decide; read while the job is locked.
 SELECT id, status, version, public_key, plan, questions FROM jobs WHERE id = %(job_id)s;
 
 -- name: jobs.stored
--- What a repeated submission is compared with and answered from.
+-- The job of a repeated submission: the digest to compare with, and the columns of the answer.
 SELECT j.id, j.status, j.digest, j.cross_region_execution_id, j.created_at, j.plan, j.min_regions, j.enable_analysis
   FROM jobs j WHERE j.id = %(job_id)s;
 
 -- name: jobs.action
--- Whether a cancellation or a retry has happened already: after a connection lost in COMMIT the verb comes again.
+-- The event of a cancellation or retry that was committed before. Asked when the transaction is repeated after a
+-- connection was lost in COMMIT.
 SELECT type, detail, at FROM job_events
  WHERE job_id = %(job_id)s AND type IN ('cancel_requested', 'retry_requested') AND detail ->> 'action_id' = %(action_id)s;

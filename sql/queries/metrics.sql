@@ -1,6 +1,6 @@
 -- name: metrics.outbox
--- How much waits and is dead, each counted up to `most`, and how long the oldest message has waited: from the partial
--- indexes with these conditions.
+-- The numbers of waiting and of dead messages, each up to `most`, and the age of the oldest waiting message. The
+-- conditions are those of the partial indexes.
 SELECT w.waiting, d.dead, COALESCE(extract(epoch FROM clock_timestamp() - o.oldest), 0)::double precision AS oldest
   FROM (SELECT count(*) AS waiting
           FROM (SELECT FROM outbox WHERE processed_at IS NULL AND dead_at IS NULL LIMIT %(most)s) AS few) w
@@ -9,7 +9,8 @@ SELECT w.waiting, d.dead, COALESCE(extract(epoch FROM clock_timestamp() - o.olde
                FROM (SELECT FROM outbox WHERE dead_at IS NOT NULL AND processed_at IS NULL LIMIT %(most)s) AS few) d;
 
 -- name: metrics.jobs
--- Open jobs, and those created in the last 24 hours that have ended, of each status up to `most`.
+-- The number of jobs of each status, up to `most`: all open jobs, and the ended jobs that were created in the last 24
+-- hours.
 SELECT s.status, (SELECT count(*) FROM (SELECT FROM jobs j WHERE j.status = s.status AND j.created_at > s.since
                                          LIMIT %(most)s) AS few) AS jobs
   FROM (SELECT o.status, '-infinity'::timestamptz FROM unnest(ARRAY['queued', 'running']) AS o (status)
@@ -18,8 +19,8 @@ SELECT s.status, (SELECT count(*) FROM (SELECT FROM jobs j WHERE j.status = s.st
           FROM unnest(ARRAY['completed', 'failed', 'cancelled']) AS e (status)) AS s (status, since);
 
 -- name: metrics.late
--- Jobs queued for over ten minutes, up to `most`; and those of the `most` oldest running jobs that are past the deadline
--- of their last region run by more than the grace.
+-- stuck: the number of jobs queued for more than ten minutes, up to `most`. overdue: the number of jobs, among the
+-- `most` oldest running ones, whose last region run passed its deadline more than grace_seconds ago.
 SELECT (SELECT count(*)
           FROM (SELECT FROM jobs j WHERE j.status = 'queued' AND j.created_at < statement_timestamp() - interval '10 minutes'
                  LIMIT %(most)s) AS few) AS stuck,
@@ -29,7 +30,8 @@ SELECT (SELECT count(*)
          WHERE d.deadline < statement_timestamp() - make_interval(secs => %(grace_seconds)s)) AS overdue;
 
 -- name: metrics.regions
--- For each region of the open jobs: runs that wait for a worker, 10,000 at most; and its live workers.
+-- For each region of the open jobs: the number of region runs that wait for a worker, up to 10,000, and of live
+-- workers.
 SELECT COALESCE(q.region, w.region) AS region, COALESCE(q.depth, 0) AS depth, COALESCE(w.workers, 0) AS workers
   FROM region_queues q
   FULL JOIN (SELECT region, count(*) AS workers FROM processes

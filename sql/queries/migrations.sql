@@ -1,18 +1,18 @@
 -- name: migrations.lock
--- Two deployments at once take turns, a migration each. The transaction's and not the session's: through a pooler the
--- session goes on, and a lock with it.
+-- Serialise concurrent deployments. The lock belongs to the transaction and not to the session, because a pooler keeps
+-- the session, and its locks, after the deployment has ended.
 SELECT pg_advisory_xact_lock(4711, 0);
 
 -- name: migrations.create
--- Where each applied migration is remembered, with the checksum that makes a changed file known.
+-- The table of applied migrations. A changed file is detected by its checksum.
 CREATE TABLE IF NOT EXISTS schema_migrations (
   version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,
   applied_at timestamptz NOT NULL DEFAULT clock_timestamp());
 
 -- name: migrations.applied
--- The migrations that this database has.
+-- The migrations that were applied to this database.
 SELECT version, name, checksum FROM schema_migrations ORDER BY version;
 
 -- name: migrations.record -- writes
--- In the migration's own transaction.
+-- Record a migration in the transaction that applies it.
 INSERT INTO schema_migrations (version, name, checksum) VALUES (%(version)s, %(name)s, %(checksum)s);

@@ -1,5 +1,5 @@
 -- name: outbox.claim
--- Transaction B begins: the oldest rows that wait and that no other publisher holds, without those that are set aside.
+-- Begin of transaction B: lock the oldest due rows, except those that another publisher has locked and those set aside.
 SELECT id, job_id, topic, payload, attempts,
        (SELECT j.traceparent FROM jobs j WHERE j.id = outbox.job_id) AS traceparent
   FROM outbox
@@ -9,13 +9,14 @@ SELECT id, job_id, topic, payload, attempts,
    FOR UPDATE SKIP LOCKED;
 
 -- name: outbox.mark -- writes
--- Transaction B ends: pushed, with the id under which each was pushed.
+-- End of transaction B: mark the rows as pushed, each with its dispatch id.
 UPDATE outbox o SET processed_at = clock_timestamp(), dispatch_id = d.dispatch_id, attempts = o.attempts + 1, last_error = NULL
   FROM unnest(%(ids)s::bigint[], %(dispatch_ids)s::text[]) AS d (id, dispatch_id)
  WHERE o.id = d.id;
 
 -- name: outbox.fail -- writes
--- A row that could not be pushed backs off alone; after its attempts and a minimum age it is dead, and its region ends.
+-- A row could not be pushed: try it again after a growing pause. After max_attempts and a minimum age the row is dead,
+-- and the sweeper ends its region.
 UPDATE outbox o
    SET attempts = o.attempts + 1, last_error = f.error,
        available_at = clock_timestamp() + make_interval(secs => least(300, power(2, least(o.attempts, 10)))),
@@ -28,7 +29,8 @@ RETURNING o.id, o.job_id, o.attempts, o.dead_at,
           (SELECT j.traceparent FROM jobs j WHERE j.id = o.job_id) AS traceparent;
 
 -- name: outbox.stage -- writes
--- A region enters again by the front door. The envelope's attempt counts earlier dispatches, for information.
+-- Insert a new outbox row for each region that has to be carried out again, as a submission does. The message's
+-- `attempt` is the number of claims so far; it is information only.
 WITH wanted AS (
   SELECT w.job_id, w.region, 'beacon-' || lower(w.region) AS topic, w.reason
     FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(reasons)s::text[]) AS w (job_id, region, reason)
@@ -54,14 +56,14 @@ SELECT w.job_id, b.base + row_number() OVER (PARTITION BY w.job_id ORDER BY w.re
 RETURNING job_id, region;
 
 -- name: outbox.withdraw -- writes
--- A cancelled job's messages need not be sent. Never waits: a publisher holds its rows during a push, and then the
--- claim refuses the message.
+-- Drop the messages of a cancelled job. Rows that a publisher has locked for a push are skipped, so that this never
+-- waits; a message that is pushed all the same is refused at its claim.
 UPDATE outbox SET processed_at = clock_timestamp(), last_error = 'job cancelled'
  WHERE id IN (SELECT id FROM outbox WHERE job_id = %(job_id)s AND processed_at IS NULL AND dead_at IS NULL
                ORDER BY id FOR UPDATE SKIP LOCKED);
 
 -- name: outbox.settle -- writes
--- Undeliverable messages whose regions were sent again, or need not be sent: nobody has to look at them any more.
+-- Mark dead messages as handled: their regions were staged again, or need no message any more.
 UPDATE outbox SET processed_at = clock_timestamp()
  WHERE job_id = %(job_id)s AND dead_at IS NOT NULL AND processed_at IS NULL
    AND topic = ANY (SELECT 'beacon-' || lower(r.region) FROM unnest(%(regions)s::text[]) AS r (region));

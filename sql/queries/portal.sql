@@ -1,11 +1,11 @@
 -- name: portal.counts
--- How many jobs there are of each status, counted up to `most`: a filter needs no exact million.
+-- The number of jobs of each status, counted up to `most`: the filters of the page need no exact larger number.
 SELECT s.status, (SELECT count(*) FROM (SELECT 1 FROM jobs j WHERE j.status = s.status LIMIT %(most)s) AS few) AS jobs
   FROM unnest(ARRAY['queued', 'running', 'completed', 'failed', 'cancelled']) AS s (status);
 
 -- name: portal.search
--- The job of that id, and others with the text in their id among the newest: bounded, whatever the collation. Ids are
--- compared in the index, and only the jobs that are shown are read.
+-- The job with this id, and those of the `newest` jobs whose id contains the text. The search reads ids from an index
+-- and then reads only the jobs of the page, so its cost has a limit whatever the collation is.
 SELECT j.id, j.status, j.created_at, j.updated_at, j.plan, j.started_at, j.completed_at, j.duration_ms, j.cross_status, j.units
   FROM listed_jobs j WHERE j.id = %(wanted)s
 UNION ALL
@@ -18,14 +18,14 @@ UNION ALL
   ORDER BY n.created_at DESC, n.id DESC);
 
 -- name: portal.job
--- What the job's page shows beyond what clients read.
+-- The columns that the job's page shows and the JSON API does not.
 SELECT questions, runs, signature_form, public_key, request_id, traceparent, queued_until, timeout_seconds,
        provider_timeout_seconds, cancelled_at,
        (SELECT e.actor FROM job_events e WHERE e.job_id = jobs.id AND e.type = 'submitted' ORDER BY e.seq LIMIT 1) AS submitter
   FROM jobs WHERE id = %(job_id)s;
 
 -- name: portal.regions
--- Each planned region of a job with its run and its newest message: what it waits for can be read off them.
+-- Each planned region of a job, with its run and its newest message. The page derives from them why a region waits.
 SELECT o.region, o.status, o.attempt, o.worker, o.started_at, o.deadline, o.finished_at, o.last_error,
        r.max_attempts, r.lease_expires_at, b.created_at AS staged_at, b.processed_at AS published_at, b.dead_at,
        b.attempts AS publish_attempts, b.last_error AS publish_error, b.available_at
@@ -37,7 +37,8 @@ SELECT o.region, o.status, o.attempt, o.worker, o.started_at, o.deadline, o.fini
  WHERE o.job_id = %(job_id)s;
 
 -- name: portal.held
--- The region runs that each worker holds now: how many, and its oldest `few`, so that a busy worker hides no other.
+-- For each worker: the number of region runs that it holds, and its `few` oldest runs. The limit is per worker, so that
+-- the runs of a busy worker do not displace those of the others.
 SELECT h.job_id, h.region, h.worker, h.started_at, h.held
   FROM (SELECT r.job_id, r.region, r.worker, r.started_at, count(*) OVER (PARTITION BY r.worker) AS held,
                row_number() OVER (PARTITION BY r.worker ORDER BY r.started_at) AS place
@@ -45,7 +46,8 @@ SELECT h.job_id, h.region, h.worker, h.started_at, h.held
  WHERE h.place <= %(few)s ORDER BY h.started_at;
 
 -- name: portal.hour
--- The last hour by the minute: units that ended, and how long they took. Minutes without any are there too.
+-- For each minute of the last hour: the number of units that ended, and their durations. Minutes without units have a
+-- row.
 SELECT t.minute, count(e.id) FILTER (WHERE e.status = 'completed') AS completed,
        count(e.id) FILTER (WHERE e.status = 'failed') AS failed,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY e.duration_ms) AS p50_ms,

@@ -1,5 +1,6 @@
 -- name: preflight.server
--- What a database is, where it must be something. It asks the catalogues alone: a login without any right can ask it.
+-- The properties of the database that this program requires. The statement reads system catalogues only, so that a
+-- login without any grant can run it.
 SELECT current_setting('server_version_num')::integer / 10000 AS version,
        current_setting('server_encoding') AS encoding,
        lower('ABCDEFGHIJKLMNOPQRSTUVWXYZ') = 'abcdefghijklmnopqrstuvwxyz' AS lowers_ascii,
@@ -13,8 +14,8 @@ SELECT current_setting('server_version_num')::integer / 10000 AS version,
   LEFT JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = 'checksum';
 
 -- name: preflight.switches
--- The settings by which an operator has made this database read-only for a login, or for every login (database 0: of
--- every database).
+-- The logins for which an operator has set default_transaction_read_only, for this database or for all databases
+-- (setdatabase 0).
 SELECT COALESCE(r.rolname, 'every login') AS login
   FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) AS c (setting)
  WHERE s.setdatabase IN (0, (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()))

@@ -1,13 +1,12 @@
 -- name: db.settings
--- What a session relies on, whatever the database or the role says, and its limits and how it plans, where a value is
--- given; local ones, of one transaction, where a pooler shares sessions. default_transaction_read_only is not among
--- them: it is the operator's switch.
--- idle_in_transaction_session_timeout ends the transaction of a process that was stopped in the middle of it, with the
--- locks that others wait for. A verb's statements find every row by key: planned once, and never to read a whole table,
--- because a plan that was made while a table was small would be kept while it grows (measured: 80 ms instead of 7 after
--- 4,000 jobs). Nor is any worth compiling: a read whose cost is thought high took seconds for its code and a fifth of a
--- millisecond without. Nor is any worth parallel workers, which only whole tables can share: one read of a job's rows
--- scanned all jobs for the sake of them.
+-- Session settings that this program relies on, whatever the defaults of the database or the role are. A timeout or
+-- planner setting is changed only if its parameter is given. With `local`, settings last for one transaction, because a
+-- pooler shares sessions. default_transaction_read_only is not set: operators use it to stop writes.
+-- idle_in_transaction_session_timeout ends the transaction of a process that was suspended, and frees its locks.
+-- Sequential scans are off and plans are cached, because every row is found by key: a plan made while a table was small
+-- would be kept while the table grows (measured: 80 ms instead of 7 ms after 4,000 jobs). JIT is off: a read with a
+-- high estimated cost spent seconds on compilation, and took 0.2 ms without. Parallel workers are off: for their sake
+-- the planner scanned all jobs to read one job's rows.
 SELECT set_config('DateStyle', 'ISO, YMD', %(local)s::boolean),
        set_config('IntervalStyle', 'postgres', %(local)s::boolean),
        set_config('TimeZone', 'UTC', %(local)s::boolean),
@@ -32,26 +31,26 @@ SELECT set_config('DateStyle', 'ISO, YMD', %(local)s::boolean),
                   %(local)s::boolean);
 
 -- name: processes.beat -- writes
--- This process is alive; also the real write of the readiness probe.
+-- Record that this process is alive. The readiness probe uses this statement as its test of a real write.
 INSERT INTO processes AS p (id, kind, region, host, pid, version, regions_sha, concurrency)
 VALUES (%(process_id)s, %(kind)s, %(region)s, %(host)s, %(pid)s, %(version)s, %(regions_sha)s, %(concurrency)s)
 ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp()
 RETURNING seen_at;
 
 -- name: processes.read
--- The readiness probe's read-back of what it wrote.
+-- The readiness probe reads back the row that it wrote.
 SELECT seen_at FROM processes WHERE id = %(process_id)s;
 
 -- name: readiness.grow -- writes
--- The readiness probe asks for a page on the disk, as a submission does; it rolls this back.
+-- The readiness probe allocates disk pages, as a submission does, and then rolls back: this fails on a full disk.
 INSERT INTO readiness (filling) VALUES (repeat('.', 6000));
 
 -- name: processes.leave -- writes
--- A process that ends in order takes its row along.
+-- A process that stops normally deletes its row.
 DELETE FROM processes WHERE id = %(process_id)s;
 
 -- name: processes.other_regions_file
--- Live processes whose regions file is not the API's, or not that of the API that started last.
+-- Live processes whose regions file differs from that of the API process that started last.
 WITH live AS (
   SELECT * FROM processes
    WHERE seen_at > statement_timestamp() - make_interval(secs => %(alive_seconds)s) AND regions_sha IS NOT NULL)

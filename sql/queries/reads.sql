@@ -1,6 +1,7 @@
 -- name: reads.job
--- One job with its cross-region view and its progress. Units and calls are counted from the plan, so that what has not
--- begun is counted too. Answers of releases before the table tries counted the requests themselves.
+-- One job with its cross-region view and its progress. Units and calls are counted from the plan, so that units that
+-- have not begun count too. For answers from releases before the table `tries`, the answer row has the number of
+-- requests.
 SELECT j.id, j.status, j.version, j.spec_raw, j.plan, j.enable_analysis, j.created_at, j.updated_at, j.started_at,
        j.completed_at, j.cross_region_execution_id, x.total_regions, x.success_count, x.failure_count,
        x.min_regions_required, x.min_success_rate::double precision AS min_success_rate, x.status AS cross_status,
@@ -26,7 +27,7 @@ SELECT j.id, j.status, j.version, j.spec_raw, j.plan, j.enable_analysis, j.creat
  WHERE j.id = %(job_id)s;
 
 -- name: reads.jobs
--- A page of jobs before a (created_at, id), newest first; with their progress in units for those that show it.
+-- A page of jobs older than (created_at, id), newest first; with `progress` also their progress in units.
 SELECT j.id, j.status, j.created_at, j.updated_at, j.plan, j.started_at, j.completed_at, j.duration_ms, j.cross_status,
        CASE WHEN %(progress)s::boolean THEN j.units END AS units
   FROM listed_jobs j
@@ -34,9 +35,9 @@ SELECT j.id, j.status, j.created_at, j.updated_at, j.plan, j.started_at, j.compl
  ORDER BY j.created_at DESC, j.id DESC LIMIT %(page)s;
 
 -- name: reads.jobs_by_status
--- The same for one status. The order begins with the status, so that only the index of the statuses has it: a planner
--- that has seen one status nearly everywhere would otherwise look for its newest jobs among the newest of all, behind
--- whatever has been submitted since.
+-- The same page for one status. ORDER BY begins with the status so that only the index on the status fits. Otherwise,
+-- when most jobs have one status, the planner reads the newest jobs of all statuses and filters, which is slow as soon
+-- as many jobs of other statuses are newer.
 SELECT j.id, j.status, j.created_at, j.updated_at, j.plan, j.started_at, j.completed_at, j.duration_ms, j.cross_status,
        CASE WHEN %(progress)s::boolean THEN j.units END AS units
   FROM listed_jobs j
@@ -44,10 +45,11 @@ SELECT j.id, j.status, j.created_at, j.updated_at, j.plan, j.started_at, j.compl
  ORDER BY j.status DESC, j.created_at DESC, j.id DESC LIMIT %(page)s;
 
 -- name: reads.rows
--- Every planned call of a job with what became of it. A call without an answer shows what ended its unit; until then it
--- is derived from its region's run and has no id. A unit may have completed without this one call: that call failed.
--- The job comes first and apart, and every table is asked by the job's id: a plan that expects the millions of rows into
--- which the functions may unfold each job would otherwise scan all jobs for the one.
+-- Every planned call of a job with its state. A call without an answer has the status of its unit's execution; before
+-- there is an execution, its status is derived from the region run, and it has no id. A call without an answer in a
+-- completed unit counts as failed.
+-- MATERIALIZED reads the job first, and every table is read by the job's id. Otherwise the planner overestimates the
+-- rows of the functions that unfold the plan, and scans all jobs for the one.
 WITH j AS MATERIALIZED (SELECT id, plan, questions, runs, created_at FROM jobs WHERE id = %(job_id)s)
 SELECT CASE WHEN a.status IN ('ok', 'failed') THEN a.id ELSE e.id END AS id, e.id AS execution_id, j.id AS job_id, p.region,
        m.model_id, q.question ->> 'id' AS question_id, n.run_no,
@@ -76,7 +78,8 @@ SELECT CASE WHEN a.status IN ('ok', 'failed') THEN a.id ELSE e.id END AS id, e.i
  ORDER BY created_at DESC, id DESC NULLS LAST, p.region, m.model_no, q.question_no, n.run_no;
 
 -- name: reads.executions
--- A page of executions of every job before a (created_at, id), newest first. What is skipped is only read in the index.
+-- A page of executions of all jobs older than (created_at, id), newest first. Skipped rows are read from the index
+-- only.
 SELECT e.id, e.id AS execution_id, e.job_id, e.region, e.model_id, e.status, e.provider_id, e.started_at, e.completed_at,
        e.created_at, e.duration_ms, e.output, e.error AS error_detail, e.receipt IS NOT NULL AS has_receipt, e.retry_count
   FROM (SELECT x.id FROM executions x WHERE (x.created_at, x.id) < (%(before)s::timestamptz, %(before_id)s::bigint)
@@ -85,7 +88,7 @@ SELECT e.id, e.id AS execution_id, e.job_id, e.region, e.model_id, e.status, e.p
  ORDER BY e.created_at DESC, e.id DESC;
 
 -- name: reads.execution
--- The execution that an id names: its own, or that of one of its answers.
+-- The execution with this id, or the execution of the answer with this id.
 SELECT e.id, e.id AS execution_id, e.job_id, e.region, e.model_id, e.status, e.provider_id, e.started_at, e.completed_at,
        e.created_at, e.duration_ms, e.output, e.error AS error_detail, e.receipt IS NOT NULL AS has_receipt, e.retry_count,
        e.attempt, e.failed_answers, e.parameters, e.receipt, j.cross_region_execution_id, j.status AS job_status
@@ -95,7 +98,7 @@ SELECT e.id, e.id AS execution_id, e.job_id, e.region, e.model_id, e.status, e.p
                          WHERE a.id = %(result_id)s), %(result_id)s);
 
 -- name: reads.answer
--- The answer that an id names, while its unit is still running and has no execution.
+-- The answer with this id, while its unit is running and has no execution.
 SELECT a.id, NULL::bigint AS execution_id, a.job_id, a.region, a.model_id, 'running' AS status, a.provider_id, a.started_at,
        NULL::timestamptz AS completed_at, a.created_at, NULL::bigint AS duration_ms, NULL::jsonb AS output,
        NULL::jsonb AS error_detail, false AS has_receipt, greatest(a.attempt - 1, 0) AS retry_count, a.attempt,
@@ -105,8 +108,9 @@ SELECT a.id, NULL::bigint AS execution_id, a.job_id, a.region, a.model_id, 'runn
  WHERE a.id = %(result_id)s;
 
 -- name: reads.answers
--- Every question of one unit. A lost call has a row of its try and brought nothing that was stored; what a live attempt
--- still waits for is not lost. (The column lost_calls holds what releases before the table tries have counted.)
+-- Every question of one unit with its answer. lost_calls is the number of tries that have a row and no stored result;
+-- tries that a live attempt still waits for do not count. (The column lost_calls has the counts of releases before
+-- `tries`.)
 SELECT a.id, a.question_id, a.run_no, a.status, a.provider_id, a.attempt, a.calls,
        a.lost_calls + greatest(t.ended - a.calls, 0)::integer AS lost_calls, a.started_at, a.completed_at,
        a.duration_ms, a.output, a.error AS error_detail, a.errors
@@ -120,7 +124,8 @@ SELECT a.id, a.question_id, a.run_no, a.status, a.provider_id, a.attempt, a.call
  ORDER BY a.question_id, a.run_no;
 
 -- name: reads.cross_region
--- The cross-region view of the job that a uuid or a job id names; the uuid first, should a job be called like one.
+-- The cross-region view of a job, found by its uuid or its job id. The uuid has precedence over a job id of the same
+-- text.
 SELECT x.id, x.jobspec_id, x.total_regions, x.success_count, x.failure_count, x.min_regions_required,
        x.min_success_rate::double precision AS min_success_rate, x.status, x.started_at, x.completed_at, x.duration_ms,
        j.enable_analysis, j.version
@@ -134,29 +139,30 @@ SELECT region, status, provider_id, started_at, completed_at, duration_ms, execu
   FROM region_results WHERE jobspec_id = %(job_id)s ORDER BY region;
 
 -- name: reads.summary
--- What a job's results come to, in numbers.
+-- The numbers that summarise a job's results.
 SELECT (SELECT count(*) FROM executions e WHERE e.job_id = %(job_id)s AND e.status = 'completed') AS completed_units,
        (SELECT count(*) FROM executions e WHERE e.job_id = %(job_id)s AND e.status = 'failed') AS failed_units,
        count(*) FILTER (WHERE (a.output ->> 'refused')::boolean) AS refused_answers, count(*) AS answers
   FROM answers a WHERE a.job_id = %(job_id)s AND a.status = 'ok';
 
 -- name: reads.events
--- A job's timeline after a seq.
+-- The events of a job after `after`, in order.
 SELECT seq, type, region, model_id, actor, detail, at FROM job_events
  WHERE job_id = %(job_id)s AND seq > %(after)s ORDER BY seq LIMIT %(page)s;
 
 -- name: reads.version
--- Whether there is such a job, and how it stands.
+-- The status and version of a job. No row if there is no such job.
 SELECT id, status, version FROM jobs WHERE id = %(job_id)s;
 
 -- name: reads.watched
--- What streams and waiting readers look at, for one job or for all that are watched. An answer moves no version.
+-- The state of all watched jobs, for event streams and long polls. calls_done is needed because an answer does not
+-- change the version.
 SELECT j.id, j.status, j.version,
        (SELECT count(*) FROM answers a WHERE a.job_id = j.id AND a.status IN ('ok', 'failed')) AS calls_done
   FROM jobs j WHERE j.id = ANY (%(job_ids)s::text[]);
 
 -- name: reads.processes
--- Every process that has been seen lately, and how long ago; no silent one in whose place another was started since.
+-- The processes that were seen lately, and how long ago. A silent process is left out if another has replaced it.
 SELECT p.id, p.kind, p.region, p.host, p.pid, p.version, p.regions_sha, p.concurrency, p.started_at, p.seen_at,
        extract(epoch FROM clock_timestamp() - p.seen_at)::double precision AS seconds_since
   FROM processes p
@@ -166,13 +172,13 @@ SELECT p.id, p.kind, p.region, p.host, p.pid, p.version, p.regions_sha, p.concur
  ORDER BY p.kind, p.region NULLS FIRST, p.started_at;
 
 -- name: reads.alive
--- Live processes by kind and region; a process beats every 5 seconds.
+-- The number of live processes by kind and region. A process updates seen_at every 5 seconds.
 SELECT kind, region, count(*) AS alive FROM processes
  WHERE seen_at > statement_timestamp() - make_interval(secs => %(alive_seconds)s) AND kind <> 'cli' GROUP BY kind, region ORDER BY kind, region;
 
 -- name: reads.queues
--- Regions of open jobs: runs that wait for a worker, 10,000 at most, since when the oldest does, and runs that a worker
--- holds.
+-- For each region of the open jobs: the number of region runs that wait for a worker, up to 10,000; how long the oldest
+-- has waited; the number of runs that a worker holds.
 SELECT COALESCE(q.region, h.region) AS region, COALESCE(q.depth, 0) AS depth, COALESCE(h.running, 0) AS running,
        extract(epoch FROM clock_timestamp() - q.oldest)::double precision AS oldest_seconds
   FROM region_queues q
@@ -182,13 +188,13 @@ SELECT COALESCE(q.region, h.region) AS region, COALESCE(q.depth, 0) AS depth, CO
  ORDER BY 1;
 
 -- name: reads.outbox
--- The oldest messages that wait to be published.
+-- The oldest messages that were not published yet.
 SELECT id, job_id, topic, created_at, available_at, attempts, last_error FROM outbox
  WHERE processed_at IS NULL AND dead_at IS NULL ORDER BY id LIMIT %(page)s;
 
 -- name: reads.outbox_counts
--- How many wait and are dead, each counted up to `most`, and how long the oldest has waited: from the partial indexes with
--- these conditions.
+-- The numbers of waiting and of dead messages, each up to `most`, and the age of the oldest waiting message. The
+-- conditions are those of the partial indexes.
 SELECT w.waiting, d.dead, COALESCE(extract(epoch FROM clock_timestamp() - o.oldest), 0)::double precision AS oldest_seconds
   FROM (SELECT count(*) AS waiting
           FROM (SELECT FROM outbox WHERE processed_at IS NULL AND dead_at IS NULL LIMIT %(most)s) AS few) w
@@ -197,19 +203,19 @@ SELECT w.waiting, d.dead, COALESCE(extract(epoch FROM clock_timestamp() - o.olde
                FROM (SELECT FROM outbox WHERE dead_at IS NOT NULL AND processed_at IS NULL LIMIT %(most)s) AS few) d;
 
 -- name: reads.dead
--- Messages that could not be delivered and that nobody has dealt with.
+-- Dead messages that nobody has republished or marked as handled.
 SELECT id, job_id, topic, created_at, dead_at, attempts, last_error FROM outbox
  WHERE dead_at IS NOT NULL AND processed_at IS NULL ORDER BY id LIMIT %(page)s;
 
 -- name: reads.stuck
--- Jobs that have been queued for over ten minutes, oldest first.
+-- Jobs that have been queued for more than ten minutes, oldest first.
 SELECT j.id, j.status, j.created_at, j.started_at, j.queued_until, NULL::timestamptz AS deadline, 'queued' AS reason
   FROM jobs j WHERE j.status = 'queued' AND j.created_at < statement_timestamp() - interval '10 minutes'
  ORDER BY j.created_at, j.id LIMIT %(page)s;
 
 -- name: reads.overdue
--- Those of the `most` oldest running jobs that are past the last deadline of their regions, oldest first; a statement of
--- its own, so that each reads the index of its status in order.
+-- The jobs, among the `most` oldest running ones, that are past the last deadline of their regions; oldest first. This
+-- is separate from reads.stuck, so that each statement reads the index of its status in order.
 SELECT j.id, j.status, j.created_at, j.started_at, j.queued_until, d.deadline, 'overdue' AS reason
   FROM (SELECT r.id, r.status, r.created_at, r.started_at, r.queued_until FROM jobs r
          WHERE r.status = 'running' ORDER BY r.created_at, r.id LIMIT %(most)s) j
@@ -218,12 +224,12 @@ SELECT j.id, j.status, j.created_at, j.started_at, j.queued_until, d.deadline, '
  ORDER BY j.created_at, j.id LIMIT %(page)s;
 
 -- name: reads.open_regions
--- The planned regions of a job that have not ended, and whether a worker holds each.
+-- The planned regions of a job that have not ended, and for each whether a worker has its lease.
 SELECT p.region, r.lease_token IS NOT NULL AS leased
   FROM jobs j CROSS JOIN LATERAL jsonb_object_keys(j.plan) AS p (region)
   LEFT JOIN region_runs r ON r.job_id = j.id AND r.region = p.region
  WHERE j.id = %(job_id)s AND r.finished_at IS NULL ORDER BY p.region;
 
 -- name: reads.outbox_row
--- One message, whatever became of it.
+-- One message, whatever its state is.
 SELECT id, job_id, topic, processed_at, dead_at FROM outbox WHERE id = %(outbox_id)s;

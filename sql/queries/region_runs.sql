@@ -1,8 +1,8 @@
 -- name: region_runs.claim -- writes
--- C1: each region that is open, planned and not held gets a fresh lease; a repeat, an unknown job and a region that
--- somebody holds give no row. An attempt counts from here, so a job that kills its worker runs out of them. The tokens
--- are the caller's: after a connection lost in COMMIT the claim comes again with the same ones and finds its leases.
--- A row that was updated and not inserted (its xmax is set) is again's: earlier results may be stored.
+-- C1: lease each region that is open, planned and not leased. A repeated message, an unknown job and a leased region
+-- give no result row. The attempt is counted here, so a job that kills its workers uses up its attempts. The caller
+-- chooses the tokens: after a connection lost in COMMIT it repeats the claim with the same tokens and finds its leases.
+-- again: the row existed before (its xmax is set), so earlier attempts may have stored results.
 WITH wanted AS (
   SELECT DISTINCT ON (w.job_id, w.region) w.job_id, w.region, w.token
     FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(tokens)s::uuid[]) AS w (job_id, region, token)
@@ -41,12 +41,12 @@ SELECT c.job_id, c.region, c.attempt, c.lease_token AS token, c.started_at, c.ag
         SELECT r.job_id, r.region, r.attempt, r.lease_token, r.started_at, true
           FROM wanted w CROSS JOIN LATERAL (SELECT * FROM region_runs x WHERE x.job_id = w.job_id AND x.region = w.region
                                                AND x.lease_token = w.token OFFSET 0) r
-         -- Its own lease may have run out meanwhile: then it is claimed anew, and is here as it was before.
+         -- If the lease expired before the repeat, the run was claimed once more, and this part still sees the old row.
          WHERE NOT EXISTS (SELECT 1 FROM claimed n WHERE n.job_id = w.job_id AND n.region = w.region)) c
   JOIN jobs j ON j.id = c.job_id;
 
 -- name: region_runs.stored
--- What earlier attempts have already brought home: units that have ended, answers that need no second call.
+-- The results of earlier attempts: units that have an execution, and answers that need no second call.
 SELECT e.job_id, e.region, e.model_id, NULL AS question_id, 0 AS run_no, e.status, NULL::jsonb AS output, NULL::jsonb AS error, e.provider_id
   FROM executions e JOIN unnest(%(job_ids)s::text[], %(regions)s::text[]) AS w (job_id, region)
     ON e.job_id = w.job_id AND e.region = w.region
@@ -57,7 +57,7 @@ SELECT a.job_id, a.region, a.model_id, a.question_id, a.run_no, a.status, a.outp
  WHERE a.status IN ('ok', 'failed');
 
 -- name: region_runs.hold
--- The open runs that the following writes concern, in one order; mine says whether the lease is still ours.
+-- Lock the open runs that the following statements write, in a fixed order. mine: this token still has the lease.
 SELECT r.job_id, r.region, w.token, r.lease_token IS NOT DISTINCT FROM w.token AS mine
   FROM region_runs r JOIN unnest(%(job_ids)s::text[], %(regions)s::text[], %(tokens)s::uuid[]) AS w (job_id, region, token)
     ON r.job_id = w.job_id AND r.region = w.region
@@ -66,7 +66,7 @@ SELECT r.job_id, r.region, w.token, r.lease_token IS NOT DISTINCT FROM w.token A
    FOR NO KEY UPDATE OF r;
 
 -- name: region_runs.beat -- writes
--- Extends every lease of this process that is still its own. Never waits for a lock.
+-- Extend the leases that these tokens still have. Locked rows are skipped, so that the heartbeat never waits.
 UPDATE region_runs r SET lease_expires_at = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
   FROM (SELECT h.job_id, h.region FROM region_runs h
           JOIN unnest(%(job_ids)s::text[], %(regions)s::text[], %(tokens)s::uuid[]) AS w (job_id, region, token)
@@ -76,21 +76,21 @@ UPDATE region_runs r SET lease_expires_at = clock_timestamp() + make_interval(se
  WHERE r.job_id = own.job_id AND r.region = own.region;
 
 -- name: region_runs.lost
--- The tokens that are not live any more: cancelled, taken over, or finished by another.
+-- The tokens that have lost their lease: the run was cancelled, taken over or finished by another worker.
 SELECT w.token
   FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(tokens)s::uuid[]) AS w (job_id, region, token)
  WHERE NOT EXISTS (SELECT 1 FROM region_runs r
                     WHERE r.job_id = w.job_id AND r.region = w.region AND r.lease_token = w.token);
 
 -- name: region_runs.close -- writes
--- Regions whose every planned unit has an execution have finished.
+-- Finish the regions in which every planned unit has an execution.
 SELECT closed_job AS job_id, closed_region AS region, closed_attempt AS attempt, closed_started AS started_at,
        closed_units AS units, closed_completed AS completed,
        (SELECT j.traceparent FROM jobs j WHERE j.id = closed_job) AS traceparent
   FROM close_regions(%(job_ids)s::text[]);
 
 -- name: region_runs.release -- writes
--- A stopping worker hands a region back; where no call had begun, the attempt was none.
+-- Release runs. A run in which no call had begun gets its attempt back.
 WITH own AS (
   SELECT h.job_id, h.region, w.unbegun
     FROM region_runs h JOIN unnest(%(job_ids)s::text[], %(regions)s::text[], %(tokens)s::uuid[], %(unbegun)s::boolean[])

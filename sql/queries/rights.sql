@@ -1,11 +1,11 @@
 -- name: rights.logins
--- The roles that are missing, of those that the processes log in as.
+-- The process logins that do not exist as roles.
 SELECT w.login FROM unnest(%(logins)s::text[]) WITH ORDINALITY AS w (login, number)
  WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = w.login) ORDER BY w.number;
 
 -- name: rights.missing
--- The numbers of the rights that are not as they should be: a login's are to be there, those of PUBLIC are not. It asks
--- the catalogues alone, so that a login without any right can ask it.
+-- The numbers of the wrong privileges: one that a login lacks, or one that PUBLIC has. The statement reads system
+-- catalogues only, so that a login without any grant can run it.
 SELECT w.number
   FROM unnest(%(logins)s::text[], %(privileges)s::text[], %(kinds)s::text[], %(names)s::text[], %(columns)s::text[])
        WITH ORDINALITY AS w (login, privilege, kind, name, column_name, number)
@@ -27,5 +27,5 @@ SELECT w.number
  ORDER BY w.number;
 
 -- name: rights.database
--- The database's name as a statement has it.
+-- The database's name, quoted for use in a statement.
 SELECT quote_ident(current_database()) AS name;

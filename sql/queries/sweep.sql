@@ -1,27 +1,27 @@
 -- name: sweep.lead
--- One sweeper does this work at a time, and leases need not wait for the long look at messages; the statements stay safe
--- without it.
+-- Take the lead for one kind of work: one sweeper at a time does it. Leases and messages have separate locks, so that
+-- expired leases do not wait for the long check of messages. The lock saves work; the statements are safe without it.
 SELECT pg_try_advisory_xact_lock(4711, %(work)s) AS leading;
 
 -- name: sweep.expired
--- Jobs with a lease that has run out, without those that are set aside: few rows, read from the index of live leases.
+-- The jobs with an expired lease, except those set aside. The index of live leases finds these few rows.
 SELECT DISTINCT job_id FROM region_runs
  WHERE lease_token IS NOT NULL AND lease_expires_at < clock_timestamp() AND job_id <> ALL (%(left_out)s::text[])
  ORDER BY job_id LIMIT %(page)s;
 
 -- name: sweep.lock
--- The open ones among these jobs that nobody else is changing at the moment.
+-- Lock the open ones among these jobs; jobs that another transaction has locked are skipped.
 SELECT id, traceparent FROM jobs WHERE id = ANY (%(job_ids)s::text[]) AND status IN ('queued', 'running')
  ORDER BY id FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: sweep.page
--- The next open jobs in id order, without those that are set aside: a keyset, so that a crowd of healthy ones does not
--- starve the rest.
+-- Lock the next page of open jobs in id order, except those set aside. Keyset paging reaches every job, however many
+-- healthy jobs there are.
 SELECT id, traceparent FROM jobs WHERE status IN ('queued', 'running') AND id > %(after)s AND id <> ALL (%(left_out)s::text[])
  ORDER BY id LIMIT %(page)s FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: sweep.clear -- writes
--- Take back leases that ran out; whoever held one is fenced from here on.
+-- Clear expired leases. From now on the previous holder's writes are fenced.
 WITH lost AS (
   SELECT job_id, region FROM region_runs
    WHERE job_id = ANY (%(job_ids)s::text[]) AND lease_token IS NOT NULL AND lease_expires_at < clock_timestamp()
@@ -44,7 +44,7 @@ WITH lost AS (
 SELECT job_id, region FROM cleared;
 
 -- name: sweep.doomed
--- Open regions that can't go on, and why: no attempts left, waited too long in the queue, message undeliverable.
+-- The open regions that must end, with the reason: no attempts left, message undeliverable, or too long in the queue.
 SELECT o.job_id, o.region,
        CASE WHEN r.attempt >= r.max_attempts THEN 'worker_crashed'
             WHEN m.dead_at IS NOT NULL THEN 'undeliverable'
@@ -57,18 +57,19 @@ SELECT o.job_id, o.region,
  WHERE j.id = ANY (%(job_ids)s::text[]) AND j.status IN ('queued', 'running')
    AND r.finished_at IS NULL AND r.lease_token IS NULL
    AND (r.attempt >= r.max_attempts OR m.dead_at IS NOT NULL
-        -- From the last claim, where there was one: what a worker has tried was not overlooked in a queue.
+        -- If the region was claimed before, its time in the queue counts from the last claim.
         OR GREATEST(j.queued_until, r.started_at + (j.queued_until - j.created_at)) < clock_timestamp())
  ORDER BY o.job_id, o.region;
 
 -- name: sweep.end -- writes
--- What is doomed ends as failed, with a row for every planned unit.
+-- End these regions as failed, with an execution for every planned unit that has none.
 SELECT ended_job AS job_id, ended_region AS region, ended_model AS model_id, ended_status AS status
   FROM end_units(%(job_ids)s::text[], %(regions)s::text[], 'failed', %(reasons)s::jsonb[]);
 
 -- name: sweep.silent
--- Open regions that nobody runs and whose newest message was sent before as_of, with that message's dispatch id: alive
--- only while Redis still holds it. Driven by what has not ended, never by what is not yet sent.
+-- The open regions without a lease whose newest message was pushed before as_of, with that message's dispatch id. The
+-- region is lost if Redis does not have the message any more. The statement starts from the open regions, so that a
+-- region without a waiting outbox row is found.
 SELECT j.id AS job_id, p.region, 'beacon-' || lower(p.region) AS topic, m.dispatch_id
   FROM jobs j
  CROSS JOIN LATERAL jsonb_object_keys(j.plan) AS p (region)
@@ -81,27 +82,27 @@ SELECT j.id AS job_id, p.region, 'beacon-' || lower(p.region) AS topic, m.dispat
  ORDER BY j.id, p.region;
 
 -- name: sweep.clock
--- The database's time, the only clock that leases and ages are measured with.
+-- The database's time. Leases and ages are measured with no other clock.
 SELECT clock_timestamp() AS now;
 
 -- name: sweep.topics
--- The queues of the open jobs, however many jobs there are.
+-- The queues of the regions of all open jobs.
 SELECT DISTINCT 'beacon-' || lower(p.region) AS topic
   FROM open_region_sets s CROSS JOIN LATERAL jsonb_array_elements_text(s.regions) AS p (region);
 
 -- name: retention.outbox_due
--- Sent messages of ended or forgotten days, a batch at a time.
+-- Lock a batch of pushed messages that are older than the retention time.
 SELECT o.id FROM outbox o JOIN jobs j ON j.id = o.job_id
  WHERE o.processed_at < statement_timestamp() - make_interval(days => %(days)s)
    AND j.status IN ('completed', 'failed', 'cancelled') AND o.id <> ALL (%(left_out)s::bigint[])
  ORDER BY o.processed_at LIMIT %(batch)s FOR UPDATE OF o SKIP LOCKED;
 
 -- name: retention.outbox -- writes
--- What the statement before has locked goes, here and below: by key, so that it is known which rows went or did not.
+-- Delete the rows that the previous statement has locked, by key: if the delete fails, the failing rows can be found.
 DELETE FROM outbox WHERE id = ANY (%(ids)s::bigint[]);
 
 -- name: retention.keys_due
--- Idempotency keys past their days.
+-- Lock a batch of expired idempotency keys.
 SELECT key AS id FROM idempotency_keys WHERE expires_at < statement_timestamp() AND key <> ALL (%(left_out)s::text[])
  ORDER BY expires_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED;
 
@@ -110,8 +111,8 @@ SELECT key AS id FROM idempotency_keys WHERE expires_at < statement_timestamp() 
 DELETE FROM idempotency_keys WHERE key = ANY (%(keys)s::text[]);
 
 -- name: retention.nonces_due
--- Nonces as old as keys: a replay that late is stale by its own timestamp. By their place: their key has two columns, and
--- nobody moves them.
+-- Lock a batch of old nonces. They are kept as long as idempotency keys: a later replay is refused by its timestamp.
+-- Rows are identified by ctid, because their key has two columns and no transaction updates them.
 SELECT ctid::text AS id FROM nonces
  WHERE created_at < statement_timestamp() - make_interval(days => %(days)s) AND ctid <> ALL (%(left_out)s::tid[])
  ORDER BY created_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED;
@@ -121,15 +122,15 @@ SELECT ctid::text AS id FROM nonces
 DELETE FROM nonces WHERE ctid = ANY (%(places)s::tid[]);
 
 -- name: retention.processes -- writes
--- Processes that have not been seen for an hour.
+-- Delete processes that have not been seen for an hour.
 DELETE FROM processes WHERE seen_at < statement_timestamp() - interval '1 hour';
 
 -- name: retention.jobs_due
--- Ended jobs, a batch at a time.
+-- Lock a batch of ended jobs that are older than the retention time.
 SELECT id FROM jobs WHERE status IN ('completed', 'failed', 'cancelled')
    AND completed_at < statement_timestamp() - make_interval(days => %(days)s) AND id <> ALL (%(left_out)s::text[])
  ORDER BY completed_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED;
 
 -- name: retention.jobs -- writes
--- With everything that belongs to them, and only together.
+-- Delete jobs; the foreign keys delete everything that belongs to them.
 DELETE FROM jobs WHERE id = ANY (%(job_ids)s::text[]);

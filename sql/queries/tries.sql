@@ -1,6 +1,7 @@
 -- name: tries.begin -- writes
--- Before each further request of a call. No row: the region is not ours any more, or the question has its answer, and
--- nothing may be sent. Repeatable: after a connection lost in COMMIT the row is there already.
+-- Insert the row of a further try before its request is sent. Without a result row nothing may be sent: the lease is
+-- lost, or the question has its answer. The statement can be repeated after a connection lost in COMMIT: the row then
+-- exists.
 WITH allowed AS (
   SELECT a.job_id, a.region, a.model_id, a.question_id, a.run_no, a.id
     FROM region_runs r
@@ -15,7 +16,7 @@ WITH allowed AS (
 SELECT job_id FROM allowed;
 
 -- name: tries.withdraw -- writes
--- Tries that ended before they reached the provider: nothing was called.
+-- Delete the tries whose request did not reach the provider.
 DELETE FROM tries t
  USING unnest(%(job_ids)s::text[], %(regions)s::text[], %(model_ids)s::text[], %(question_ids)s::text[], %(run_nos)s::integer[],
               %(attempts)s::integer[], %(numbers)s::integer[])
