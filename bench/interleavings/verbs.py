@@ -23,7 +23,7 @@ from runner_core.queries import Row
 from runner_core.regions import Catalogue, load_catalogue
 from runner_queue.broker import Broker
 from runner_worker.engine import leases
-from runner_worker.engine.record import Batch, Scribe, started
+from runner_worker.engine.record import Batch, RowWriter, started
 from runner_worker.engine.runs import Answer, Message, Run
 from runner_worker.providers import CallFailed, Reply
 
@@ -124,7 +124,7 @@ def store(region: str = "US") -> Verb:
 
     def do(db: Database, scene: Scene) -> Any:
         run = scene.run(region)
-        return Scribe(scene.catalogue, None).write(db, Batch(answers=[_answer(run, ok=True)]))
+        return RowWriter(scene.catalogue, None).write(db, Batch(answers=[_answer(run, ok=True)]))
 
     return Verb("store an answer", "worker", do)
 
@@ -137,7 +137,7 @@ def record(region: str = "US", *, ok: bool = True) -> Verb:
         answer = _answer(run, ok=ok)
         unit = answer.call.unit
         unit.take(answer)
-        return Scribe(scene.catalogue, None).write(db, Batch(answers=[answer], units=[unit], closing=[run]))
+        return RowWriter(scene.catalogue, None).write(db, Batch(answers=[answer], units=[unit], closing=[run]))
 
     return Verb("record", "worker", do)
 

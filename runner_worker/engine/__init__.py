@@ -1,4 +1,4 @@
-"""The engine of a worker process: it claims region runs, makes their calls, and records what came."""
+"""The engine of a worker process: it claims region runs, makes their calls, and records the answers."""
 
 from runner_worker.engine.engine import RegionRunner
 from runner_worker.engine.runs import Message

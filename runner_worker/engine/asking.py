@@ -1,4 +1,4 @@
-"""What a provider is asked for a call, and what is written of a call that nobody was asked for."""
+"""Builds the request for a call, and the answer of a call that was not sent to its provider."""
 
 import time
 from typing import Any
@@ -13,7 +13,7 @@ NO_PROVIDER = "No provider is configured for this model in this region."
 
 
 def ask_of(call: Call, provider: Provider, catalogue: Catalogue) -> Ask:
-    """The question as it goes to the provider."""
+    """Return the request for one call: question, model, deadline and the region's system prompt."""
     run = call.run
     return Ask(
         region=run.region,
@@ -33,7 +33,7 @@ def ask_of(call: Call, provider: Provider, catalogue: Catalogue) -> Ask:
 
 
 def error_of(call: Call, code: str, message: str) -> dict[str, Any]:
-    """The error of a call that ended before its provider did: `timeout`, or `no_provider`."""
+    """Return the error object of a call that ended without asking; `code` is `timeout` or `no_provider`."""
     return {
         "code": code,
         "type": "timeout" if code == "timeout" else "configuration",
@@ -49,11 +49,11 @@ def error_of(call: Call, code: str, message: str) -> dict[str, Any]:
 
 
 def timed_out(call: Call) -> Answer:
-    """The answer to a call that had none when its region's deadline passed."""
+    """Return the failed answer of a call that had no answer when its region's deadline passed."""
     call.begun = call.run.claimed_at
     return Answer.failed(call, CallFailed(error_of(call, "timeout", DEADLINE), DEADLINE, 0, []))
 
 
 def never_sent(call: Call, number: int = 1) -> Answer:
-    """The end of a call whose try has a row and was not sent."""
+    """Return an answer that removes the row of try `number`: the row was committed, but its request was never sent."""
     return Answer(call, "failed", None, 0, time.monotonic(), unreached=(number,))

@@ -14,7 +14,7 @@ from runner_worker.providers import CallFailed, Providers
 
 
 class Calls:
-    """Makes calls. Owned by the engine's event loop."""
+    """Sends calls to providers and passes the answers to the recorder. Owned by the engine's event loop."""
 
     def __init__(
         self, providers: Providers, catalogue: Catalogue, capacity: Capacity, recorder: Recorder, tries: FurtherTries
@@ -26,7 +26,7 @@ class Calls:
         self._tries = tries
 
     async def make_all(self, calls: list[Call]) -> None:
-        """Make the calls of one run, all at once as far as there are places."""
+        """Make the calls of one run concurrently, as far as there are places."""
         if len(calls) == 1:
             await self.make(calls[0])
             return
@@ -35,7 +35,7 @@ class Calls:
                 group.create_task(self.make(call))
 
     async def make(self, call: Call) -> None:
-        """One paid call: it gets a place, is put on record, is made, and its answer is recorded."""
+        """Make one paid call: wait for a place, commit the call's row, send the request, record the answer."""
         if call.unit.provider is None:
             call.unit.add(call.question_id, call.run_no, None, error_of(call, "no_provider", NO_PROVIDER), None)
             self._capacity.answered(call)
@@ -43,12 +43,12 @@ class Calls:
             return
         async with self._capacity.place(call):
             if not call.started and not await self._recorder.start(call):
-                call.run.end("released")  # a worker that held the region before us has stored this answer
+                call.run.end("released")  # the region's previous worker has stored this answer meanwhile
                 return
             self._recorder.answered(await self._ask(call))
 
     async def _ask(self, call: Call) -> Answer:
-        """Ask the provider. A task that is cancelled has the tries recorded that did not reach the provider."""
+        """Ask the provider. When the task is cancelled, record first which tries did not reach the provider."""
         run, provider = call.run, call.unit.provider
         if provider is None:
             raise LookupError("a call without a provider was started")

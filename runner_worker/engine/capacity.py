@@ -1,4 +1,4 @@
-"""How many calls this process has in hand, how many more it may take, and which of them may be made now."""
+"""Counts the calls of this process: how many it has in hand, how many more it may claim, which it may make now."""
 
 import asyncio
 import time
@@ -9,35 +9,35 @@ from types import TracebackType
 from runner_worker.engine.held_back import HeldBack, Line, Waiting, line_of
 from runner_worker.engine.runs import Call, Run
 
-RUNS_PER_PLACE = 6  # held at most, when most of their calls wait for a breaker
-MAX_PREFETCH_CLAIMS = 2  # claims of full size
-WEIGHT = 0.1  # of a new value in the moving averages
+RUNS_PER_PLACE = 6  # most region runs per place; reached when most of their calls wait for a breaker
+MAX_PREFETCH_CLAIMS = 2  # most calls to prefetch, in claims of full size
+WEIGHT = 0.1  # weight of a new value in the moving averages
 
 
 class Capacity:
-    """The one place that counts calls.
+    """Counts calls and gives out places. No other class counts calls.
 
-    A call is in hand from its claim to its answer; it has a place while it is made. The thread that claims calls `room`
-    and `choose` and counts what it claimed; the engine's event loop does all else. Each number has one writer, and the
-    other thread only reads it.
+    A call is in hand from its claim to its answer. A call has a place while it is made. Two threads use this object.
+    The claiming thread calls `room`, `choose`, `claimed` and `claim_took`; the engine's event loop calls the rest.
+    One thread writes each number, and the other thread only reads it, so there is no lock.
     """
 
     def __init__(
         self, concurrency: int, claim_batch: int, is_open: Callable[[str, str], bool], kept: Callable[[], int] = int
     ) -> None:
-        """`is_open` asks for a breaker, by provider and model; `kept` tells how many runs wait to be written again."""
+        """`is_open(provider, model)` returns whether a breaker is open; `kept()`, how many runs wait for a rewrite."""
         self.places = concurrency
         self._max_prefetch = MAX_PREFETCH_CLAIMS * claim_batch
         self._is_open = is_open
         self._kept = kept
-        # Written by the thread that claims.
+        # Written by the claiming thread.
         self._claimed: Counter[str] = Counter()  # calls, by provider
         self._claimed_calls = self._claimed_runs = 0
         self._claim_seconds = 0.0
         # Written by the event loop.
         self._answered: Counter[str] = Counter()
         self._answered_calls = self._ended_runs = 0
-        self._call_seconds = 60.0  # assumed, until calls have been made
+        self._call_seconds = 60.0  # moving average; a guess until calls have been made
         self._waiting_for_breakers = 0
         self._in_flight: Counter[Line] = Counter()
         self._waiting: dict[str, deque[Waiting]] = {}  # by provider, in the order of arrival
@@ -45,9 +45,9 @@ class Capacity:
         self._look_is_due = False
 
     def room(self) -> int:
-        """How many more calls this process may take in hand: places + prefetch - in hand.
+        """Return how many more calls this process may claim: places + prefetch - in hand.
 
-        Nothing until half of the prefetched calls are used up, so that claims stay large while every place is busy.
+        Return 0 until half of the prefetched calls are used up, so that claims stay large while every place is busy.
         """
         prefetch, in_hand = self.prefetch(), self.in_hand()
         if in_hand > self.places + prefetch // 2:
@@ -55,34 +55,36 @@ class Capacity:
         return max(0, min(self.places + prefetch - in_hand, RUNS_PER_PLACE * self.places - self.runs()))
 
     def prefetch(self) -> int:
-        """How many calls end while a claim is made, so that as many may be claimed and started ahead.
+        """Return how many calls are expected to end while a claim is made. So many may be claimed in advance.
 
-        It matters for calls of up to some 200 ms (a fifth of the rate at 50 ms). For calls of seconds it is 0: another
-        worker had better take their regions.
+        Prefetch matters for calls of up to about 200 ms (a fifth of the rate at 50 ms). For calls of seconds it is 0,
+        so that the regions stay in the queue for other workers.
         """
         ended = self.places * self._claim_seconds / max(self._call_seconds, 1e-6)
         return int(min(ended, self._max_prefetch))
 
     def in_hand(self) -> int:
-        """How many calls were claimed and not answered, without those that wait for a breaker; a run whose rows wait to
-        be written again counts as one."""
+        """Return how many calls were claimed and not answered.
+
+        Calls that wait for a breaker do not count. A run whose rows wait to be written again counts as one call.
+        """
         waiting = self._waiting_for_breakers
         return max(0, self._claimed_calls - self._answered_calls - waiting) + self._kept()
 
     def runs(self) -> int:
-        """How many region runs this process holds."""
+        """Return how many region runs this process holds."""
         return self._claimed_runs - self._ended_runs
 
     def in_flight(self) -> int:
-        """How many calls have a place."""
+        """Return how many calls have a place."""
         return sum(self._in_flight.values())
 
-    # -- the thread that claims --
+    # -- for the claiming thread --
 
     def choose(self, runs: Iterable[Run]) -> list[Call]:
-        """Choose the calls of new runs that have a place at once: those are started in the transaction of the claim.
+        """Return the calls of new runs that get a place at once. The claim's transaction writes their rows.
 
-        Only the thread that claims takes calls in hand, so what is free now is still free when the runs begin.
+        A place that is free now is still free when the runs begin, because only this thread claims calls.
         """
         prefetch = self.prefetch()
         free = self.places + prefetch - self.in_hand()
@@ -102,7 +104,7 @@ class Capacity:
         return chosen
 
     def claimed(self, runs: Iterable[Run]) -> None:
-        """Count what was claimed."""
+        """Count the runs of a claim, and their calls."""
         for run in runs:
             self._claimed_runs += 1
             for call in run.plan:
@@ -111,15 +113,15 @@ class Capacity:
                 self._claimed_calls += 1
 
     def claim_took(self, seconds: float) -> None:
-        """Take the time of a claim into account."""
+        """Add the duration of a claim to the moving average."""
         self._claim_seconds += (seconds - self._claim_seconds) * WEIGHT
 
-    # -- the event loop --
+    # -- for the event loop --
 
     def place(self, call: Call) -> "Place":
-        """A place for the time of an `async with` block, which makes the call. Waits for it, first come, first served.
+        """Return an async context manager: the call waits for a place and holds the place during the block.
 
-        A call that was chosen at its claim does not wait.
+        The calls of a provider get places in the order of arrival. A call that `choose` returned does not wait.
         """
         return Place(self, call)
 
@@ -134,13 +136,13 @@ class Capacity:
         try:
             await waiting.admitted
         except asyncio.CancelledError:
-            if not waiting.admitted.cancelled():  # it was let in at the same moment
+            if not waiting.admitted.cancelled():  # the call got its place just before the cancellation
                 self._in_flight[line_of(call)] -= 1
             self._look_soon()
             raise
 
     def leave(self, call: Call) -> None:
-        """Give the place of a call back: it has its answer, or will have none."""
+        """Give back the place of a call that has ended, with or without an answer."""
         self._in_flight[line_of(call)] -= 1
         if call.sent:
             self._call_seconds += (time.monotonic() - call.begun - self._call_seconds) * WEIGHT
@@ -148,17 +150,17 @@ class Capacity:
         self._look_soon()
 
     def ended(self, run: Run) -> None:
-        """Count the end of a run, with those of its calls that have no answer."""
+        """Count the end of a run and of its calls that have no answer."""
         self._ended_runs += 1
         for call in run.plan:
             self._out_of_hand(call)
 
     def answered(self, call: Call) -> None:
-        """Count the answer to a call that needs no place."""
+        """Count the end of a call that needed no place."""
         self._out_of_hand(call)
 
     def look(self) -> None:
-        """Let the calls go for which there is room. To be repeated now and then: breakers close by themselves."""
+        """Give the free places to waiting calls. Call this repeatedly: a breaker closes without a notification."""
         self._look_is_due = False
         for waiting in reversed(list(self._held_back.take(self._in_flight))):
             self._waiting[line_of(waiting.call)[0]].appendleft(waiting)
@@ -174,7 +176,7 @@ class Capacity:
         self._waiting_for_breakers = len(self._held_back) + probes
 
     def _let_go(self, waiting: deque[Waiting], busy: int, room: int, prefetch: int) -> int:
-        """Let a provider's calls go, `room` of them at most; returns how many went."""
+        """Give places to at most `room` of a provider's waiting calls; return how many calls got one."""
         went = 0
         while waiting and went < room:
             call, provider = waiting[0].call, waiting[0].call.unit.provider
@@ -191,7 +193,7 @@ class Capacity:
         return went
 
     def _look_soon(self) -> None:
-        """Look once when all that is ready has run: many calls may end at the same moment."""
+        """Schedule one `look` after the callbacks that are ready: many calls may end at the same moment."""
         if not self._look_is_due:
             self._look_is_due = True
             asyncio.get_running_loop().call_soon(self.look)
@@ -204,7 +206,7 @@ class Capacity:
 
 
 class Place:
-    """A place for one call, for the time of a block."""
+    """The async context manager in which one call has its place."""
 
     __slots__ = ("_call", "_capacity")
 

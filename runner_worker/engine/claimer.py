@@ -1,4 +1,4 @@
-"""Messages become region runs: one transaction a batch."""
+"""Claims the region runs that messages ask for: one transaction per batch of messages."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -20,20 +20,21 @@ Region = tuple[str, str]  # a job's id and the region's name
 
 
 class Claimer:
-    """Claims regions. Owned by the thread that takes messages: one claim at a time."""
+    """Claims region runs, one batch at a time. Owned by the thread that takes messages from the queue."""
 
     def __init__(self, db: Database, catalogue: Catalogue, worker_name: str, capacity: Capacity) -> None:
         self._db = db
         self._catalogue = catalogue
         self._worker_name = worker_name
         self._capacity = capacity
-        self._refused = 0  # claims of one region that the database refused, in a row
+        self._refused = 0  # consecutive claims of a single region that the database refused
 
     def claim(self, messages: Sequence[Message], done: Done) -> Iterator[list[Run]]:
-        """Claim the regions of `messages`; yields the runs of each transaction. `done` is told of the others.
+        """Claim the region runs of `messages`; yield the claimed runs of each transaction.
 
-        A claim that fails for the batch is made again one by one, so that what poisons it fails alone. Raises
-        psycopg.Error or PoolTimeout when the database can't be reached.
+        `done(message, "not_claimed")` is called for each message whose region run could not be claimed. When the claim
+        of a batch fails, each region is claimed alone, so that one bad region does not block the others.
+        Raises psycopg.Error or PoolTimeout when the database can't be reached.
         """
         wanted: dict[Region, Message] = {}
         repeated = []
@@ -54,7 +55,7 @@ class Claimer:
         chosen: list[Call] = []
 
         def plan(claimed: list[Row], stored: list[Row]) -> list[Started]:
-            """Start the calls that there is room for; made anew when the claim is repeated."""
+            """Return the rows of the calls that get a place at once. Called again when the transaction is repeated."""
             runs[:] = self._runs(claimed, stored, messages, done)
             chosen[:] = self._capacity.choose(runs)
             return [started(call) for call in chosen]
@@ -70,7 +71,8 @@ class Claimer:
                 return
             log.error("claiming %d regions failed, claiming one by one: %s", len(regions), error)
             for one in regions:
-                # Alone, a region is claimed before anything is made of it, so that its attempts are used up.
+                # Commit the claim of a single region before its runs are built: a region whose rows break this code
+                # then uses up its attempts and ends.
                 yield from self._claim([one], messages, done, start=len(regions) > 1)
             return
         self._refused = 0
@@ -88,12 +90,12 @@ class Claimer:
         yield runs
 
     def _refuse(self, message: Message, done: Done, error: Exception, concerns: str) -> None:
-        """Leave out a region that can't be claimed. Raises `error` when it is the second in a row: then it is no fault
-        of the regions."""
+        """Skip a region that can't be claimed. Raise `error` at the second consecutive refusal by a statement error:
+        then the cause is not the region."""
         if concerns == "statement" and self._refused:
             raise error
         self._refused += 1
-        # Not handed back to the queue, whose head it would block: the sweeper stages it again later.
+        # Do not put the message back: it would block the head of the queue. The sweeper stages the region again later.
         log.error("region can't be claimed job_id=%s region=%s: %s", message.job_id, message.region, error)
         done(message, "error")
 

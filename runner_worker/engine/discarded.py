@@ -1,4 +1,4 @@
-"""Counts and names the paid answers that can't be stored any more."""
+"""Counts and logs the paid answers that the database will never store."""
 
 import logging
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ log = logging.getLogger("worker")
 
 
 def discard(answers: Iterable[Answer], reason: str) -> None:
-    """Count and log those answers that were usable; a failure cost nothing that could be lost."""
+    """Count and log the usable answers among `answers`. A failed call has no paid answer to lose."""
     for answer in answers:
         if answer.status == "ok":
             ANSWERS_DISCARDED.labels(reason).inc()
@@ -29,8 +29,10 @@ def discard(answers: Iterable[Answer], reason: str) -> None:
 
 
 def discard_refused(db: Database, answers: Iterable[Answer]) -> None:
-    """Discard those of `answers` that the database did not take: their region was closed, or another worker has asked
-    the question again. For answers of runs whose lease was lost: they are stored while nothing speaks against it."""
+    """Discard the answers that the database did not store. `answers` are of runs whose lease was lost.
+
+    Such an answer is stored unless its region was closed or another worker has asked the same question again.
+    """
     late = [answer for answer in answers if answer.status == "ok"]
     if not late:
         return

@@ -1,7 +1,7 @@
-"""execute_region, for many region runs at once: claim (C1), call the providers (no transaction), record, finish (C2).
+"""Carries out many region runs at once: claim (transaction C1), call the providers (no transaction), record (C2).
 
-One event loop per worker process. The thread that takes messages claims; the loop does all else, and lets three kinds
-of threads talk to the database: "writes", "leases" and "tries".
+A worker process has one event loop. The thread that takes messages claims region runs; the loop does everything else.
+The statements of the loop run in the threads "writes", "leases" and "tries".
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from runner_worker.engine.claimer import Claimer
 from runner_worker.engine.discarded import discard
 from runner_worker.engine.lease_keeper import LeaseKeeper
 from runner_worker.engine.look_on import look_on
-from runner_worker.engine.record import Scribe
+from runner_worker.engine.record import RowWriter
 from runner_worker.engine.recorder import Recorder
 from runner_worker.engine.runs import Done, Message, Run
 from runner_worker.engine.snapshot import EngineBroken, Snapshot
@@ -34,17 +34,17 @@ from runner_worker.engine.writer import Stopping, Writer
 from runner_worker.providers import Providers
 
 log = logging.getLogger("worker")
-LATE_SECONDS = 0.25  # after a run's deadline: until then its calls have ended by themselves and say how
-# After the grace of a stop: a supervisor waits two seconds beyond it, and what can't be stored has to be told.
+LATE_SECONDS = 0.25  # time after a run's deadline in which its calls end by themselves, each with its own error
+# Time after the grace of a stop. A supervisor waits only two seconds beyond the grace, and lost answers must be logged.
 HAND_BACK_SECONDS, END_SECONDS = 2.0, 1.0
 
 
 class RegionRunner:
-    """The region runs of one worker process. Its event loop runs in a thread of its own, "engine".
+    """Carries out the region runs of one worker process. Its event loop runs in a thread of its own, "engine".
 
-    `submit` claims and returns; `done(message, outcome)` is called in the engine's thread when a region run has ended
-    here: finished, not_claimed, fenced, released or error. `free`, `busy`, `snapshot`, `drain` and `close` are for any
-    thread, `submit` is for one.
+    `submit` claims and returns. `done(message, outcome)` is called in the engine's thread when a region run has ended
+    in this process; the outcome is finished, not_claimed, fenced, released or error. One thread may call `submit`;
+    any thread may call `free`, `busy`, `snapshot`, `drain` and `close`.
     """
 
     def __init__(
@@ -58,10 +58,10 @@ class RegionRunner:
     ) -> None:
         self.settings = settings
         self.providers = providers
-        self.scribe = Scribe(catalogue, receipt_key)
-        self.broken = False  # a part of this engine has ended by an error: it takes nothing any more
+        self.row_writer = RowWriter(catalogue, receipt_key)
+        self.broken = False  # a part of this engine has ended with an error: the engine takes no more messages
         self._stopped = threading.Event()
-        self._recorder = Recorder(db, Writer(db, self.scribe, self._stopped))
+        self._recorder = Recorder(db, Writer(db, self.row_writer, self._stopped))
         self._capacity = Capacity(
             settings.worker.concurrency, settings.worker.claim_batch, providers.is_open, self._recorder.keeps
         )
@@ -70,7 +70,7 @@ class RegionRunner:
         self._calls = Calls(providers, catalogue, self._capacity, self._recorder, self._tries)
         self._leases = LeaseKeeper(db, lambda: list(self._runs.values()), self._recorder)
         self._runs: dict[str, Run] = {}
-        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself holds tasks weakly
+        self._tasks: set[asyncio.Task[None]] = set()  # asyncio keeps only weak references to tasks
         self._draining = self._closed = False
         self._idle, self._closing = asyncio.Event(), asyncio.Event()
         self._idle.set()
@@ -80,22 +80,22 @@ class RegionRunner:
         self._thread.start()
 
     def free(self) -> int:
-        """How many more region runs this process can take now, when each has one call."""
+        """Return how many more region runs this process can take now, if each of them has one call."""
         return 0 if self._draining or self.broken else self._capacity.room()
 
     def busy(self) -> int:
-        """How many region runs this process holds."""
+        """Return how many region runs this process holds."""
         return self._capacity.runs()
 
     def snapshot(self) -> Snapshot:
-        """What this engine has now."""
+        """Return the engine's current runs and counts."""
         return Snapshot(list(self._runs.values()), self._capacity.in_hand(), self._capacity.in_flight(), self.broken)
 
     def submit(self, messages: Sequence[Message], done: Done) -> None:
-        """Claim the regions of `messages` in one transaction and start on those that are ours.
+        """Claim the region runs of `messages` in one transaction, and start the claimed runs.
 
-        Raises psycopg.Error or PoolTimeout when the database can't be reached; what was claimed until then runs.
-        Raises EngineBroken when this engine can't go on.
+        Raises psycopg.Error or PoolTimeout when the database can't be reached; runs claimed before that go on.
+        Raises EngineBroken when this engine takes no more messages.
         """
         if self.broken:
             raise EngineBroken
@@ -110,7 +110,7 @@ class RegionRunner:
     def _begin(self, runs: list[Run]) -> None:
         for run in runs:
             self._runs[run.token] = run
-            if self._draining or self.broken:  # the claim was on its way when the signal came
+            if self._draining or self.broken:  # the stop began while the claim was under way
                 run.end("error" if self.broken else "released")
             task = self._loop.create_task(self._run(run))
             self._tasks.add(task)
@@ -119,21 +119,23 @@ class RegionRunner:
         telemetry.RUNS_IN_FLIGHT.set(len(self._runs))
 
     async def _run(self, run: Run) -> None:
-        """The life of a region run in this process, from its claim to its end."""
+        """Carry out one region run, from its claim to its end in this process."""
         telemetry.context.set(run.about["about"])
         try:
             if not run.outcome:
                 await self._answer(run)
-                await run.closed.wait()  # the recorder has written the last unit, and the database closed the region
+                await run.closed.wait()  # until the last unit is committed and the region is closed
         except asyncio.CancelledError:
-            if not run.outcome:  # the engine closes, and the lease runs out
+            if not run.outcome:  # the engine closes; the lease of the run expires
                 raise
         except Exception:
             log.exception("a region run broke job_id=%s region=%s", run.job_id, run.region)
             telemetry.RUNNER_FAILURES.labels(run.region, "internal_error", "worker").inc()
             run.end("error")
         if run.outcome in ("released", "error"):
-            run.begun = run.begun or run.outcome == "error"  # else what fails before its first call goes on for ever
+            # A release of a run that has not begun gives its attempt back. After an error the attempt must count: a run
+            # that fails before its first call would otherwise be repeated for ever.
+            run.begun = run.begun or run.outcome == "error"
             await self._recorder.release(run)
         elif run.outcome == "fenced":
             telemetry.FENCED.inc()
@@ -141,7 +143,7 @@ class RegionRunner:
         self._drop(run)
 
     async def _answer(self, run: Run) -> None:
-        """Make the calls of a run. At its deadline answers are kept, and the rest is a timeout."""
+        """Make the calls of a run. A call without an answer at the run's deadline fails with `timeout`."""
         self._recorder.begin(run)
         run.asking = asyncio.current_task()
         try:
@@ -154,7 +156,7 @@ class RegionRunner:
             run.asking = None
 
     def _drop(self, run: Run) -> None:
-        if run.outcome not in ("released", "error"):  # their release has withdrawn these
+        if run.outcome not in ("released", "error"):  # the release of a run has removed these rows
             for call in run.unsent():
                 self._recorder.unreached(never_sent(call))
         self._capacity.ended(run)
@@ -167,7 +169,7 @@ class RegionRunner:
     # -- endings --
 
     def drain(self, grace_seconds: float) -> None:
-        """Stop: hand back at once what has not begun, let the rest finish within the grace, release what is left."""
+        """Stop: release the runs that have not begun, let the others finish within the grace, release the rest."""
         self._draining = True
         with suppress(RuntimeError, CancelledError):  # the loop has ended
             asyncio.run_coroutine_threadsafe(self._hand_back(grace_seconds), self._loop).result()
@@ -185,7 +187,7 @@ class RegionRunner:
                 run.end("released")
 
     def close(self) -> None:
-        """End the loop and its threads; leases that are still held run out. A second call does nothing."""
+        """End the event loop and its threads. Leases that are still held expire. A second call does nothing."""
         if self._closed:
             return
         self._closed = True
@@ -197,7 +199,7 @@ class RegionRunner:
         discard(self._recorder.unstored(), "stopped")
 
     def _live(self) -> None:
-        """The thread "engine"."""
+        """Run the event loop: the body of the thread "engine"."""
         try:
             self._loop.run_until_complete(self._serve())
         finally:
@@ -216,10 +218,10 @@ class RegionRunner:
         self._leases.close()
         self._tries.close()
         self.providers.close()
-        await asyncio.sleep(0)  # the transports say goodbye
+        await asyncio.sleep(0)  # let the closed transports run their callbacks
 
     async def _guard(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Do a part of the engine's work. If it breaks, everything is handed back, with what is left of that part."""
+        """Run a part of the engine. After an error all runs are released, and the part is run once more for that."""
         for _ in range(2):
             try:
                 await work()
@@ -232,7 +234,8 @@ class RegionRunner:
             return
 
     def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """What the loop catches: an error of a callback of ours breaks the engine, one of a connection ends a call."""
+        """Handle an error that asyncio caught. An error in our own callback breaks the engine; one of a connection
+        ends only its call."""
         loop.default_exception_handler(context)
         if "handle" in context:
             self._break()

@@ -1,4 +1,4 @@
-"""The heartbeat: leases are extended as long as their runs go on."""
+"""The heartbeat: extends the leases of the runs that this process holds."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,7 +20,7 @@ class LeaseKeeper:
         self._threads = DaemonThreads("leases")
 
     async def keep(self) -> None:
-        """Beat until the task is cancelled."""
+        """Extend the leases every HEARTBEAT_SECONDS until the task is cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self._db.settings.jobs.heartbeat_seconds)
@@ -28,7 +28,7 @@ class LeaseKeeper:
                 continue
             lost = await loop.run_in_executor(self._threads, extend, self._db, runs)
             for run in runs:
-                # The transaction under way may have ended the run, or will find that the lease is lost.
+                # A transaction under way may have ended the run; otherwise it will find the lost lease by itself.
                 if run.token in lost and not self._recorder.is_writing(run):
                     run.end("fenced")
 

@@ -1,4 +1,4 @@
-"""The lease of a region run: claimed (C1), kept, and handed back."""
+"""The statements of a region run's lease: claim (transaction C1), extend, release."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -22,10 +22,10 @@ Plan = Callable[[list[Row], list[Row]], list[Started]]
 def claim(
     db: Database, wanted: list[tuple[str, str]], worker: str, plan: Plan | None = None
 ) -> tuple[list[Row], list[Row], set[CallKey]]:
-    """Transaction C1: lease what is claimable, and start the calls that `plan` makes of it.
+    """Transaction C1: claim the runs that can be claimed, and insert the rows of the calls that `plan` returns.
 
-    Returns the claimed runs, what earlier attempts stored for them, and the keys of the calls that may be made. A first
-    call that starts with its claim costs no transaction of its own.
+    Returns the claimed runs, the rows that earlier attempts stored for them, and the keys of the calls that may be
+    made. Call rows are inserted with the claim because a first call then needs no transaction of its own.
     """
     return _claim(db, {region: str(uuid4()) for region in wanted}, worker, plan)
 
@@ -52,7 +52,7 @@ def _claim(
 
 
 def beat(db: Database, held: list[region_runs.Held]) -> list[str]:
-    """Extend the leases; returns the tokens that are lost. A lease that can't be extended runs out alone."""
+    """Extend the leases; return the tokens of lost leases. If a batch fails, each lease is extended alone."""
     try:
         return _beat(db, held)
     except psycopg.Error as error:
@@ -71,7 +71,7 @@ def beat(db: Database, held: list[region_runs.Held]) -> list[str]:
 
 
 def extend(db: Database, runs: list[Run]) -> set[str]:
-    """Extend the leases of `runs`; return the tokens that are lost. A failure is logged: the next beat may succeed."""
+    """Extend the leases of `runs`; return the tokens of lost leases. A failure is logged: the next beat retries."""
     log_as_of(runs)
     try:
         return set(beat(db, [run.held for run in runs]))
@@ -90,15 +90,16 @@ def _beat(db: Database, held: list[region_runs.Held]) -> list[str]:
 
 @retried
 def release(db: Database, runs: list[Run], unsent: Sequence[Call] = ()) -> None:
-    """Hand runs back and stage their regions at once: nobody waits for a lease to run out. Wakes the publishers.
+    """Release runs, stage their regions for another worker at once, and notify the publishers.
 
-    `unsent` are calls of these runs that were started and whose first request was never sent: their tries go.
+    `unsent` are calls of these runs whose row was written and whose request was never sent: their tries are deleted.
     """
     ordered = sorted(runs, key=lambda r: r.held)
     with db.transaction() as conn:
         run(conn, "jobs.lock", job_ids=sorted({r.job_id for r in runs}))
         released = region_runs.release(conn, [r.held for r in ordered], [not r.begun for r in ordered])
-        # A repeat after a lost reply finds nothing to release: by now another worker may have written the same try.
+        # After a lost reply to COMMIT the repeat releases nothing. It must not delete tries either: another worker may
+        # have written the same tries by now.
         ours = {(r["job_id"], r["region"]) for r in released}
         if withdrawn := [call for call in unsent if (call.run.job_id, call.run.region) in ours]:
             tries.withdraw(conn, sorted(try_of(call, 1) for call in withdrawn))
@@ -108,7 +109,7 @@ def release(db: Database, runs: list[Run], unsent: Sequence[Call] = ()) -> None:
 
 
 def hand_back(db: Database, runs: list[Run]) -> None:
-    """Release `runs`. A failure is logged: their leases run out."""
+    """Release `runs`. A failure is only logged: the leases expire later."""
     try:
         release(db, runs, [call for run in runs for call in run.unsent()])
     except (psycopg.Error, PoolTimeout) as error:

@@ -1,4 +1,4 @@
-"""What changes by time alone."""
+"""Checks repeatedly what changes without an event: breakers that close, batches that become due."""
 
 import asyncio
 import logging
@@ -12,8 +12,10 @@ SLOW_SECONDS = 1.0
 
 
 async def look_on(capacity: Capacity, recorder: Recorder) -> None:
-    """Look now and then whether a breaker has closed or a kept batch is due. Runs in the engine's event loop, and logs
-    when the loop is late: something has blocked it."""
+    """Check every TICK_SECONDS whether a breaker has closed or a kept batch is due.
+
+    Runs in the engine's event loop, and logs a loop that is late, because then something has blocked it.
+    """
     loop = asyncio.get_running_loop()
     due = loop.time()
     while True:

@@ -1,7 +1,7 @@
-"""C2 and the writes around it: one transaction for whatever has happened since the last one.
+"""Builds and writes the rows of a batch in one transaction (C2).
 
-Locks in one order: the jobs that may end, then the runs, then everything else. An answer that is not the last of its
-unit takes no job lock, so regions of one job do not wait for each other.
+The lock order is: the jobs that may end, then the runs, then everything else. Only the last answer of a unit takes the
+job's lock, so the regions of a job rarely wait for each other.
 """
 
 from dataclasses import dataclass, field
@@ -30,8 +30,8 @@ MAX_TOKENS = 500
 
 @dataclass
 class Batch:
-    """What is to be written: calls about to be made, answers that came, calls with tries that reached no provider,
-    units that are complete."""
+    """The calls, answers and units that one transaction writes. `starts`: calls to be made; `unreached`: calls with
+    tries that did not reach the provider; `units`: complete units."""
 
     starts: list[Call] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
@@ -40,13 +40,13 @@ class Batch:
     closing: list[Run] = field(default_factory=list)  # runs in which nothing is left to do
 
     def runs(self) -> list[Run]:
-        """The runs concerned, each once."""
+        """Return the runs of this batch, each once."""
         every = [c.run for c in self.starts] + [u.run for u in self.units]
         every += [a.call.run for a in (*self.answers, *self.unreached)]
         return list(dict.fromkeys(every + self.closing))
 
     def of(self, run: Run) -> "Batch":
-        """The part of this batch that concerns one run."""
+        """Return the part of this batch that concerns one run."""
         return Batch(
             [c for c in self.starts if c.run is run],
             [a for a in self.answers if a.call.run is run],
@@ -58,22 +58,22 @@ class Batch:
 
 @dataclass
 class Written:
-    """What the database said: tokens that are not ours any more, runs that an earlier try of the same transaction has
-    finished, calls that may be made, what has ended."""
+    """The result of writing a batch. `fenced`: tokens of lost leases; `kept`: tokens of runs that an earlier try of the
+    same transaction has finished; `started`: calls that may be made; `endings`: regions and jobs that ended."""
 
     fenced: set[str]
     kept: set[str]
     started: set[CallKey]
     endings: endings.Endings
-    given_up: list[Run] = field(default_factory=list)  # no database would take their rows
+    given_up: list[Run] = field(default_factory=list)  # runs whose own rows the database refuses
 
     @classmethod
     def nothing(cls) -> "Written":
-        """What an empty batch says."""
+        """Return the result of an empty batch."""
         return cls(set(), set(), set(), endings.Endings([], []))
 
     def add(self, other: "Written") -> None:
-        """Take in what another transaction said."""
+        """Add the result of another transaction."""
         self.fenced |= other.fenced
         self.kept |= other.kept
         self.started |= other.started
@@ -82,16 +82,16 @@ class Written:
         self.given_up += other.given_up
 
 
-class Scribe:
-    """Builds the rows and writes them."""
+class RowWriter:
+    """Builds the rows of a batch and writes them in one transaction."""
 
     def __init__(self, catalogue: Catalogue, receipt_key: PrivateKey | None) -> None:
         self.catalogue = catalogue
         self.receipt_key = receipt_key
-        self._parameters = cache(self._write_parameters)  # the same for every execution of a model
+        self._parameters = cache(self._write_parameters)  # equal for all executions of a model in a region
 
     def write(self, db: Database, batch: Batch) -> Written:
-        """Write a batch in one transaction, repeated as a whole after a passing failure."""
+        """Write a batch in one transaction. After a temporary failure the whole transaction is repeated."""
         runs = batch.runs()
         log_as_of(runs)
         starts = sorted(started(call) for call in batch.starts)
@@ -102,7 +102,7 @@ class Scribe:
         return write_rows(db, sorted({run.held for run in runs}), starts, finished, withdrawn, ended, ending)
 
     def ended(self, unit: Unit) -> Ended:
-        """The execution of a complete unit: completed when one answer is usable, else failed with its last error."""
+        """Return a complete unit's execution: completed if an answer is usable, else failed with the last error."""
         held = unit.run
         status = "completed" if unit.outputs else "failed"
         now = max(held.claimed_at, unit.ended_at)
@@ -174,7 +174,7 @@ def write_rows(
     ended: list[Ended],
     job_ids: list[str],
 ) -> Written:
-    """Transaction C2. Everything is sent at once; the results are read when the last statement is on its way."""
+    """Transaction C2. The statements are sent as one pipeline; results are read after the last one was sent."""
     with db.transaction() as conn:
         if job_ids:
             run(conn, "jobs.lock", job_ids=job_ids)
@@ -203,7 +203,7 @@ def write_rows(
 
 
 def started(call: Call) -> Started:
-    """The row of a call that is about to be made."""
+    """Return the parameters of a call's row, which is written before the call is made."""
     unit = call.unit
     provider_id = unit.provider.id if unit.provider else ""
     return Started(

@@ -1,6 +1,6 @@
-"""What is to be written, and the task that writes it: one transaction for whatever came during the last one.
+"""Collects answers and writes them in batches: one transaction writes all that arrived during the previous one.
 
-Under load batches grow by themselves; alone, a region run is written at once.
+Under load the batches grow by themselves. Without load a region run is written at once.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ T = TypeVar("T")
 
 
 class Recorder:
-    """The batch that fills, and the runs to be handed back. Owned by the engine's event loop.
+    """Collects the next batch and the runs to release. Owned by the engine's event loop.
 
     The transactions run in the thread "writes", one after the other.
     """
 
     def __init__(self, db: Database, writer: Writer) -> None:
-        self.broken = False  # nothing is written any more, but runs are handed back
+        self.broken = False  # after an error of the engine: no more answers are written, but runs are released
         self._db = db
         self._writer = writer
         self._threads = DaemonThreads("writes")
@@ -41,34 +41,34 @@ class Recorder:
         self._writing: set[Run] = set()  # the runs of the transaction that is under way
 
     async def start(self, call: Call) -> bool:
-        """Put a call on record before it is made. False when it may not be made."""
+        """Commit the row of a call before the call is made. Return whether the call may be made."""
         call.starting = asyncio.get_running_loop().create_future()
         self._batch.starts.append(call)
         self._filled.set()
         return await call.starting
 
     def answered(self, answer: Answer) -> None:
-        """Take an answer, and the unit that is complete with it."""
+        """Add an answer to the batch, and its unit when that is complete now."""
         self.unreached(answer)
         unit, run = answer.call.unit, answer.call.run
         if run.outcome:
-            if answer.status == "ok":  # paid for: kept while the region is open, whoever holds the region now
+            if answer.status == "ok":  # the answer was paid for: it is stored even if another worker has the region now
                 self._batch.answers.append(answer)
                 self._filled.set()
         elif unit.take(answer):
             self._batch.answers.append(answer)
             self.look_at(unit)
-        elif answer.status == "ok":  # the deadline was faster, and the unit is recorded without it
+        elif answer.status == "ok":  # the answer came after the deadline, and its unit is already complete
             discard([answer], "region_closed")
 
     def unreached(self, answer: Answer) -> None:
-        """Take the tries of a call that did not reach the provider."""
+        """Add the tries of a call that did not reach the provider to the batch: their rows are deleted."""
         if answer.unreached:
             self._batch.unreached.append(answer)
             self._filled.set()
 
     def begin(self, run: Run) -> None:
-        """Take what is complete when a run begins: units that were answered in earlier attempts, or a run of none."""
+        """Add what is complete before the first call: units that earlier attempts answered, or a run without units."""
         for unit in run.units.values():
             self.look_at(unit)
         if not run.units:
@@ -76,39 +76,39 @@ class Recorder:
             self._filled.set()
 
     def look_at(self, unit: Unit) -> None:
-        """Take a unit for recording when no answer is missing."""
+        """Add a unit to the batch if no answer of it is missing."""
         if not unit.open and not unit.complete:
             unit.complete = True
             self._batch.units.append(unit)
         self._filled.set()
 
     async def release(self, run: Run) -> None:
-        """Hand a run back, together with all that are handed back at the same time."""
+        """Release a run; runs that are released at the same time share a transaction."""
         released = asyncio.get_running_loop().create_future()
         self._releases.append((run, released))
         self._filled.set()
         await released
 
     def is_writing(self, run: Run) -> bool:
-        """Whether the transaction that is under way concerns this run."""
+        """Return whether the transaction that is under way concerns this run."""
         return run in self._writing
 
     def keeps(self) -> int:
-        """How many runs wait to be written again. For any thread."""
+        """Return how many runs wait to be written again. Any thread may call this."""
         return self._writer.keeps()
 
     def look(self) -> None:
-        """See whether something that is kept is due."""
+        """Wake `keep_writing` if a batch is kept: the batch may be due."""
         if self._writer.keeps():
             self._filled.set()
 
     def hurry(self) -> None:
-        """Make everything that is kept due: the worker stops."""
+        """Make every kept batch due now, because the worker stops."""
         self._in_a_hurry = True
         self._filled.set()
 
     def close(self) -> None:
-        """End `keep_writing` after what is under way, and what is to be written now."""
+        """End `keep_writing` after the transaction under way and one more for the current batch."""
         self._closing = True
         self._filled.set()
 
@@ -117,7 +117,7 @@ class Recorder:
         return [*self._writer.unstored(), *self._batch.answers]
 
     async def keep_writing(self) -> None:
-        """Write, batch after batch, until `close`. Raises Stopping when that comes while nothing can be written."""
+        """Write batch after batch until `close`. Raises Stopping if the engine stops while nothing can be written."""
         try:
             while not self._closing:
                 await self._filled.wait()
@@ -153,12 +153,12 @@ class Recorder:
         return await asyncio.wrap_future(self._threads.submit(work, *args, **kwargs))
 
     def _settle(self, batch: Batch, written: Written) -> None:
-        """Act on what the database said."""
+        """Apply the result of a transaction to its units, calls and runs."""
         for run in written.given_up:
             run.end("error")
         for unit in batch.units:
             unit.written = True
-            if not unit.run.outcome and unit.run.token not in written.fenced:  # what was written
+            if not unit.run.outcome and unit.run.token not in written.fenced:  # the execution was stored
                 _observe(unit)
         for call in batch.starts:
             self._settle_start(call, allowed=key_of(call) in written.started)
@@ -169,7 +169,7 @@ class Recorder:
             elif run.token in written.fenced:
                 run.end("fenced")
             elif all(unit.written for unit in run.units.values()):
-                # A unit was not recorded: a worker that held the region before us has stored an answer of it meanwhile.
+                # A unit was not stored: the region's previous worker has stored an answer of it meanwhile.
                 run.end("released")
 
     def _settle_start(self, call: Call, *, allowed: bool) -> None:
@@ -177,7 +177,7 @@ class Recorder:
         if call.starting is None or not call.starting.done():
             if call.starting:
                 call.starting.set_result(allowed)
-        elif allowed and call.run.outcome not in ("released", "error"):  # else its release withdraws it
+        elif allowed and call.run.outcome not in ("released", "error"):  # else the release deletes the call's try
             self.unreached(never_sent(call))
 
 

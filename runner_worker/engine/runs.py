@@ -1,4 +1,4 @@
-"""A region run as its worker holds it: the units it planned, the calls to make, the answers that came."""
+"""The state of a region run in its worker: units, calls, answers."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ Done = Callable[["Message", str], None]
 
 @dataclass(frozen=True)
 class Message:
-    """One dispatch of one region of one job."""
+    """A message from the queue: it asks for one region of one job."""
 
     job_id: str
     region: str
@@ -29,7 +29,7 @@ class Message:
 
 @dataclass(eq=False, slots=True)
 class Call:
-    """One question of one unit: one paid call, with its tries."""
+    """One question to one unit: one paid call, which may take several tries."""
 
     run: "Run"
     unit: "Unit"
@@ -39,18 +39,18 @@ class Call:
     begun: float = 0.0  # time.monotonic() seconds
     in_hand: bool = False  # counted by Capacity
     started: bool = False  # the row of its first try is committed
-    sent: bool = False  # its provider's adapter has been asked
-    starting: "asyncio.Future[bool] | None" = None  # whether it may be made: once its row is committed
+    sent: bool = False  # the call was given to its provider's adapter
+    starting: "asyncio.Future[bool] | None" = None  # done when its row is committed: whether the call may be made
 
 
 def key_of(call: Call) -> CallKey:
-    """What names a call in the database."""
+    """Return the key of a call's row in `answers`."""
     return call.run.job_id, call.run.region, call.unit.model_id, call.question_id, call.run_no
 
 
 @dataclass(slots=True)
 class Answer:
-    """How a call ended. `output` for a usable answer, `error` for a failure."""
+    """The end of a call: `output` of a usable answer, or `error` of a failure."""
 
     call: Call
     status: str  # ok | failed
@@ -60,11 +60,11 @@ class Answer:
     output: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
     earlier: list[dict[str, Any]] = field(default_factory=list)
-    unreached: tuple[int, ...] = ()  # numbers of the tries that were begun and did not reach the provider
+    unreached: tuple[int, ...] = ()  # numbers of the tries that have a row and did not reach the provider
 
     @classmethod
     def of(cls, call: Call, reply: Reply) -> "Answer":
-        """A provider's answer; a refusal is a usable one."""
+        """Return the answer that a provider gave. A refusal is a usable answer."""
         output: dict[str, Any] = {
             "response": reply.response,
             "refused": reply.refused,
@@ -88,7 +88,7 @@ class Answer:
 
     @classmethod
     def failed(cls, call: Call, failure: CallFailed) -> "Answer":
-        """A call that failed for good."""
+        """Return the answer of a call whose last try failed."""
         provider_id = failure.error.get("provider")
         return cls(
             call,
@@ -104,7 +104,7 @@ class Answer:
 
 @dataclass(eq=False, slots=True)
 class Unit:
-    """One model in one region: what becomes one execution."""
+    """One model in one region. A complete unit is stored as one execution."""
 
     run: "Run"
     model_id: str
@@ -116,11 +116,11 @@ class Unit:
     providers: set[str] = field(default_factory=set)
     tries: int = 0
     ended_at: float = 0.0  # time.monotonic() seconds of the last answer
-    complete: bool = False  # no answer is missing, and the recorder has been told
-    written: bool = False  # a transaction with it was committed
+    complete: bool = False  # no answer is missing, and the recorder has the unit
+    written: bool = False  # a transaction that contained the unit was committed
 
     def take(self, answer: Answer) -> bool:
-        """Add an answer; True when it was still missing."""
+        """Add an answer. Return whether it was still missing."""
         key = (answer.call.question_id, answer.call.run_no)
         if key not in self.open:
             return False
@@ -137,7 +137,7 @@ class Unit:
         error: dict[str, Any] | None,
         provider_id: str | None,
     ) -> None:
-        """Add what one question brought, now or in an earlier attempt."""
+        """Add the output or the error of one question, from this attempt or an earlier one."""
         self.open.discard((question_id, run_no))
         if output is not None:
             self.outputs.append({"question_id": question_id, "run_no": run_no, **output})
@@ -148,15 +148,15 @@ class Unit:
 
 
 class Run:
-    """One claimed region run. Times of this process are monotonic and become the database's by the claim's.
+    """One claimed region run. Its times are of time.monotonic(); `at` converts them to the database's clock.
 
-    The thread that claims makes it; from then on the engine's event loop owns it.
+    The claiming thread creates the object; from then on the engine's event loop owns it.
     """
 
     def __init__(
         self, claimed: Row, message: Message, done: Done, catalogue: Catalogue, stored: Sequence[Row] = ()
     ) -> None:
-        """`stored`: what earlier attempts stored for it, so that no answered question is asked again."""
+        """`stored`: the rows of earlier attempts, so that no answered question is asked again."""
         self.job_id: str = claimed["job_id"]
         self.region: str = claimed["region"]
         self.token: str = claimed["token"]
@@ -166,9 +166,9 @@ class Run:
         self.provider_timeout: float = claimed["provider_timeout_seconds"]
         self.message = message
         self.done = done
-        self.begun = False  # one of its calls was made
-        self.outcome = ""  # how it ends here, once that is decided
-        self.closed = asyncio.Event()  # the outcome is decided
+        self.begun = False  # a call of this run was made
+        self.outcome = ""  # how the run ends in this process, once decided: see `end`
+        self.closed = asyncio.Event()  # set with the outcome
         self.asking: asyncio.Task[None] | None = None  # the task of the run while its calls are made
         self.claimed_at = time.monotonic()
         self.deadline = self.claimed_at + claimed["timeout_seconds"]
@@ -191,9 +191,9 @@ class Run:
         ]
 
     def end(self, outcome: str) -> None:
-        """Decide how the run ends here: `finished`, `fenced`, `released` or `error`. The first decision counts.
+        """Set the outcome in this process: `finished`, `fenced`, `released` or `error`. The first one set counts.
 
-        Calls that are under way are cancelled.
+        Calls under way are cancelled.
         """
         if self.outcome:
             return
@@ -203,30 +203,30 @@ class Run:
             self.asking.cancel()
 
     def unanswered(self) -> list[Call]:
-        """The calls of the plan without an answer."""
+        """Return the calls of the plan that have no answer."""
         return [call for call in self.plan if (call.question_id, call.run_no) in call.unit.open]
 
     def unsent(self) -> list[Call]:
-        """The calls whose first try has a row and whose provider was never asked."""
+        """Return the calls whose first try has a row and was never sent to the provider."""
         return [call for call in self.plan if call.started and not call.sent]
 
     @property
     def trace_id(self) -> str:
-        """The trace that the job belongs to."""
+        """Return the id of the job's trace."""
         return trace_id(self.traceparent)
 
     @property
     def about(self) -> dict[str, Mapping[str, str]]:
-        """`extra` of a log line about this run."""
+        """Return the argument `extra` for a log line about this run."""
         return about(self.traceparent, job_id=self.job_id, request_id=self.request_id)
 
     @property
     def held(self) -> Held:
-        """What names this run and proves that it is ours."""
+        """Return the key of this run with the token of its lease."""
         return self.job_id, self.region, self.token
 
     def at(self, moment: float) -> datetime:
-        """The database's time at a moment of time.monotonic(): the worker's own clock may be wrong."""
+        """Convert a moment of time.monotonic() to the database's time: the worker's own clock may be wrong."""
         return self._started_at + timedelta(seconds=moment - self.claimed_at)
 
     def _resume(self, stored: Sequence[Row]) -> None:
@@ -241,6 +241,6 @@ class Run:
 
 
 def log_as_of(runs: Sequence[Run]) -> None:
-    """What this thread logs next is about these runs: of one job's trace when they all are."""
+    """Set this thread's log context: the ids of the job if all runs belong to one job, else none."""
     alone = len({run.job_id for run in runs}) == 1
     context.set(runs[0].about["about"] if alone else None)

@@ -1,4 +1,4 @@
-"""What others may see of an engine."""
+"""The public state of an engine, and the error of an engine that has stopped working."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from runner_worker.engine.runs import Run
 
 
 class EngineBroken(BeaconError):
-    """A part of the worker's engine has ended by an error; its process has to be started again."""
+    """A part of the worker's engine has ended with an error; its process has to be started again."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What an engine has at a moment: region runs, calls without an answer, calls with a place."""
+    """The state of an engine at one moment: its region runs, and the numbers of calls in hand and in flight."""
 
     held: list[Run]
     in_hand: int

@@ -1,4 +1,4 @@
-"""A call's tries: each has a row before its request is sent, so that no crash and no retry can hide a paid call."""
+"""Writes the row of each try before its request is sent, so that no crash and no retry can hide a paid request."""
 
 import asyncio
 import logging
@@ -23,32 +23,33 @@ THREADS = 4  # further tries are rare, and their statements short
 
 
 def try_of(call: Call, number: int) -> Try:
-    """The key of a call's try in the current attempt."""
+    """Return the key of a call's try in the current attempt."""
     return Try(*key_of(call), call.run.attempt, number)
 
 
 def unreached(answer: Answer) -> Iterable[Try]:
-    """The tries of an ended call that were begun and did not reach the provider."""
+    """Return the tries of an ended call that have a row and did not reach the provider."""
     return (try_of(answer.call, number) for number in answer.unreached)
 
 
 class FurtherTries:
-    """Commits the row of each try after the first, before its request. First tries are written with their answers.
+    """Commits the row of each try after the first. The row of a first try is written with the row of its call.
 
     Owned by the engine's event loop; the statements run in the threads "tries".
     """
 
     def __init__(self, db: Database, never_sent: Callable[[Call, int], None]) -> None:
-        """`never_sent` is told of a try whose row was committed too late for its request."""
+        """`never_sent(call, number)` is called for a try whose row was committed too late for its request."""
         self._db = db
         self._never_sent = never_sent
         self._threads = DaemonThreads("tries", THREADS)
 
     def beginner(self, call: Call, deadline: float) -> Callable[[int], Awaitable[bool]]:
-        """Return the coroutine function that commits the row of a further try of `call`; False when the run is lost.
+        """Return a coroutine function that commits the row of a further try of `call`. It returns False if the run's
+        lease is lost.
 
-        While the database is away it waits, until `deadline` (time.monotonic() seconds) or until the task is cancelled,
-        and then raises TryFailed.
+        While the database can't be reached, the coroutine waits until `deadline` (time.monotonic() seconds) or until
+        its task is cancelled, and then raises TryFailed.
         """
 
         async def begin(number: int) -> bool:
@@ -73,7 +74,7 @@ class FurtherTries:
         self._threads.shutdown()
 
     def _withdraw(self, writing: "Future[bool]", call: Call, number: int) -> None:
-        """Tell of the row, should it be committed all the same."""
+        """Call `never_sent` if the row is committed after all."""
         loop = asyncio.get_running_loop()
 
         def written(ended: "Future[bool]") -> None:

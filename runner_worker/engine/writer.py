@@ -1,6 +1,6 @@
-"""Writes batches, and keeps what can't be written until it can be.
+"""Writes batches, and keeps a batch that can't be written until the database takes it.
 
-A paid answer is not thrown away because the server is full, read-only, busy or away for a while.
+No paid answer is lost because the server is full, read-only, overloaded or unreachable for a while.
 """
 
 import logging
@@ -13,34 +13,34 @@ from runner_core.failures import failure_of
 from runner_core.telemetry import RUNNER_FAILURES
 from runner_worker.engine.discarded import discard, discard_refused
 from runner_worker.engine.kept import Kept, take_out
-from runner_worker.engine.record import Batch, Scribe, Written
+from runner_worker.engine.record import Batch, RowWriter, Written
 from runner_worker.engine.runs import Answer
 
 log = logging.getLogger("worker")
 OUTAGE_SECONDS = 1.0
-FULL_ROUNDS = 30  # of OUTAGE_SECONDS: then a full or failing server is asked about each run alone
-EACH_SECONDS = 10.0
+FULL_ROUNDS = 30  # tries, OUTAGE_SECONDS apart, before each run is written alone to a full or failing server
+EACH_SECONDS = 10.0  # time for writing run by run; the rest is kept, so that other batches are not blocked
 
 
 class Stopping(BeaconError):
-    """The worker stops, and what is left can't be written."""
+    """The worker stops while answers can't be written."""
 
 
 class Writer:
-    """The writes of one worker process, one after the other.
+    """Writes the batches of one worker process, one after the other.
 
-    `write` runs in the thread "writes"; meanwhile the event loop calls nothing but `keeps` and `unstored`.
+    `write` runs in the thread "writes". While `write` runs, the event loop calls only `keeps` and `unstored`.
     """
 
-    def __init__(self, db: Database, scribe: Scribe, stopped: threading.Event) -> None:
+    def __init__(self, db: Database, row_writer: RowWriter, stopped: threading.Event) -> None:
         self._db = db
-        self._scribe = scribe
+        self._row_writer = row_writer
         self._stopped = stopped
         self._kept = Kept()
         self._open: dict[int, Answer] = {}  # the answers that are being written, by id()
 
     def due(self, batch: Batch) -> list[Batch]:
-        """Return what is to be written now, part by part: of `batch` what nothing keeps back, and what was kept."""
+        """Return the batches to write now: `batch` without the kept runs, and the kept batches that are due."""
         self._kept.join(batch)
         parts = [part for part in (batch, *self._kept.due()) if part.runs()]
         for part in parts:
@@ -48,11 +48,11 @@ class Writer:
         return parts
 
     def keeps(self) -> int:
-        """How many runs wait to be written again; each keeps a place."""
+        """Return how many runs wait to be written again. Each of them counts as a call in hand."""
         return len(self._kept)
 
     def hurry(self) -> None:
-        """Make everything due: the worker stops."""
+        """Make every kept batch due now, because the worker stops."""
         self._kept.hurry()
 
     def unstored(self) -> list[Answer]:
@@ -60,16 +60,16 @@ class Writer:
         return [*self._open.values(), *self._kept.answers()]
 
     def write(self, batch: Batch, rounds: int = FULL_ROUNDS) -> Written:
-        """Write, for as long as the server can't, which is the same for every batch.
+        """Write `batch`, and try again while the server as a whole can't write.
 
-        What fails for another reason is written run by run: a lock or a limit may concern one of them alone, and so may
-        a server that is full, or a disk that fails, for longer than `rounds`. A run that fails alone is kept for later,
-        and leaves `batch`, or is given up when its rows are at fault. Raises Stopping.
+        If a statement fails for another reason, or the server stays full for more than `rounds` tries, each run is
+        written alone, because a lock, a limit or a bad disk block may concern one run only. A run that fails alone is
+        kept for later and leaves `batch`; a run whose own rows are refused is given up. Raises Stopping.
         """
         self._begin(batch)
         while True:
             try:
-                written = self._scribe.write(self._db, batch)
+                written = self._row_writer.write(self._db, batch)
             except Exception as error:
                 concerns, runs = failure_of(error).concerns, batch.runs()
                 if concerns == "row":
@@ -87,7 +87,7 @@ class Writer:
                 return written
 
     def _write_each(self, batch: Batch, rounds: int = FULL_ROUNDS) -> Written:
-        """Write run by run, for a while: what is left then is kept, so that others' answers and the stop are heard."""
+        """Write run by run for EACH_SECONDS, and keep the runs that are left, so that other batches are not blocked."""
         written, until = Written.nothing(), time.monotonic() + EACH_SECONDS
         for run in batch.runs():
             if time.monotonic() < until:
@@ -101,7 +101,7 @@ class Writer:
     def _keep(self, batch: Batch) -> Written:
         (run,) = batch.runs()
         if time.monotonic() > run.deadline + self._db.settings.jobs.lease_seconds:
-            return self._refuse(batch)  # it would be tried for ever under a lease that never ends
+            return self._refuse(batch)  # else the run would be retried for ever, because its lease is still extended
         self._close(batch)
         self._kept.keep(batch)
         return Written.nothing()
