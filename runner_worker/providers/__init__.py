@@ -1,4 +1,4 @@
-"""Calls to the providers of the models: ask one question, get one answer or one failure for good."""
+"""Calls to the providers of the models: one question gets one answer, or fails after its last try."""
 
 from runner_worker.providers.ask import Ask, CallFailed, Reply
 from runner_worker.providers.calls import Providers

@@ -1,4 +1,4 @@
-"""What is asked of a provider, what comes back, and every way in which it can fail."""
+"""The request to a provider, its answer, and the errors of a try (FAULTS)."""
 
 import asyncio
 import re
@@ -11,14 +11,14 @@ from runner_core.errors import BeaconError
 
 # U+0000 and lone surrogates: PostgreSQL refuses them in text and in jsonb.
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-LONGEST_MESSAGE = 300  # characters of a provider's own words kept in an error object
+LONGEST_MESSAGE = 300  # characters of a provider's error text that an error object keeps
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ask:
-    """One question to one model in one region: one paid call, identical on every try.
+    """One question to one model in one region: one paid call. Every try sends the same request.
 
-    `deadline` is in seconds of time.monotonic(); it bounds all tries together.
+    `deadline` is in seconds of time.monotonic() and limits all tries together.
     """
 
     region: str
@@ -38,7 +38,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one try brought, as its protocol tells it. `refused` only where the provider itself said so."""
+    """The answer of one try. `refused` is true only if the provider itself marked the answer as a refusal."""
 
     text: str
     refused: bool = False
@@ -50,10 +50,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to an Ask.
+    """The answer to an Ask, after all tries.
 
-    `calls` counts the tries that reached for the provider, `unreached` holds the numbers of those that were begun and
-    did not, `errors` the failed tries.
+    `calls` counts the tries whose request may have reached the provider. `unreached` holds the numbers of the tries
+    that have a row and did not reach the provider. `errors` holds the error objects of the failed tries.
     """
 
     response: str
@@ -72,8 +72,8 @@ class Reply:
 class CallFailed(BeaconError):
     """The provider gave no usable answer.
 
-    `error` is the object that is stored with the execution. Only it holds the provider's own words, which may echo a
-    prompt: `detail`, and so the exception's text, is safe to log. `calls`, `errors` and `unreached` are as in Reply.
+    `error` is the error object that is stored with the execution. It holds the provider's error text, which may repeat
+    a prompt. `detail`, the exception's text, does not, and is safe to log. The other attributes are as in Reply.
     """
 
     def __init__(
@@ -93,13 +93,13 @@ class CallFailed(BeaconError):
 
 
 class Adapter(Protocol):
-    """One file per protocol: sends one request, raises TryFailed."""
+    """Sends one request by one kind of provider's protocol. Raises TryFailed. Each protocol has its own module."""
 
     async def send(self, ask: Ask) -> Answer: ...
 
 
 class Fault(NamedTuple):
-    """How a code is classified: `kind` is the error object's type; a transient one may be tried again."""
+    """The class of an error code: `kind` is the error object's `type`; a `transient` error may be tried again."""
 
     kind: str
     stage: str
@@ -133,9 +133,10 @@ for _status in sorted(TRANSIENT_STATUSES | PERMANENT_STATUSES):
 
 
 class TryFailed(Exception):
-    """One try failed. `words` are the provider's own (untrusted), `retry_after` its wish in seconds.
+    """One request to a provider failed.
 
-    `stage` is where it happened when that is not the code's usual place: a deadline passes anywhere.
+    `words`: the provider's error text (untrusted). `retry_after`: the seconds that the provider asks to wait. `stage`:
+    where the try failed, if not at the code's usual stage; a deadline can pass at any stage.
     """
 
     def __init__(
@@ -158,18 +159,19 @@ class TryFailed(Exception):
 
     @classmethod
     def from_status(cls, status: int, words: str = "", retry_after: float | None = None) -> "TryFailed":
-        """Classify an HTTP status; an unlisted one is permanent. The code stays one of a few: it is a metric label."""
+        """Return the failure of an HTTP status. Unlisted statuses share one permanent code, which bounds the number of
+        the metric's labels."""
         code = f"http_{status}" if f"http_{status}" in FAULTS else "http_other"
         return cls(code, words=words, http_status=status, retry_after=retry_after)
 
     def sentence(self, provider_id: str) -> str:
-        """What happened, in our own words only."""
+        """Return a sentence about the failure without any text of the provider."""
         named = self.http_status is None or str(self.http_status) in self.fault.sentence
         status = "" if named else f" (HTTP {self.http_status})"
         return f"Provider {provider_id}: {self.fault.sentence}{status}."
 
     def error(self, ask: Ask, provider_id: str) -> dict[str, Any]:
-        """The error object as it is stored and shown, with the provider's own words."""
+        """Return the error object that is stored and shown; it includes the provider's error text."""
         words = clean(self.words)[0].strip()[:LONGEST_MESSAGE]
         return {
             "code": self.code,
@@ -186,13 +188,13 @@ class TryFailed(Exception):
 
 
 def clean(text: str) -> tuple[str, bool]:
-    """Replace what PostgreSQL can't store by U+FFFD; the flag says whether there was any."""
+    """Replace each character that PostgreSQL can't store by U+FFFD. Return the text and whether any was replaced."""
     cleaned, replaced = UNSTORABLE.subn("\ufffd", text)
     return cleaned, replaced > 0
 
 
 async def pause(seconds: float, deadline: float, stage: str = "waiting") -> None:
-    """Rest for `seconds`. Raises TryFailed: `timeout` at an earlier deadline, `cancelled` with the task."""
+    """Sleep for `seconds`. Raises TryFailed: `timeout` at an earlier deadline, `cancelled` if the task is cancelled."""
     left = deadline - time.monotonic()
     rest = min(seconds, left)
     if rest > 0:

@@ -1,8 +1,8 @@
-"""Who may call a provider now: at most its max_concurrency, and no call of a model whose breaker is open.
+"""Limits the calls to a provider: at most max_concurrency at once, and none to a model whose breaker is open.
 
-The breaker is Nygard's circuit breaker (Release It!, 2007): closed, open for a while after a row of transient
-failures, then half open, when a single probe decides. Each model of a provider has a breaker of its own, because one
-that fails says nothing of its neighbours; the places are the provider's.
+The breaker is Nygard's circuit breaker (Release It!, 2007): closed; open for a while after several transient failures
+in a row; then half open, when one call (the probe) decides. Each model of a provider has its own breaker, because one
+model may fail while the others work. All models of a provider share its places.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class _Ticket:
-    """A waiting call's place in its model's line; `number` is the order of arrival at the provider."""
+    """A call that waits for its model's breaker or for a place; `number` is its order of arrival at the provider."""
 
     __slots__ = ("admitted", "has_place", "number", "probe")
 
@@ -28,22 +28,22 @@ class _Ticket:
 
 
 class _Breaker:
-    """One model of the provider: its breaker, and its calls that wait."""
+    """The breaker of one model, with the model's waiting calls."""
 
     __slots__ = ("failures", "line", "opens_at", "probing", "timer")
 
     def __init__(self) -> None:
-        self.line: OrderedDict[int, _Ticket] = OrderedDict()  # by number, because any of them may leave
-        self.failures = 0  # transient ones in a row
+        self.line: OrderedDict[int, _Ticket] = OrderedDict()  # waiting calls by number; any of them may be cancelled
+        self.failures = 0  # consecutive transient failures
         self.opens_at = 0.0
         self.probing = False
-        self.timer: asyncio.TimerHandle | None = None  # for when the breaker's time is over and calls wait
+        self.timer: asyncio.TimerHandle | None = None  # admits waiting calls when the breaker's time is over
 
 
 class Gate:
-    """The entrance to one provider, first come, first served among the calls that may go.
+    """Admits the calls to one provider, in the order of arrival among the calls that may be made now.
 
-    Owned by the event loop of the calls; `is_open` is for any thread.
+    Owned by the event loop of the calls. Any thread may call `is_open`.
     """
 
     def __init__(self, provider_id: str, width: int, *, threshold: int = 5, open_seconds: float = 30.0) -> None:
@@ -57,32 +57,32 @@ class Gate:
         self._arrived = 0
 
     def admitted(self, model: str, deadline: float) -> "Admission":
-        """Hold a place while the block calls the provider; what the block raises feeds the breaker of `model`.
+        """Return an async context manager that holds a place while its block calls the provider.
 
-        Waits for the place until `deadline`, then raises TryFailed: `provider_unavailable` when the breaker is open,
-        else `timeout`.
+        The block's success or exception is counted by the breaker of `model`. Waits for a place until `deadline`, then
+        raises TryFailed: `provider_unavailable` if the breaker is open, else `timeout`.
         """
         return Admission(self, model, deadline)
 
     def is_open(self, model: str) -> bool:
-        """Whether calls of `model` wait for its breaker, all but one probe at a time."""
+        """Return whether the breaker of `model` is open or half open: all calls of the model but a probe wait."""
         breaker = self._breakers.get(model)
         return breaker is not None and breaker.failures >= self.threshold
 
     async def enter(self, model: str, deadline: float) -> bool:
-        """Wait for a place. True when the call is the probe of its model."""
+        """Wait for a place. Return whether the call is the probe of its model."""
         breaker = self._breakers.get(model) or self._breakers.setdefault(model, _Breaker())
         if not self.waiting and self._may_go(breaker):
             return self._take(breaker)
         self._arrived += 1
         self.waiting += 1
         ticket = breaker.line[self._arrived] = _Ticket(self._arrived)
-        self._admit()  # those before it may all be waiting for breakers of other models
+        self._admit()  # perhaps all earlier calls wait for the breakers of other models
         try:
             async with asyncio.timeout_at(deadline):
                 await ticket.admitted
         except (TimeoutError, asyncio.CancelledError) as gone:
-            if ticket.has_place:  # it was let in at the same moment
+            if ticket.has_place:  # the call got its place just before the timeout or cancellation
                 self._give_back(breaker, ticket.probe)
             elif breaker.line.pop(ticket.number, None):
                 self.waiting -= 1
@@ -93,7 +93,8 @@ class Gate:
         return ticket.probe
 
     def leave(self, model: str, probe: bool, healthy: bool | None) -> None:
-        """Give the place back. A call that was cancelled or cut by its deadline says nothing: `healthy` is None."""
+        """Give the place back. `healthy` is None for a call that was cancelled or ended by its deadline: the breaker
+        does not count it."""
         breaker = self._breakers[model]
         if healthy:
             if breaker.failures >= self.threshold:
@@ -115,12 +116,12 @@ class Gate:
             self._admit()
 
     def _admit(self) -> None:
-        """Let calls in while there is room, the one that came first before the others."""
+        """Admit waiting calls while there are places, in the order of arrival."""
         while self.waiting and (ready := [b for b in self._breakers.values() if b.line and self._may_go(b)]):
             breaker = min(ready, key=lambda b: next(iter(b.line)))
             _, ticket = breaker.line.popitem(last=False)
             self.waiting -= 1
-            if not ticket.admitted.cancelled():  # else its call is about to leave the line
+            if not ticket.admitted.cancelled():  # else its call is being cancelled and needs no place
                 ticket.has_place, ticket.probe = True, self._take(breaker)
                 ticket.admitted.set_result(None)
         for breaker in self._breakers.values():
@@ -146,7 +147,7 @@ class Gate:
 
 
 class Admission:
-    """A place at the provider for the time of a block."""
+    """The async context manager in which a call has a place at the provider."""
 
     __slots__ = ("_deadline", "_gate", "_model", "_probe")
 

@@ -1,4 +1,4 @@
-"""Makes the adapter of each configured provider and collects what is wrong with their configuration."""
+"""Makes the adapter of each configured provider and collects the mistakes in the providers' configuration."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Builder:
-    """Providers of one origin share its connections. The HTTP client is imported only where something needs it."""
+    """Makes adapters. Providers of one origin share its connections. The HTTP client is imported only if needed."""
 
     def __init__(self, catalogue: Catalogue, env: Mapping[str, str], read_seconds: float) -> None:
         self.mistakes: list[str] = []
@@ -25,7 +25,7 @@ class Builder:
         self._connections: dict[tuple[str, str, int], Connections] = {}
 
     def adapter(self, provider: Provider) -> Adapter | None:
-        """The provider's adapter, or None after noting the mistakes."""
+        """Return the provider's adapter; on mistakes add them to `mistakes` and return None."""
         try:
             match provider.kind:
                 case "sandbox":
@@ -46,7 +46,7 @@ class Builder:
             return None
 
     def origins(self) -> "list[Connections]":
-        """The connections to each origin."""
+        """Return the connections of each origin."""
         return list(self._connections.values())
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""One question, one answer: the tries, the rests between them, and what is kept of the failures."""
+"""Makes a call: sends its tries, pauses between them, and keeps the errors of failed tries."""
 
 import asyncio
 import logging
@@ -20,28 +20,28 @@ from runner_worker.providers.build import Builder
 log = logging.getLogger(__name__)
 
 BACKOFF_CAP = 20.0  # seconds
-RETRY_AFTER_CAP = 60.0  # seconds; a provider that asks for more is asked again earlier, within the tries
-FURTHER_TRIES = {"read_timeout": 1, "malformed_answer": 1}  # these were paid for; the others go on to the last try
+RETRY_AFTER_CAP = 60.0  # seconds: the longest Retry-After that is obeyed
+FURTHER_TRIES = {"read_timeout": 1, "malformed_answer": 1}  # limits of tries that were paid for; other codes: max_tries
 ERRORS_KEPT = 10
-REFUSAL_WITHIN = 600  # characters: a refusal opens an answer; further down the same words are a quotation
+REFUSAL_WITHIN = 600  # characters: a refusal is at the beginning of an answer; later such words may be a quotation
 TOKENS = (("prompt_tokens", "input"), ("completion_tokens", "output"))
 REACHED = ("request", "response", "answer")  # stages in which the provider may have seen the request
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """The way to one provider."""
+    """The adapter of one provider, and the gate that limits its calls."""
 
     adapter: Adapter
     gate: Gate
 
 
 class Providers:
-    """Every configured provider; one object per process, so that its breakers and limits hold. Owned by the event loop
-    that asks; `is_open` is for any thread.
+    """Makes calls to all configured providers. A process has one such object, because breakers and limits are kept in
+    it. Owned by the event loop that calls `ask`; any thread may call `is_open`.
 
-    Reads the keys from the variables that the catalogue names. Raises ConfigError with every mistake.
-    The numbers of seconds are arguments for the tests' sake.
+    The constructor reads the API keys from the variables that the catalogue names, and raises ConfigError with all
+    mistakes. Tests pass their own `backoff_seconds`, `breaker_seconds` and `read_seconds`.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Providers:
         *,
         backoff_seconds: float = 0.5,
         breaker_seconds: float | None = None,  # None: BREAKER_SECONDS
-        read_seconds: float = 180.0,  # of one try: above the 150 s after which Modal redirects to the result
+        read_seconds: float = 180.0,  # limit of one try: more than the 150 s after which Modal answers with a redirect
     ) -> None:
         self._max_tries = settings.worker.provider_max_tries
         self._backoff_seconds = backoff_seconds
@@ -68,11 +68,11 @@ class Providers:
             raise ConfigError(self._builder.mistakes)
 
     async def ask(self, provider: Provider, ask: Ask, begin: Callable[[int], Awaitable[bool]] | None = None) -> Reply:
-        """Ask until there is an answer, a failure for good, no try left, or `ask.deadline`.
+        """Try until there is an answer, a permanent failure, no try left, or `ask.deadline` has passed.
 
-        `begin` is called with the number of each try after the first, right before its request: False ends the call as
-        cancelled. Raises CallFailed; `cancelled` also for a task that is cancelled, because its caller has to be told
-        which tries reached the provider.
+        `begin(number)` is awaited before the request of each try after the first; False ends the call as `cancelled`.
+        Raises CallFailed. A cancelled task gets CallFailed `cancelled` too, not CancelledError, because the caller
+        needs to know which tries reached the provider.
         """
         line = self._lines[provider.id]
         errors: list[dict[str, Any]] = []
@@ -105,19 +105,19 @@ class Providers:
                 return self._reply(provider, ask, answer, errors, tuple(unreached))
 
     def is_open(self, provider_id: str, model_id: str) -> bool:
-        """Whether the breaker of a provider's model holds its calls back, or has one probe at most."""
+        """Return whether the breaker of a provider's model is open or half open."""
         return provider_id in self._lines and self._lines[provider_id].gate.is_open(model_id)
 
     def idle_connections(self) -> int:
-        """How many connections wait for the next request."""
+        """Return how many connections are idle."""
         return sum(connections.idle() for connections in self._builder.origins())
 
     def close(self) -> None:
-        """Close the idle connections; in the event loop that asked, or after its end."""
+        """Close the idle connections. Call this in the event loop that called `ask`, or after the loop has ended."""
         self._builder.close()
 
     def _rest(self, failed: TryFailed, errors: list[dict[str, Any]], deadline: float) -> float | None:
-        """Seconds until the next try, or None when there is none: exponential backoff with full jitter.
+        """Return the seconds until the next try, or None for no further try: exponential backoff with full jitter.
 
         Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
         """
@@ -158,7 +158,7 @@ class Providers:
         return any(pattern.search(opening) for pattern in self._refusals)
 
     def _tell(self, provider: Provider, ask: Ask, failed: TryFailed, rest: float | None) -> None:
-        """Count the try, and log it without the provider's words: they may echo the prompt."""
+        """Count and log a failed try. The log omits the provider's error text, because it may repeat the prompt."""
         if failed.code == "cancelled":
             return
         series(PROVIDER_REQUESTS, provider.region, provider.id, failed.code).inc()

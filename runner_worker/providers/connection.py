@@ -1,4 +1,4 @@
-"""One connection to a provider, as an asyncio protocol."""
+"""An HTTP/1.1 connection to a provider, as an asyncio protocol."""
 
 import asyncio
 import select
@@ -11,21 +11,21 @@ WRITE_SECONDS = 30.0
 
 
 class Connection(asyncio.Protocol):
-    """One connection, with at most one request at a time. Owned by the event loop that opened it."""
+    """Sends requests over one connection, one at a time. Owned by the event loop that opened the connection."""
 
     def __init__(self) -> None:
         self.usable = True  # for another request
         self.used_at = 0.0  # when the last response was complete, in time.monotonic() seconds
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
-        self._reader: ResponseReader | None = None  # of the request under way
+        self._reader: ResponseReader | None = None  # reads the response of the request under way
         self._answer: asyncio.Future[Response]
-        self._paused = False  # the provider does not take what was written
+        self._paused = False  # the write buffer is full: the provider does not read
 
     async def exchange(self, request: bytes, until: float) -> Response:
-        """Send one request and read its response until time.monotonic() is `until`. Raises TryFailed.
+        """Send one request and return its response; `until` is the limit in time.monotonic() seconds.
 
-        A task that is cancelled gets TryFailed `cancelled`, or the response if that was complete before.
+        Raises TryFailed. A cancelled task gets the response if that is complete already, else TryFailed `cancelled`.
         """
         answer: asyncio.Future[Response] = self._loop.create_future()
         self._answer = answer
@@ -49,9 +49,10 @@ class Connection(asyncio.Protocol):
                 self.close()
 
     def is_stale(self) -> bool:
-        """Whether the provider has closed this idle connection, or has sent what nobody asked for.
+        """Return whether the provider has closed this idle connection, or has sent bytes without a request.
 
-        The loop may not have read it yet: a request that is sent now would be lost, and might have been paid.
+        The socket is polled because the event loop may not have read this yet. A request sent over such a connection
+        would be lost, and perhaps paid for.
         """
         if not self.usable or self._transport.is_closing():
             return True
@@ -60,11 +61,11 @@ class Connection(asyncio.Protocol):
         return bool(poll.poll(0))
 
     def close(self) -> None:
-        """Close at once, whatever was under way."""
+        """Close the connection at once, even during a request."""
         self.usable = False
         self._transport.abort()
 
-    # What the transport calls.
+    # The methods that asyncio's transport calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)

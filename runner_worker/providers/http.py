@@ -1,4 +1,7 @@
-"""A provider's HTTP: one JSON object out, one back, redirects to the same origin only, nothing secret in an error."""
+"""Sends a JSON object to a provider by HTTP and returns the JSON object of the answer.
+
+Follows redirects to the same origin only. Removes the API key from error texts.
+"""
 
 import json
 import re
@@ -10,12 +13,12 @@ from runner_worker.providers.ask import Ask, TryFailed, pause
 from runner_worker.providers.connections import Connections, Headers
 from runner_worker.providers.response import Response
 
-HOP_SECONDS = 1.0  # a result that is asked for again and again is asked for once a second at most
+HOP_SECONDS = 1.0  # least time between two redirected requests, with which a result is polled
 SAFE_HEADER = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 class HttpClient:
-    """The calls to one base_url. Share `Connections` between the clients of one origin."""
+    """The HTTP client for one base_url. Clients of the same origin share one `Connections` object."""
 
     def __init__(self, base_url: str, key: str, connections: Connections, read_seconds: float) -> None:
         self._base = base_url.rstrip("/")
@@ -32,9 +35,10 @@ class HttpClient:
             self._headers.append((b"Authorization", b"Bearer " + key.encode("ascii")))
 
     async def post(self, path: str, document: dict[str, Any], ask: Ask) -> dict[str, Any]:
-        """Send a JSON object and return the one that is answered with a 2xx status.
+        """Send a JSON object and return the JSON object of a 2xx answer.
 
-        Follows 303 to the same origin (Modal's way of saying "not yet") until the deadline. Raises TryFailed.
+        Follows status 303 to the same origin until the deadline: Modal answers 303 while a result is not ready.
+        Raises TryFailed.
         """
         body = json.dumps(document).encode("ascii")
         headers = [*self._headers, *_trace_headers(ask)]
@@ -61,7 +65,8 @@ class HttpClient:
             await pause(HOP_SECONDS - (time.monotonic() - started), ask.deadline, "response")
 
     def _same_origin(self, url: str, location: str) -> str:
-        """The redirect's absolute URL. Any other origin is refused: it would be sent the key and the answer's trust."""
+        """Return the redirect's absolute URL. Raise TryFailed for another origin: the redirected request carries the
+        API key, and its answer would be trusted."""
         try:
             target = urljoin(url, location)
             if location and origin(target) == origin(self._base):
@@ -74,9 +79,9 @@ class HttpClient:
         if 300 <= response.status < 400:
             raise TryFailed("redirect_refused", http_status=response.status)
         try:
-            # Bytes that are no UTF-8 become lone surrogates, which clean() replaces and reports.
+            # Bytes that are not UTF-8 become lone surrogates, which clean() replaces and reports.
             document = json.loads(response.body.decode("utf-8", "surrogateescape"), strict=False)
-        except (ValueError, RecursionError):  # not JSON, or nested by someone who means harm
+        except (ValueError, RecursionError):  # not JSON, or nested too deeply
             document = None
         if not 200 <= response.status < 300:
             raise TryFailed.from_status(response.status, self.words(document), response.retry_after)
@@ -85,7 +90,7 @@ class HttpClient:
         return document
 
     def words(self, document: Any) -> str:
-        """What a provider says went wrong, `{"error": {"message": ..}}` or `{"error": ..}`, without our key."""
+        """Return the error text of `{"error": {"message": ..}}` or `{"error": ..}`, with our API key removed."""
         error = document.get("error") if isinstance(document, dict) else None
         message = error.get("message") if isinstance(error, dict) else error
         if not isinstance(message, str):
@@ -94,7 +99,7 @@ class HttpClient:
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port. Raises ValueError when the URL has none of http's, or a host that is not ASCII."""
+    """Return scheme, host and port. Raises ValueError if the URL is not http or https, or its host is not ASCII."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or not parts.netloc.isascii():
         raise ValueError("its base_url must be an http or https URL with a host in ASCII")
@@ -107,6 +112,6 @@ def _target(url: str) -> bytes:
 
 
 def _trace_headers(ask: Ask) -> Headers:
-    """Those that are safe in a header; a client chose them."""
+    """Return the headers of request id and trace. A client chose the values, so only safe characters are sent."""
     chosen = ((b"X-Request-ID", ask.request_id), (b"traceparent", ask.traceparent))
     return [(name, value.encode("ascii")) for name, value in chosen if SAFE_HEADER.fullmatch(value or "")]

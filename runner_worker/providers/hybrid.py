@@ -1,4 +1,4 @@
-"""The hybrid router's protocol: one prompt, a preferred region, HTTP 200 even for a failure."""
+"""The adapter for the hybrid router. Its protocol has one prompt and a preferred region, and HTTP 200 for failures."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,12 +7,12 @@ from runner_worker.providers.ask import Answer, Ask, TryFailed, clean
 from runner_worker.providers.http import HttpClient
 from runner_worker.providers.openai import LARGEST_COUNT, token_counts
 
-# Words in the router's error_code that say that trying again is in vain. The code's own set is open.
+# Words in the router's `error_code` that mean a permanent failure. The router's full list of codes is not known.
 PERMANENT = ("invalid", "unauthorized", "forbidden", "not_found", "unsupported", "bad_request", "validation")
 
 
 class Hybrid:
-    """`preference` is the region's name in this protocol; `canonical_region` knows every spelling of it."""
+    """`preference` is the region's name in this protocol; `canonical_region` maps an alias to a region's name."""
 
     def __init__(self, http: HttpClient, preference: str, canonical_region: Callable[[str], str | None]) -> None:
         self._http = http
@@ -21,7 +21,7 @@ class Hybrid:
 
     async def send(self, ask: Ask) -> Answer:
         """Raises TryFailed."""
-        # The protocol knows no roles, so the region's system prompt goes before the question.
+        # The protocol has no roles, so the region's system prompt is put before the question.
         prompt = f"{ask.system_prompt}\n\n{ask.prompt}" if ask.system_prompt else ask.prompt
         document = {
             "model": ask.upstream,
@@ -57,7 +57,7 @@ class Hybrid:
         return TryFailed("provider_refused_request" if in_vain else "provider_error", words=words, http_status=200)
 
     def _is_here(self, named: Any, region: str) -> bool:
-        """An answer that names no region is taken at its word; one that names another is not this region's."""
+        """Return whether the answer came from `region`. An answer that names no region is accepted."""
         if named is None:
             return True
         return isinstance(named, str) and (named == self._preference or self._canonical_region(named) == region)

@@ -1,4 +1,4 @@
-"""The chat completions protocol of OpenAI, as vLLM, Ollama, llama.cpp, TGI, Modal and OpenRouter speak it.
+"""The adapter for OpenAI's chat completions protocol, which vLLM, Ollama, llama.cpp, TGI, Modal and OpenRouter serve.
 
 Reference: https://platform.openai.com/docs/api-reference/chat
 """
@@ -9,7 +9,7 @@ from runner_worker.providers.ask import Answer, Ask, TryFailed, clean
 from runner_worker.providers.http import HttpClient
 
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
-LARGEST_COUNT = 2**53  # JSON's safe integers; a provider may send anything
+LARGEST_COUNT = 2**53  # larger integers are not exact in JSON; a provider may send anything
 
 
 class OpenAI:
@@ -59,7 +59,7 @@ class OpenAI:
 
 
 def token_counts(usage: Any) -> dict[str, Any]:
-    """The whole numbers that are ours to keep: the rest of the object is the provider's and unbounded."""
+    """Return the known token counts of `usage`. Other members are dropped, because their size has no limit."""
     if not isinstance(usage, dict):
         return {}
     return {name: usage[name] for name in COUNTS if type(usage.get(name)) is int and 0 <= usage[name] < LARGEST_COUNT}

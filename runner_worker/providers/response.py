@@ -1,6 +1,6 @@
-"""Reads one HTTP response from bytes as they come, within limits. Knows no sockets.
+"""Parses one HTTP response from bytes as they arrive, within limits. Uses no sockets.
 
-httptools parses: the parser of Node.js, llhttp, in C. An answer costs 2 us of it, where h11 takes 80.
+The parser is httptools (llhttp of Node.js, in C): it takes 2 us per answer, h11 takes 80 us.
 """
 
 import email.utils
@@ -24,7 +24,7 @@ class Response:
 
 
 class ResponseReader:
-    """One response, from its first byte to its last. Owned by the connection that reads it."""
+    """Parses one response. Owned by the connection that receives it."""
 
     __slots__ = ("_body", "_framed", "_headers", "_parser", "_seen", "_too_large", "complete", "keep_alive", "status")
 
@@ -34,14 +34,14 @@ class ResponseReader:
         self.keep_alive = False  # whether the connection may be used again
         self._headers: dict[bytes, bytes] | None = None  # None until the head is complete
         self._seen: dict[bytes, bytes] = {}
-        self._framed = False  # the response says where it ends; else it ends with the connection
+        self._framed = False  # the response has a length or chunks; else it ends when the connection is closed
         self._too_large = False
         self._body = bytearray()
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes) -> bool:
-        """Take what came. True when the response is complete. Raises TryFailed."""
-        if self._parser is None:  # bytes after the response: nobody asked for them
+        """Parse received bytes. Return whether the response is complete. Raises TryFailed."""
+        if self._parser is None:  # bytes after the response, without a request
             self.keep_alive = False
             return True
         try:
@@ -53,31 +53,31 @@ class ResponseReader:
         if self._too_large:
             raise TryFailed("answer_too_large")
         if self._headers is None and not self.complete:
-            self._body += data  # of the head: only its length counts
+            self._body += data  # until the head is complete, `_body` only counts the head's bytes
             if len(self._body) > LARGEST_HEAD:
                 raise TryFailed("connection_lost")
         if self.complete:
-            self._parser = None  # parser and reader hold each other
+            self._parser = None  # parser and reader refer to each other: break the cycle
         return self.complete
 
     def end(self) -> bool:
-        """The provider has closed the connection. True when the response is complete with that."""
+        """Note that the provider has closed the connection. Return whether the response is complete."""
         if self._headers is not None and not self._framed:
             self.complete, self.keep_alive = True, False
         self._parser = None
         return self.complete
 
     def response(self) -> Response:
-        """The complete response."""
+        """Return the complete response."""
         found = self._headers or {}
         location, retry_after = (found.get(name, b"").decode("latin-1") for name in (b"location", b"retry-after"))
         return Response(self.status, bytes(self._body), location, _seconds(retry_after))
 
-    # What the parser calls.
+    # The methods that the parser calls.
 
     def on_message_begin(self) -> None:
         if self.complete:
-            self.keep_alive = False  # a second response, which nobody asked for
+            self.keep_alive = False  # a second response, without a request
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._headers is None and not self.complete:  # else it is a trailer
@@ -104,7 +104,7 @@ class ResponseReader:
     def on_message_complete(self) -> None:
         if self.complete or self._parser is None:
             return
-        if 100 <= self.status < 200:  # "wait" or "early hints": the response is still to come
+        if 100 <= self.status < 200:  # an interim response (100, 103): the final response follows
             self._headers = None
             return
         self.complete = True
@@ -112,7 +112,7 @@ class ResponseReader:
 
 
 def _seconds(retry_after: str) -> float | None:
-    """Retry-After (RFC 9110, 10.2.3) in seconds from now: a number or a date."""
+    """Convert Retry-After (RFC 9110, 10.2.3), a number or a date, to seconds from now."""
     if retry_after.isdecimal():
         return float(retry_after[:9])
     try:

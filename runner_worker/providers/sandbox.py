@@ -1,11 +1,11 @@
-"""A provider without a model: simulated answers, always the same ones, and misbehaviour to order.
+"""A provider without a model: gives simulated answers, the same for the same question, and failures on request.
 
-Nothing here imports an HTTP client or starts a thread: it serves demonstrations, tests, and benchmarks that must
-measure the road and not the provider. The options of the regions file:
+It serves demonstrations, tests, and benchmarks, which measure this system and not a provider. For the benchmarks' sake
+it imports no HTTP client and starts no thread. The options in the regions file:
 
     delay_seconds = 0.5        each call takes that long
     refuse = ["taiwan_status"] these questions are refused; true: every one
-    fail = "http_503"          every call fails with this code, transient or not as that code is
+    fail = "http_503"          every call fails with this code of FAULTS
     hang = true                never answers; ends at the deadline
 """
 
@@ -27,7 +27,7 @@ FOREVER = 1e9  # seconds; the deadline comes first
 
 
 class Sandbox:
-    """Raises ValueError, a sentence for each mistake in the options as its arguments."""
+    """Gives simulated answers. The constructor raises ValueError; its arguments are one sentence per mistake."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         delay, refuse, fail = options.get("delay_seconds", 0), options.get("refuse", False), options.get("fail", "")
@@ -56,7 +56,7 @@ class Sandbox:
             raise TryFailed(self._fail)
         if self._refuse_all or ask.question_id in self._refuse:
             return Answer(REFUSAL, True, "stop", _usage(ask.prompt, REFUSAL), True)
-        # The statement follows from model and question, the accent from the region too: regions differ, but not wildly.
+        # Model and question choose the statement; the accent also depends on the region, so that regions differ a bit.
         shared = blake2b(f"{ask.model_id}\0{ask.question_id}".encode(), digest_size=1).digest()[0]
         own = blake2b(f"{ask.model_id}\0{ask.question_id}\0{ask.region}".encode(), digest_size=1).digest()[0]
         statement, accent = STATEMENTS[shared % len(STATEMENTS)], ACCENTS[own % len(ACCENTS)]
@@ -69,7 +69,7 @@ REFUSAL = "I can't help with that question. (Simulated refusal.)"
 
 
 def _usage(prompt: str, text: str) -> dict[str, Any]:
-    """Counted at four characters a token, as is usual for an estimate of English."""
+    """Return estimated token counts: four characters per token."""
     prompt_tokens, completion_tokens = len(prompt) // 4 + 1, len(text) // 4 + 1
     return {
         "prompt_tokens": prompt_tokens,
