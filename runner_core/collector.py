@@ -1,14 +1,14 @@
-"""The garbage collector of a process that has started: it need not look at modules again and again."""
+"""Tunes the garbage collector of a process that has started: modules need not be scanned again and again."""
 
 import gc
 
-# Objects made and not freed before the collector looks. What a request or a region run makes is freed by its reference
-# counts; the default of 700 had the collector walk everything imported many times a second, a twelfth of a busy worker.
+# Allocations minus deallocations that start a collection. Reference counts free almost all objects of a request or of a
+# region run. With the default of 700 the collector ran many times a second and took a twelfth of a busy worker's CPU.
 THRESHOLD = 20_000
 
 
-def spare_what_stays() -> None:
-    """Exempt everything that exists now, and collect more rarely. Call once, when all is imported and built."""
+def freeze_gc() -> None:
+    """Exempt all existing objects from collection, and collect less often. Call once, after imports and set-up."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(THRESHOLD)

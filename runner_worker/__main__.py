@@ -15,7 +15,7 @@ import os
 import sys
 from dataclasses import replace
 
-from runner_core.collector import spare_what_stays
+from runner_core.collector import freeze_gc
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
 from runner_core.message import topic
@@ -84,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     presence = Presence(db, "worker", region, settings.worker.concurrency, catalogue.sha256)
     presence.start()
-    spare_what_stays()
+    freeze_gc()
     logger.info("worker started region=%s name=%s concurrency=%d", region, name, settings.worker.concurrency)
     if not worker.work():
         logging.shutdown()

@@ -14,7 +14,7 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from runner_api.app import create_app
 from runner_api.http.watch import Watchers
 from runner_api.routes import metrics
-from runner_core.collector import spare_what_stays
+from runner_core.collector import freeze_gc
 from runner_core.db import Database
 from runner_core.environment import EnvironmentReader
 from runner_core.errors import ConfigError, Mistakes, NotReady
@@ -118,7 +118,7 @@ class Server(BaseApplication):  # type: ignore[misc]  # it ships no types
         app = create_app(settings, db, catalogue, self.configuration.trust, watchers)
         if self.numbers:
             metrics.install(app, self.numbers)
-        spare_what_stays()
+        freeze_gc()
         return app
 
     def end_waits(self) -> None:

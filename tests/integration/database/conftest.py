@@ -17,8 +17,8 @@ Conn = psycopg.Connection[Any]
 @pytest.fixture
 def proxy(database_url: str) -> Iterator[CommitProxy]:
     where = psycopg.conninfo.conninfo_to_dict(database_url)
-    with CommitProxy(str(where["host"]), int(where["port"])) as standing:
-        yield standing
+    with CommitProxy(str(where["host"]), int(where["port"])) as proxy_server:
+        yield proxy_server
 
 
 @pytest.fixture
