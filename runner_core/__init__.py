@@ -1,8 +1,8 @@
-"""What stays true if Flask and RQ were replaced: the job, its tables, its transactions. Knows no web and no queue."""
+"""Everything that does not depend on Flask or RQ: jobs, their tables, their transactions."""
 
 
 def __getattr__(name: str) -> str:
-    """`__version__`, read when it is asked for: looking it up takes longer than all that comes before a handler."""
+    """Return `__version__`. It is read at the first access, because the look-up would slow down every start."""
     if name != "__version__":
         raise AttributeError(name)
     from importlib.metadata import PackageNotFoundError, version

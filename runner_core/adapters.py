@@ -1,7 +1,7 @@
-"""How values go to PostgreSQL and come back where psycopg's own way costs too much for batches.
+"""Converts values to and from PostgreSQL where psycopg's own conversion is too slow for batches.
 
-psycopg looks at every element of a list to choose its type; each statement here names the type itself
-(`%(job_ids)s::text[]`), so an array can be written as text at once.
+psycopg inspects every element of a list to choose the array's type. Here each statement names the type itself
+(`%(job_ids)s::text[]`), so an array can be written as text without inspection.
 """
 
 from datetime import datetime
@@ -16,14 +16,14 @@ from psycopg.types.string import TextLoader
 
 
 class ArrayDumper(Dumper):
-    """A list of str, int, bool, float, datetime or None as PostgreSQL's array literal (manual, 8.15.6)."""
+    """Writes a list of str, int, bool, float, datetime or None as PostgreSQL's array literal (manual, 8.15.6)."""
 
     def dump(self, obj: Any) -> Buffer:
-        """Every element that could need it is quoted; the statement's cast says what they are.
+        """Return the array literal. Texts and times are quoted; the statement's cast gives the elements' type.
 
         Raises psycopg.DataError for U+0000, which would end the text early, and for other types.
         """
-        if obj and set(map(type, obj)) == {str}:  # most are: escaped all at once
+        if obj and set(map(type, obj)) == {str}:  # the usual case: escape all elements at once
             text = "\0".join(obj)
             nuls = text.count("\0") - len(obj) + 1
             literal = '{"' + _escaped(text).replace("\0", '","') + '"}'
@@ -52,14 +52,14 @@ def _escaped(text: str) -> str:
 
 
 class TimeLoader(Loader):
-    """A timestamptz in the ISO form that our sessions ask for (DateStyle), as a datetime with the offset sent.
+    """Reads a timestamptz in the ISO format, which our sessions set by DateStyle, as a datetime with its offset.
 
-    psycopg's own loader believes what the server reported of its DateStyle when the connection was made. In a pipeline
-    behind a pooler, where the setting is the transaction's, no report comes before the rows.
+    psycopg's own loader uses the DateStyle that the server reported last. Behind a pooler DateStyle is set for each
+    transaction, and in a pipeline the server's report arrives after the loader was chosen.
     """
 
     def load(self, data: Buffer) -> datetime:
-        """Raises ValueError for what no datetime can be: infinity, years before 1 or after 9999."""
+        """Return the datetime. Raises ValueError for infinity and for years before 1 or after 9999."""
         return datetime.fromisoformat(str(data, "ascii"))
 
 
@@ -69,7 +69,7 @@ def adapt_times(conn: Connection[Any]) -> None:
 
 
 def adapt(conn: Connection[Any]) -> None:
-    """Prepare a new connection: lists as text, JSON by orjson, UUIDs as the text that they are sent as."""
+    """Prepare a new connection: lists are written as text, JSON is read by orjson, UUIDs are read as text."""
     adapt_times(conn)
     conn.adapters.register_dumper(list, ArrayDumper)
     conn.adapters.register_loader("uuid", TextLoader)

@@ -1,7 +1,7 @@
-"""Checks the addresses of PostgreSQL and the API before anything connects; says what is wrong without the value.
+"""Checks the addresses of PostgreSQL and of the API before anything connects.
 
-An address holds a password, and a mistake moves the password to where a library repeats it: into the host, the port or
-an option. So every rule here has a sentence of its own, and no sentence has a part of the address.
+An address holds a password. After a typing mistake a library may take the password for the host, the port or an option,
+and repeat it in its error message. So every check here has its own message, which contains no part of the address.
 """
 
 import os
@@ -40,7 +40,7 @@ _DATABASE_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 
 
 def database_mistake(url: str) -> str:
-    """What is wrong with a PostgreSQL address, to be put behind its setting's name; empty when nothing is."""
+    """Return the mistake in a PostgreSQL address, to be put after the setting's name; empty if there is none."""
     if mistake := character_mistake(url):
         return mistake
     scheme, separator, rest = url.partition("://")
@@ -60,17 +60,17 @@ def database_mistake(url: str) -> str:
             return f"has an @ behind its host: {ESCAPES}"
     try:
         parts = conninfo_to_dict(url)
-    except ProgrammingError:  # its text repeats the part that it does not understand
+    except ProgrammingError:  # psycopg's message would repeat a part of the address
         return "can't be read: an option is not known, or " + (ESCAPES if is_url else "a value needs quotes")
     given = {name: str(value) for name, value in parts.items() if value is not None}
     return _database_parts_mistake(given, is_url=is_url)
 
 
 def require_tls(url: str) -> str:
-    """Return `url` with `sslmode=require` when its host is not local and it names no mode of its own."""
+    """Return `url`, with `sslmode=require` added if its host is not local and the URL has no sslmode."""
     try:
         where = conninfo_to_dict(url)
-    except ProgrammingError:  # database_mistake says what is wrong with it
+    except ProgrammingError:  # database_mistake reports it
         return url
     hosts = str(where.get("host") or where.get("hostaddr") or "").split(",")
     if not url or "sslmode" in where or all(host in LOCAL_HOSTS or host.startswith("/") for host in hosts):
@@ -82,7 +82,7 @@ def require_tls(url: str) -> str:
 
 
 def _database_parts_mistake(parts: Mapping[str, str], *, is_url: bool) -> str:
-    """What is wrong with hosts, ports and options."""
+    """Return the mistake in hosts, ports or options; empty if there is none."""
     sockets = "/" if is_url else ("/", "@")  # in a URL an @ ends the password
     for host in (parts.get("host", "") + "," + parts.get("hostaddr", "")).split(","):
         if host and not host.startswith(sockets) and not HOST.fullmatch(host):
@@ -103,7 +103,7 @@ def _database_parts_mistake(parts: Mapping[str, str], *, is_url: bool) -> str:
 
 
 def character_mistake(url: str) -> str:
-    """Return what is wrong with an address of any kind for one of its characters; empty when nothing is."""
+    """Return the mistake of an address, of any kind, that has a forbidden character; empty if there is none."""
     if url[:1] in "\"'" or url[-1:] in "\"'":
         return "has quotes around it: remove them"
     if not url.isprintable():
@@ -112,12 +112,12 @@ def character_mistake(url: str) -> str:
 
 
 def is_port(text: str) -> bool:
-    """Whether `text` is the number of a TCP port."""
+    """Return whether `text` is the number of a TCP port."""
     return bool(re.fullmatch(r"[0-9]{1,5}", text, re.ASCII)) and 1 <= int(text) <= 65535
 
 
 def bind_mistake(bind: str) -> str:
-    """What is wrong with BIND, gunicorn's list of places to listen at; empty when nothing is."""
+    """Return the mistake in BIND, gunicorn's list of addresses to listen on; empty if there is none."""
     for place in bind.split(","):
         if not place.startswith(("unix:", "fd://")) and not is_port(place.rpartition(":")[2]):
             return f"is not host:port with a port from 1 to 65535: {API_HOST}:{API_PORT}"
@@ -125,7 +125,7 @@ def bind_mistake(bind: str) -> str:
 
 
 def api_bind(env: Mapping[str, str]) -> str:
-    """Where the API listens: BIND, else PORT of this machine alone. Raises ConfigError."""
+    """Return the address on which the API listens: BIND, else PORT on 127.0.0.1. Raises ConfigError."""
     if bind := env.get("BIND", "").strip():
         if mistake := bind_mistake(bind):
             raise ConfigError([f"BIND {mistake}"])
@@ -137,7 +137,7 @@ def api_bind(env: Mapping[str, str]) -> str:
 
 
 def passwords_of(url: str) -> list[str]:
-    """The password in an address of any kind, as it is written and as it is meant; also of an address with mistakes."""
+    """Return the password in an address of any kind, as written and percent-decoded. Works for wrong addresses too."""
     found = re.search(r"://[^:@/]*:(.*)@", url) or re.search(r"\bpassword=('[^']*'|[^ &]*)", url)
     written = found[1].strip("'") if found else ""
     return [text for text in {written, unquote(written)} if text]

@@ -1,4 +1,4 @@
-"""The connections of one process: how they are made, lent out, and given up when their server fails."""
+"""The connection pool of one process: makes connections, lends them, and closes them when their server fails."""
 
 import logging
 import time
@@ -16,20 +16,21 @@ from runner_core.setting_groups import DatabaseSettings
 from runner_core.sqlstate import NoConnection
 
 log = logging.getLogger("db")
-STOP_SECONDS = 1.0  # connections that are being made are not waited for
-FRESH_SECONDS = 1.0  # how long a request waits for a connection when all are lost
+STOP_SECONDS = 1.0  # the longest wait in `close` for connections that are being made
+FRESH_SECONDS = 1.0  # the longest wait of a request for a connection when all connections are lost
 DRAIN_PAUSE_SECONDS = 1.0
 
-# A pool asks each second for a server that is away. Its own pauses double: after an outage of a minute it would be away
-# for up to another one. (No option of the pool says so; its version is exact, docs/pinned.md.)
+# The pool tries to connect every second while the server is away. By default the pool doubles its pauses, and after an
+# outage of a minute it could wait another minute. (The pool has no option for this; its version is pinned, see
+# docs/pinned.md.)
 AttemptWithBackoff.DELAY_BACKOFF = 1.0
 
 
 class Connections:
-    """At most `max_size` connections of a process of one kind. None is made before `open`, so that a server may fork.
+    """A pool of at most `max_size` connections. No connection is made before `open`, so that a server may fork.
 
-    `limit_seconds` bounds a transaction. `drained_at` is the time.monotonic() of the last time that all connections
-    were given up; the owner of a listening connection gives that connection up too.
+    `limit_seconds` is the time limit of a transaction. `drained_at` is the time.monotonic() at which all connections
+    were last given up: the owner of a listening connection compares it, and then reconnects too.
     """
 
     def __init__(self, settings: DatabaseSettings, kind: str, max_size: int) -> None:
@@ -58,7 +59,7 @@ class Connections:
         )
 
     def open(self) -> None:
-        """Start the pool; returns at once, connections follow."""
+        """Start the pool and return at once. The pool connects in the background."""
         self.pool.open(wait=False)
 
     def close(self) -> None:
@@ -66,9 +67,10 @@ class Connections:
         self.pool.close(timeout=STOP_SECONDS)
 
     def take(self) -> ObservedConnection[Any]:
-        """Return a connection that the server has not ended while it lay in the pool.
+        """Take a connection from the pool that the server has not closed meanwhile.
 
-        Raises PoolTimeout when all are in use for as long as a transaction may take, NoConnection when there is none.
+        Raises PoolTimeout if all connections stay in use for the time limit of a transaction, and NoConnection if no
+        connection can be made.
         """
         until = time.monotonic() + self.limit_seconds
         if self._is_drain_due and time.monotonic() - self.drained_at > DRAIN_PAUSE_SECONDS:
@@ -90,15 +92,15 @@ class Connections:
             self.pool.putconn(conn)
 
     def give_back(self, conn: ObservedConnection[Any]) -> None:
-        """Put a connection back that `take` returned; a closed one is replaced."""
+        """Return a connection to the pool. The pool replaces a closed one."""
         self.pool.putconn(conn)
 
     def drain(self, failed: ObservedConnection[Any]) -> None:
-        """Give up the connections that were made before `failed` failed: the same has happened to them.
+        """Close all connections of the pool after `failed` has failed, because the others have probably failed too.
 
-        They are not checked, because a check through a black hole would wait for ever. A server that answers and can't
-        serve must not be connected to anew with every request: then the connections that were made after the last drain
-        are given up later.
+        The others are not checked, because a check could wait for ever if the network drops packets. If the server
+        still answers, a second drain within DRAIN_PAUSE_SECONDS is postponed: otherwise a server that answers but can't
+        work would get new connections with every request.
         """
         if failed.made_at <= self.drained_at:
             return
@@ -108,9 +110,9 @@ class Connections:
             self._is_drain_due = True
 
     def apply_settings(self, conn: Connection[Any], *, local: bool) -> None:
-        """Set everything that statements rely on, the limits and the manner of planning, for the session.
+        """Set the session settings that statements rely on, the timeouts and the planner settings.
 
-        With `local`, for the transaction: a pooler gives the session to somebody else next.
+        With `local` they are set for the transaction only, because a pooler gives the session to another client next.
         """
         apply(
             conn,
@@ -125,16 +127,16 @@ class Connections:
         )
 
     def _is_server_away(self) -> bool:
-        """Return whether no connection could be made since all were given up."""
+        """Return whether no connection was made since all connections were given up."""
         return self._youngest_made_at <= self.drained_at
 
     def _give_up_all(self) -> None:
-        """Close the connections in the pool now, and those in use when they come back."""
+        """Close the idle connections now, and those in use when they are given back."""
         self.drained_at, self._is_drain_due = time.monotonic(), False
         self.pool.drain()
 
     def _prepare(self, conn: ObservedConnection[Any]) -> None:
-        """Called by the pool for each new connection."""
+        """Prepare a new connection. The pool calls this."""
         adapt(conn)
         if not self.is_pooled:
             self.apply_settings(conn, local=False)

@@ -1,4 +1,4 @@
-"""The database: a pool, transactions with a server and a client time limit, and the retry of a whole verb."""
+"""The database of a process: a pool, transactions with a time limit at server and client, and their repetition."""
 
 import logging
 import os
@@ -28,23 +28,23 @@ T = TypeVar("T")
 
 
 class Database:
-    """The connections of one process, at most `size`. `open` makes the first, so that a server may fork first."""
+    """Gives one process at most `size` connections. None is made before `open`, so that a server may fork."""
 
     def __init__(self, settings: Settings, kind: str, *, size: int | None = None) -> None:
         self.settings = settings
         self.kind = kind
-        self.notifier = Notifier(self._notify)  # the verbs call it after their commits
+        self.notifier = Notifier(self._notify)  # called after commits
         self.watchdog = Watchdog()
         self._connections = Connections(settings.database, kind, size or settings.database.pool_max)
 
     @property
     def pool(self) -> ConnectionPool[ObservedConnection[Any]]:
-        """The pool of connections."""
+        """Return the pool of connections."""
         return self._connections.pool
 
     @property
     def drained_at(self) -> float:
-        """The time.monotonic() of the last time that all connections were given up."""
+        """Return the time.monotonic() at which all connections were last given up."""
         return self._connections.drained_at
 
     def open(self) -> "Database":
@@ -59,12 +59,11 @@ class Database:
 
     @contextmanager
     def transaction(self, *, pipeline: bool = True, expected: tuple[str, ...] = ()) -> Iterator[Connection[Any]]:
-        """One transaction, committed when the block ends, rolled back when it raises.
+        """Open a transaction that is committed when the block ends and rolled back when it raises.
 
-        In a pipeline its statements share round trips, and an error surfaces at the next fetch or at the end. The
-        SQLSTATEs in `expected` are answers, not errors: they are neither counted nor logged. An error of psycopg's in a
-        pipeline closes the connection, because the state of a failed pipeline is unknown; any other exception leaves
-        the connection usable.
+        In a pipeline the statements share round trips, and an error is raised at the next fetch or at the end.
+        SQLSTATEs in `expected` are neither counted nor logged. A psycopg error in a pipeline closes the connection,
+        because the state of a failed pipeline is unknown; any other exception leaves the connection usable.
         """
         with (
             self._observed(expected, discard=pipeline) as conn,
@@ -78,8 +77,8 @@ class Database:
     def statement(self, *, expected: tuple[str, ...] = (), optional: bool = False) -> Iterator[Connection[Any]]:
         """Run exactly one statement as its own transaction: one round trip, where a transaction has three.
 
-        A pooler shares sessions: behind one it is a transaction like any other, which sets its limits. `optional`:
-        nothing is lost when it fails, and its failure is logged as a warning.
+        Behind a pooler it is an ordinary transaction, because each transaction has to set its own limits there.
+        `optional`: the failure loses nothing and is logged as a warning.
         """
         if self._connections.is_pooled:
             with self._observed(expected, discard=False, optional=optional) as conn, conn.transaction():
@@ -95,13 +94,13 @@ class Database:
     ) -> Iterator[Connection[Any]]:
         """Yield a pooled connection with timing, a client-side deadline and audit.
 
-        With `discard` the connection is closed after an error of psycopg's. One generator, because several nested ones
-        cost as much as a round trip in a cold process.
+        With `discard` the connection is closed after a psycopg error. This is one generator, because nested ones take
+        as long as a round trip in a process that has just started.
         """
         journal = Journal(self.settings.database.audit)
         try:
             conn = self._connections.take()
-        except PoolTimeout as error:  # a failure like any other
+        except PoolTimeout as error:  # counted and logged like the failure of a statement
             journal.failed(sqlstate(error), expected=False, level=self._log_level(failure_of(error), optional))
             journal.write()
             raise
@@ -132,7 +131,7 @@ class Database:
             journal.write()
 
     def _guard(self, conn: ObservedConnection[Any]) -> None:
-        """Have the watchdog limit the transaction. Raises OperationalError without a descriptor or thread for this."""
+        """Let the watchdog limit the transaction. Raises OperationalError if no descriptor or thread can be made."""
         try:
             conn.dup_socket = conn.dup_socket or socket.socket(fileno=os.dup(conn.fileno()))
             self.watchdog.guard(conn.dup_socket, self._connections.limit_seconds)
@@ -140,7 +139,7 @@ class Database:
             raise psycopg.OperationalError(f"connection failed: this process has no room for it: {error}") from error
 
     def _log_level(self, failure: Failure, optional: bool) -> int:
-        """Return the log level of a failure: a warning when the verb is tried again or nothing is lost."""
+        """Return the log level of a failure: WARNING if the transaction is repeated or nothing is lost, else ERROR."""
         again = 0 < try_number() < self._max_tries(failure)
         patient = self._connections.session.patient and failure.concerns == "server"
         return logging.WARNING if again or patient or optional else logging.ERROR
@@ -154,16 +153,16 @@ class Database:
             run(conn, "bell.ring", channels=channels, payloads=payloads)
 
     def retry(self, verb: Callable[[], T]) -> T:
-        """Call `verb` again while it fails for a passing reason. Raises its last error.
+        """Call `verb` and repeat it after temporary failures. Raises its last error.
 
-        The whole verb and never one statement: after a lost connection nobody knows whether COMMIT happened, so every
-        verb is repeatable.
+        A verb is a function that carries out a whole transaction. After a lost connection nobody knows whether COMMIT
+        happened, so every verb must give the same result when it is repeated.
         """
         return retry(verb, self._max_tries)
 
 
 def retried(verb: Callable[Concatenate[Database, P], T]) -> Callable[Concatenate[Database, P], T]:
-    """Mark a verb whose whole transaction is repeated after a passing failure."""
+    """Decorate a function whose whole transaction is repeated after a temporary failure."""
 
     @wraps(verb)
     def repeated(db: Database, /, *args: P.args, **kwargs: P.kwargs) -> T:

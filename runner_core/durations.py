@@ -1,4 +1,4 @@
-"""How a measured length of time is written, on pages and in terminals alike."""
+"""Formats durations, for pages and terminals."""
 
 
 def duration(ms: int | float | None) -> str:

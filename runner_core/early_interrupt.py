@@ -1,4 +1,4 @@
-"""Ctrl-C before a program has handlers of its own: it ends with 130 and without a traceback.
+"""Ends the process with status 130 and without a traceback when Ctrl-C comes before the program's own handlers exist.
 
 A KeyboardInterrupt while modules are imported would be shown with its traceback, and class machinery may turn it into
 another error. A handler that leaves the process can't be caught.
@@ -18,9 +18,9 @@ AGAIN_SECONDS = 0.02
 
 
 def leave_on_interrupt() -> Any:
-    """Let SIGINT end this process from now on. Returns the handler that was there.
+    """Let SIGINT end this process from now on. Return the earlier handler.
 
-    A shell starts what is put in its background with SIGINT ignored: then it stays ignored."""
+    A shell starts its background processes with SIGINT ignored: in these SIGINT stays ignored."""
     earlier = signal.getsignal(signal.SIGINT)
 
     def leave(*_: object) -> None:
@@ -28,14 +28,14 @@ def leave_on_interrupt() -> Any:
 
     if earlier is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, leave)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # ./beacon holds it back until here
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # ./beacon blocks SIGINT until this point
     return earlier
 
 
 def repeat_lost_interrupts() -> None:
-    """Send SIGINT again when its KeyboardInterrupt was raised where the interpreter can only ignore it.
+    """Send SIGINT again when its KeyboardInterrupt was raised where the interpreter ignores exceptions.
 
-    That is a callback of a weak reference or a finaliser, such as that of the lock of a module which is being imported.
+    These places are finalisers and callbacks of weak references, for example of a module's import lock.
     """
     earlier = sys.unraisablehook
 

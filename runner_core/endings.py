@@ -1,4 +1,4 @@
-"""The shared tail of record, sweep and cancel: close the regions, then the jobs, and say once what ended."""
+"""The last step of record, sweep and cancel: closes finished regions, then finished jobs, and reports both."""
 
 import logging
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ log = logging.getLogger("runner")
 
 @dataclass(frozen=True)
 class Endings:
-    """What one transaction ended. Report it after the commit, never before."""
+    """The regions and jobs that one transaction ended. Call `report` only after the commit."""
 
     regions: list[Row]
     jobs: list[Row]
@@ -49,7 +49,7 @@ class Endings:
 
 
 def close(conn: Connection[Any], job_ids: list[str]) -> Endings:
-    """Finish what has every result it planned. The caller holds the jobs' row locks."""
+    """Close the regions and jobs in which no result is missing. The caller holds the jobs' row locks."""
     regions = run(conn, "region_runs.close", job_ids=job_ids)
     jobs = run(conn, "jobs.close", job_ids=job_ids)
     return Endings(regions.fetchall(), jobs.fetchall())

@@ -13,10 +13,10 @@ MIN_TOKEN_CHARACTERS = 32
 
 
 class EnvironmentReader:
-    """Reads one environment. After a mistake a setting has its default, so that everything else can be read too.
+    """Reads one environment. A setting with a mistake gets its default, so that all other settings can be read too.
 
-    `mistakes` never repeats a value: a secret may stand in the wrong place. `defaults` has each variable that was read,
-    with its default.
+    `mistakes` never contains a value, because a secret may have been put into the wrong variable. `defaults` has the
+    default of each variable that was read.
     """
 
     def __init__(self, env: Mapping[str, str], mistakes: Mistakes) -> None:
@@ -25,7 +25,7 @@ class EnvironmentReader:
         self.defaults: dict[str, object] = {}
 
     def is_set(self, name: str) -> bool:
-        """Return whether the variable, or the file that holds its value, is named."""
+        """Return whether NAME or NAME_FILE is set."""
         return bool(self.env.get(name, "").strip() or self.env.get(file_setting(name), "").strip())
 
     def text(self, name: str, default: str = "") -> str:
@@ -39,7 +39,7 @@ class EnvironmentReader:
         return self.mistakes.of(lambda: read_secret(self.env, name)) or ""
 
     def address(self, name: str, mistake_of: Callable[[str], str]) -> str:
-        """Return a secret that is an address; note what `mistake_of` says of it."""
+        """Return an address, which is a secret. A mistake that `mistake_of` returns is added to `mistakes`."""
         url = self.secret(name)
         if url and (mistake := mistake_of(url)):
             self.mistakes.append(f"{name} {mistake}")
@@ -62,7 +62,7 @@ class EnvironmentReader:
         return value
 
     def integer(self, name: str, default: int, low: int, high: int) -> int:
-        """Return a whole number from `low` to `high`."""
+        """Return an integer from `low` to `high`."""
         return self._bounded(name, default, low, high, int)
 
     def number(self, name: str, default: float, low: float, high: float) -> float:

@@ -1,4 +1,4 @@
-"""The error tree. A class's docstring is its message when no better one is known; psycopg's errors are not wrapped."""
+"""The project's exceptions. The docstring of a class is its default message. psycopg's errors are not wrapped."""
 
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -27,10 +27,10 @@ class ConfigError(BeaconError):
 
 
 class Mistakes(list[str]):
-    """Collects the mistakes of several readers of the configuration, each once, so that all are told together."""
+    """Collects the mistakes of several readers of the configuration without duplicates, to report all together."""
 
     def of(self, read: Callable[[], T]) -> T | None:
-        """Return what `read` returns; None after noting the mistakes of its ConfigError."""
+        """Return the result of `read`. If it raises ConfigError, add its mistakes and return None."""
         try:
             return read()
         except ConfigError as error:

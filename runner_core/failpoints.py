@@ -1,7 +1,7 @@
-"""Named places where a test may kill or hold the process. Nothing happens unless BEACON_FAILPOINT names one.
+"""Named places in the code where a test may kill or stop the process. Only BEACON_FAILPOINT activates one.
 
 `BEACON_FAILPOINT=publisher.pushed=kill` ends the process there with SIGKILL, as a crash would;
-`name=kill@FILE` does so once, when FILE can be created, so that a restarted process gets by;
+`name=kill@FILE` does so only if it can create FILE, so that a restarted process passes;
 `name=hold@FILE` waits there for as long as FILE exists.
 """
 
@@ -19,7 +19,7 @@ _POINTS = _parse(os.environ.get("BEACON_FAILPOINT", ""))
 
 
 def failpoint(name: str) -> None:
-    """Pass, unless this place was named."""
+    """Do nothing, unless BEACON_FAILPOINT names this place."""
     if _POINTS and (action := _POINTS.get(name)):
         _act(*action.partition("@")[::2])
 

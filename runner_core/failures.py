@@ -1,8 +1,8 @@
-"""The one table of errors of PostgreSQL: what each class of them concerns, and what is done about it.
+"""The one table of PostgreSQL's errors: what each class of errors concerns, and how the program reacts.
 
-Whoever has to decide after an error asks here: the retry, the pool, the API's answers, the worker before it takes a row
-for a poisoned one, the publisher before it hangs up. docs/errors.md shows the table; a test compares the two, and
-another causes each row on a real server.
+All code that reacts to an error uses this table: the retry, the pool, the API's answers, the worker and the publisher
+when they decide whether a row is at fault. docs/errors.md shows the table. One test compares the two; another causes
+each row on a real server.
 """
 
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from psycopg_pool import PoolTimeout
 
 from runner_core.sqlstate import sqlstate
 
-# What an error concerns. `row`: what was written; it fails each time, whoever writes it. `statement`: this statement
-# now, for a lock or a limit; others may go on. `server`: everything that is sent at this moment.
+# What an error concerns. `row`: the written data, which fails at every try. `statement`: this statement at this moment,
+# because of a lock or a limit; other statements may work. `server`: all statements at this moment.
 Concern = Literal["row", "statement", "server"]
 MAX_TRIES = 6
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One row: errors that are treated alike.
+    """One row of the table: errors that are treated in the same way.
 
-    `states` are SQLSTATEs, each a value of `db_write_errors_total`; `prefix` matches the rest of their class. `tries`
-    is how often a verb is tried in all, within 20 s, in a publisher or worker (whose loops come again after that) and,
-    `api_tries`, in the API. After the error the connection is closed (`ends_connection`), and with it those that lie
-    idle in the pool (`drains_pool`). `status` is the API's answer; a 503 has a Retry-After.
+    `states`: the SQLSTATEs, each a label value of `db_write_errors_total`. `prefix`: matches the rest of their class.
+    `tries`: how often a transaction is tried in total, within 20 s, in a publisher or worker (their loops try again
+    later). `api_tries`: the same in the API. `ends_connection`: the connection is closed. `drains_pool`: so are the
+    idle ones in the pool. `status`: the HTTP status of the API's answer; a 503 has a Retry-After.
     """
 
     name: str
@@ -42,11 +42,11 @@ class Failure:
 
     @property
     def leads_elsewhere(self) -> bool:
-        """Whether the same address may lead to a server that can: nothing is known of what was to be written."""
+        """Return whether a new connection may reach a server that works. The error says nothing about the data."""
         return self.ends_connection or bool({"08001", "pool_timeout"}.intersection(self.states))
 
 
-# Two rows that a start tells of in sentences of its own.
+# Two rows for which the start of a process has its own messages.
 NO_ROOM = Failure(
     "the server is out of disk, memory or connections",
     ("53000", "53100", "53200", "53300", "53400"),
@@ -153,7 +153,7 @@ TABLE = (
 OTHER = Failure("anything else", ("XX000",), "statement", status=500, code="internal_error")
 LACKING = Failure("this process has no descriptor, memory or thread left", (), "server")
 OURS = Failure("a mistake of our own", (), "row", status=500, code="internal_error")
-OTHER_STATE = "other"  # the label of every SQLSTATE without a place of its own
+OTHER_STATE = "other"  # the label of all SQLSTATEs that the table does not name
 
 _BY_STATE = {state: failure for failure in (*TABLE, OTHER) for state in failure.states}
 _BY_PREFIX = {prefix: failure for failure in TABLE for prefix in failure.prefix}
@@ -161,7 +161,7 @@ STATES = (*_BY_STATE, OTHER_STATE)
 
 
 def failure_of(error: BaseException) -> Failure:
-    """Return the row of an error."""
+    """Return the table's row for an error."""
     if isinstance(error, OSError | MemoryError):
         return LACKING
     if not isinstance(error, psycopg.Error | PoolTimeout):
@@ -173,11 +173,11 @@ def failure_of(error: BaseException) -> Failure:
 
 
 def label_of(state: str) -> str:
-    """Return the state as a metric's label: a state that the table does not name is `other`."""
+    """Return the metric's label for an SQLSTATE; `other` if the table does not name it."""
     return state if state in _BY_STATE else OTHER_STATE
 
 
 def _is_stale_plan(error: BaseException) -> bool:
-    """Whether a migration changed what a prepared statement returns. 0A000 says it of many things, in the server's
-    language; the C function that raises it has one name in every version (plancache.c)."""
+    """Return whether a migration has changed the result columns of a prepared statement. The SQLSTATE 0A000 has many
+    causes and its text is translated, but the C function that raises this one has a fixed name (plancache.c)."""
     return isinstance(error, psycopg.Error) and error.diag.source_function == "RevalidateCachedQuery"

@@ -1,4 +1,4 @@
-"""The logins' roles and rights: what sql/roles.sql and sql/grants.sql say, compared with what a database has."""
+"""Compares a database with the roles and privileges of sql/roles.sql and sql/grants.sql, and adds missing ones."""
 
 import contextlib
 import re
@@ -17,13 +17,13 @@ from runner_core.sql_files import sql_files
 
 SHOWN = 3
 _STATEMENT = re.compile(r"(GRANT|REVOKE) (.+) ON (DATABASE|SCHEMA|TABLE|SEQUENCE|FUNCTION) (.+) (?:TO|FROM) (.+)")
-_COMMA = re.compile(r",\s*(?![^(]*\))")  # not one between parentheses
+_COMMA = re.compile(r",\s*(?![^(]*\))")  # a comma outside parentheses
 DATABASE = ':"DBNAME"'  # psql's variable
 
 
 @dataclass(frozen=True)
 class Right:
-    """One privilege that `login` must have; one that it must not have where `login` is PUBLIC."""
+    """One privilege that `login` must have. PUBLIC as `login` means: a privilege that PUBLIC must not have."""
 
     login: str
     privilege: str
@@ -37,18 +37,18 @@ class Right:
 
 
 def logins() -> dict[str, str]:
-    """The statement that makes each login, by the login's name."""
+    """Return the statement that creates each login, by the login's name."""
     return {statement.split()[2]: statement for statement in _statements("roles.sql")}
 
 
 @cache
 def rights() -> tuple[Right, ...]:
-    """Every right of sql/grants.sql, in its order."""
+    """Return every privilege of sql/grants.sql, in the file's order."""
     return tuple(right for statement in _statements("grants.sql") for right in parse(statement))
 
 
 def parse(statement: str) -> Iterator[Right]:
-    """Yield the rights of one GRANT, or of one REVOKE ALL ... FROM PUBLIC. Raises ValueError for anything else."""
+    """Yield the privileges of one GRANT, or of one REVOKE ALL ... FROM PUBLIC. Raises ValueError for anything else."""
     _, privileges, kind, names, logins = _parts(statement)
     for login in _COMMA.split(logins):
         for name in _COMMA.split(names):
@@ -59,24 +59,24 @@ def parse(statement: str) -> Iterator[Right]:
 
 
 def missing_logins(conn: Connection[Any]) -> list[str]:
-    """The logins that the server doesn't have."""
+    """Return the logins that do not exist on the server."""
     return [found["login"] for found in rows(conn, "rights.logins", logins=list(logins()))]
 
 
 def missing_rights(conn: Connection[Any], wanted: Iterable[Right]) -> list[Right]:
-    """Those of the rights that the database doesn't give."""
+    """Return the privileges of `wanted` that are wrong in the database."""
     listed = list(wanted)
     return [listed[found["number"] - 1] for found in rows(conn, "rights.missing", **as_arrays(listed))]
 
 
 def as_arrays(listed: Iterable[Right]) -> dict[str, list[str | None]]:
-    """Rights as the parameters of rights.missing."""
+    """Return the privileges as the parameters of the statement rights.missing."""
     fields = ("login", "privilege", "kind", "name", "column")
     return {f"{field}s": [getattr(right, field) for right in listed] for field in fields}
 
 
 def told(missing: list[Right]) -> str:
-    """The first of these rights and the number of the others, by login."""
+    """Return a text for an error message: for each login its first missing privilege and the number of the others."""
     parts = []
     for login in dict.fromkeys(right.login for right in missing):
         names = [str(right) for right in missing if right.login == login]
@@ -87,9 +87,9 @@ def told(missing: list[Right]) -> str:
 
 
 def make_logins(conn: Connection[Any]) -> list[str]:
-    """Make the roles that are missing, and return their names. In a transaction that nothing else is part of.
+    """Create the missing roles and return their names. Uses its own transaction.
 
-    Raises MigrationError with the statements for an administrator when this login may not make roles.
+    Raises MigrationError, with the statements for an administrator, if this login may not create roles.
     """
     missing = missing_logins(conn)
     for login in missing:
@@ -97,7 +97,7 @@ def make_logins(conn: Connection[Any]) -> list[str]:
             with conn.transaction():
                 conn.execute(logins()[login].encode())
         except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
-            continue  # roles belong to the server: another database's deployment was faster
+            continue  # a concurrent deployment of another database on this server has created the role
         except psycopg.errors.InsufficientPrivilege:
             statements = " ".join(f"{logins()[name]};" for name in missing)
             raise MigrationError(
@@ -108,9 +108,9 @@ def make_logins(conn: Connection[Any]) -> list[str]:
 
 
 def give_rights(conn: Connection[Any]) -> int:
-    """Run sql/grants.sql when a right is missing; returns how many were. In a transaction that nothing else is part of.
+    """Run sql/grants.sql if a privilege is missing; return how many were missing. Uses its own transaction.
 
-    Raises MigrationError when some are missing still: this login owns neither the tables nor the server.
+    Raises MigrationError if some are still missing, because this login owns neither the tables nor the server.
     """
     missing = missing_rights(conn, rights())
     if not missing:
@@ -131,9 +131,10 @@ def give_rights(conn: Connection[Any]) -> int:
 
 
 def keep_rights(conn: Connection[Any]) -> None:
-    """Give the rights on what is there, in a migration's own transaction: what it made anew is used meanwhile.
+    """Grant the privileges on all existing objects, in a migration's transaction, because running processes use an
+    object as soon as it is committed.
 
-    What is not there yet is passed over, and what can't be given is `give_rights`' to tell.
+    Objects that do not exist yet are skipped. Privileges that can't be granted are reported later by `give_rights`.
     """
     for statement in _grants(conn):
         with contextlib.suppress(psycopg.ProgrammingError), conn.transaction():
@@ -141,9 +142,9 @@ def keep_rights(conn: Connection[Any]) -> None:
 
 
 def _grants(conn: Connection[Any]) -> Iterator[bytes]:
-    """The statements of sql/grants.sql for this database, one for each thing that they name.
+    """Yield the statements of sql/grants.sql for this database, one statement per object.
 
-    So the order in which a table's rights are listed does not depend on which migration made the other tables.
+    The order of a table's privileges in the catalogue then does not depend on the migrations of other tables.
     """
     here = row(conn, "rights.database") or {}
     for statement in _statements("grants.sql"):
@@ -154,7 +155,7 @@ def _grants(conn: Connection[Any]) -> Iterator[bytes]:
 
 
 def _parts(statement: str) -> tuple[str, ...]:
-    """The verb, the privileges, the kind, the names and the logins of a statement of sql/grants.sql."""
+    """Return the verb, the privileges, the kind, the names and the logins of a statement of sql/grants.sql."""
     found = _STATEMENT.fullmatch(statement)
     if found is None or (found[1] == "REVOKE") != (found[5] == "PUBLIC"):
         raise ValueError(f"not a statement that can be compared with a database: {statement}")
@@ -163,7 +164,7 @@ def _parts(statement: str) -> tuple[str, ...]:
 
 @cache
 def _statements(file: str) -> tuple[str, ...]:
-    """The statements of sql/`file`, each in one line and without comments."""
+    """Return the statements of sql/`file`, each in one line and without comments."""
     text = sql_files().joinpath(file).read_text("utf-8")
     lines = [line.partition("--")[0].strip() for line in text.splitlines()]
     return tuple(filter(None, (statement.strip() for statement in " ".join(filter(None, lines)).split(";"))))

@@ -1,6 +1,6 @@
-"""The shapes of requests, with the limits of single fields. The API's description of itself is made from them.
+"""The models of requests, with the limits of single fields. The OpenAPI description is generated from them.
 
-Null and absent mean the same. Unknown fields are kept and ignored.
+A null field is treated as an absent one. Unknown fields are kept and ignored.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,8 @@ MAX_REGIONS = 8
 MAX_RUNS = 10
 MAX_QUESTION_CHARACTERS = 8000
 NANOSECONDS = 1_000_000_000
-# A value below a millisecond was meant as seconds or milliseconds; a job of more than a day would block its queue.
+# A timeout is in nanoseconds. A smaller value was meant as seconds or milliseconds; a larger one than a day would block
+# the queue.
 MIN_TIMEOUT, MAX_TIMEOUT = NANOSECONDS // 1000, 86_400 * NANOSECONDS
 
 # Fields for which empty or null counts as missing.
@@ -44,7 +45,7 @@ def _integer(value: object) -> object:
 
 
 def _addressable(name: str) -> str:
-    """Refuse a job id to which no URL leads."""
+    """Refuse a job id that can't be part of a URL."""
     if name == "cross-region" or (name and not name.strip(".")):
         raise PydanticCustomError("job_id", "no URL leads to such a job; cross-region and dots alone are no ids")
     return name
@@ -158,7 +159,7 @@ class JobSpec(_Received):
     public_key: str | None = None
 
     def declared_version(self) -> str:
-        """Return the version, or else the benchmark's: the original portal signs jobs without a version at the top.
+        """Return the job's version, else the benchmark's: the original portal signs jobs without their own version.
 
         Raises SpecError missing_field:version.
         """
@@ -168,7 +169,7 @@ class JobSpec(_Received):
 
 
 class Wrapper(_Received):
-    """The members of a cross-region request beside the job: they may narrow the signed conditions, never widen them."""
+    """The members of a cross-region request beside the job. They may tighten the signed conditions, not loosen them."""
 
     target_regions: Annotated[RegionNames, Field(min_length=1)] | None = None
     min_regions: Annotated[Integer, Field(ge=1)] | None = None

@@ -1,6 +1,6 @@
-"""Check a submitted job and make its plan, which everything else follows. No I/O.
+"""Checks a submitted job and makes its plan. No I/O.
 
-Only reading the JSON comes before the signature is verified; nothing here does.
+The signature was verified before anything here runs; only the parsing of the JSON comes earlier.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ N = TypeVar("N", int, float)
 
 @dataclass(frozen=True)
 class Question:
-    """One text to ask. `id` is the catalogue's, or `prompt` for a job without questions, or made from a free text."""
+    """One text to ask. `id` is the catalogue's id, or `prompt` in a job without questions, or made from a free text."""
 
     id: str
     text: str
@@ -46,7 +46,7 @@ class Question:
 class Submission:
     """A valid job with its plan. `plan` is region -> models, in the order of the job.
 
-    `spec_raw` are the job's bytes. `spec` has the benchmark's version where the job has none at the top.
+    `spec_raw` are the job's bytes. `spec` has the benchmark's version if the job has no top-level version.
     `digest` (32 bytes) is equal for a repeat of the same request and different for any other request.
     """
 
@@ -69,12 +69,12 @@ class Submission:
 
     @property
     def calls(self) -> int:
-        """The number of answers that the job asks for."""
+        """Return the number of calls that the job plans."""
         return sum(map(len, self.plan.values())) * len(self.questions) * self.runs
 
 
 def split_wrapper(raw: bytes, body: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Return the job in a cross-region request and its exact bytes. `body` is the parsed `raw`.
+    """Return the job of a cross-region request, and the job's exact bytes. `body` is the parsed `raw`.
 
     Raises SpecError missing_field:jobspec or validation_error.
     """
@@ -91,7 +91,7 @@ def plan_job(
 ) -> Submission:
     """Check a job and make its plan from the catalogue.
 
-    `raw` are the bytes of the job as they were received. Without them the job is encoded anew. Raises SpecError:
+    `raw` are the bytes of the job as received; without them the job is encoded again. Raises SpecError:
     validation_error, missing_field:<name>, unknown_region, no_provider.
     """
     spec = received.spec
@@ -117,7 +117,7 @@ def plan_job(
         min_regions=min_regions,
         min_success_rate=Decimal(
             repr(rate)
-        ),  # decimal digits: binary rounding must not decide whether 2 of 3 reaches 0.67
+        ),  # a decimal, so that binary rounding does not decide whether 2 of 3 reaches 0.67
         timeout_seconds=(signed.timeout or DEFAULT_TIMEOUT) / NANOSECONDS,
         provider_timeout_seconds=(signed.provider_timeout or DEFAULT_PROVIDER_TIMEOUT) / NANOSECONDS,
         enable_analysis=wrapper.enable_analysis,
@@ -139,7 +139,7 @@ def _job_id(job: JobSpec) -> str:
 
 
 def _narrowed(name: str, signed: N | None, asked: N | None) -> N | None:
-    """Return the wrapper's value, which may be stricter than the signed one, or the value of the one that has it."""
+    """Return the wrapper's value if it is stricter than the signed value; if only one is set, return that one."""
     if asked is None or signed is None:
         return signed if asked is None else asked
     if asked < signed:
@@ -171,7 +171,7 @@ def _canonical(names: Iterable[str], catalogue: Catalogue) -> list[str]:
 
 
 def _plan(job: JobSpec, metadata: Metadata, regions: list[str], catalogue: Catalogue) -> dict[str, list[str]]:
-    """Return the models of each region. A model named twice runs once in each region that either entry names."""
+    """Return the models of each region. A model that is listed twice runs once in each region of either entry."""
     plan: dict[str, list[str]] = {region: [] for region in regions}
     for model in job.models or metadata.models or [metadata.model or catalogue.default_model]:
         model_id, own = (model, None) if isinstance(model, str) else (model.id, model.regions)
@@ -213,11 +213,12 @@ def _question(text: str, catalogue: Catalogue) -> Question:
         return Question(text, catalogue.questions[text])
     if not text.strip():
         raise SpecError(detail="A question is blank.")
-    # The same text has the same id in every job, so that answers can be compared across jobs.
+    # The id depends on the text alone, so that answers to the same text can be compared across jobs.
     return Question(f"text-{hashlib.sha256(text.encode()).hexdigest()[:16]}", text)
 
 
 def _digest(content: bytes, plan: dict[str, list[str]], min_regions: int, rate: float) -> bytes:
-    """Return the SHA-256 of a canonical object. Its last member is the job, whose canonical bytes exist already."""
+    """Return the digest of a submission: the SHA-256 of a canonical object. Its last member is the job, whose canonical
+    bytes are inserted as they are."""
     head = canonical({"min_regions": min_regions, "min_success_rate": rate, "plan": plan})
     return hashlib.sha256(head[:-1] + b',"spec":' + content + b"}").digest()

@@ -18,10 +18,10 @@ from runner_core.errors import ConfigError, SignatureError
 
 
 def decode_base64(text: object, size: int, name: str) -> bytes:
-    """The `size` bytes that `text` stands for. Raises SignatureError missing_field:<name> or invalid_encoding:<name>.
+    """Decode `size` bytes of base64. Raises SignatureError missing_field:<name> or invalid_encoding:<name>.
 
-    Only the one canonical spelling is accepted: the padding bits of base64 would otherwise give one key several
-    names, and a nonce used under one of them would be fresh under the next.
+    Only the canonical encoding is accepted. Different padding bits could otherwise spell one key in several ways, and
+    a nonce that was used under one spelling would count as new under another.
     """
     if text is None or text == "":
         raise SignatureError(f"missing_field:{name}", f"{name} is missing.")
@@ -35,7 +35,7 @@ def decode_base64(text: object, size: int, name: str) -> bytes:
 
 
 def load_public_key(text: object) -> Ed25519PublicKey:
-    """The key object of a base64 public key. Raises SignatureError like decode_base64."""
+    """Return the key object of a base64 public key. Raises SignatureError like decode_base64."""
     return _public_key(decode_base64(text, 32, "public_key"))
 
 
@@ -45,13 +45,13 @@ def _public_key(raw: bytes) -> Ed25519PublicKey:
 
 
 def key_id(public_key: str) -> str:
-    """The first 16 hex digits of the SHA-256 of the raw public key: its short name where none was given."""
+    """Return a key's default short name: the first 16 hex digits of the SHA-256 of the raw public key."""
     return hashlib.sha256(decode_base64(public_key, 32, "public_key")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, repr=False)
 class PrivateKey:
-    """An Ed25519 private key; its repr shows the public half only."""
+    """An Ed25519 private key. Its repr shows only the public key."""
 
     key: Ed25519PrivateKey
     public_key: str
@@ -63,12 +63,12 @@ class PrivateKey:
 
     @classmethod
     def generate(cls) -> "PrivateKey":
-        """A new random key."""
+        """Return a new random key."""
         return cls.of(Ed25519PrivateKey.generate())
 
     @classmethod
     def from_seed(cls, seed: bytes) -> "PrivateKey":
-        """The key of a 32-byte seed (RFC 8032, 5.1.5)."""
+        """Return the key of a 32-byte seed (RFC 8032, 5.1.5)."""
         return cls.of(Ed25519PrivateKey.from_private_bytes(seed))
 
     @classmethod
@@ -85,18 +85,18 @@ class PrivateKey:
         try:
             key = serialization.load_pem_private_key(pem, password=None)
         except (ValueError, TypeError):
-            key = None  # the library's message is not repeated: it could quote the file
+            key = None  # the library's message could quote the file, so it is dropped
         if not isinstance(key, Ed25519PrivateKey):
             raise ConfigError([f"The key file {path} is not an Ed25519 private key in PEM without a password."])
         return cls.of(key)
 
     @cached_property
     def kid(self) -> str:
-        """The short name of this key."""
+        """Return the short name of this key."""
         return key_id(self.public_key)
 
     def save(self, path: str | Path) -> None:
-        """Write a PEM file (PKCS 8, mode 0600). Raises FileExistsError rather than replace a key."""
+        """Write a PEM file (PKCS 8, mode 0600). Raises FileExistsError if the file exists."""
         pem = self.key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
@@ -104,7 +104,7 @@ class PrivateKey:
             file.write(pem)
 
     def sign(self, message: bytes) -> str:
-        """The signature of `message`, 64 bytes in base64."""
+        """Return the signature of `message`, 64 bytes in base64."""
         return base64.b64encode(self.key.sign(message)).decode()
 
     def __repr__(self) -> str:

@@ -1,10 +1,10 @@
-"""The message of one region of one job: the name of its queue and the fields of its envelope.
+"""The message that asks for one region of one job: its queue's name, and its fields, which are called the envelope.
 
-PostgreSQL makes both (sql/queries/outbox.sql stages a message); `runner_queue` writes and reads them in Redis.
+SQL statements build both (outbox.stage in sql/queries/outbox.sql); `runner_queue` writes and reads them in Redis.
 """
 
 TOPIC_PREFIX = "beacon-"
-# The fields of an envelope with the type of each. `id` is the job's.
+# The fields of an envelope and their types. `id` is the job's id.
 ENVELOPE = {"id": str, "enqueued_at": str, "attempt": int, "request_id": str}
 
 

@@ -1,5 +1,5 @@
-"""Applies sql/migrations in order, each once, under an advisory lock; a changed file is refused. Then it gives the
-processes' logins what sql/grants.sql says, and proves that a process can work."""
+"""Applies sql/migrations in order, each once, under an advisory lock, and refuses a changed file. Then grants the
+privileges of sql/grants.sql to the processes' logins, and tests that a process can work."""
 
 import hashlib
 import logging
@@ -24,9 +24,10 @@ _SUPERSEDED = re.compile(r"^-- was: ([0-9a-f]{64})$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Migration:
-    """One file: its number, its name, its text and that text's SHA-256.
+    """One migration file: its number, its name, its text and the text's SHA-256.
 
-    `superseded` are the checksums of earlier texts that come to the same schema; the file says why it was rewritten.
+    `superseded` are the checksums of earlier texts of the file that lead to the same schema. The file says why it was
+    rewritten.
     """
 
     version: int
@@ -37,7 +38,7 @@ class Migration:
 
 
 def migrations() -> list[Migration]:
-    """Every migration of this release, in order."""
+    """Return every migration of this release, in order."""
     found = []
     for file in sql_files().joinpath("migrations").iterdir():
         if file.name.endswith(".sql"):
@@ -49,20 +50,20 @@ def migrations() -> list[Migration]:
 
 
 def latest() -> int:
-    """The schema version that this release works with."""
+    """Return the schema version that this release needs."""
     return migrations()[-1].version
 
 
 def migrate(url: str, *, grants_only: bool = False) -> int:
-    """Bring the database to this release's schema, give the logins their rights, and prove that a process can work.
+    """Bring the database to this release's schema, grant the logins' privileges, and test that a process can work.
 
-    Returns how many migrations were applied, each in a transaction of its own. `grants_only` applies none. Raises
-    MigrationError when the database can't hold our schema, when a login is missing and can't be made, when an applied
-    file was changed since, when the database is newer than this release, when a migration fails (which then leaves
-    nothing behind), or when rights can't be given; NotReady when the proof fails.
+    Returns the number of applied migrations. Each has its own transaction, so a failed one leaves nothing behind.
+    `grants_only` applies none. Raises MigrationError if the database can't hold our schema, a login is missing and
+    can't be created, an applied file was changed, the database is newer than this release, a migration fails, or
+    privileges can't be granted. Raises NotReady if the test fails.
     """
     with connect(url, "migrate") as conn:
-        # An index of a large table may take longer than the database allows to others.
+        # An index on a large table may take longer than the database's statement_timeout.
         begin = partial(transaction, conn, statement_timeout="0")
         with begin():
             fault = next(server_faults(conn), None)
@@ -91,7 +92,7 @@ def migrate(url: str, *, grants_only: bool = False) -> int:
 
 
 def _apply_next(conn: psycopg.Connection[Any], begin: Begin) -> bool:
-    """Apply the first migration that is missing; False when none is."""
+    """Apply the first missing migration. Return False if none is missing."""
     with begin():
         run(conn, "migrations.lock")
         run(conn, "migrations.create")

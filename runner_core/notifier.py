@@ -1,10 +1,10 @@
-"""Notifies those who wait for commits: the publishers for outbox rows, the API's watchers for jobs that changed.
+"""Sends NOTIFY after commits: to publishers for new outbox rows, to the API's watchers for changed jobs.
 
-The transactions that make the changes send no NOTIFY: it takes a lock that serialises commits, and at 16 connections a
-third of the commits is left. A thread sends the notifications afterwards, one statement for everything that was
-committed within a few milliseconds. (Submissions carry their own NOTIFY, because they share their commits, and do
-without it when the server's queue of notifications is full.) A notification that is lost with its process delays its
-receivers by no more than their polling interval.
+The transactions that make the changes send no NOTIFY, because NOTIFY takes a lock that serialises commits: with 16
+connections only a third of the commit rate was left. A thread sends the notifications after the commits, in one
+statement for all commits of a few milliseconds. (A submission sends its own NOTIFY, because submissions share their
+commits; it omits NOTIFY if the server's notification queue is full.) If a process dies before it notifies, the
+receivers learn of the change by polling.
 """
 
 import logging
@@ -19,16 +19,16 @@ from runner_core.sqlstate import sqlstate
 
 log = logging.getLogger("notifier")
 OUTBOX, JOBS = "beacon_outbox", "beacon_jobs"
-OUTBOX_PAUSE_SECONDS = 0.003  # a publisher that hears of a row later starts it later
-JOBS_PAUSE_SECONDS = 0.1  # people watch jobs; a busy worker pays for ten statements a second and no more
-MAX_PAYLOAD_BYTES = 7900  # PostgreSQL refuses a notification of 8,000
+OUTBOX_PAUSE_SECONDS = 0.003  # short: it delays the publishing of a row
+JOBS_PAUSE_SECONDS = 0.1  # people watch jobs, so ten notifications a second are enough
+MAX_PAYLOAD_BYTES = 7900  # PostgreSQL refuses a payload of 8,000 bytes
 STOP_SECONDS = 1.0
 
 Notification = tuple[str, str]  # channel, payload
 
 
 class Notifier:
-    """Owns one thread of the process, which starts with the first `notify`, so that a server may fork before it.
+    """Sends notifications in its own thread. The thread starts at the first `notify`, so that a server may fork before.
 
     `send` sends notifications to PostgreSQL, and may raise psycopg's errors.
     """
@@ -44,7 +44,8 @@ class Notifier:
         self._thread: threading.Thread | None = None
 
     def notify(self, job_ids: Iterable[str] = (), *, outbox: bool = False) -> None:
-        """Say that these jobs have changed, or that there are new outbox rows; committed. Returns at once."""
+        """Notify that these jobs have changed, or that there are new outbox rows. Call it after the commit. Returns at
+        once."""
         with self._lock:
             self._jobs.update(job_ids)
             self._outbox = self._outbox or outbox
@@ -58,7 +59,7 @@ class Notifier:
             self._urgent.set()
 
     def stop(self) -> None:
-        """Send what is pending and end the thread, within a second."""
+        """Send the pending notifications and end the thread, within a second."""
         self._stopped.set()
         self._pending.set()
         self._urgent.set()
@@ -91,7 +92,7 @@ class Notifier:
 
 
 def payloads(job_ids: Iterable[str]) -> list[str]:
-    """Return the ids, separated by spaces, in as few texts as notifications can carry."""
+    """Return the ids, separated by spaces, in as few payloads as possible."""
     texts: list[str] = []
     size = MAX_PAYLOAD_BYTES
     for job_id in job_ids:

@@ -1,10 +1,11 @@
-"""Sees every named statement: times it, counts its errors, writes its DB_AUDIT line. Work code carries none of this.
+"""Times every named statement, counts its errors and writes its DB_AUDIT log line, so that no other code has to.
 
-In a pipeline a result arrives after its statement was sent, and an error surfaces later still. A transaction's journal
-therefore remembers what was sent and settles each entry when its result is there; what failed is the first without one.
+In a pipeline a result arrives later than its statement was sent, and an error later still. So the journal of a
+transaction keeps the sent statements and settles each one when its result has arrived. After an error the statement
+that failed is the first one without a result.
 
-The audit's lines are written when the transaction has ended: by then it is known whose trace they belong to, because a
-verb begins with locking its jobs, and what it read of them names it.
+The audit lines are written after the transaction has ended. Only then the trace id is known: it is read with the jobs,
+which a transaction locks first.
 """
 
 import logging
@@ -28,7 +29,7 @@ from runner_core.telemetry import DB_WRITE_ERRORS, DB_WRITE_LATENCY, about
 audit_log = logging.getLogger("db.audit")
 log = logging.getLogger("db")
 
-# What may be shown of a statement's parameters: ids and statuses, never a value.
+# The parameters that audit lines may show: ids and statuses, no other values.
 SINGULAR = ("job_id", "region", "model_id", "question_id", "process_id", "kind", "status")
 PLURAL = {
     "job_ids": "job_id",
@@ -40,8 +41,8 @@ PLURAL = {
 }
 
 
-# What it means, where nothing is wrong, that a write has changed no row. A line says this instead of rows=0, which
-# operators read as a write that did not happen.
+# The meaning of a write that correctly changes no row. The audit line has this word instead of rows=0, because
+# operators read rows=0 as a write that did not happen.
 NOTHING = {
     "idempotency.expire": "not_expired",
     "jobs.cancel": "ended_before",
@@ -65,7 +66,7 @@ NOTHING = {
 
 
 def shown(params: Mapping[str, Any]) -> str:
-    """The ids of a statement: each one by name, or their number where it is a batch."""
+    """Return the ids in a statement's parameters, `name=id`; for a batch only their number."""
     parts = [f"{name}={params[name]}" for name in SINGULAR if params.get(name) is not None]
     for plural, singular in PLURAL.items():
         values = params.get(plural)
@@ -88,12 +89,12 @@ class Journal:
         self._read: list[Cursor[Any]] = []
 
     def sent(self, cursor: Cursor[Any], statement: Statement, params: Mapping[str, Any]) -> None:
-        """Remember a statement whose result is still to come."""
+        """Add a statement that was sent and has no result yet."""
         self.begun, self.wrote = True, self.wrote or statement.writes
         self.open.append((cursor, statement, params, time.perf_counter()))
 
     def settle(self) -> None:
-        """Record every statement whose result has arrived, in order, up to the first without one."""
+        """Record the statements whose results have arrived, in order, up to the first one without a result."""
         while self.open and self.open[0][0].pgresult is not None:
             cursor, statement, params, started = self.open.pop(0)
             if self.audit:
@@ -108,9 +109,9 @@ class Journal:
                 self._lines.append((line, statement.name, shown(params), found, elapsed_ms))
 
     def failed(self, sqlstate: str, *, expected: bool, level: int) -> None:
-        """Record the error of the first statement without a result, COMMIT's own when all have one; log it at `level`.
+        """Record and log the error of the first statement without a result; of COMMIT if all statements have results.
 
-        A transaction that could not even begin counts as a write: it might have become one.
+        A transaction that failed at BEGIN counts as a write, because it may have become one.
         """
         name, ids, started = "commit" if self.begun else "begin", "", time.perf_counter()
         self.wrote = self.wrote or not self.begun
@@ -129,7 +130,7 @@ class Journal:
         log.log(level, "statement failed: %s %s sqlstate=%s elapsed_ms=%.0f", name, ids, sqlstate, elapsed_ms)
 
     def write(self) -> None:
-        """Write the audit's lines. The transaction has ended, well or not."""
+        """Write the audit lines. Call it after the transaction has ended, by COMMIT or by an error."""
         if not self._lines:
             return
         traces = {trace for cursor in self._read for trace in _traces(cursor)}
@@ -153,10 +154,10 @@ def _traces(cursor: Cursor[Any]) -> Iterator[str]:
 
 
 class ObservedConnection(Connection[Row]):
-    """A connection whose statements are journalled while a transaction of ours is open.
+    """A connection that has a journal of its statements while a transaction is open.
 
-    `dup_socket` is a second descriptor of its socket, for the watchdog: libpq may close the first at any moment, and
-    its number may then be given to another file. `made_at` is a time.monotonic().
+    `dup_socket` is a second descriptor of the connection's socket, for the watchdog: libpq may close its own descriptor
+    at any moment, and another file may then get the same number. `made_at` is a time.monotonic().
     """
 
     journal: Journal | None = None
@@ -171,7 +172,7 @@ class ObservedConnection(Connection[Row]):
         waiting.register(self.fileno(), select.POLLIN)
         if not waiting.poll(0):
             return False
-        # A notice or a changed setting ends nothing. What else can be read is a last error (E), or that of TLS.
+        # A notice (N) or a changed setting (S) may come at any time. Other bytes are the last error (E), or TLS's.
         with suppress(OSError), socket.socket(fileno=os.dup(self.fileno())) as own:
             return own.recv(1, socket.MSG_PEEK) not in (b"N", b"S", b"A")
         return True
@@ -196,7 +197,7 @@ class ObservedCursor(Cursor[Row]):
     def execute(
         self, query: Query, params: Params | None = None, *, prepare: bool | None = None, binary: bool | None = None
     ) -> "ObservedCursor[Row]":
-        """As psycopg's, and journalled."""
+        """Execute as psycopg does, and add a named statement to the journal."""
         journal = getattr(self.connection, "journal", None)
         statement = named(query) if journal is not None and isinstance(query, bytes) else None
         if journal is not None and statement is not None:

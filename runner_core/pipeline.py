@@ -1,4 +1,4 @@
-"""A transaction whose BEGIN and COMMIT travel with its statements."""
+"""A transaction in a pipeline, with BEGIN and COMMIT in the same round trips as its statements."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from psycopg import Connection
 def pipelined(conn: Connection[Any]) -> Iterator[None]:
     """Open a transaction whose BEGIN and COMMIT share round trips with the statements between them.
 
-    psycopg's own transaction synchronises around both: in a pipeline it has more round trips than without one. Nothing
-    in the block may synchronise. After an error of psycopg's the server skips everything that follows, COMMIT too, and
-    the caller must close the connection. Any other exception rolls the transaction back and leaves the connection idle.
+    psycopg's own transaction block synchronises at BEGIN and COMMIT, and so has more round trips in a pipeline than
+    without one. The block must not synchronise. After a psycopg error the server skips all later statements, COMMIT
+    too, and the caller must close the connection. Any other exception rolls back and leaves the connection usable.
     """
     try:
         with conn.pipeline():
@@ -25,8 +25,8 @@ def pipelined(conn: Connection[Any]) -> Iterator[None]:
     except psycopg.Error:
         raise
     except Exception:
-        # Only behind the pipeline: a ROLLBACK inside it makes psycopg forget which statements it has prepared.
-        with contextlib.suppress(psycopg.Error):  # the caller sees that the connection is not idle, and closes it
+        # ROLLBACK after the end of the pipeline: inside it psycopg loses track of its prepared statements.
+        with contextlib.suppress(psycopg.Error):  # the caller finds the connection not idle, and closes it
             conn.rollback()
         raise
     if commit.statusmessage != "COMMIT":

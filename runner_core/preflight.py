@@ -1,5 +1,4 @@
-"""What must hold of a database before anything works with it: one list, for `beacon migrate`, each process's start and
-`beacon doctor`."""
+"""The checks of a database before it is used, by `beacon migrate`, the start of each process and `beacon doctor`."""
 
 import os
 import socket
@@ -23,10 +22,7 @@ Begin = Callable[[], AbstractContextManager[Connection[Any]]]
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that must hold and doesn't: `sentence` says what is and the way out.
-
-    One that doesn't block lets the processes work.
-    """
+    """A failed check. `sentence` says what is wrong and how to mend it. If `blocks`, processes can't work."""
 
     subject: str
     sentence: str
@@ -34,17 +30,17 @@ class Fault:
 
 
 def server_faults(conn: Connection[Any]) -> Iterator[Fault]:
-    """What must hold before anything is written to a database."""
+    """Yield the faults that must be mended before anything is written to the database."""
     found = row(conn, "preflight.server")
     if found is not None:
         yield from _server(found)
 
 
 def faults(conn: Connection[Any], needed: int, kind: str | None) -> Iterator[Fault]:
-    """Everything that must hold of a database whose schema has to be at migration `needed`.
+    """Yield all faults of a database whose schema must be at migration `needed`.
 
-    `kind` is the process whose login asks for itself: api, publisher or worker (another kind needs no right of theirs).
-    None looks at all three logins, as the owner does.
+    `kind` is the kind of process that asks: api, publisher or worker; the privileges of its login are checked. Another
+    kind needs none of them. None checks all three logins, for the owner.
     """
     found = row(conn, "preflight.server") or {}
     yield from _server(found)
@@ -61,7 +57,7 @@ def faults(conn: Connection[Any], needed: int, kind: str | None) -> Iterator[Fau
                 "run `beacon migrate`",
             )
             return
-        if at > needed:  # a deployment has just made it, and this release goes on with it
+        if at > needed:  # a newer release has just been deployed; this release works with its schema
             yield Fault(
                 "migrations",
                 f"the database's schema is at migration {at}, this release is of {needed}: upgrade the release",
@@ -71,7 +67,7 @@ def faults(conn: Connection[Any], needed: int, kind: str | None) -> Iterator[Fau
         yield from _logins(conn)
         if not found["read_only"]:
             for switch in rows(conn, "preflight.switches", logins=list(logins())):
-                yield _read_only(switch["login"], blocks=False)  # an operator's switch, and not this login's
+                yield _read_only(switch["login"], blocks=False)  # an operator has set it, for another login
         return
     login = f"beacon_{kind}"
     own = [replace(right, login=found["login"]) for right in rights() if right.login == login]
@@ -80,10 +76,10 @@ def faults(conn: Connection[Any], needed: int, kind: str | None) -> Iterator[Fau
 
 
 def prove(begin: Begin, trial: Begin, needed: int, kind: str | None) -> None:
-    """Find no fault that blocks, commit a real write, read it back in another transaction, remove it; ask for room.
+    """Test that a process can work: no fault blocks, a committed write can be read back, the disk has room.
 
-    `begin` opens a transaction, `trial` one that can be rolled back. Raises NotReady with one sentence, and what the
-    database says.
+    The written row is removed. `begin` opens a transaction, `trial` one that can be rolled back. Raises NotReady with
+    one sentence and the database's message.
     """
     with begin() as conn:
         blocking = [fault.sentence for fault in faults(conn, needed, kind) if fault.blocks]
@@ -121,7 +117,7 @@ def _server(found: Row) -> Iterator[Fault]:
         )
     if found["usable"] is None:
         yield Fault("search_path", "the database has no schema public: run `CREATE SCHEMA public`")
-    if found["schema"] != "public" and found["usable"]:  # a login that may not use public lacks a right
+    if found["schema"] != "public" and found["usable"]:  # else the missing USAGE is reported
         first = f"the schema {found['schema']} comes first" if found["schema"] else "no schema is"
         yield Fault(
             "search_path",

@@ -42,7 +42,7 @@ class Presence:
         regions_sha: str | None = None,
     ) -> None:
         self.db = db
-        # The pid alone would do on one machine; in containers it is 1 in each of them, again after a restart too.
+        # The pid alone is not unique: in a container it is 1, also after a restart.
         self.id = f"{kind}-{socket.gethostname()[:64]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._row = {"kind": kind, "region": region, "concurrency": concurrency, "regions_sha": regions_sha}
         self._stopped = threading.Event()
@@ -53,9 +53,9 @@ class Presence:
         self._thread.start()
 
     def stop(self) -> None:
-        """Remove the row. Without a database the process stops all the same, and the row is removed by its age."""
+        """Remove the row. If the database does not answer, the process stops anyway, and retention removes the row."""
         self._stopped.set()
-        # Either may be trying again for a long time; nobody waits for that.
+        # Both may retry for a long time, so the wait is short.
         self._thread.join(STOP_SECONDS)
         leaving = threading.Thread(target=self._leave, name="presence-leave", daemon=True)
         leaving.start()
@@ -79,12 +79,12 @@ class Presence:
 
 
 def probe(db: Database) -> None:
-    """Find nothing that keeps this process from working, commit a real write, and ask for room (preflight.py).
+    """Test that this process can work: run the checks of preflight.py, commit a real write, test the room on the disk.
 
     Raises NotReady with one sentence.
     """
     try:
-        # What is missing is told in a sentence, and is no failure of ours.
+        # An unprepared database is reported in one sentence, so its SQLSTATEs are not counted as errors.
         begin, trial = partial(db.transaction, expected=UNPREPARED.states), partial(db.transaction, pipeline=False)
         prove(begin, trial, latest(), db.kind)
     except PoolTimeout:
@@ -99,7 +99,7 @@ def probe(db: Database) -> None:
 
 
 def wait_until_ready(db: Database, seconds: float) -> None:
-    """Probe until it succeeds, for at most `seconds`. Raises the last NotReady."""
+    """Call `probe` until it succeeds, for at most `seconds`. Raises the last NotReady."""
     deadline = time.monotonic() + seconds
     told = ""
     while True:

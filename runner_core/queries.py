@@ -17,9 +17,9 @@ _NAME = re.compile(r"^-- name: (?P<name>[a-z_]+\.[a-z_0-9]+)(?P<writes> -- write
 
 @dataclass(frozen=True)
 class Statement:
-    """One named statement. Its first line is a comment with the name, which shows in pg_stat_activity.
+    """One named statement. Its first line is a comment with the name, which pg_stat_activity shows.
 
-    `writes` is what its header in the file says: the metrics and the audit are of statements that write.
+    `writes` is the flag in the statement's header. Metrics and audit lines are made for statements that write.
     """
 
     name: str
@@ -59,7 +59,7 @@ def named(sql: bytes) -> Statement | None:
 
 
 def run(conn: Connection[Any], name: str, /, **params: Any) -> Cursor[DictRow]:
-    """Send one statement; in a pipeline its result comes with the next fetch."""
+    """Send one statement. In a pipeline its result arrives at the next fetch."""
     cursor = conn.cursor(row_factory=dict_row)
     cursor.execute(statements()[name].sql, params or None)
     return cursor
@@ -76,5 +76,5 @@ def single(conn: Connection[Any], name: str, /, **params: Any) -> Row:
 
 
 def row(conn: Connection[Any], name: str, /, **params: Any) -> Row | None:
-    """Run one statement and return its first row, None when it has none."""
+    """Run one statement and return its first row, or None."""
     return run(conn, name, **params).fetchone()

@@ -1,6 +1,6 @@
-"""Receipts: the facts of one execution and the SHA-256 of its output, signed with the runner's own Ed25519 key.
+"""Receipts: the facts of one execution and the SHA-256 of its output, signed with the worker's Ed25519 key.
 
-A receipt is checked offline with the file and a list of trusted keys alone.
+A receipt can be verified offline, with a list of trusted keys.
 """
 
 import hashlib
@@ -15,20 +15,21 @@ from runner_core.trust import TrustedKey, TrustList
 
 
 def output_sha256(output: Mapping[str, Any]) -> str:
-    """The lower-case hex SHA-256 of the output's canonical JSON. Raises ValueError like signing.canonical."""
+    """Return the lower-case hex SHA-256 of the output's canonical JSON. Raises ValueError like signing.canonical."""
     return hashlib.sha256(canonical(output)).hexdigest()
 
 
 def sign_receipt(facts: Mapping[str, Any], key: PrivateKey) -> dict[str, Any]:
-    """`facts` with kid, public_key and signature: form jcs, so the kid is signed too."""
+    """Return `facts` with kid, public_key and signature. The form is jcs, so the kid is signed too."""
     return sign({**facts, "kid": key.kid}, key)
 
 
 def verify_receipt(receipt: Mapping[str, Any], trusted: TrustList, now: datetime) -> TrustedKey:
-    """The trusted key that signed `receipt`, judged at `now` (aware).
+    """Verify a receipt and return the trusted key that signed it. `now` (aware) is the time at which the key must be
+    valid.
 
-    Pass the time at which the receipt is believed to have been made to accept a key that has expired since; a revoked
-    key is never accepted. Raises SignatureError (missing_field, invalid_encoding, signature_mismatch) or Rejected
+    To accept a key that has expired since, pass the time at which the receipt was made. A revoked key is never
+    accepted. Raises SignatureError (missing_field, invalid_encoding, signature_mismatch) or Rejected
     trust_violation:<reason>.
     """
     verify_jcs(receipt)

@@ -1,8 +1,8 @@
-"""What may be said of a failure and of a secret.
+"""Keeps secrets out of messages and log lines.
 
-A library's text about a connection repeats what it was given, and a reply of Redis to an unknown command repeats the
-command's arguments. So messages and log lines have our own words for a failure, and the values that are known to be
-secret are taken out of every line as the second barrier.
+A library's error about a connection may repeat the address, and Redis' reply to an unknown command repeats the
+command's arguments. So messages and log lines describe a failure in our own words. As a second barrier, known secret
+values are removed from every line.
 """
 
 import contextlib
@@ -21,10 +21,10 @@ from runner_core.errors import ConfigError
 from runner_core.secret_files import SECRETS, read_secret
 
 LIBRARIES = ("psycopg", "psycopg_pool", "redis", "rq", "httpx2", "httpcore2")
-SHORTEST_SECRET = 8  # a shorter one may be a word that every line has, and is not worth guessing
+SHORTEST_SECRET = 8  # shorter values are not removed: they may be common words
 _SECRET_NAME = re.compile(r"(KEY|TOKEN|TOKENS|PASSWORD|PASSWD|SECRET)$")
 
-# The first that is found in a library's text gives our words for the failure.
+# The first pattern that matches a library's text gives our words for the failure.
 _WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(found, re.IGNORECASE), words)
     for found, words in (
@@ -57,9 +57,9 @@ _WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 
 
 def described(error: BaseException) -> str:
-    """Say in our words why PostgreSQL, Redis or a provider could not be asked; other errors speak for themselves.
+    """Describe in our words why PostgreSQL, Redis or a provider could not be reached. Other errors keep their text.
 
-    What the server itself answered to a statement or a command is kept, without the arguments that it may repeat.
+    The server's own answer to a statement or a command is kept, without arguments that it repeats.
     """
     library = type(error).__module__.partition(".")[0]
     if library not in LIBRARIES:
@@ -74,11 +74,11 @@ def described(error: BaseException) -> str:
 
 
 def secrets_in(env: Mapping[str, str], names: Collection[str] = ()) -> frozenset[str]:
-    """The values of an environment that no line may have: passwords in addresses, tokens, keys, what `names` hold."""
+    """Return an environment's secret values: passwords in addresses, tokens, keys, and the variables in `names`."""
     found: set[str] = set()
     values = dict(env)
     for name in (*SECRETS, *names):
-        with contextlib.suppress(ConfigError):  # whoever needs the secret tells the mistake
+        with contextlib.suppress(ConfigError):  # the reader of the setting reports it
             values[name] = read_secret(env, name)
     for name, value in values.items():
         if "://" in value or "password=" in value:
@@ -89,7 +89,7 @@ def secrets_in(env: Mapping[str, str], names: Collection[str] = ()) -> frozenset
 
 
 def redacted(text: str, secrets: Collection[str]) -> str:
-    """`text` without the secrets."""
+    """Return `text` without the secrets."""
     for secret in secrets:
         if secret in text:
             text = text.replace(secret, "[secret]")
@@ -97,18 +97,18 @@ def redacted(text: str, secrets: Collection[str]) -> str:
 
 
 def guard_tracebacks(secrets: Collection[str]) -> None:
-    """Show what nobody has caught without the secrets."""
+    """Remove the secrets from the tracebacks of uncaught exceptions."""
 
     def show(kind: type[BaseException], error: BaseException | None, at: TracebackType | None) -> None:
         sys.stderr.write(redacted("".join(traceback.format_exception(kind, error, at)), secrets))
 
     sys.excepthook = show
-    if threading.excepthook is threading.__excepthook__:  # and not that of a test's runner
+    if threading.excepthook is threading.__excepthook__:  # else a test runner has its own hook
         threading.excepthook = lambda args: show(args.exc_type, args.exc_value, args.exc_traceback)
 
 
 class RedactingFormatter(logging.Formatter):
-    """Formats with `formatter` what may be said: failures of libraries in our words, and none of the secrets."""
+    """Formats by `formatter`, with libraries' failures in our words and without secrets."""
 
     def __init__(self, formatter: logging.Formatter, secrets: Collection[str]) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class RedactingFormatter(logging.Formatter):
         self._secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
-        """Render one record."""
+        """Return the record as a line."""
         if isinstance(record.args, tuple):
             record.args = tuple(described(a) if isinstance(a, BaseException) else a for a in record.args)
         return redacted(self._formatter.format(record), self._secrets)

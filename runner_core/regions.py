@@ -1,7 +1,7 @@
-"""The regions file: which regions exist, which provider answers for each model there, and the catalogue of questions.
+"""Reads the regions file: the regions, the provider of each model in each region, and the catalogue of questions.
 
-TOML, read once at start. Every mistake is reported together, in the words of the file. Secrets are not in it: a
-provider names the environment variable that holds its key, and a base_url may contain ${NAME} of the environment.
+The file is TOML and is read once at start. All mistakes are reported together. The file holds no secrets: a provider
+names the environment variable of its API key, and a base_url may contain ${NAME}, an environment variable.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ _ENV_NAME = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
 
 @dataclass(frozen=True)
 class Region:
-    """A place where answers are asked for; `hybrid_preference` is its name in the hybrid router's protocol."""
+    """A region. `hybrid_preference` is its name in the hybrid router's protocol."""
 
     name: str
     display: str
@@ -37,7 +37,7 @@ class Region:
 
 @dataclass(frozen=True)
 class Provider:
-    """One endpoint in one region. `models` maps our model ids to the names upstream; `options` steers a sandbox."""
+    """One endpoint in one region. `models` maps our model ids to the provider's names; `options` are for a sandbox."""
 
     id: str
     region: str
@@ -70,22 +70,22 @@ class Catalogue:
         object.__setattr__(self, "_by_model", by_model)
 
     def canonical_region(self, name: str) -> str | None:
-        """The region that `name` or one of its aliases stands for: case and the choice of _ or - do not matter."""
+        """Return the region with this name or alias. Case does not matter, and _ equals -."""
         return self._names.get(_folded(name))
 
     def provider_for(self, region: str, model_id: str) -> tuple[Provider, str] | None:
-        """The one provider of a model in a region (its canonical name) and the model's name upstream."""
+        """Return the provider of a model in a region (canonical name), and the provider's name of the model."""
         provider = self._by_model.get((region, model_id))
         return (provider, provider.models[model_id]) if provider else None
 
     @property
     def secret_names(self) -> frozenset[str]:
-        """The environment variables that hold the providers' keys."""
+        """Return the names of the environment variables that hold the providers' keys."""
         return frozenset(provider.api_key_env for provider in self.providers if provider.api_key_env)
 
     @property
     def models(self) -> dict[str, list[str]]:
-        """Every model with the regions that can answer it, both in the file's order."""
+        """Return every model with its regions, both in the file's order."""
         found: dict[str, list[str]] = {}
         for region, model in self._by_model:
             found.setdefault(model, []).append(region)
@@ -157,7 +157,7 @@ def _provider(table: Table, regions: Mapping[str, Region], allow_sandbox: bool, 
     if provider.region and provider.region not in regions:
         table.wrong(f"the region {provider.region!r} is not in this file")
     if provider.api_key_env and not _ENV_NAME.fullmatch(provider.api_key_env):
-        # The value is not repeated: it may be the key itself.
+        # The message omits the value: it may be the key itself.
         table.wrong("api_key_env must be the name of an environment variable, in capitals, not the key itself")
     _check_kind(provider, regions.get(provider.region), allow_sandbox, table)
     return provider
@@ -183,7 +183,7 @@ def _check_kind(provider: Provider, region: Region | None, allow_sandbox: bool, 
 
 
 def _base_url(table: Table, env: Mapping[str, str]) -> str:
-    """The URL without its last slash, ${NAME} replaced. What is wrong with it is told without its value."""
+    """Return the URL without a slash at its end, with ${NAME} replaced. Mistakes are reported without the value."""
     written = table.get("base_url", str, "", required=False)
     for name in _ENV.findall(written):
         if not env.get(name):
@@ -211,7 +211,7 @@ def _pattern(text: str, table: Table) -> re.Pattern[str] | None:
 
 
 def _check_whole(catalogue: Catalogue, table: Table) -> None:
-    """What can be seen only with all parts read."""
+    """Check the rules that concern several parts of the file."""
     if PROMPT_ID in catalogue.questions:
         table.wrong(f"questions: the id {PROMPT_ID!r} is that of a job's prompt when it has no questions")
     owners: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Retry a whole verb after a passing failure, as often as the table of errors says."""
+"""Repeats a whole transaction after a temporary failure, as often as the table of errors (failures.py) says."""
 
 import contextvars
 import logging
@@ -21,12 +21,12 @@ _number: contextvars.ContextVar[int] = contextvars.ContextVar("try_number", defa
 
 
 def try_number() -> int:
-    """Return which try of a verb this thread is in, from 1 on; 0 outside `retry`."""
+    """Return the number of this thread's current try, from 1; 0 outside `retry`."""
     return _number.get()
 
 
 def retry(verb: Callable[[], T], tries: Callable[[Failure], int]) -> T:
-    """Call `verb` until it succeeds, as often as `tries` says of its failure and for 20 s at most.
+    """Call `verb` until it succeeds: at most `tries(failure)` times, and for at most 20 s.
 
     The pauses have full jitter. Raises the last error.
     """
@@ -43,7 +43,7 @@ def retry(verb: Callable[[], T], tries: Callable[[Failure], int]) -> T:
         enough = error is not None and state.attempt_number >= tries(failure_of(error))
         return enough or time.monotonic() - began >= MAX_SECONDS
 
-    # Only now, and beginning with what has failed: setting this up costs as much as sending a statement.
+    # Built only after a first failure: building it takes as long as sending a statement.
     retrying = Retrying(
         retry=retry_if_exception(lambda error: tries(failure_of(error)) > 1),
         stop=is_enough,

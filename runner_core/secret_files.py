@@ -1,6 +1,6 @@
-"""Secrets that files hold: beside each setting NAME whose value is a secret there is NAME_FILE, the path of a file.
+"""Reads secrets from files: each secret setting NAME has a twin NAME_FILE, the path of a file with the value.
 
-An orchestrator mounts its secrets as files, and whatever reads a process's environment does not see them then.
+Orchestrators mount secrets as files. A secret in a file can't be read from the environment of the process.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,15 +14,15 @@ SECRETS = ("DATABASE_URL", *LOGINS, "LISTEN_DATABASE_URL", "REDIS_URL", "ADMIN_T
 
 
 def file_setting(name: str) -> str:
-    """Return the name of the setting that names the file."""
+    """Return NAME_FILE for the setting NAME."""
     return f"{name}_FILE"
 
 
 def read_secret(env: Mapping[str, str], name: str) -> str:
-    """Return the value of NAME, or the text of the file that NAME_FILE names; empty when neither is set.
+    """Return the value of NAME, or the text of the file NAME_FILE; empty if neither is set.
 
-    Raises ConfigError when both are set, and when the file can't be read or is empty. The message does not repeat the
-    path, because the secret itself may have been written there by mistake.
+    Raises ConfigError if both are set, or the file can't be read or is empty. The message does not contain the path,
+    because an operator may have written the secret itself there.
     """
     value, path = env.get(name, "").strip(), env.get(file_setting(name), "").strip()
     if not path:
@@ -30,7 +30,7 @@ def read_secret(env: Mapping[str, str], name: str) -> str:
     if value:
         raise ConfigError([f"{name} and {file_setting(name)} are both set: unset one of them"])
     try:
-        text = Path(path).read_text("utf-8").strip()  # an editor ends a file with a newline
+        text = Path(path).read_text("utf-8").strip()  # editors add a newline
     except OSError as error:
         raise ConfigError([f"{file_setting(name)} names a file that can't be read: {error.strerror}"]) from None
     except ValueError:

@@ -1,8 +1,8 @@
-"""How every connection of ours is made, and the settings that its session asks for.
+"""Makes connections to PostgreSQL, and sets the settings that their sessions rely on.
 
-A database or a role may have settings of its own (ALTER DATABASE ... SET, ALTER ROLE ... SET) that change what a
-statement means or what the driver reads. Our sessions set those that they rely on. They leave
-default_transaction_read_only alone: that is the operator's switch.
+A database or a role may have its own settings (ALTER DATABASE ... SET, ALTER ROLE ... SET) that change the meaning of
+a statement or the format of values. Our sessions set those that they rely on. They do not set
+default_transaction_read_only, because operators use it to stop writes.
 """
 
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ from runner_core.adapters import adapt_times
 from runner_core.queries import run
 
 CONNECT_SECONDS = 10
-LEAST_SECONDS = 2  # libpq takes a shorter timeout for this one
+LEAST_SECONDS = 2  # libpq treats a shorter connect_timeout as 2
 
-# What `apply` may set besides what every session relies on. None leaves a setting as it is.
+# The settings that `apply` may set besides the fixed ones. None leaves a setting as it is.
 LIMITS: dict[str, str | None] = {
     "statement_timeout": None,
     "lock_timeout": None,
@@ -33,15 +33,16 @@ LIMITS: dict[str, str | None] = {
 
 
 def parameters(url: str, name: str, wait_seconds: float = CONNECT_SECONDS) -> dict[str, Any]:
-    """psycopg's parameters beside `url` for a connection that shows as beacon-`name`.
+    """Return psycopg's parameters, beside `url`, for a connection with the application name beacon-`name`.
 
-    A URL with several hosts leads to the one that takes writes, unless it says otherwise. Each host gets its share of
-    `wait_seconds`, for which somebody waits for the connection: a dead host leaves time for the next one.
+    With several hosts in the URL the connection goes to the one that accepts writes, unless the URL says otherwise.
+    The caller waits at most `wait_seconds`; each host gets a share of them, so that a dead host leaves time for the
+    next one.
     """
     found: dict[str, Any] = {"application_name": f"beacon-{name}", "client_encoding": "UTF8"}
     try:
         where = conninfo_to_dict(url)
-    except ProgrammingError:  # connecting will say what is wrong with it
+    except ProgrammingError:  # connecting will report the mistake
         where = {}
     hosts = str(where.get("hostaddr") or where.get("host") or "").count(",") + 1
     if "connect_timeout" not in where:
@@ -52,7 +53,7 @@ def parameters(url: str, name: str, wait_seconds: float = CONNECT_SECONDS) -> di
 
 
 def connect(url: str, name: str, wait_seconds: float = CONNECT_SECONDS) -> Connection[Any]:
-    """A connection of its own, in autocommit, which may lead through a pooler: its work goes into `transaction`."""
+    """Open a connection in autocommit, outside the pool. It may go through a pooler: use `transaction` for its work."""
     conn = psycopg.connect(url, autocommit=True, prepare_threshold=None, **parameters(url, name, wait_seconds))
     adapt_times(conn)
     return conn
@@ -60,14 +61,14 @@ def connect(url: str, name: str, wait_seconds: float = CONNECT_SECONDS) -> Conne
 
 @contextmanager
 def transaction(conn: Connection[Any], **limits: str) -> Iterator[Connection[Any]]:
-    """A transaction with the settings that are relied on, and these LIMITS; both end with it."""
+    """Open a transaction with the settings that statements rely on, and these LIMITS; both end with the transaction."""
     with conn.transaction():
         apply(conn, local=True, **limits)
         yield conn
 
 
 def listen(url: str, name: str, statement: str, wait_seconds: float = CONNECT_SECONDS) -> Connection[Any]:
-    """A connection that listens. It is idle by nature: no limit on idle sessions may end it."""
+    """Open a connection that executes LISTEN. It has no idle_session_timeout, because it is mostly idle."""
     conn = connect(url, f"{name}-listen", wait_seconds)
     try:
         apply(conn, local=False, idle_session_timeout="0")
@@ -79,8 +80,8 @@ def listen(url: str, name: str, statement: str, wait_seconds: float = CONNECT_SE
 
 
 def apply(conn: Connection[Any], *, local: bool, **limits: str) -> None:
-    """Ask for the settings that are relied on, and for these LIMITS, in one statement.
+    """Set the settings that statements rely on, and these LIMITS, in one statement.
 
-    They are the session's, or with `local` the transaction's: a pooler shares sessions.
+    They apply to the session; with `local` to the transaction only, because a pooler shares sessions.
     """
     run(conn, "db.settings", local=local, **LIMITS | limits)

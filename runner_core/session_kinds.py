@@ -1,15 +1,15 @@
-"""How each kind of process talks to PostgreSQL."""
+"""The session settings of each kind of process."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Session:
-    """How a kind of process talks to PostgreSQL, besides the limits that all have.
+    """The session settings of a kind of process, besides the limits that all kinds share.
 
-    `lock_wait_ms` is how long a statement may wait for a row, 0 for as long as it may take. `by_key`: every statement
-    finds its rows by key, and is planned once a session. `patient`: whoever fails for the server's sake comes again for
-    as long as it takes; else somebody waits for an answer, and gets a 503 soon.
+    `lock_wait_ms`: lock_timeout, 0 for none. `by_key`: every statement finds its rows by key, so sequential scans are
+    off and plans are generic. `patient`: after a failure of the server the process tries again without a limit; other
+    kinds fail soon, because a client waits for the answer (503).
     """
 
     lock_wait_ms: int = 0
@@ -17,7 +17,8 @@ class Session:
     patient: bool = True
 
 
-# A second request with the id or the key of one that is being accepted is told to come again after two seconds.
+# The API waits at most two seconds for a lock: a request with the id or the key of a job that is just being accepted
+# then gets an answer that asks the client to retry.
 SESSIONS = {
     "api": Session(lock_wait_ms=2000, patient=False),
     "publisher": Session(by_key=True),

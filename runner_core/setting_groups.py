@@ -18,7 +18,7 @@ from runner_core.secret_files import LOGINS, PROCESSES
 
 @dataclass(frozen=True)
 class DatabaseSettings:
-    """How to reach PostgreSQL, and what its connections may do."""
+    """The address of PostgreSQL, and the limits of its connections."""
 
     url: str
     listen_url: str
@@ -30,7 +30,7 @@ class DatabaseSettings:
 
     @classmethod
     def read(cls, env: EnvironmentReader, process: str | None, *, test: bool) -> Self:
-        """Read the group; `process` has its own login where one is set."""
+        """Read the group. If `process` has its own database URL, that is used instead of DATABASE_URL."""
         urls = {name: env.address(name, database_mistake) for name in ("DATABASE_URL", *LOGINS)}
         own = urls[f"DATABASE_URL_{process.upper()}"] if process in PROCESSES else ""
         if process is not None and not own and not env.is_set("DATABASE_URL"):
@@ -48,14 +48,14 @@ class DatabaseSettings:
 
 @dataclass(frozen=True)
 class RedisSettings:
-    """How to reach Redis: the publisher and the workers."""
+    """The address of Redis and its timeout, for the publisher and the workers."""
 
     url: str
     timeout_seconds: float
 
     @classmethod
     def read(cls, env: EnvironmentReader) -> Self:
-        """Read the group. What the URL may be is decided where Redis is used (runner_queue/addresses.py)."""
+        """Read the group. The URL is checked in runner_queue/addresses.py."""
         return cls(
             url=env.secret("REDIS_URL"),
             timeout_seconds=env.number("REDIS_TIMEOUT_SECONDS", 5, 0.1, 60),
@@ -64,7 +64,7 @@ class RedisSettings:
 
 @dataclass(frozen=True)
 class ApiSettings:
-    """Who may do what over HTTP, and where the API listens."""
+    """The API's address and threads, and its access rules."""
 
     trusted_keys_file: str
     trust_enforce: bool
@@ -92,14 +92,14 @@ class ApiSettings:
             cors_origins=tuple(filter(None, (o.strip() for o in env.text("CORS_ORIGINS").split(",")))),
             bind=env.mistakes.of(lambda: api_bind(env.env)) or "",
             web_concurrency=env.integer("WEB_CONCURRENCY", 2, 1, 256),
-            # A thread that waits for an event stream or a changed job costs only its stack.
+            # Many, because most threads wait for an event stream or a changed job, and cost only their stack.
             web_threads=env.integer("WEB_THREADS", 128, 1, 4096),
         )
 
 
 @dataclass(frozen=True)
 class OutboxSettings:
-    """How messages are published, given up and removed."""
+    """The rules for publishing, giving up and removing messages."""
 
     batch: int
     poll_ms: int
@@ -152,7 +152,7 @@ class JobSettings:
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """How much a worker does at once, and how it asks providers."""
+    """The limits of a worker, and its rules for calls to providers."""
 
     concurrency: int
     claim_batch: int
@@ -174,7 +174,7 @@ class WorkerSettings:
 
 @dataclass(frozen=True)
 class ProcessSettings:
-    """What every process does besides its work: start, stop, logs, metrics."""
+    """The settings for start, stop, logs and metrics of every process."""
 
     metrics_port: int
     metrics_host: str

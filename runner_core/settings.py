@@ -1,4 +1,4 @@
-"""The configuration: environment variables only, read once, all mistakes reported together."""
+"""Reads the configuration: environment variables only, read once; all mistakes are reported together."""
 
 import os
 from collections.abc import Mapping
@@ -22,9 +22,9 @@ TEST = "BEACON_TEST"
 
 @dataclass(frozen=True)
 class Settings:
-    """Every setting of every process; docs/configuration.md says what each is for.
+    """Every setting of every process; docs/configuration.md explains each one.
 
-    Durations carry their unit in the name. Each process reads all of it and uses its part.
+    Each process reads all settings and uses its own part.
     """
 
     database: DatabaseSettings
@@ -37,10 +37,9 @@ class Settings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ, process: str | None = None) -> "Settings":
-        """Read the environment; `process` picks that process's own database login where one is given.
+        """Read the environment. `process` selects the process's own database URL if that is set.
 
-        What REDIS_URL may be is decided where Redis is used: a process that uses it reads its settings by
-        `runner_queue.addresses.settings_from`.
+        REDIS_URL is not checked here: a process that uses Redis calls `runner_queue.addresses.settings_from`.
 
         Raises ConfigError with every mistake found, one sentence each.
         """
@@ -52,8 +51,8 @@ class Settings:
 
     @classmethod
     def read(cls, env: EnvironmentReader, process: str | None = None) -> "Settings":
-        """Read the environment, with the default of each setting that has a mistake; `env` collects the mistakes."""
-        test = EnvironmentReader(env.env, env.mistakes).flag(TEST, False)  # no setting of an operator's
+        """Read the environment; `env` collects the mistakes. A setting with a mistake gets its default."""
+        test = EnvironmentReader(env.env, env.mistakes).flag(TEST, False)  # not for operators
         return cls(
             database=DatabaseSettings.read(env, process, test=test),
             redis=RedisSettings.read(env),
@@ -66,13 +65,13 @@ class Settings:
 
 
 def defaults() -> dict[str, object]:
-    """Return the default of every environment variable that is a setting, by the variable's name."""
+    """Return the default of every setting, by the environment variable's name."""
     env = EnvironmentReader({}, Mistakes())
     Settings.read(env)
     return env.defaults
 
 
 def settings_in(env: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings that an environment has, as they are written there."""
+    """Return the environment variables of `env` that are settings."""
     names = defaults()
     return {name: env[name] for name in sorted(env) if name in names}

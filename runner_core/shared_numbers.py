@@ -1,8 +1,8 @@
-"""The numbers of the metrics: each process's own, or in a memory that a server's processes share, to be added up.
+"""Keeps the values of metrics in memory that the API's processes share, so that one process can report their sums.
 
-prometheus_client shares them through files. A full disk killed the processes that wrote them (SIGBUS), a folder that
-was cleaned away made every answer an error, a torn file every page of numbers, and the files of processes that had
-ended stayed. The memory here has no file and no name: it is made before the first fork, and nobody else can reach it.
+prometheus_client shares them through files instead. With files, a full disk killed the writing processes (SIGBUS), a
+deleted folder turned every answer into an error, a damaged file broke /metrics, and files of ended processes stayed.
+This memory has no file: it is an anonymous mapping, made before the first fork.
 """
 
 import json
@@ -14,18 +14,18 @@ from threading import Lock
 from typing import Any
 from weakref import WeakSet
 
-# Of one process, at most; what goes beyond it is that process's own and not told. Only what is used takes memory.
+# The most values of one process. Further values stay in the process and are not reported. Unused slots take no memory.
 SERIES = 16_384
 NAMES_BYTES = 2 << 20
 PAGE_BYTES = 8 + 8 * SERIES + NAMES_BYTES
-READS = 100  # of a memory in which the numbers of an ended process are being moved
+READS = 100  # the most tries to read while the values of an ended process are being moved
 
 
 class Page:
-    """The numbers of one process: how many there are, their values, their names one after the other.
+    """The values of one process in shared memory: their count, the values, and their names.
 
-    One process writes. Others read meanwhile, and a process may be killed at any moment: so a value is stored in one
-    piece, and the count, which makes a new number visible, comes last.
+    One process writes while others read, and a process may be killed at any moment. So each value is written in one
+    store, and the count, which makes a new value visible, is written last.
     """
 
     def __init__(self, memory: memoryview) -> None:
@@ -37,7 +37,7 @@ class Page:
         self._end = 0
 
     def place(self, name: bytes) -> int | None:
-        """Return where the number of this name is, which may be new; None when the page is full."""
+        """Return the index of the value with this name, adding it if it is new; None if the page is full."""
         with self._lock:
             if name in self._places:
                 return self._places[name]
@@ -59,12 +59,12 @@ class Page:
             yield bytes(self._names[begin:at]), self.values[number]
 
     def clear(self) -> None:
-        """Forget them all. Its process has ended."""
+        """Remove all values; the page's process has ended."""
         self._count[0] = 0
 
 
 class Number:
-    """One value of a metric, as prometheus_client's own classes for it are (`values.ValueClass`)."""
+    """One value of a metric, with the interface of prometheus_client's value classes (`values.ValueClass`)."""
 
     __slots__ = ("__weakref__", "_lock", "_name", "_place", "_values")
     _multiprocess = False
@@ -89,7 +89,7 @@ class Number:
             self._values[self._place] += amount
 
     def set(self, value: float, timestamp: float | None = None) -> None:
-        """Become `value`."""
+        """Set the value."""
         with self._lock:
             self._values[self._place] = value
 
@@ -104,7 +104,7 @@ class Number:
         """Exemplars are not kept."""
 
     def move(self, page: Page | None, value: float) -> None:
-        """Go on with `value` more: in `page`, or where there is none or no room in it, in this process's own memory."""
+        """Add `value` and keep the sum in `page`; without a page or room in it, in this process's own memory."""
         metric_name, name, labelnames, labelvalues = self._name
         place = None
         if page is not None:
@@ -120,19 +120,18 @@ class Number:
 
 
 _numbers: WeakSet[Number] = WeakSet()
-_page: Page | None = None  # where this process's numbers are, when they are shared
+_page: Page | None = None  # this process's page, if values are shared
 
 
 class SharedNumbers:
-    """Pages for the process that makes this, and for up to `processes` forks of it at a time.
+    """Shared pages for a parent process, which makes this object, and for up to `processes` of its forks at a time.
 
-    The maker's page also keeps what its ended processes had counted. Raises OSError or ValueError where there is no
-    such memory.
+    The parent's page also keeps the values of ended forks. Raises OSError or ValueError if the memory can't be made.
     """
 
     def __init__(self, processes: int) -> None:
         memory = memoryview(mmap.mmap(-1, 8 + PAGE_BYTES * (1 + processes)))
-        self._folds = memory[:8].cast("Q")  # odd while the numbers of an ended process are moved
+        self._folds = memory[:8].cast("Q")  # odd while the values of an ended fork are moved
         begins = range(8, len(memory), PAGE_BYTES)
         self._own, *self._free = (Page(memory[begin : begin + PAGE_BYTES]) for begin in begins)
         self._pages = [self._own, *self._free]
@@ -140,16 +139,16 @@ class SharedNumbers:
         _move_all(self._own, keep=True)
 
     def reserve(self, process: int) -> None:
-        """In the maker, before it forks: `process` is a number of its choice, used once."""
+        """Reserve a page. Called in the parent before a fork; `process` is a number that the parent chooses."""
         if self._free:
             self._held[process] = self._free.pop()
 
     def enter(self, process: int) -> None:
-        """In the fork, before it has threads: count from zero, in the page that was reserved."""
+        """Use the reserved page, from zero. Called in the fork, before it starts threads."""
         _move_all(self._held.get(process), keep=False)
 
     def fold(self, process: int) -> None:
-        """In the maker, when the fork has ended: keep what it had counted, and have its page for the next one."""
+        """Add an ended fork's values to the parent's page, and free its page. Called in the parent."""
         page = self._held.pop(process, None)
         if page is None:
             return
@@ -162,9 +161,9 @@ class SharedNumbers:
         self._free.append(page)
 
     def sums(self) -> dict[bytes, float]:
-        """Return each number by its name, added up over all processes that are and were.
+        """Return the sum of each value over all processes, ended ones too, by name.
 
-        The name is JSON: the metric's, the sample's, the labels.
+        The name is JSON: metric, sample, labels.
         """
         sums: dict[bytes, float] = {}
         for _ in range(READS):

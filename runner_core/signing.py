@@ -39,11 +39,11 @@ _astral = re.compile("[\U00010000-\U0010ffff]").search
 
 @dataclass(frozen=True)
 class Verified:
-    """A received job whose signature was checked, or an unsigned job where those are allowed.
+    """A received job whose signature was verified, or an unsigned job if those are allowed.
 
-    `spec` is the object as it was received. `content` are the canonical bytes of the job without its signature: what
-    form jcs signs, and what names the job's content. `form` is None for an unsigned job, and `public_key` too.
-    `fields` are the members that may steer the job: those that the signature covers, its id and its key.
+    `spec` is the object as received. `content` is the canonical JSON of the job without its signature: form jcs signs
+    these bytes. `form` and `public_key` are None for an unsigned job. `fields` are the members that the program may
+    use: those that the signature covers, the id and the public key.
     """
 
     spec: dict[str, Any]
@@ -54,9 +54,10 @@ class Verified:
 
     @classmethod
     def of(cls, spec: dict[str, Any], form: str | None, content: bytes | None = None) -> "Verified":
-        """Return the job that was signed in `form`; `content` is given where it is known already.
+        """Return the job that was signed in `form`. `content` saves its computation if it is known.
 
-        Forms C and D leave out null, "" and 0. Whoever adds such a member to a signed job must not change the job.
+        Forms C and D do not sign members that are null, "" or 0. Such a member, if another party adds it to a signed
+        job, must not change the job, so it is not in `fields`.
         """
         fields = spec
         if form is not None and form[0] in "CD":
@@ -95,15 +96,15 @@ def signed_object(spec: Mapping[str, Any], form: str) -> dict[str, Any]:
 
 
 def is_signed(spec: Mapping[str, Any]) -> bool:
-    """Return whether the job claims to be signed. Half a signature counts, so that it is refused and not ignored."""
+    """Return whether the job has a signature or a public key. One of the two is enough: verify() then refuses it."""
     return bool(spec.get("signature") or spec.get("public_key"))
 
 
 def verify(spec: dict[str, Any]) -> Verified:
-    """Check the signature and return the job with the first form in which the signature verifies.
+    """Verify the signature and return the job with the first form in which the signature is valid.
 
-    The forms are "jcs", "B", "C", "D", and each of them with "+go" (Go's escapes). A nonce is demanded wherever no id
-    is signed: such a job could be sent again for ever under another id. Raises SignatureError:
+    The forms are "jcs", "B", "C", "D", and each of them with "+go" (Go's escapes). If the id is not signed, a nonce is
+    required: otherwise anyone could send the job again under another id. Raises SignatureError:
     missing_field:<signature|public_key|nonce>, invalid_encoding:<signature|public_key>, signature_mismatch.
     """
     signature = decode_base64(spec.get("signature"), 64, "signature")
@@ -124,7 +125,7 @@ def verify(spec: dict[str, Any]) -> Verified:
 def verify_jcs(body: Mapping[str, Any]) -> None:
     """Check a signature in form jcs over any object: a signed action or a receipt.
 
-    Raises SignatureError like verify, but demands no nonce.
+    Raises SignatureError like verify, but requires no nonce.
     """
     signature = decode_base64(body.get("signature"), 64, "signature")
     key = load_public_key(body.get("public_key"))
@@ -156,7 +157,7 @@ def check_timestamp(text: object, now: datetime) -> None:
 
 
 def _messages(spec: Mapping[str, Any], content: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield each form with its bytes, which are made only when the earlier forms did not verify."""
+    """Yield each form with the bytes that it signs. The bytes are computed only if the earlier forms do not verify."""
     for form in FORMS:
         message = content if form == "jcs" else canonical(signed_object(spec, form))
         yield form, message
@@ -173,7 +174,7 @@ def _pruned(value: dict[str, Any], keep: tuple[str, ...]) -> dict[str, Any]:
     for name, item in value.items():
         if isinstance(item, dict):
             item = _pruned(item, keep)
-        # `item == 0` is true for False as well, which stays.
+        # `item == 0` is true for False as well, but False is kept.
         empty = item is None or item == "" or item == {} or (item == 0 and item is not False)
         if not empty or name in keep:
             kept[name] = item

@@ -1,4 +1,4 @@
-"""The SQLSTATE of every error that reaches us from PostgreSQL, its driver or the pool."""
+"""Gives every error of PostgreSQL, psycopg or the pool an SQLSTATE."""
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -9,10 +9,10 @@ class NoConnection(PoolTimeout):
 
 
 def sqlstate(error: BaseException | None) -> str:
-    """Return the SQLSTATE of an error, also where psycopg has none.
+    """Return the SQLSTATE of an error, also if psycopg has none.
 
-    08006 for a connection that was open and is lost, 08001 for one that could not be made, `pool_timeout` for a pool
-    with none to give, XX000 for what has no state.
+    08006: an open connection was lost. 08001: no connection could be made. `pool_timeout`: all connections of the pool
+    are in use. XX000: any other error without a state.
     """
     if isinstance(error, PoolTimeout):
         return "08001" if isinstance(error, NoConnection) else "pool_timeout"
@@ -26,6 +26,6 @@ def sqlstate(error: BaseException | None) -> str:
             if isinstance(error, psycopg.errors.ConnectionTimeout) or "connection failed" in str(error)
             else "08006"
         )
-    if isinstance(error, psycopg.InterfaceError):  # "the connection is closed", found on first use
+    if isinstance(error, psycopg.InterfaceError):  # "the connection is closed", raised at its next use
         return "08006"
     return "XX000"

@@ -1,7 +1,7 @@
-"""stdin, stdout and stderr of a program, whatever they are: closed, full, or of a terminal that is not UTF-8.
+"""Prepares stdin, stdout and stderr, which may be closed, full, or of a terminal without UTF-8.
 
-Nothing of the standard library's start-up is left to chance here: a closed descriptor is opened, so that no file or
-socket of ours gets its number, and each stream says what becomes of what can't be written.
+A closed descriptor is opened on /dev/null, so that no file or socket gets its number. Each stream has a rule for output
+that can't be written: an error, or the output is dropped.
 """
 
 import codecs
@@ -11,12 +11,12 @@ import os
 import sys
 from typing import Any, TextIO
 
-# What our own output has beyond ASCII, for terminals that lack it; any other character becomes a question mark.
+# ASCII replacements of characters in our output, for terminals without them. Other characters become question marks.
 PLAIN = {"\xa0": " ", "✓": "+", "✗": "x", "…": "~", "·": "."}
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:
-    """An error handler for encoding (see codecs.register_error)."""
+    """Replace a character that the encoding lacks (an error handler, see codecs.register_error)."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(PLAIN.get(letter, "?") for letter in error.object[error.start : error.end]), error.end
@@ -26,26 +26,26 @@ codecs.register_error("beacon-plain", _plain)
 
 
 class Dropping(io.RawIOBase):
-    """Writes to a descriptor and drops what can't be written: its disk is full, or its reader has left."""
+    """Writes to a descriptor; output that can't be written, to a full disk or a closed pipe, is dropped."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._torn = False  # the last write stopped in the middle of a line
 
     def fileno(self) -> int:
-        """The descriptor."""
+        """Return the descriptor."""
         return self._descriptor
 
     def isatty(self) -> bool:
-        """Whether it is a terminal's."""
+        """Return whether the descriptor is a terminal's."""
         return os.isatty(self._descriptor)
 
     def writable(self) -> bool:
-        """Always: what can't be written is dropped."""
+        """Return True: output that can't be written is dropped."""
         return True
 
     def write(self, data: Any) -> int:
-        """Write what can be written and claim that all was."""
+        """Write as much as possible, and return the length of `data` in any case."""
         left = memoryview(b"\n" + bytes(data) if self._torn else data)
         size = len(left)
         with contextlib.suppress(OSError):
@@ -57,14 +57,14 @@ class Dropping(io.RawIOBase):
 
 
 class Named(io.FileIO):
-    """Writes to a descriptor; an error names the stream as errors of other files name theirs."""
+    """Writes to a descriptor; an error has the stream's name as its file name."""
 
     def __init__(self, descriptor: int, name: str) -> None:
         super().__init__(descriptor, "w", closefd=False)
         self._stream = name
 
     def write(self, data: Any) -> int:
-        """Raises OSError with the stream's name as its file name."""
+        """Write as FileIO does. Raises OSError with the stream's name as its file name."""
         try:
             return super().write(data)
         except OSError as error:
@@ -73,7 +73,7 @@ class Named(io.FileIO):
 
 
 def for_a_command() -> None:
-    """Streams for a command line: a result that can't be written is an error, a remark that can't be is dropped."""
+    """Prepare the streams of a command: if stdout can't be written it is an error, if stderr can't, text is dropped."""
     _open_missing()
     if sys.stdin is None:
         sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, "r", closefd=False)), encoding="utf-8")
@@ -83,27 +83,28 @@ def for_a_command() -> None:
 
 
 def for_a_server() -> None:
-    """Streams for a process that serves: what can't be written costs lines, never the process."""
+    """Prepare the streams of a server process: output that can't be written is dropped, and the process goes on."""
     _open_missing()
     sys.stdout = _text(Dropping(1), sys.stdout, write_through=True)
     sys.stderr = _text(Dropping(2), sys.stderr, write_through=True)
 
 
 def discard_output() -> None:
-    """Throw away what stdout still holds: the interpreter would try to write it once more when it ends."""
+    """Discard the buffer of stdout: otherwise the interpreter would try to write it again at its exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _open_missing() -> None:
-    """Open closed descriptors in the wrong direction: who reads or writes them gets an error, and no file of ours."""
+    """Open each closed standard descriptor in the wrong direction, so that its use is an error and no other file gets
+    its number."""
     for descriptor, mode in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDONLY)):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, mode)  # the lowest number that is free, which is this one
+            os.open(os.devnull, mode)  # opens the lowest free number, which is this one
 
 
 def _text(binary: Any, old: TextIO | None, **buffering: bool) -> TextIO:
-    """A text stream in the encoding that the old one had; a character that it lacks becomes a plainer one."""
+    """Return a text stream with the encoding of the old one; a character that the encoding lacks is replaced."""
     encoding = old.encoding if old is not None else "utf-8"
     return io.TextIOWrapper(binary, encoding=encoding, errors="beacon-plain", **buffering)  # type: ignore[arg-type]

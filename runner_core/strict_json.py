@@ -1,7 +1,7 @@
-"""JSON as received, read strictly: whatever two readers could understand differently is refused.
+"""Parses received JSON strictly, and refuses what two parsers may read differently.
 
-A signature is checked over the canonical form of the received object (RFC 8785), so everything that canonical JSON or
-PostgreSQL's jsonb can't carry must be refused here: duplicate keys, NaN, integers that are not exact as a double
+A signature is verified over the canonical form of the received object (RFC 8785). So this refuses everything that
+canonical JSON or PostgreSQL's jsonb can't represent: duplicate keys, NaN, integers that are not exact as a double
 (RFC 7493, 2.2), lone surrogates and U+0000.
 """
 
@@ -16,15 +16,15 @@ MAX_INTEGER = 2**53 - 1
 
 
 def parse_json(raw: bytes) -> dict[str, Any]:
-    """The JSON object in `raw` (UTF-8, no byte order mark).
+    """Return the JSON object in `raw` (UTF-8, no byte order mark).
 
-    Raises Rejected: malformed_json, duplicate_key, or validation_error for what is JSON but not acceptable.
+    Raises Rejected: malformed_json, duplicate_key, or validation_error for JSON that is not acceptable.
     """
     try:
         value = _DECODER.decode(raw.decode("utf-8"))
     except RecursionError:
         raise _too_deep() from None
-    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError: neither text may quote the body
+    except ValueError as error:  # JSONDecodeError or UnicodeDecodeError; our message must not quote the body
         where = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
         raise Rejected("malformed_json", f"The body is not valid JSON{where}.") from None
     if not isinstance(value, dict):
@@ -34,9 +34,9 @@ def parse_json(raw: bytes) -> dict[str, Any]:
 
 
 def member_bytes(raw: bytes, name: str) -> bytes:
-    """The exact bytes of one member's value of the object in `raw`, which parse_json has accepted.
+    """Return the exact bytes of one member's value in the object `raw`, which parse_json has accepted.
 
-    Raises KeyError when there is no such member.
+    Raises KeyError if there is no such member.
     """
     text = raw.decode("utf-8")
     at = _after_space(text, text.index("{") + 1)
@@ -66,7 +66,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(literal: str) -> int:
-    # The length first: int() refuses more than 4,300 digits with a ValueError of its own.
+    # Check the length first: int() raises its own ValueError for more than 4,300 digits.
     if len(literal) > 17 or abs(value := int(literal)) > MAX_INTEGER:
         raise Rejected("validation_error", "An integer in the body is beyond 2^53 - 1, where JSON readers differ.")
     return value
@@ -88,7 +88,7 @@ def _too_deep() -> Rejected:
 
 
 def _check(value: object, depth: int) -> None:
-    """Refuse too deep a nesting (the outermost object is level 1) and text that PostgreSQL or UTF-8 can't hold."""
+    """Refuse too deep nesting (the outermost object is level 1), and text that PostgreSQL or UTF-8 can't represent."""
     if isinstance(value, str):
         _check_text(value)
     elif isinstance(value, dict | list):

@@ -1,4 +1,4 @@
-"""Every metric of the project on one page, and the logging set-up. Call sites stay plain."""
+"""Declares every metric of the project, and sets up logging."""
 
 import contextvars
 import json
@@ -29,15 +29,15 @@ from runner_core.failures import STATES
 from runner_core.redaction import RedactingFormatter, guard_tracebacks, secrets_in
 from runner_core.shared_numbers import Number
 
-# When a series began: a second series for each, which nobody reads and whose names promtool minds.
+# Without this each counter has a second series, its creation time: nobody reads it, and promtool rejects its name.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # it ships no types
 
-# No files, whatever PROMETHEUS_MULTIPROC_DIR says: their disk, their folder and their bytes could all be in a bad way.
+# Values are never kept in files, even if PROMETHEUS_MULTIPROC_DIR is set: shared_numbers.py says why.
 values.ValueClass = Number
 
 # Writes to the database. The unit of the first histogram is in its name, as clients already read it.
 DB_WRITE_ERRORS = Counter("db_write_errors", "Writes that failed.", ["sqlstate"])
-for _state in STATES:  # 0 before the first error, in every process: increase() sees none in a series that begins at 1
+for _state in STATES:  # start at 0, because increase() misses the first error of a series that begins at 1
     DB_WRITE_ERRORS.labels(_state)
 DB_WRITE_RETRIES = Counter("db_write_retries", "Transactions that were tried again.")
 DB_WRITE_LATENCY = Histogram(
@@ -50,7 +50,7 @@ DB_WRITE_LATENCY = Histogram(
 # The outbox.
 OUTBOX_PUBLISHED = Counter("outbox_published", "Outbox rows pushed to Redis and marked.")
 OUTBOX_PUBLISH_ERRORS = Counter("outbox_publish_errors", "Pushes that failed, of a row or of Redis.")
-# What is counted in the database is counted up to 10,000, which then means "at least".
+# Rows in the database are counted up to 10,000; this value means "at least 10,000".
 OUTBOX_UNPUBLISHED = Gauge("outbox_unpublished_count", "Outbox rows that wait to be published; 10,000: at least.")
 OUTBOX_OLDEST = Gauge("outbox_oldest_unpublished_age_seconds", "Age of the oldest waiting outbox row.")
 OUTBOX_DEAD = Gauge("outbox_dead_rows", "Undeliverable outbox rows that wait for an operator; 10,000: at least.")
@@ -93,11 +93,11 @@ HTTP_DURATION = Histogram("http_request_duration_seconds", "Time to serve a requ
 PROVIDER_REQUESTS = Counter("provider_requests", "Calls to providers by outcome.", ["region", "provider", "code"])
 PROVIDER_TOKENS = Counter("provider_tokens", "Tokens by direction, input or output.", ["region", "model", "direction"])
 
-# Whether the deployment fits together.
+# The state of the deployment.
 REDIS_UNFIT = Gauge("redis_unfit", "1 while this process's Redis is not one that it can or may work with.", ["reason"])
 OTHER_REGIONS_FILE = Gauge("processes_with_other_regions_file", "Processes whose regions file is not the API's.")
 
-# Which kinds of process measure what. The others export nothing of that name: a gauge that nobody sets would say 0.
+# The metrics of each kind of process. Other kinds do not export them, because a gauge that is never set would be 0.
 _WRITES = (DB_WRITE_ERRORS, DB_WRITE_RETRIES, DB_WRITE_LATENCY, JOBS_PROCESSED)
 MEASURED: dict[str, tuple[Counter | Gauge | Histogram, ...]] = {
     "api": (*_WRITES, JOBS_ENQUEUED, HTTP_REQUESTS, HTTP_DURATION),
@@ -115,17 +115,17 @@ MEASURED: dict[str, tuple[Counter | Gauge | Histogram, ...]] = {
 }
 
 M = TypeVar("M", Counter, Histogram)
-SCRAPE_SECONDS = 10  # a client that is silent for longer gives its thread back
+SCRAPE_SECONDS = 10  # a client that is silent for longer is disconnected
 
 
 @cache
 def series(metric: M, *labels: str) -> M:
-    """`metric.labels(*labels)`, remembered: looking one up anew costs more than counting on it."""
+    """Return `metric.labels(*labels)`, cached: the look-up takes longer than the count."""
     return metric.labels(*labels)
 
 
 def begin_at_zero(region: str, providers: Iterable[str], codes: Iterable[str]) -> None:
-    """Give a worker's counters that alerts read their series before the first event; `codes` are calls' outcomes."""
+    """Create a worker's series that alerts read, with the value 0, before the first event; `codes`: calls' outcomes."""
     for status in ("completed", "failed"):
         series(EXECUTION_DURATION, region, status)
     known = list(codes)
@@ -135,7 +135,7 @@ def begin_at_zero(region: str, providers: Iterable[str], codes: Iterable[str]) -
 
 
 def registry(process: str) -> CollectorRegistry:
-    """What a process of this kind measures: api, publisher or worker."""
+    """Return the metrics of a kind of process: api, publisher or worker."""
     made = CollectorRegistry()
     for metric in MEASURED[process]:
         made.register(metric)
@@ -145,7 +145,7 @@ def registry(process: str) -> CollectorRegistry:
 def serve_metrics(process: str, host: str, port: int) -> None:
     """Serve /metrics of this kind of process on `host`:`port` from a thread of its own; port 0 means none.
 
-    Raises ConfigError when it can't.
+    Raises ConfigError if the port can't be used.
     """
     if not port:
         return
@@ -168,25 +168,25 @@ context: contextvars.ContextVar[Mapping[str, str] | None] = contextvars.ContextV
 
 
 def trace_id(traceparent: str) -> str:
-    """The trace of a W3C traceparent, empty when there is none."""
+    """Return the trace id in a W3C traceparent; empty if there is none."""
     return traceparent[3:35]
 
 
 def about(traceparent: str, **ids: str) -> dict[str, Mapping[str, str]]:
-    """`extra` of one log line that belongs to other work than its thread's: a job's, written in a batch."""
+    """Return the argument `extra` for a log line about one job, in a thread that works for several jobs."""
     found = {**ids, "trace_id": trace_id(traceparent)}
     return {"about": {name: value for name, value in found.items() if value}}
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: ts (RFC 3339, UTC), level, logger, process, message, and the work's context."""
+    """Formats a record as a JSON object: ts (RFC 3339, UTC), level, logger, process, message, and `context`."""
 
     def __init__(self, process: str) -> None:
         super().__init__()
         self.process = process
 
     def format(self, record: logging.LogRecord) -> str:
-        """Render one record."""
+        """Return the record as a line."""
         line: dict[str, Any] = {
             "ts": f"{_second(int(record.created))}.{int(record.msecs):03d}Z",
             "level": record.levelname,
@@ -213,9 +213,9 @@ def _second(seconds: int) -> str:
 def setup_logging(
     process: str, *, as_json: bool, level: int = logging.INFO, secret_names: Collection[str] = ()
 ) -> None:
-    """Send every log line of this process to stdout, as JSON or as text, without the environment's secrets.
+    """Send all log lines of this process to stdout, as JSON or as text, without the environment's secrets.
 
-    `secret_names` are the variables that hold secrets whatever they are called.
+    `secret_names` are further variables that hold secrets, whatever their names are.
     """
     secrets = secrets_in(os.environ, secret_names)
     guard_tracebacks(secrets)
@@ -223,8 +223,8 @@ def setup_logging(
     plain = logging.Formatter(f"%(asctime)s %(levelname)s {process} %(name)s: %(message)s")
     handler.setFormatter(RedactingFormatter(JsonFormatter(process) if as_json else plain, secrets))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # What no line shows need not be found out for each: logging's own advice ("Optimization" in its HOWTO).
+    # Do not collect facts that no line shows: advice of Python's logging HOWTO ("Optimization").
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging._srcfile = None  # named by that page
+    logging._srcfile = None  # documented on that page
     for chatty in ("httpx2", "httpcore2", "httpcore", "psycopg.pool"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

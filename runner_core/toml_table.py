@@ -1,4 +1,4 @@
-"""Reads typed values out of a TOML table and collects everything that is wrong with it."""
+"""Reads typed values from a TOML table and collects the mistakes in it."""
 
 import re
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Table:
-    """A table that knows its own name in the file; tables inside it share its list of mistakes."""
+    """A TOML table with its name in the file. The tables inside it share its list of mistakes."""
 
     def __init__(self, values: dict[str, Any], name: str, mistakes: list[str] | None = None) -> None:
         self.values = dict(values)
@@ -22,7 +22,7 @@ class Table:
         self.mistakes.append(f"{self.name}: {text}" if self.name else text)
 
     def get(self, key: str, kind: type[T], default: T, *, required: bool = True) -> T:
-        """Take a value out; `default` stands in for one that is missing or of another type."""
+        """Remove a value and return it; return `default` if the value is missing or of another type."""
         value = self.values.pop(key, None)
         if value is None:
             if required:
@@ -48,7 +48,7 @@ class Table:
         return [value for value in values if isinstance(value, str)]
 
     def texts(self, key: str, *, required: bool = False) -> dict[str, str]:
-        """A table of id = "text"."""
+        """Remove a table of id = "text" and return it."""
         found = self.get(key, dict, {}, required=required)
         for name, text in found.items():
             if not ID.fullmatch(name):
@@ -72,6 +72,6 @@ class Table:
         return [Table(value, f"{key} {value.get('id', n)}", self.mistakes) for n, value in enumerate(tables, 1)]
 
     def no_more(self) -> None:
-        """Everything known has been taken out: what is left is a misspelt key."""
+        """Report the keys that are left as unknown. Call it after all known keys were removed."""
         for key in self.values:
             self.wrong(f"{key} is not known here")

@@ -1,4 +1,4 @@
-"""The keys that may submit jobs: a JSON file that operators edit while everything runs."""
+"""The trust list: a JSON file of the keys that may submit jobs. Operators edit it while processes run."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]
 
 
 def parse_time(text: object) -> datetime:
-    """An RFC 3339 time as an aware datetime. Raises ValueError for anything else, a time without a zone too."""
+    """Parse an RFC 3339 time as an aware datetime. Raises ValueError for other texts, and for a time without a zone."""
     if not isinstance(text, str) or not _RFC3339.fullmatch(text):
         raise ValueError("not an RFC 3339 time")
     return datetime.fromisoformat(text.upper())
@@ -26,7 +26,7 @@ def parse_time(text: object) -> datetime:
 
 @dataclass(frozen=True)
 class TrustedKey:
-    """One line of the trust list. The window includes `not_before` and excludes `not_after`."""
+    """One entry of the trust list, valid from `not_before` (inclusive) to `not_after` (exclusive)."""
 
     kid: str
     public_key: str
@@ -47,7 +47,7 @@ class TrustedKey:
             raise Rejected(f"trust_violation:{reason}", f"The key {self.kid} is {reason.replace('_', ' ')}.")
 
 
-Version = tuple[int, int, int] | None  # a file's mtime, size and inode; None: it is not there
+Version = tuple[int, int, int] | None  # a file's mtime, size and inode; None: no file
 
 
 class TrustList:
@@ -65,11 +65,12 @@ class TrustList:
     @classmethod
     def load(cls, path: str | Path) -> "TrustList":
         """Read the file. Raises ConfigError with every mistake in it."""
-        version = _version(Path(path))  # before reading: a change in between is then seen by the next check
+        version = _version(Path(path))  # before reading, so that the next check finds a change made meanwhile
         return cls(_read(Path(path)), Path(path), version)
 
     def check(self, public_key: str, now: datetime) -> TrustedKey:
-        """The trusted key, or Rejected trust_violation:<unknown|revoked|not_yet_valid|expired>; `now` is aware."""
+        """Return the trusted key. Raises Rejected trust_violation:<unknown|revoked|not_yet_valid|expired>; `now` is
+        aware."""
         self._read_again_if_changed()
         key = self._keys.get(public_key)
         if key is None:
@@ -87,7 +88,7 @@ class TrustList:
             try:
                 self._keys = {key.public_key: key for key in _read(self._path)}
             except ConfigError as error:
-                # A typing error in the file must not refuse every job: the last good list stays, loudly.
+                # A mistake in the file must not refuse every job: keep the last good list, and log an error.
                 log.error("trust list not read again, the earlier one stays in force: %s", error.detail)
             else:
                 log.info("trust list read again keys=%d", len(self._keys))
@@ -126,7 +127,7 @@ def _read(path: Path) -> list[TrustedKey]:
 
 
 def _entry(entry: object) -> TrustedKey:
-    """Raises ValueError with what is wrong."""
+    """Parse one entry. Raises ValueError with the mistake."""
     if not isinstance(entry, dict):
         raise ValueError("it must be an object")
     if not isinstance(kid := entry.get("kid"), str) or not kid:

@@ -1,5 +1,7 @@
-"""The client's own time limit. A connection through a black hole blocks for ever, whatever the server's timeouts and
-TCP's say; shutting its socket down from outside is what ends it.
+"""The client's own time limit for transactions.
+
+If the network drops all packets, a connection blocks for ever despite the timeouts of the server and of TCP. Shutting
+its socket down from another thread ends the wait.
 """
 
 import contextlib
@@ -13,8 +15,11 @@ CHECK_SECONDS = 0.5
 
 
 class Watchdog:
-    """One thread a process, from the first guard on. It looks twice a second instead of being woken for each: a thread
-    that wakes takes the interpreter's lock from the one that is about to send a statement."""
+    """Shuts down connections whose time is over, in one thread per process that starts with the first `guard`.
+
+    The thread checks twice a second and is not woken by `guard`: a thread that wakes takes the interpreter's lock from
+    the thread that is about to send a statement.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -22,7 +27,7 @@ class Watchdog:
         self._thread: threading.Thread | None = None
 
     def guard(self, dup_socket: socket.socket, seconds: float) -> None:
-        """Shut the connection of `dup_socket` down in so many seconds, unless it is released before."""
+        """Shut the connection of `dup_socket` down after `seconds`, unless `release` is called before."""
         with self._lock:
             self._watched[dup_socket] = time.monotonic() + seconds
             if self._thread is None:
@@ -30,7 +35,7 @@ class Watchdog:
                 self._thread.start()
 
     def release(self, dup_socket: socket.socket | None) -> None:
-        """It was in time, or too late: either way it is guarded no more."""
+        """Stop guarding a connection, whether or not it was shut down."""
         if dup_socket:
             with self._lock:
                 self._watched.pop(dup_socket, None)
@@ -43,5 +48,5 @@ class Watchdog:
                 for dup_socket in [s for s, deadline in self._watched.items() if deadline < now]:
                     del self._watched[dup_socket]
                     log.warning("a transaction passed its time limit; its connection is shut down")
-                    with contextlib.suppress(OSError):  # the other side was faster, or its owner has closed it
+                    with contextlib.suppress(OSError):  # the server or the owner has closed it before
                         dup_socket.shutdown(socket.SHUT_RDWR)

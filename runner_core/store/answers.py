@@ -1,4 +1,4 @@
-"""The answers' statements, in batches: one array per column keeps one plan for every size."""
+"""Calls the statements of answers.sql. A batch is passed as one array per column, so that one plan fits every size."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,7 +13,7 @@ CallKey = tuple[str, str, str, str, int]  # job, region, model, question, run
 
 
 class Started(NamedTuple):
-    """A call that is about to be made."""
+    """The row of a call that is about to be made."""
 
     job_id: str
     region: str
@@ -25,7 +25,7 @@ class Started(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """What a provider answered. `output`, `error_detail` and `earlier` are JSON text; durations are milliseconds."""
+    """The row of an ended call. `output`, `error_detail` and `earlier` are JSON text; durations are milliseconds."""
 
     job_id: str
     region: str

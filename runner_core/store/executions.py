@@ -1,4 +1,4 @@
-"""The executions' statements."""
+"""Calls the statements of executions.sql."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ from runner_core.store.columns import columns
 
 
 class Ended(NamedTuple):
-    """The result of one unit. The last four are JSON text or None; durations are milliseconds."""
+    """The row of one unit's execution. The last four fields are JSON text or None; durations are milliseconds."""
 
     job_id: str
     region: str
@@ -31,7 +31,7 @@ class Ended(NamedTuple):
 
 
 def record(conn: Connection[Any], ended: Sequence[Ended]) -> Cursor[Row]:
-    """Insert each once, where its lease token still holds; what exists already is an idempotent success.
+    """Insert the executions whose tokens still have the lease. An execution that exists already is left as it is.
 
     The caller holds the locks of the jobs and of the runs.
     """
@@ -39,14 +39,14 @@ def record(conn: Connection[Any], ended: Sequence[Ended]) -> Cursor[Row]:
 
 
 def kept(conn: Connection[Any], ended: Sequence[Ended]) -> set[str]:
-    """The tokens of those that an earlier try of the same transaction has stored."""
+    """Return the tokens whose executions an earlier try of the same transaction has stored."""
     every = columns(Ended, ended)
     names = ("job_ids", "regions", "model_ids", "tokens", "completed_ats")
     return {found["token"] for found in rows(conn, "executions.kept", **{name: every[name] for name in names})}
 
 
 def find(conn: Connection[Any], result_id: int) -> Row | None:
-    """Return the execution, or the call still running, that an id of executions or answers names."""
+    """Return the execution with this id. For the id of an answer return its execution, or the running call."""
     return row(conn, "reads.execution", result_id=result_id) or row(conn, "reads.answer", result_id=result_id)
 
 

@@ -1,4 +1,4 @@
-"""The jobs' statements: submission, cancellation, retry, and what a repeated request is compared with."""
+"""Calls the statements of jobs.sql: submission, cancellation, retry, and the look-up for a repeated request."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from runner_core.jobspec import Submission
 from runner_core.limits import MAX_COUNTED
 from runner_core.queries import Row, row, rows, run
 
-# As long as the nonces: a client that repeats itself later than that gets a conflict and no second job.
+# Idempotency keys live as long as nonces. A client that repeats a request later gets a conflict, not a second job.
 KEY_DAYS = 7
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A job to insert, and who sent it. `key` is the stored form of an idempotency key."""
+    """A job to insert, and its submitter. `key` is the stored form of the idempotency key."""
 
     job: Submission
     key: str
@@ -31,9 +31,9 @@ def submit(
 ) -> dict[str, Row]:
     """Insert jobs of different ids, each with its key, nonce, first event and messages, and `notify` the publishers.
 
-    Returns id, cross_region_execution_id, created_at by job id, without those whose id exists. Raises psycopg's
-    UniqueViolation when a key or a nonce is another job's (then nothing was kept), LockNotAvailable when a transaction
-    that holds one of them takes too long, and ProgramLimitExceeded when the server's queue of notifications is full.
+    Returns id, cross_region_execution_id and created_at by job id; jobs whose id exists are left out. Raises psycopg's
+    UniqueViolation if a key or a nonce belongs to another job (then no job is inserted), LockNotAvailable if another
+    transaction holds one of them for too long, and ProgramLimitExceeded if the server's notification queue is full.
     """
     inserted = rows(
         conn,
@@ -42,7 +42,7 @@ def submit(
         queue_timeout_seconds=queue_timeout_seconds,
         key_days=KEY_DAYS,
         notify=notify,
-        # For the audit alone.
+        # Used only by the audit log.
         job_ids=[entry.job.job_id for entry in entries],
         regions=[region for entry in entries for region in entry.job.plan],
     )
@@ -50,7 +50,7 @@ def submit(
 
 
 def repeats(conn: Connection[Any], entries: Sequence[Entry]) -> set[str]:
-    """The ids of the jobs whose key or nonce was used before."""
+    """Return the ids of the jobs whose key or nonce was used before."""
     found = rows(
         conn,
         "jobs.repeats",
@@ -63,7 +63,7 @@ def repeats(conn: Connection[Any], entries: Sequence[Entry]) -> set[str]:
 
 
 def _columns(entry: Entry) -> dict[str, Any]:
-    """What `jobs.submit` reads of a job."""
+    """Return the values of one job for the statement jobs.submit."""
     job = entry.job
     return {
         "id": job.job_id,
@@ -85,36 +85,36 @@ def _columns(entry: Entry) -> dict[str, Any]:
         "key": entry.key,
         "nonce": job.nonce,
         "actor": entry.actor,
-        # The plan's order, which its own column does not keep.
+        # The regions in the plan's order: the jsonb column `plan` does not keep it.
         "regions": [{"region": region, "units": len(models)} for region, models in job.plan.items()],
     }
 
 
 def nonce_owner(conn: Connection[Any], public_key: str, nonce: str) -> str | None:
-    """The job for which a nonce was spent."""
+    """Return the job for which a nonce was used."""
     found = row(conn, "nonces.find", public_key=public_key, nonce=nonce)
     return found["job_id"] if found else None
 
 
 def spend_nonce(conn: Connection[Any], public_key: str, nonce: str, job_id: str) -> bool:
-    """Use a nonce; False when it was used before."""
+    """Store a nonce as used. Return False if it was used before."""
     return row(conn, "nonces.spend", public_key=public_key, nonce=nonce, job_id=job_id) is not None
 
 
 def lock(conn: Connection[Any], job_id: str) -> Row | None:
-    """Lock one job and read what cancel and retry decide on; None for an unknown one."""
+    """Lock one job and return its state for cancel and retry; None for an unknown job."""
     run(conn, "jobs.lock", job_ids=[job_id])
     return row(conn, "jobs.state", job_id=job_id)
 
 
 def cancel_units(conn: Connection[Any], job_id: str, reason: dict[str, Any]) -> int:
-    """Give every unit without a result a cancelled one; returns how many."""
+    """Insert a cancelled execution for every unit without one; return their number."""
     found = row(conn, "jobs.cancel_units", job_id=job_id, reason=_json(reason))
     return int(found["cancelled"]) if found else 0
 
 
 def close(conn: Connection[Any], job_id: str) -> list[Row]:
-    """Write the status that the job must have now; returns the job if that was a change."""
+    """Set the job's status from its regions and executions; return the job if the status changed."""
     return rows(conn, "jobs.close", job_ids=[job_id])
 
 
@@ -127,7 +127,7 @@ def reopen_units(
     question_id: str | None,
     more_attempts: int,
 ) -> list[Row]:
-    """Remove the failed units of finished regions; returns region, model_id and each earlier result."""
+    """Delete the failed units' executions in finished regions; return region, model_id and the deleted execution."""
     return rows(
         conn,
         "jobs.reopen_units",
@@ -142,7 +142,7 @@ def reopen_units(
 def reopen(
     conn: Connection[Any], job_id: str, *, actor: str, detail: dict[str, Any], queue_timeout_seconds: int
 ) -> None:
-    """Set the job running again; `detail` goes into the event."""
+    """Set the job to running for a retry; `detail` is stored in the event."""
     run(
         conn,
         "jobs.reopen",
@@ -156,7 +156,7 @@ def reopen(
 def listed(
     conn: Connection[Any], status: str | None, before: tuple[str, str], page: int, *, progress: bool = False
 ) -> list[Row]:
-    """Return the next jobs before (created_at as text, id), newest first; `units` is their progress, or None."""
+    """Return a page of jobs older than (created_at as text, id), newest first; `units` is their progress, or None."""
     wanted = {"before": before[0], "before_id": before[1], "page": page, "progress": progress}
     if status is None:
         return rows(conn, "reads.jobs", **wanted)
@@ -164,7 +164,7 @@ def listed(
 
 
 def late(conn: Connection[Any], grace_seconds: float, page: int) -> list[Row]:
-    """Return a page of jobs that wait too long or run past their deadline by more than the grace, oldest first."""
+    """Return a page of jobs that are stuck, or overdue by more than `grace_seconds`; oldest first."""
     found = rows(conn, "reads.stuck", page=page)
     found += rows(conn, "reads.overdue", grace_seconds=grace_seconds, most=MAX_COUNTED, page=page)
     return sorted(found, key=lambda job: job["created_at"])[:page]
@@ -175,5 +175,5 @@ def _json(value: Any) -> str:
 
 
 def _bytea(value: bytes) -> str:
-    """PostgreSQL's hex format (manual, 8.4.1)."""
+    """Return bytes in PostgreSQL's hex format (manual, 8.4.1)."""
     return f"\\x{value.hex()}"

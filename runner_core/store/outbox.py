@@ -1,4 +1,4 @@
-"""The outbox's statements."""
+"""Calls the statements of outbox.sql."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,14 +9,14 @@ from runner_core.queries import Row, rows, run
 
 
 def mark(conn: Connection[Any], dispatched: Sequence[tuple[int, str]]) -> None:
-    """Record (row id, dispatch id) pairs as published."""
+    """Mark rows as published; `dispatched` has (row id, dispatch id) pairs."""
     run(conn, "outbox.mark", ids=[d[0] for d in dispatched], dispatch_ids=[d[1] for d in dispatched])
 
 
 def fail(
     conn: Connection[Any], failures: Sequence[tuple[int, str]], *, max_attempts: int, dead_after_seconds: int
 ) -> list[Row]:
-    """Back (row id, reason) pairs off, or bury those that used their attempts up and are old enough."""
+    """Postpone the rows of (row id, reason) pairs; a row that has used up its attempts and is old enough is dead."""
     return rows(
         conn,
         "outbox.fail",
@@ -28,7 +28,7 @@ def fail(
 
 
 def stage(conn: Connection[Any], staged: Sequence[tuple[str, str, str]]) -> None:
-    """Write a message for each (job, region, reason), with its event. The caller holds the jobs' row locks."""
+    """Insert an outbox row and an event for each (job, region, reason). The caller holds the jobs' row locks."""
     ordered = sorted(staged)
     run(
         conn,

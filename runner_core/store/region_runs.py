@@ -1,4 +1,4 @@
-"""The region runs' statements. `held` is always a sequence of (job id, region, lease token)."""
+"""Calls the statements of region_runs.sql. `held` is always a sequence of (job id, region, lease token)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,10 +18,11 @@ def claim(
     lease_seconds: float,
     max_attempts: int,
 ) -> list[Row]:
-    """Lease the claimable ones among these (job id, region) pairs; the others give no row. Locks the jobs first.
+    """Claim the region runs of these (job id, region) pairs; those that can't be claimed give no row. Locks the jobs
+    first.
 
-    Each pair comes with the UUID that its lease is to have, so that a claim is repeatable: the same tokens get the same
-    leases again.
+    The caller chooses a UUID as the token of each lease. So a claim can be repeated after a lost reply: the same tokens
+    find the leases again.
     """
     ordered = sorted(tokens)
     job_ids = [w[0] for w in ordered]
@@ -39,7 +40,7 @@ def claim(
 
 
 def stored(conn: Connection[Any], wanted: Sequence[tuple[str, str]]) -> list[Row]:
-    """What earlier attempts brought home: executions (question_id null) and finished answers."""
+    """Return the results of earlier attempts: executions (question_id null) and ended answers."""
     return rows(conn, "region_runs.stored", job_ids=[w[0] for w in wanted], regions=[w[1] for w in wanted])
 
 
@@ -49,17 +50,17 @@ def hold(conn: Connection[Any], held: Sequence[Held]) -> Cursor[Row]:
 
 
 def beat(conn: Connection[Any], held: Sequence[Held], lease_seconds: float) -> None:
-    """Extend the leases that are still ours."""
+    """Extend the leases that these tokens still have."""
     run(conn, "region_runs.beat", **_columns(held), lease_seconds=lease_seconds)
 
 
 def lost(conn: Connection[Any], held: Sequence[Held]) -> list[str]:
-    """The tokens that are not live any more."""
+    """Return the tokens that have lost their lease."""
     return [row["token"] for row in rows(conn, "region_runs.lost", **_columns(held))]
 
 
 def release(conn: Connection[Any], held: Sequence[Held], unbegun: Sequence[bool]) -> list[Row]:
-    """Hand runs back; where no call had begun the attempt is not counted. The caller holds the jobs' row locks."""
+    """Release runs. A run in which no call has begun gets its attempt back. The caller holds the jobs' row locks."""
     return rows(conn, "region_runs.release", **_columns(held), unbegun=list(unbegun))
 
 

@@ -1,4 +1,4 @@
-"""Which processes read another regions file than the API: they lack models or providers that the API has planned."""
+"""Finds processes whose regions file differs from the API's: they may lack models or providers of the API's plans."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def differing(conn: Connection[Any]) -> list[Row]:
 
 
 def sentence(process: Row) -> str:
-    """Say which process it is, and the way out."""
+    """Return a sentence that names the process, and says how to mend this."""
     name = f"{process['kind']} {process['region']}" if process["region"] else process["kind"]
     return (
         f"{name} (host {process['host']}, pid {process['pid']}) has another regions file than the API: give every "

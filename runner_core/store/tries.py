@@ -1,4 +1,4 @@
-"""The tries' statements: a try is one request to a provider, written before the request is sent."""
+"""Calls the statements of tries.sql. A try is one request to a provider; its row is written before the request."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from runner_core.store.columns import columns
 
 
 class Try(NamedTuple):
-    """What names a try. `number` counts from 1 in each attempt."""
+    """The key of a try. `number` counts from 1 in each attempt."""
 
     job_id: str
     region: str
@@ -22,10 +22,10 @@ class Try(NamedTuple):
 
 
 def begin(conn: Connection[Any], wanted: Try, token: str, provider_id: str | None) -> bool:
-    """Write a further try of a started call. False: the lease is not ours, or the call has its answer."""
+    """Insert a further try of a started call. Return False if the lease is lost or the call has its answer."""
     return bool(rows(conn, "tries.begin", **wanted._asdict(), token=token, provider_id=provider_id))
 
 
 def withdraw(conn: Connection[Any], unreached: Sequence[Try]) -> None:
-    """Delete tries that ended before they reached the provider."""
+    """Delete the tries whose request did not reach the provider."""
     run(conn, "tries.withdraw", **columns(Try, unreached))
