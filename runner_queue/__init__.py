@@ -1,4 +1,5 @@
-"""What the publisher and the workers share of Redis: how to connect, the format of a message, push, take, whose it is.
+"""The code for Redis that publisher and workers share: connections, the format of messages, push, take, stack marker.
 
-Redis carries messages and holds no truth. RQ's code is not used here: the hashes are written in RQ's format by hand.
+Redis only carries messages; everything can be restored from PostgreSQL. RQ's code is not used here: the hashes are
+written in RQ's format by hand.
 """

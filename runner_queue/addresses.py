@@ -1,6 +1,6 @@
-"""Checks the address of Redis before anything connects; says what is wrong without a part of the address.
+"""Checks the address of Redis before anything connects. The messages contain no part of the address.
 
-Every form of REDIS_URL is decided here; runner_core/addresses.py has the rules that every address must follow.
+All forms of REDIS_URL are checked here; runner_core/addresses.py has the rules for every address.
 """
 
 import os
@@ -41,8 +41,7 @@ _REDIS_FILES = ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile")
 
 
 def redis_mistake(url: str) -> str:
-    """Return what is wrong with a Redis address, as the rest of a sentence that begins with the setting's name; empty
-    when nothing is wrong."""
+    """Return the mistake in a Redis address, to be put after the setting's name; empty if there is none."""
     if mistake := character_mistake(url):
         return mistake
     if " " in url:
@@ -79,7 +78,7 @@ def _redis_scheme_mistake(scheme: str, separator: str) -> str:
 
 
 def _redis_place_mistake(parts: SplitResult) -> str:
-    """Return what is wrong with host, port and database."""
+    """Return the mistake in host, port or database; empty if there is none."""
     where = parts.netloc.rpartition("@")[2]
     if parts.scheme == "unix":
         if where or not parts.path.strip("/"):
@@ -115,7 +114,7 @@ def _redis_options_mistake(options: Mapping[str, str], *, tls: bool) -> str:
 def settings_from(env: Mapping[str, str] = os.environ, process: str | None = None) -> Settings:
     """Return the settings of a process that uses Redis; `process` as in Settings.from_env.
 
-    Raises ConfigError with every mistake, those of the other settings among them.
+    Raises ConfigError with all mistakes, also those of the other settings.
     """
     mistakes = Mistakes()
     settings = read_settings(EnvironmentReader(env, mistakes), process)

@@ -1,4 +1,4 @@
-"""A publisher's way to Redis."""
+"""The publisher's access to Redis."""
 
 import time
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from runner_queue.sentinel import Sentinel
 
 
 class Broker:
-    """Pushes messages and asks which of them wait. `push` belongs to one thread, the two questions to one, which may be
-    another."""
+    """Pushes messages and reads which ones wait. One thread calls `push`; one thread, perhaps another, calls
+    `queued_ids` and `sentinel_changed`."""
 
     def __init__(self, settings: Settings) -> None:
-        # A push that failed is not sent again while the outbox rows' locks are held: the publisher rolls back.
+        # The client does not retry a failed push, because the outbox rows are locked: the publisher rolls back.
         seconds = settings.redis.timeout_seconds
         self.redis = open_client(settings.redis.url, answer_seconds=seconds, connect_seconds=seconds)
         self._pushes = RawConnection(self.redis)
@@ -25,16 +25,16 @@ class Broker:
         self._moved: dict[str, dict[str, float]] = {}  # topic -> dispatch id -> first seen
 
     def push(self, rows: Sequence[OutboxRow]) -> dict[int, Exception]:
-        """Push `rows` as `runner_queue.push.push` does."""
+        """Push `rows`; see `runner_queue.push.push`."""
         return push(self._pushes, rows)
 
     def queued_ids(self, topic: str) -> set[str]:
-        """Return the dispatch ids that wait for `topic`, or were moved out of its list by a stock worker just now.
+        """Return the dispatch ids that wait for `topic`, and those that a stock RQ worker is just taking.
 
-        A stock RQ worker moves an id to an intermediate list for the milliseconds until it starts. One that was
-        killed there leaves it for ever, so an id counts for one lease from when this broker first saw it there.
+        A stock RQ worker moves an id to an intermediate list, and starts it milliseconds later. The id of a worker that
+        was killed in between stays there for ever. So an id in that list counts for one lease from its first sight.
         """
-        pipe = self.redis.pipeline(transaction=True)  # one look: an id must not slip from one list to the other
+        pipe = self.redis.pipeline(transaction=True)  # read both lists at once, so that no id moves in between
         pipe.lrange(queue_key(topic), 0, -1)
         pipe.lrange(moved_key(topic), 0, -1)
         waiting, moved = pipe.execute()
@@ -45,7 +45,7 @@ class Broker:
         return alive.union(_names(waiting))
 
     def sentinel_changed(self) -> bool:
-        """Return whether Redis may have lost messages since the last look."""
+        """Return whether Redis may have lost messages since the last call."""
         return self._sentinel.changed()
 
     def close(self) -> None:

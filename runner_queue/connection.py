@@ -1,4 +1,4 @@
-"""How publisher and workers reach Redis: a client whose connections are closed when their server can't serve."""
+"""The Redis client of publisher and workers. It closes a connection whose server refuses commands."""
 
 import re
 import time
@@ -19,11 +19,10 @@ _OF_PIPELINE = re.compile(r"^Command # .* of pipeline caused error: ", re.DOTALL
 
 
 def open_client(url: str, *, answer_seconds: float, connect_seconds: float) -> Redis:
-    """Return a client of the server at `url`. An answer is due within `answer_seconds`, the time of a block included.
+    """Return a client of the server at `url`. Each answer must arrive within `answer_seconds`, blocking time included.
 
-    redis-py retries nothing: it would send a push a second time when the reply was lost, and it would not see a signal.
-    A connection whose server says that it can't serve is closed before its next command, so that the client follows a
-    failover, also with the connections of its pool.
+    redis-py's retries are off: they would send a push twice if its reply was lost, and would delay a stop signal. A
+    connection whose server refuses commands is closed before the next command, so that the client follows a failover.
     """
     client = Redis.from_url(
         url, socket_timeout=answer_seconds, socket_connect_timeout=connect_seconds, retry=Retry(NoBackoff(), 0)
@@ -36,7 +35,7 @@ def open_client(url: str, *, answer_seconds: float, connect_seconds: float) -> R
 
 
 class LeavingConnection(AbstractConnection):
-    """A connection that is closed when its server has refused commands for as long as refusals.py says."""
+    """A connection that closes itself when its server has refused commands for the time that refusals.py gives."""
 
     _refused_since = 0.0  # time.monotonic() of the first refusal after which this connection may be closed
 
@@ -48,7 +47,7 @@ class LeavingConnection(AbstractConnection):
             raise
 
     def refused(self, reply: str) -> None:
-        """Note an error reply, also one that a script has caught. Answers to what was sent can still be read."""
+        """Note an error reply, also one that a script has caught. Answers to sent commands can still be read."""
         seconds = refusal_of(reply).hang_up_after
         if seconds is None:
             return

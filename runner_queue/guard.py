@@ -1,4 +1,4 @@
-"""Whether this process may use its Redis: whose it is, and whether the server is fit."""
+"""Checks whether this process may use its Redis: whether it is its own stack's, and whether the server is usable."""
 
 import logging
 import time
@@ -15,14 +15,14 @@ log = logging.getLogger("redis")
 LOOK_SECONDS = 5.0
 INSPECT_SECONDS = 60.0
 RETRY_SECONDS = 0.5
-FOREIGN_SECONDS = LOOK_SECONDS + 1  # later than the owner, who sets the marker of an emptied Redis again
+FOREIGN_SECONDS = LOOK_SECONDS + 1  # longer than the owner needs to set its marker again in an emptied Redis
 UNKNOWN = "Redis has not yet said which stack it belongs to"
 REASONS = ("another_stack", "cluster", "commands", "login", "replica")
 
 
 class Guard:
-    """Decides whether this process may use its Redis. `look` checks beside the work; `foreign` is the last result: why
-    the process may not use Redis, empty when it may.
+    """Decides whether this process may use its Redis. `look` checks this during the work. `foreign` is the last result:
+    the reason why the process may not use Redis, or empty.
 
     `uses` are the commands that the login needs. A publisher sets the stack marker (`owns`), a worker only reads it.
     """
@@ -37,10 +37,10 @@ class Guard:
             REDIS_UNFIT.labels(reason).set(0)
 
     def admit(self, seconds: float) -> None:
-        """Return when the process may start, also when Redis does not answer: Redis may come later.
+        """Wait until the process may start. Return also if Redis does not answer, because Redis may start later.
 
-        Raises ConfigError for a server that can't be used at all, NotReady when the marker of another stack is still
-        there after `seconds`.
+        Raises ConfigError for a server that can't be used, and NotReady if the marker of another stack is still there
+        after `seconds`.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -48,7 +48,7 @@ class Guard:
                 if unfit := self._inspect():
                     raise ConfigError(unfit.values())
                 self._ask_owner()
-            except RedisError as error:  # no answer, or a refusal that may pass
+            except RedisError as error:  # no answer, or a temporary refusal
                 log.warning("Redis can't be asked whose it is, and is asked again: %s", error)
                 return
             if not self.foreign:
@@ -58,14 +58,14 @@ class Guard:
             time.sleep(RETRY_SECONDS)
 
     def look(self) -> str:
-        """Check again when a check is due, log what has changed, and return `foreign`. Redis may be away."""
+        """Check again if a check is due, log changes, and return `foreign`. Does not raise if Redis does not answer."""
         now = time.monotonic()
         try:
             if now >= self._next_inspection:
                 self._inspect()
             if now >= self._next_look:
                 self._ask_owner()
-        except RedisError:  # the push or the take that fails is logged
+        except RedisError:  # the next push or take will log it
             self._leave()
             pause = RETRY_SECONDS if self.foreign == UNKNOWN else LOOK_SECONDS
             self._next_look = self._next_inspection = now + pause
@@ -95,14 +95,14 @@ class Guard:
         self._tell({"another_stack": self.foreign})
 
     def _leave(self) -> None:
-        """Close the idle connections: after a failover the address leads to another server.
+        """Close the idle connections, because after a failover the address leads to another server.
 
-        A server that became a replica still answers INFO and GET, so connections to it would be kept for ever.
+        A server that has become a replica still answers INFO and GET, so its connections would be kept for ever.
         """
         self._redis.connection_pool.disconnect(inuse_connections=False)
 
     def _tell(self, found: dict[str, str]) -> None:
-        """Log and count what has changed."""
+        """Log the changes, and set the gauge."""
         for reason, sentence in found.items():
             if sentence != self._told.get(reason, ""):
                 if sentence:

@@ -1,6 +1,6 @@
-"""Decides whether the server of REDIS_URL can be used.
+"""Checks whether the server of REDIS_URL can be used.
 
-Processes call `inspect` at their start, `beacon doctor` at any time: both say the same sentences.
+Processes call `inspect` at their start, and `beacon doctor` at any time, so both report the same sentences.
 """
 
 from contextlib import suppress
@@ -15,8 +15,8 @@ from runner_queue.raw_connection import RawConnection
 WORKS = "give the address of a single server, or of a proxy that follows the primary"
 _QUEUE, _JOB, _OTHER = "rq:queue:beacon-probe", "rq:job:probe", "beacon:probe"
 
-# Every command that is used, with arguments of the kind that it is used with. (The scripts' own commands are among
-# them: a server checks those too.) docs/configuration.md lists the names, and a test compares.
+# Every command that is used, with typical arguments; also the commands inside scripts, because a server checks those
+# too. docs/configuration.md lists the names, and a test compares.
 PUBLISHER_COMMANDS: dict[str, tuple[str, ...]] = {
     "DEL": (_JOB,),
     "EVAL": ("return 1", "1", _JOB),
@@ -48,19 +48,19 @@ WORKER_COMMANDS: dict[str, tuple[str, ...]] = {
     "ZADD": ("rq:wip:probe", "1", "-"),
     "ZREM": ("rq:wip:probe", "-"),
 }
-ALWAYS = ("EXEC", "MULTI")  # transactions, the check itself among them
+ALWAYS = ("EXEC", "MULTI")  # for transactions; this check uses one
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """`unfit` says by reason why nothing can work with this server, one sentence each; `info` is INFO's answer."""
+    """The result of `inspect`. `unfit`: by reason, why the server can't be used, a sentence each. `info`: of INFO."""
 
     info: dict[str, Any] = field(default_factory=dict)
     unfit: dict[str, str] = field(default_factory=dict)
 
     @property
     def eviction(self) -> str:
-        """Return what is wrong with the eviction policy; empty when nothing is, or when INFO does not name it."""
+        """Return the mistake in the eviction policy; empty if there is none, or if INFO does not name the policy."""
         policy = self.info.get("maxmemory_policy", "noeviction")
         if policy == "noeviction":
             return ""
@@ -68,14 +68,14 @@ class Inspection:
 
 
 def inspect(client: Redis, *uses: dict[str, tuple[str, ...]]) -> Inspection:
-    """Find out whether the server can be used with these commands. Changes nothing in Redis.
+    """Check whether the server can be used with these commands. Changes nothing in Redis.
 
-    Raises redis.exceptions.RedisError when the server does not answer, or refuses to at this moment.
+    Raises redis.exceptions.RedisError if the server does not answer, or refuses temporarily.
     """
     connection = RawConnection(client)
     found: dict[str, Any] = {}
     try:
-        with suppress(ResponseError):  # INFO is among what is looked at next
+        with suppress(ResponseError):  # a login without INFO is reported by the next check
             found = client.info()
         denied = _denied(connection, {name: values for used in uses for name, values in used.items()})
     except AuthenticationError:
@@ -96,9 +96,9 @@ def inspect(client: Redis, *uses: dict[str, tuple[str, ...]]) -> Inspection:
 
 
 def _denied(connection: RawConnection, uses: dict[str, tuple[str, ...]]) -> list[str]:
-    """Return the commands that the login may not use. They are queued in a transaction that is never executed."""
+    """Return the commands that the login may not use. All are queued in a MULTI that is never executed."""
     (opened,) = connection.execute(("MULTI",))
-    if isinstance(opened, ResponseError):  # outside a transaction the rest would be done
+    if isinstance(opened, ResponseError):  # outside MULTI the commands would be executed
         if not _is_denied(opened):
             raise opened
         return ["MULTI"]
@@ -117,6 +117,6 @@ def _denied(connection: RawConnection, uses: dict[str, tuple[str, ...]]) -> list
 
 
 def _is_denied(reply: ResponseError) -> bool:
-    """Return whether the reply says that the login or the server lacks the command; other replies may pass."""
+    """Return whether the reply means that the login or the server lacks the command. Other errors are temporary."""
     words = str(reply).lower()
     return "permission" in words or "unknown command" in words

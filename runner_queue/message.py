@@ -1,7 +1,7 @@
-"""The format of a message in Redis: RQ's keys, RQ's call tuple as JSON, and the one call that a message may be.
+"""The format of a message in Redis: RQ's keys, and RQ's call tuple as JSON, in which only one call is allowed.
 
-Whoever can write to Redis can write job hashes. Here a message is JSON that names one function with one envelope, and
-every other field of the hash is ignored.
+Everyone who can write to Redis can write job hashes. So a message is JSON, never a pickle; it must name one function
+with one envelope, and every other field of the hash is ignored.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from runner_core.errors import BeaconError
 from runner_core.message import ENVELOPE, TOPIC_PREFIX
 
 FUNCTION = "runner_worker.tasks.run_region"  # by name: the publisher never imports the worker
-MAX_DATA_BYTES = 16_384  # an envelope has a few hundred
+MAX_DATA_BYTES = 16_384  # a real envelope has a few hundred bytes
 QUEUES_KEY = "rq:queues"
 _json = json.JSONEncoder(allow_nan=False).encode
 
@@ -50,7 +50,7 @@ def encode(topic: str, dispatch_id: str, payload: Mapping[str, Any]) -> bytes:
 
 
 def description(topic: str, payload: Mapping[str, Any]) -> str:
-    """Return what RQ's tools show of a message: its region and its job, `US job-1`."""
+    """Return the text that RQ's tools show for a message: region and job, `US job-1`."""
     return f"{topic.removeprefix(TOPIC_PREFIX).upper()} {payload.get('id', '')}"
 
 
@@ -63,8 +63,8 @@ class ForeignCall(BeaconError):
 def envelope_of(data: bytes) -> dict[str, Any]:
     """Return the envelope `{"id", "enqueued_at", "attempt", "request_id"}` in a job hash's `data`.
 
-    `data` is RQ's call tuple as JSON, plain or deflated. Raises ForeignCall for anything but the one allowed call;
-    what passes is also safe to send to PostgreSQL.
+    `data` is RQ's call tuple as JSON, plain or deflated. Raises ForeignCall for anything but the one allowed call. The
+    returned texts contain nothing that PostgreSQL refuses.
     """
     try:
         function, instance, args, kwargs = orjson.loads(_inflate(data))
@@ -83,7 +83,7 @@ def envelope_of(data: bytes) -> dict[str, Any]:
 
 
 def _inflate(data: bytes) -> bytes:
-    """Undo RQ's compression where there is one, without following a small message to a gigabyte."""
+    """Undo RQ's compression if there is any, up to a limit: a small message could inflate to a gigabyte."""
     if data.startswith(b"["):  # plain, as our publisher writes it; deflated data begins with another byte (RFC 1950)
         return _bounded(data)
     with contextlib.suppress(zlib.error):

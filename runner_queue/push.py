@@ -1,8 +1,8 @@
-"""Push messages: the only place that writes RQ's job hashes and queues.
+"""Pushes messages. Only this module writes RQ's job hashes and queues.
 
-Job hashes are written by hand, in the format that a stock worker of the pinned RQ reads (a contract test runs one):
-RQ's own `enqueue_many` spends most of its time on fields that this system must not use anyway, because attempts,
-retries and results are PostgreSQL's.
+Job hashes are written by hand, in the format that a stock worker of the pinned RQ reads (a contract test runs one).
+RQ's own `enqueue_many` spends most of its time on fields that are not used here, because attempts, retries and results
+are kept in PostgreSQL.
 """
 
 from collections.abc import Sequence
@@ -18,13 +18,12 @@ from runner_queue.message import description, encode, job_key
 from runner_queue.raw_connection import RawConnection
 from runner_queue.refusals import refusal_of
 
-# KEYS are the jobs' hashes, ARGV the time and then (id, queue, data, description) of each. Returns (number, error) for
-# what was refused. One command instead of one a row, because taking a hundred replies apart costs more than Redis' own
-# work.
-# The ids follow their hashes: a worker must not find one without the other. A hash whose id was refused goes again:
-# nobody would ever find it.
-# No `ttl`: RQ skips a job whose hash has expired without a word. No timeout: the region's deadline is the engine's.
-# What a stock worker leaves behind goes after five minutes, or after a day when it failed.
+# KEYS: the jobs' hashes. ARGV: the time, then (id, queue, data, description) of each job. Returns (number, error) for
+# each refused job. One script for all rows, because parsing a hundred replies takes longer than Redis' own work.
+# Each id is pushed after its hash, because a worker must not find an id without a hash. The hash of a refused id is
+# deleted, because nothing would ever read it.
+# No `ttl`, because RQ silently skips a job whose hash has expired. No timeout, because the engine has the deadline.
+# A stock worker's finished jobs expire after five minutes, failed ones after a day.
 PUSH = """
 local refused, queues, waiting = {}, {}, {}
 for i, key in ipairs(KEYS) do
@@ -61,7 +60,7 @@ return refused
 
 @dataclass(frozen=True)
 class OutboxRow:
-    """One message to publish. `dispatch_id` becomes the RQ job's id and must be fresh for every push."""
+    """One message to publish. `dispatch_id` becomes the id of the RQ job; each push needs a new one."""
 
     id: int
     topic: str
@@ -71,10 +70,10 @@ class OutboxRow:
 
 
 def push(connection: RawConnection, rows: Sequence[OutboxRow]) -> dict[int, Exception]:
-    """Push `rows` in one round trip; return the rows that failed on their own account, by outbox id.
+    """Push `rows` in one round trip. Return the errors of refused rows, by outbox id.
 
-    Raises redis.exceptions.ConnectionError or TimeoutError when Redis can't be reached or takes no writes: no single
-    message causes this. Some rows may have been pushed; a row that is pushed twice is dropped at its claim.
+    Raises redis.exceptions.ConnectionError or TimeoutError if Redis can't be reached or accepts no writes, which no
+    single message causes. Some rows may have been pushed then; a row that is pushed twice is dropped at its claim.
     """
     failures: dict[int, Exception] = {}
     pushed: list[OutboxRow] = []
@@ -99,7 +98,7 @@ def push(connection: RawConnection, rows: Sequence[OutboxRow]) -> dict[int, Exce
 
 
 def _refusal(connection: RawConnection, reason: str) -> ResponseError:
-    """Return the error of one key; raise what tells of the server's state instead."""
+    """Return the error of one row. Raise it instead if it is about the server's state."""
     if refusal_of(reason).concerns != "row":
         connection.refused(reason)
         raise RedisConnectionError(f"Redis takes no messages: {reason}")

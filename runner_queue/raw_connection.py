@@ -1,4 +1,4 @@
-"""One connection to Redis for one thread: the client's pool and bookkeeping would take longer than Redis does."""
+"""One connection to Redis for one thread, without redis-py's pool, which takes longer than Redis' own work."""
 
 from typing import Any
 
@@ -13,15 +13,15 @@ from runner_queue.connection import LeavingConnection
 
 
 class RawConnection:
-    """A connection with the settings of `client`, made at its first use and again after every failure."""
+    """A connection with the settings of `client`. It connects at its first use, and again after a failure."""
 
     def __init__(self, client: Redis) -> None:
         self._connection = client.connection_pool.make_connection()
 
     def execute(self, *commands: tuple[str | bytes | float, ...]) -> list[Any]:
-        """Send the commands together; return the answer of each, a ResponseError where Redis refused the command.
+        """Send the commands together. Return the answers; a refused command's answer is a ResponseError.
 
-        Raises redis.exceptions.ConnectionError or TimeoutError; the commands may have been executed then. When the
+        Raises redis.exceptions.ConnectionError or TimeoutError; the commands may have been executed then. If the
         server has closed the connection since the last call, a new one is made before anything is sent.
         """
         connection = self._connection
@@ -35,7 +35,7 @@ class RawConnection:
             raise
 
     def refused(self, reply: str) -> None:
-        """Note an error reply that a script has caught: the connection may have to be closed because of the reply."""
+        """Note an error reply that a script has caught, because it may require the connection to be closed."""
         if isinstance(self._connection, LeavingConnection):
             self._connection.refused(reply)
 
@@ -51,6 +51,6 @@ class RawConnection:
 
     def _has_hung_up(self) -> bool:
         try:
-            return self._connection.can_read()  # closed, or an answer that belongs to no command
+            return self._connection.can_read()  # the server has closed it, or sent an answer without a command
         except RedisConnectionError:
             return True

@@ -1,6 +1,6 @@
-"""The one table of Redis' error replies: what each kind of them concerns, and when a connection is closed for it.
+"""The one table of Redis' error replies: what each kind concerns, and after which time a connection is closed.
 
-docs/errors.md shows the table; a test compares the two, and another causes each row on a real server.
+docs/errors.md shows the table. One test compares the two; another causes each row on a real server.
 """
 
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from runner_core.failures import Concern
 
 @dataclass(frozen=True)
 class Refusal:
-    """One kind of a Redis server's error replies, by its first word.
+    """One kind of error reply of Redis, identified by its first word.
 
-    The connection is closed when the server has refused commands for `hang_up_after` seconds, so that the next
-    connection reaches another server where there is one; None: the same server may take the command later. Only a
-    reply that `concerns` a `row` is counted against its message.
+    A connection is closed if its server has refused commands for `hang_up_after` seconds, so that the next connection
+    may reach another server. None: the same server may accept the command later. A failed push counts as an attempt of
+    the message only if the reply `concerns` a `row`.
     """
 
     word: str

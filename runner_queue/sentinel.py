@@ -9,18 +9,20 @@ SENTINEL = "beacon:sentinel"
 
 
 class Sentinel:
-    """The last look of one publisher at the sentinel. Belongs to one thread."""
+    """What one publisher last read of the sentinel. Owned by one thread."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._seen: tuple[bytes, str] | None = None
 
     def changed(self) -> bool:
-        """Return whether Redis may have lost messages since the last look: emptied, restarted or failed over.
+        """Return whether Redis may have lost messages since the last call, because it was emptied, restarted or failed
+        over.
 
-        A random value in Redis and the server's run id are compared with those of the last look (an AOF restart
-        keeps the value and still loses the last second). The first look says whether there was a value. A login that
-        may not ask for the run id any more sees an emptied Redis all the same, and a restart after a few leases.
+        Compares a random value in Redis and the server's run id with those of the last call. The run id is needed
+        because a restart with AOF keeps the value and loses the last second. The first call returns whether the value
+        was missing. If the login may not read the run id, only an emptied Redis is seen; the sweeper's regular pass
+        finds the messages that a restart has lost, a few leases later.
         """
         pipe = self._redis.pipeline(transaction=False)
         pipe.set(SENTINEL, secrets.token_hex(16), nx=True)
@@ -35,5 +37,5 @@ class Sentinel:
 
 
 def remove(redis: Redis) -> None:
-    """Delete the sentinel, so that the publishers look for the message of every open region at once."""
+    """Delete the sentinel, so that the publishers check the message of every open region at once."""
     redis.delete(SENTINEL)

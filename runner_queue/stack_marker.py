@@ -1,7 +1,7 @@
 """The stack marker: publishers keep a key in Redis that names their PostgreSQL database.
 
 Queues have the same names in every stack, so two stacks on one Redis database would take and drop each other's
-messages. The key ends by itself when its owner's publishers are gone for a minute: a restored database takes over.
+messages. The key expires a minute after the owner's publishers have stopped, so that a restored database can take over.
 """
 
 from typing import Any
@@ -17,8 +17,8 @@ KEY = "beacon:stack"
 OWNED_SECONDS = 60
 NO_IDENTIFIER = (psycopg.errors.UndefinedFunction, psycopg.errors.InsufficientPrivilege)
 
-# KEYS: the marker; ARGV: our identity, and the seconds until the marker expires. Returns the owner's identity, and why
-# the write was refused: a full Redis takes no new key, a Redis that can't save renews none.
+# KEYS: the marker. ARGV: our identity, and the seconds until the marker expires. Returns the owner's identity, and the
+# reason if the write was refused (a full Redis accepts no new key; a Redis that can't save accepts no write).
 OWN = """
 local owner, kept = redis.call('GET', KEYS[1]), nil
 if not owner then
@@ -43,7 +43,7 @@ def identity(db: Database) -> str:
 
 
 def identity_of(conn: Connection[Any]) -> str:
-    """Return the identity over a connection in autocommit. Raises psycopg.Error, also where there is no schema."""
+    """Return the identity, read over a connection in autocommit. Raises psycopg.Error, also if there is no schema."""
     database = rows(conn, "identity.database")[0]
     try:
         return _identity(database, rows(conn, "identity.server"))
@@ -57,7 +57,7 @@ def _identity(database: Row, server: list[Row]) -> str:
 
 
 def another(owner: bytes | None, own: str) -> str:
-    """Return a sentence when `owner` is another database than `own`; empty when it is the same or there is none."""
+    """Return a sentence if `owner` is another database than `own`; empty if it is the same or there is no owner."""
     if owner is None or owner == own.encode():
         return ""
     name = owner.decode(errors="replace").partition(" ")[2]
@@ -68,12 +68,12 @@ def another(owner: bytes | None, own: str) -> str:
 
 
 def own(redis: Redis, identity: str) -> tuple[bytes | None, bool]:
-    """Set or renew the marker where it is nobody's or ours. Return its owner, and whether Redis refused the write."""
+    """Set or renew the marker unless another stack owns it. Return its owner, and whether Redis refused the write."""
     owner, refused = redis.eval(OWN, 1, KEY, identity, OWNED_SECONDS)
     return owner if isinstance(owner, bytes) else None, bool(refused)
 
 
 def owner_in(redis: Redis) -> bytes | None:
-    """Return the marker's owner; None where there is no marker."""
+    """Return the marker's owner; None if there is no marker."""
     owner = redis.get(KEY)
     return owner if isinstance(owner, bytes) else None

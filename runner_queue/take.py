@@ -1,4 +1,4 @@
-"""Take messages: ids leave their queue together with what their hashes hold, in one round trip."""
+"""Takes messages: removes ids from their queue and reads their hashes, in one round trip."""
 
 import time
 from typing import cast
@@ -8,11 +8,11 @@ from redis.exceptions import OutOfMemoryError, RedisError
 from runner_queue.message import queue_key
 from runner_queue.raw_connection import RawConnection
 
-# Sent together with a BLMOVE, which waits for a message and moves its id to this worker's own list (`aside`): the ids
-# arrive with their data in one round trip. KEYS are the worker's own list and the queue, ARGV is the number of messages
-# to take. Returns the ids and the data of each: nil where there is no hash, empty where the key holds something else.
-# (When Redis ends between the two commands, an id stays in the worker's own list: this worker takes it at its next
-# call, and the sweeper stages the region again when the worker has ended.)
+# This script is sent together with a BLMOVE, which waits for a message and moves its id to this worker's own list
+# (`aside`). KEYS: the worker's own list and the queue. ARGV: the number of messages to take. Returns the ids and the
+# data of each: nil without a hash, empty if the key is no hash.
+# (If Redis ends between the two commands, an id stays in the worker's own list. This worker takes it at its next call;
+# if the worker has ended, the sweeper stages the region again.)
 TAKE = """
 local ids = redis.call('LPOP', KEYS[1], ARGV[1]) or {}
 local room = ARGV[1] - #ids
@@ -35,9 +35,9 @@ def take(
 ) -> tuple[list[bytes], list[object]]:
     """Take up to `room` messages of `topic`; wait up to `wait_seconds` for the first one.
 
-    Return their dispatch ids and the data of each: None where there is no hash, empty where the key holds something
-    else. `aside` is the key of this worker's own list, which is empty but for a crash of Redis.
-    Raises redis.exceptions.RedisError; messages may have left their queue by then.
+    Return their dispatch ids and the data of each: None without a hash, empty if the key is no hash. `aside` is the key
+    of this worker's own list, which is empty unless Redis has crashed. Raises redis.exceptions.RedisError; messages may
+    have left their queue then.
     """
     queue = queue_key(topic)
     waited, taken = connection.execute(
@@ -46,7 +46,7 @@ def take(
     )
     if isinstance(taken, RedisError):
         raise taken
-    if isinstance(waited, OutOfMemoryError):  # nothing was moved; the script still takes messages, which frees memory
+    if isinstance(waited, OutOfMemoryError):  # BLMOVE moved nothing; the script still takes messages and frees memory
         if not taken[0]:
             time.sleep(wait_seconds)
     elif isinstance(waited, RedisError):
