@@ -1,1 +1,1 @@
-"""Runs regions: claims a lease, asks the providers, stores the answers."""
+"""The worker: claims region runs, asks the providers, stores the answers."""

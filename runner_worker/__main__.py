@@ -1,6 +1,7 @@
 """`python -m runner_worker --region US`: the worker of one region, as the Procfile starts it."""
 
-# The imports below take long. A Ctrl-C meanwhile ends the process quietly, and closed or full streams do not end it.
+# The imports below take long. This makes Ctrl-C end the process quietly during them, and lets closed or full output
+# streams not end it.
 if __name__ == "__main__":
     from runner_core.early_interrupt import leave_on_interrupt
 
@@ -31,13 +32,13 @@ from runner_worker.rq.worker import RegionWorker, connect, worker_name
 
 logger = logging.getLogger("worker")
 
-# Of the time until the supervisor's SIGKILL: what is left is for releasing the leases and saying goodbye.
+# The part of the grace that is kept for releasing leases and removing registrations before the supervisor's SIGKILL.
 RELEASE_SECONDS = 3.0
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve until a signal. 0 after a warm shutdown, 1 when the database is not ready or a second signal hurries,
-    2 for a usage or configuration error."""
+    """Serve until a signal. Return 0 after a warm shutdown, 1 if the database is not ready or a second signal came, 2
+    for a usage or configuration error."""
     parser = argparse.ArgumentParser("python -m runner_worker", description="Runs the jobs of one region.")
     parser.add_argument("--region", required=True, help="a region of REGIONS_FILE: US, EU, ...")
     parser.add_argument("--concurrency", type=_positive, metavar="N", help="provider calls at once [CONCURRENCY]")
@@ -88,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
     logger.info("worker started region=%s name=%s concurrency=%d", region, name, settings.worker.concurrency)
     if not worker.work():
         logging.shutdown()
-        os._exit(1)  # calls are still in the air, and the interpreter would wait for their threads
+        os._exit(1)  # calls are still under way, and the interpreter would wait for threads
     runner.close()
     presence.stop()
     providers.close()

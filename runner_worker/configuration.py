@@ -1,4 +1,4 @@
-"""Everything that a worker needs, read and checked before its start."""
+"""Reads and checks everything that a worker needs before its start."""
 
 import os
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ from runner_worker.providers import Providers
 
 @dataclass(frozen=True)
 class Configuration:
-    """`region` is the canonical name of the worker's own region; empty for a worker of every region.
+    """The worker's configuration. `region` is the canonical name of its region; empty for a worker of every region.
 
-    `catalogue` and `providers` have the providers of that region alone, `secret_names` is of all.
+    `catalogue` and `providers` have only the providers of that region; `secret_names` has those of all regions.
     """
 
     settings: Settings
@@ -29,9 +29,9 @@ class Configuration:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ, *, region: str | None = None) -> "Configuration":
-        """Read everything. Raises ConfigError with every mistake of all of it."""
+        """Read settings, regions file and keys. Raises ConfigError with the mistakes of all of them."""
         mistakes = Mistakes()
-        # A setting with a mistake has its default, so that the files and the keys are looked at all the same.
+        # A setting with a mistake has its default, so that files and keys can still be checked.
         settings = read_settings(EnvironmentReader(env, mistakes), process="worker")
         jobs, key_file = settings.jobs, settings.worker.receipt_key_file
         whole = mistakes.of(lambda: load_catalogue(jobs.regions_file, allow_sandbox=jobs.allow_sandbox, env=env))
@@ -47,7 +47,7 @@ class Configuration:
 
 
 def _only(region: str, catalogue: Catalogue, mistakes: Mistakes) -> tuple[Catalogue | None, str]:
-    """The catalogue without other regions' providers, whose keys are not needed here; the region's canonical name."""
+    """Return the catalogue without other regions' providers, whose keys are not needed; and the canonical name."""
     name = catalogue.canonical_region(region)
     if name is None:
         mistakes.append(f"--region {region!r} is not one of {', '.join(catalogue.regions)}")

@@ -1,3 +1,3 @@
-"""The name by which every message calls the worker; the code is in runner_worker/rq/tasks.py."""
+"""Exports run_region under the name that every message contains; see runner_worker/rq/tasks.py."""
 
 from runner_worker.rq.tasks import run_region as run_region

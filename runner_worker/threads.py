@@ -1,4 +1,4 @@
-"""Threads for the blocking work of an event loop, which no exit of the process waits for."""
+"""An executor of daemon threads for blocking calls of an event loop."""
 
 import contextlib
 import threading
@@ -12,9 +12,9 @@ T = TypeVar("T")
 
 
 class DaemonThreads(Executor):
-    """At most `count` threads, made when there is work for them. Any thread may submit.
+    """Runs functions in at most `count` daemon threads, which start when they are needed. Any thread may submit.
 
-    The interpreter joins the threads of a ThreadPoolExecutor when it exits, and would wait there for a database or a
+    Not a ThreadPoolExecutor, because the interpreter joins its threads at exit, and would wait for a database or a
     resolver that does not answer.
     """
 
@@ -26,7 +26,7 @@ class DaemonThreads(Executor):
         self._threads = self._idle = 0
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
-        """Have a thread call `fn`."""
+        """Call `fn` in a thread; return the future of its result."""
         future: Future[T] = Future()
         with self._lock:
             if self._idle:
@@ -39,7 +39,7 @@ class DaemonThreads(Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the threads after the work that was submitted; nobody waits."""
+        """End the threads after the submitted work. Returns at once."""
         with self._lock:
             for _ in range(self._threads):
                 self._work.put(None)
@@ -57,7 +57,7 @@ class DaemonThreads(Executor):
 def _settle(future: "Future[Any]", work: Callable[[], Any]) -> None:
     try:
         result = work()
-    except BaseException as error:  # noqa: BLE001  the caller's, who awaits the future
+    except BaseException as error:  # noqa: BLE001  the caller gets it from the future
         with contextlib.suppress(RuntimeError):  # its event loop has ended
             future.set_exception(error)
     else:

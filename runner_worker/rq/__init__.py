@@ -1,4 +1,4 @@
-"""The side of a worker process that RQ's tools see: RQ's Worker and Job, the registration, the function of a message.
+"""The part of a worker that uses RQ: RQ's Worker and Job classes, the registration, the function that messages name.
 
-Nothing here makes a call or writes to PostgreSQL: messages go to the engine in batches.
+Nothing here makes calls or writes to PostgreSQL: messages are passed to the engine in batches.
 """

@@ -1,4 +1,4 @@
-"""The messages that a worker has taken from its queue and not settled."""
+"""Takes messages from the queue, and keeps those that are not settled, which means removed from Redis."""
 
 import logging
 from collections.abc import Callable
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 class Intake:
     """Takes the messages of one topic, reads them, and removes them from Redis when they are claimed.
 
-    Belongs to the worker's main thread. `unclaimed` are the messages that were read and not claimed.
+    Owned by the worker's main thread. `unclaimed` are the messages that were read and not claimed.
     """
 
     def __init__(self, redis: Redis, topic: str, region: str, worker: str, on_refused: Callable[[], None]) -> None:
@@ -43,23 +43,23 @@ class Intake:
         self.unclaimed = self._read(found)
 
     def report_loss(self) -> None:
-        """Tell the publishers when the connection broke while messages may have been on their way to this worker.
+        """Delete the sentinel if the connection broke during a take, because messages may have been lost on the way.
 
-        Nobody has those messages. Without this sign the publishers would miss them only after two leases.
+        Without the sentinel the publishers check for lost messages at once; otherwise they notice after two leases.
         """
         if self._may_have_lost:
             sentinel.remove(self._redis)
             self._may_have_lost = False
 
     def settle(self) -> int:
-        """Remove the hashes of what was taken; return how many messages these were."""
+        """Delete the hashes of the messages that were taken; return their number."""
         settled = len(self._taken)
         self._redis.unlink(*(job_key("").encode() + id_ for id_ in self._taken))
         self._taken, self.unclaimed = [], []
         return settled
 
     def hand_back(self) -> None:
-        """Put the messages that were not claimed back at the head of their queue."""
+        """Return the messages that were not claimed to the head of their queue."""
         if self.unclaimed:
             self._redis.lpush(queue_key(self._topic), *reversed(self._taken))
             self._taken, self.unclaimed = [], []

@@ -1,8 +1,7 @@
-"""The RQ job class that runs a region and nothing else.
+"""An RQ job class that can only run a region.
 
-Whoever can write to Redis can write job hashes. RQ would unpickle them, import any function they name, and call
-callbacks and webhooks that they name besides. Here a message is JSON that names one function, and every other field
-of the hash is ignored.
+Everyone who can write to Redis can write job hashes. RQ would unpickle them, import any function that they name, and
+call their callbacks and webhooks. This class accepts only JSON that names one function, and ignores every other field.
 """
 
 import re
@@ -35,8 +34,8 @@ READ_FIELDS = (
 class RegionJob(JsonJob):
     """An RQ job that can only be one call of run_region: `rq worker --job-class runner_worker.job.RegionJob`.
 
-    JSON whatever the worker was told, no callbacks, webhooks, dependents, retries, repeats, groups or rate limits,
-    and no lifetimes but ours. A hash that can't be read fails as a job, so that it never ends the worker.
+    It always uses JSON, whatever serializer the worker was given. It has no callbacks, webhooks, dependents, retries,
+    repeats, groups or rate limits, and its own lifetimes. A hash that can't be read makes the job fail, not the worker.
     """
 
     def __init__(self, id: str | None = None, connection: Redis | None = None, serializer: object = None) -> None:
@@ -59,13 +58,13 @@ class RegionJob(JsonJob):
             kept.pop(b"description", None)
         try:
             super().restore({**kept, b"data": b"-"})
-        except Exception:  # noqa: BLE001  whatever RQ's parsers raise: the job must fail, not the worker
+        except Exception:  # noqa: BLE001  whatever RQ's parsers raise, the job must fail and not the worker
             super().restore({b"data": b"-", b"origin": kept.get(b"origin", b"")})
-        self.data = raw_data[b"data"]  # here, because RQ's own inflates without a limit
+        self.data = raw_data[b"data"]  # set here, because RQ's own code inflates without a limit
         self.timeout, self.result_ttl, self.failure_ttl = -1, 300, 86_400
 
     def read_call(self) -> tuple[str, dict[str, Any]]:
-        """Return run_region with the message's envelope; a function named `refused` for any other call."""
+        """Return run_region with the message's envelope; for any other call return the function name `refused`."""
         try:
             return FUNCTION, envelope_of(self.data)
         except ForeignCall:

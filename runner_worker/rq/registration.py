@@ -1,6 +1,6 @@
-"""What RQ's own tools (`rq info`, dashboards) see of a RegionWorker: registration, state, counts, running ids.
+"""Registers a worker for RQ's own tools (`rq info`, dashboards): name, state, counts, running ids.
 
-RQ writes these with every job. Here they are written at most once a second, when they have changed, in one round trip.
+RQ writes these with every job. Here they are written at most once a second, if they have changed, in one round trip.
 """
 
 import threading
@@ -11,16 +11,17 @@ from rq import Queue, Worker, worker_registration
 from rq.utils import now, utcformat
 from rq.worker import WorkerStatus
 
-PUBLISH_SECONDS = 1.0  # how far behind the tools may be
-BEAT_SECONDS = 15.0  # between full registrations, which also repair what an emptied Redis has forgotten
-GONE_SECONDS = 60  # without a beat for so long, a worker and what it ran are no longer listed
+PUBLISH_SECONDS = 1.0  # the longest delay of what the tools show
+BEAT_SECONDS = 15.0  # time between full registrations, which also restore the registration in an emptied Redis
+GONE_SECONDS = 60  # a worker without a beat for so long is no longer listed
 
 
 Facts = dict[bytes | bytearray | memoryview | str | int | float, bytes | bytearray | memoryview | str | int | float]
 
 
 class RqRegistration:
-    """What RQ's tools read about one worker. `ended` is for the engine's threads, `publish` for the worker's alone."""
+    """Writes one worker's registration. The engine's threads may call `ended`; only the worker's thread calls the
+    rest."""
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
@@ -36,7 +37,7 @@ class RqRegistration:
             self._running.update((id_, clock) for id_ in ids)
 
     def withdrawn(self, ids: Iterable[str]) -> None:
-        """Take back `started`: the claim failed."""
+        """Undo `started`, because the claim failed."""
         with self._counting:
             for id_ in ids:
                 self._running.pop(id_, None)
@@ -49,18 +50,18 @@ class RqRegistration:
             self._count(failed)
 
     def refused(self) -> None:
-        """Count a message that named something else than a region run."""
+        """Count a message that was not a call of run_region."""
         with self._counting:
             self._count(failed=True)
 
     def forgotten(self) -> None:
-        """Register anew at the next `publish`: Redis was away."""
+        """Make the next `publish` a full registration, because Redis was unreachable."""
         self._next_beat = self._next_publish = 0.0
 
     def publish(self, last: bool = False) -> bool:
-        """Write to Redis what has changed, if it is time to; all of it when a beat is due. Return True after a beat.
+        """Write changes to Redis if a write is due, and everything if a beat is due. Return whether it was a beat.
 
-        Raises redis.exceptions.RedisError. `last` writes at once and lists nothing any more.
+        With `last`, write at once and list no running ids. Raises redis.exceptions.RedisError.
         """
         clock = time.monotonic()
         if clock < self._next_publish and not last:

@@ -1,6 +1,6 @@
-"""The one function that a message names, for a stock `rq worker` on the same queues.
+"""The one function that messages name. A stock `rq worker` on the same queues calls it.
 
-The project's own RegionWorker does not call it: it hands its messages to the engine in batches.
+The project's own RegionWorker does not call it, but passes messages to the engine in batches.
 """
 
 import os
@@ -21,7 +21,7 @@ _runner: tuple[int, Catalogue, RegionRunner] | None = None
 
 
 class RunFailed(BeaconError):
-    """The region run did not end as it should; the sweeper stages it again."""
+    """The region run ended with an error; the sweeper stages it again."""
 
     code = "run_failed"
 
@@ -29,9 +29,9 @@ class RunFailed(BeaconError):
 def run_region(id: str, enqueued_at: str, attempt: int, request_id: str) -> str:
     """Run one region of job `id` and return its outcome when it has ended for this process.
 
-    The region is the one whose queue the RQ job came from. `enqueued_at` and `attempt` are information for people:
-    attempts are counted by the claim. Raises RunFailed outside an RQ job, for a queue that is no region's, and when
-    the engine reports an error; RQ's verdict on the job changes nothing.
+    The queue of the RQ job tells the region. `enqueued_at` and `attempt` are information for people; the claim counts
+    attempts. Raises RunFailed outside an RQ job, for a queue of no region, and if the engine reports an error. The
+    status that RQ then gives its job has no effect here.
     """
     job = get_current_job()
     if job is None:
@@ -61,9 +61,9 @@ def region_of(topic: str, catalogue: Catalogue) -> str:
 
 
 def engine() -> tuple[Catalogue, RegionRunner]:
-    """Return the catalogue and the engine of this process, built when its first job runs.
+    """Return the catalogue and the engine of this process. The first job builds them.
 
-    Not before: the child of a forking worker must not share its parent's connections and has none of its threads.
+    They are not built earlier, because a fork must not share its parent's connections and does not have its threads.
     """
     global _runner
     with _building:

@@ -1,10 +1,10 @@
-"""RegionWorker: an RQ worker that runs many region runs at once in one process, and takes and settles them in batches.
+"""RegionWorker: an RQ worker that carries out many region runs at once in one process, and takes messages in batches.
 
-One call of `run_once` costs one round trip to Redis, which waits for a message and returns up to N ids with their
-hashes, one claim in PostgreSQL and one UNLINK. RQ moves each job through an intermediate list, at several commands per
-job, so that the job of a killed worker can be found again. Here Redis needs no such list: a message that was taken and
-not claimed has neither a place in the queue nor a lease, which is exactly what the sweeper looks for. A worker that is
-killed in those milliseconds leaves at most a batch of hashes of a few hundred bytes in Redis.
+One call of `run_once` makes one round trip to Redis, which waits for a message and returns up to N ids with their
+hashes; then one claim in PostgreSQL; then one UNLINK. RQ instead moves each job through an intermediate list, with
+several commands per job, to find the jobs of a killed worker. That is not needed here: a region whose message was taken
+and not claimed has neither a queued message nor a lease, and the sweeper stages such regions again. A worker that is
+killed between the take and the UNLINK leaves only one batch of small hashes in Redis.
 """
 
 import logging
@@ -36,16 +36,16 @@ from runner_worker.rq.registration import RqRegistration
 
 logger = logging.getLogger(__name__)
 
-BLOCK_SECONDS = 0.5  # the longest that a signal waits to be seen
+BLOCK_SECONDS = 0.5  # the longest wait for a message; also the longest delay of a stop signal
 MAX_PAUSE_SECONDS = 2.0
-SECOND_SIGNAL_SECONDS = 1.0  # a terminal and a supervisor may both send the first one: RQ's own rule
+SECOND_SIGNAL_SECONDS = 1.0  # an earlier second signal is ignored, as in RQ: terminal and supervisor may both send one
 
 
 class RegionWorker(PatientWorker):
-    """Serves the one queue of one region with `runner`, until a signal.
+    """Serves the queue of one region by `runner`, until a signal.
 
-    It does not fork; RQ's Worker is its base so that RQ's tools list it. RQ's `suspend`, scheduler and maintenance do
-    nothing here: attempts, retries and results are in PostgreSQL.
+    It does not fork. It derives from RQ's Worker so that RQ's tools list it. RQ's `suspend`, scheduler and maintenance
+    have no effect, because attempts, retries and results are in PostgreSQL.
     """
 
     def __init__(
@@ -79,10 +79,9 @@ class RegionWorker(PatientWorker):
         self._cold = False
 
     def work(self, *_: Any, **__: Any) -> bool:
-        """Take and run messages until the first SIGTERM or SIGINT, then let running calls end within the grace.
+        """Take messages until the first SIGTERM or SIGINT, then let running calls end within the grace.
 
-        Returns False when a second signal ended that early or the engine broke; the caller must then leave the
-        process at once.
+        Return False if a second signal came or the engine broke: the caller must then end the process at once.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.request_stop)
@@ -92,7 +91,7 @@ class RegionWorker(PatientWorker):
                 if self._pause:
                     logger.info("taking messages again queue=%s", self.queue_names()[0])
                 self._pause = 0.0
-            except Exception as error:  # noqa: BLE001  Redis or PostgreSQL is away, or a claim has a bug: keep running
+            except Exception as error:  # noqa: BLE001  Redis or PostgreSQL does not answer, or a claim has a bug: go on
                 self._outage(error)
         logger.info("warm shutdown requested busy=%d grace_s=%g", self.runner.busy(), self.grace_seconds)
         self._tolerate(self.intake.hand_back)
@@ -101,11 +100,11 @@ class RegionWorker(PatientWorker):
         return not self._cold and not self.runner.broken
 
     def run_once(self) -> int:
-        """Take the messages that there is room for, claim them, remove them from Redis; return how many these were.
+        """Take as many messages as there is room for, claim them, remove them from Redis; return their number.
 
-        0 when none came, or when there was no room, after a moment. What raises leaves the messages that were taken to
-        the next call: no others are taken until these are claimed, because a worker that can't claim would only take
-        them away from those that can.
+        Return 0 after BLOCK_SECONDS if no message came or there was no room. After an exception the taken messages are
+        kept, and the next call claims them before it takes others: a worker that can't claim must not take messages
+        away from workers that can.
         """
         with suppress(OutOfMemoryError):  # Redis is out of memory: taking messages frees memory
             if self.registration.publish() and self.pubsub_thread is None:
@@ -117,11 +116,12 @@ class RegionWorker(PatientWorker):
             return 0
         if self.intake.unclaimed:
             self._claim()
-        # After the claim, so that messages can be handed back until then. Handed back after it they end at the claim.
+        # Only after the claim, because until then messages can be returned to the queue. One that is returned after its
+        # claim is dropped at the next claim.
         return self.intake.settle()
 
     def _take(self) -> bool:
-        """Take as many messages as there is room for; False when there is no room, or no message has come."""
+        """Take as many messages as there is room for; return False if there is no room or no message."""
         self._freed.clear()
         room = min(self.runner.free(), self.claim_batch)
         if room <= 0 or (self._guard and self._guard.look()):
@@ -131,7 +131,7 @@ class RegionWorker(PatientWorker):
         return bool(self.intake)
 
     def _claim(self) -> None:
-        """Hand the messages that were read to the engine, which claims their region runs."""
+        """Pass the messages that were read to the engine, which claims their region runs."""
         messages = self.intake.unclaimed
         ids = [message.dispatch_id for message in messages]
         self.registration.started(ids)
@@ -148,7 +148,7 @@ class RegionWorker(PatientWorker):
         self._freed.set()
 
     def _outage(self, error: Exception) -> None:
-        """Log the first failure of a series, wait longer after each, and register again when Redis is back."""
+        """Log the first failure of a series, wait longer after each, and make the next registration a full one."""
         if not self._pause:
             logger.error(
                 "can't take messages, running calls go on queue=%s error=%s",
@@ -163,7 +163,7 @@ class RegionWorker(PatientWorker):
             time.sleep(min(left, 0.25))
 
     def _drain(self) -> None:
-        """Drain the engine beside this thread, so that a second signal is seen."""
+        """Drain the engine in another thread, so that this thread notices a second signal."""
 
         grace = self.grace_seconds - (time.monotonic() - (self._stop_at or time.monotonic()))
 
@@ -181,22 +181,22 @@ class RegionWorker(PatientWorker):
             logger.warning("cold shutdown busy=%d", self.runner.busy())
 
     def sign_off(self) -> None:
-        """Remove what RQ's tools see of this worker. Raises redis.exceptions.RedisError."""
+        """Remove this worker's registration. Raises redis.exceptions.RedisError."""
         self.registration.publish(last=True)
         self.register_death()  # type: ignore[no-untyped-call]
         if self.pubsub_thread:
-            self.pubsub_thread.stop()  # before RQ wakes it, or it may sleep on and cost a second
+            self.pubsub_thread.stop()  # before RQ wakes the thread; otherwise it may sleep for another second
         self.unsubscribe()  # type: ignore[no-untyped-call]
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
-        """Note a signal. Neither raises, locks nor logs: it runs between any two instructions of the main thread."""
+        """Note a signal. This must not raise, lock or log, because it may run between any two instructions."""
         if self._stop_at is None:
             self._stop_at = time.monotonic()
         elif time.monotonic() - self._stop_at >= SECOND_SIGNAL_SECONDS:
             self._cold = True
 
     def handle_payload(self, message: dict[str, Any]) -> None:
-        """Obey RQ's `shutdown` command and nothing else that is published to this worker."""
+        """Obey RQ's command `shutdown`, and ignore all other commands that are published to this worker."""
         try:
             command = parse_payload(message)["command"]
         except (ValueError, TypeError, KeyError, AttributeError):
@@ -207,7 +207,7 @@ class RegionWorker(PatientWorker):
             logger.warning("command ignored command=%.32r", command)
 
     def _tolerate(self, last_word: Callable[[], object]) -> None:
-        """Call `last_word`; Redis may be gone by now."""
+        """Call `last_word`, the last write to Redis, and log its failure, because Redis may be unreachable."""
         try:
             last_word()
         except RedisError as error:
@@ -220,5 +220,5 @@ def worker_name(region: str) -> str:
 
 
 def connect(redis_url: str, timeout_seconds: float) -> Redis:
-    """Return a worker's client: each answer is due within `timeout_seconds` after the time that the command blocks."""
+    """Return a worker's Redis client. An answer must arrive within the command's blocking time + `timeout_seconds`."""
     return open_client(redis_url, answer_seconds=BLOCK_SECONDS + timeout_seconds, connect_seconds=timeout_seconds)
