@@ -1,1 +1,1 @@
-"""Carries outbox rows to Redis, and brings back what got lost on the way."""
+"""The publisher: pushes outbox rows to Redis, and stages regions again whose message or worker was lost."""

@@ -1,6 +1,7 @@
-"""`python -m outbox_publisher`: publish, sweep, measure. Several may run side by side."""
+"""`python -m outbox_publisher`: publish, sweep, remove old rows, read gauges. Several publishers may run at once."""
 
-# The imports below take long. A Ctrl-C meanwhile ends the process quietly, and closed or full streams do not end it.
+# The imports below take long. This makes Ctrl-C end the process quietly during them, and lets closed or full output
+# streams not end it.
 if __name__ == "__main__":
     from runner_core.early_interrupt import leave_on_interrupt
 
@@ -46,16 +47,15 @@ SWEEP_SECONDS = 1.0
 GAUGE_SECONDS = 5.0
 RETENTION_SECONDS = 60.0
 MAX_PAUSE_SECONDS = 2.0
-LAST_SECONDS = 3.0  # of the grace: to sign off, to close what is open and to end
-# How long a thread that was woken waits for a thread that computes (Python's default is 5 ms): a row must not wait for
-# the sweeper or the gauges.
+LAST_SECONDS = 3.0  # the part of the grace that is kept for closing connections and ending
+# The interpreter's switch interval (default 5 ms): the relay must not wait long for the threads of sweeper and gauges.
 SWITCH_SECONDS = 0.0005
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT.
 
-    Returns 1 when the database is not ready or publishing broke, 2 for a mistake in the configuration.
+    Returns 1 if the database is not ready or the relay broke, 2 for a mistake in the configuration.
     """
     argparse.ArgumentParser(
         prog="python -m outbox_publisher", description="Pushes outbox rows to Redis and brings lost ones back."
@@ -82,14 +82,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def serve(db: Database, guard: Guard | None = None) -> int:
-    """Publish, sweep, remove and measure until a signal comes (0) or publishing breaks (1).
+    """Run the publisher's threads. Return 0 after a signal, 1 if the relay breaks.
 
-    Returns within STOP_GRACE_SECONDS after that. What is still under way then is rolled back: the next process does it.
-    The sweeper's thread keeps `guard` up to date, the relay's obeys it.
+    Returns within STOP_GRACE_SECONDS after that. A transaction that is still under way is rolled back; the next process
+    repeats it. The sweeper's thread updates `guard`, the relay's thread reads it.
     """
     stopped = threading.Event()
     listener = OutboxListener(db.settings, lambda: db.drained_at)
-    ends: SimpleQueue[int] = SimpleQueue()  # a signal handler may put into it, whatever the main thread is doing
+    ends: SimpleQueue[int] = SimpleQueue()  # reentrant: a signal handler may put into it at any moment
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ends.put(0))
@@ -153,9 +153,9 @@ def _leave(db: Database, presence: Presence) -> None:
 
 
 def publish(db: Database, listener: OutboxListener, stopped: threading.Event, guard: Guard | None = None) -> None:
-    """Drain the outbox, then wait for a notification. A full batch means that there may be more.
+    """Publish until no row waits, then wait for a notification, and repeat. After a full batch more rows may wait.
 
-    Nothing is pushed into a Redis that is another stack's: the outbox keeps it.
+    Nothing is pushed while Redis belongs to another stack.
     """
     broker = Broker(db.settings)
     aside = Aside[int]("publish")
@@ -181,7 +181,7 @@ def publish(db: Database, listener: OutboxListener, stopped: threading.Event, gu
 
 
 def every(seconds: float, work: Callable[[], None], stopped: threading.Event) -> None:
-    """Do `work` every so many seconds. A failure is logged and counted, and the next round comes."""
+    """Call `work` every `seconds`. A failure is logged and counted, and does not end the loop."""
     while not stopped.is_set():
         began = time.monotonic()
         try:
@@ -196,4 +196,4 @@ def every(seconds: float, work: Callable[[], None], stopped: threading.Event) ->
 if __name__ == "__main__":
     code = main()
     logging.shutdown()
-    os._exit(code)  # a statement may still be under way, and an interpreter that ends must not meet its thread
+    os._exit(code)  # a thread may still execute a statement, and would crash during the interpreter's exit

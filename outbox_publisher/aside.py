@@ -1,5 +1,5 @@
-"""Keeps one row from stopping the others: a batch that fails is repeated row by row, and a row that fails alone is set
-aside for a while."""
+"""Keeps one bad row from blocking the others: a failed batch is repeated row by row, and a row that fails alone is left
+out for a while (set aside)."""
 
 import logging
 import time
@@ -14,10 +14,10 @@ from runner_core.sqlstate import sqlstate
 from runner_core.telemetry import ROWS_SET_ASIDE
 
 log = logging.getLogger("publisher")
-FIRST_PAUSE_SECONDS = 60.0  # a row that fails again rests twice as long
+FIRST_PAUSE_SECONDS = 60.0  # doubled each time the row fails again
 MAX_PAUSE_SECONDS = 600.0
-ALONE_SECONDS = 10.0  # for the rows of one batch; the rest waits for the next pass
-MAX_SUSPECTS = 2  # rows that fail while none is done: a lock on their table may be the reason, or a missing right
+ALONE_SECONDS = 10.0  # time for doing a batch row by row; the other rows wait for the next pass
+MAX_SUSPECTS = 2  # if so many rows fail and none succeeds, the cause may be a lock on the table or a missing privilege
 # The errors that a single row can cause, in its statement or in the code that reads it.
 FAULTS_OF_ROWS = (psycopg.Error, ArithmeticError, LookupError, TypeError, ValueError)
 
@@ -26,7 +26,7 @@ Row = TypeVar("Row", bound=Hashable)
 
 @dataclass
 class Batch(Generic[Row]):
-    """The rows of one transaction: up to `size`, none of `left_out`. The transaction notes what it takes in `taken`."""
+    """One transaction's limits: at most `size` rows, none of `left_out`. The transaction lists its rows in `taken`."""
 
     size: int
     left_out: list[Row]
@@ -34,21 +34,21 @@ class Batch(Generic[Row]):
 
 
 class Aside(Generic[Row]):
-    """The rows that failed alone in one work, such as job ids, each left out for a while. Belongs to one thread."""
+    """The rows, by id, that are set aside in one kind of work. Owned by one thread."""
 
     def __init__(self, work: str) -> None:
         self.work = work
-        self._rests: dict[Row, tuple[float, float]] = {}  # until when a row is left out, and for how long
-        # Rows that failed alone while no other row was done, so that nobody knows whose fault it is: the next pass
-        # tries other rows alone first.
+        self._rests: dict[Row, tuple[float, float]] = {}  # by row: the end of its pause, and the pause
+        # Rows that failed alone while no other row succeeded. The row may not be at fault, so the next pass tries other
+        # rows first.
         self._suspects: list[Row] = []
-        ROWS_SET_ASIDE.labels(work)  # 0 from the start, so that the first one is an increase
+        ROWS_SET_ASIDE.labels(work)  # a series from 0 on, so that increase() counts the first row
 
     def run(self, size: int, do: Callable[[Batch[Row]], int | None]) -> int | None:
-        """Do a batch of up to `size` rows; when it fails by its rows, do each of them alone.
+        """Call `do` for a batch of up to `size` rows; if a row may have made it fail, call `do` for each row alone.
 
-        `do` returns a number; the sum is returned, with 1 for each row that was set aside. When `do` returns
-        None (another process does this work), None is returned at once. Raises errors that no single row causes.
+        Return the sum of the numbers that `do` returns, plus 1 for each row that was set aside. If `do` returns None
+        (another process does this work), return None. Raises errors that no single row can cause.
         """
         batch = Batch(size, self._left_out())
         try:
@@ -56,7 +56,7 @@ class Aside(Generic[Row]):
         except FAULTS_OF_ROWS as error:
             if not batch.taken or not may_be_of_a_row(error):
                 raise
-            if len(batch.taken) == 1 and (size > 1 or _is_of_the_row(error)):  # no other row is there to compare
+            if len(batch.taken) == 1 and (size > 1 or _is_of_the_row(error)):  # no other row to compare with
                 self._set_aside(batch.taken[0], error)
                 return 1
             what = (self.work, len(batch.taken), _first_line(error))
@@ -66,8 +66,8 @@ class Aside(Generic[Row]):
         return handled
 
     def _one_by_one(self, count: int, do: Callable[[Batch[Row]], int | None], reason: Exception) -> int | None:
-        """Do `count` rows alone. The first ones that a lock or a limit stops are suspects until another row is done:
-        then they are tried once more. Raises `reason` when too many are suspects, and sets none of them aside."""
+        """Do `count` rows alone. Rows that fail by a lock or a limit are suspects until another row succeeds; then they
+        are tried once more. With too many suspects raise `reason` and set none of them aside."""
         total, done, suspects, is_proven = 0, list[Row](), 0, False
         until = time.monotonic() + ALONE_SECONDS
         while len(done) < count:
@@ -88,7 +88,7 @@ class Aside(Generic[Row]):
             else:
                 if handled is None:
                     return None
-                if not alone.taken:  # others have them
+                if not alone.taken:  # other processes have locked them
                     return total + self._judge(reason)
                 self._suspects.clear()
                 suspects, is_proven = 0, True
@@ -97,7 +97,7 @@ class Aside(Generic[Row]):
         return total
 
     def _judge(self, reason: Exception) -> int:
-        """Set a single suspect aside when no row is left to compare it with. Raises `reason` when there are several."""
+        """Set the suspect aside if it is the only one. With several suspects raise `reason`."""
         suspects, self._suspects = self._suspects, []
         if len(suspects) > 1:
             raise reason
@@ -120,12 +120,12 @@ class Aside(Generic[Row]):
 
 
 def may_be_of_a_row(error: Exception) -> bool:
-    """Return whether other rows may succeed now: not when the server, the connection or the pool failed."""
+    """Return whether a row may have caused the error: not if the server, the connection or the pool failed."""
     return failure_of(error).concerns != "server"
 
 
 def _is_of_the_row(error: Exception) -> bool:
-    """Return whether the row fails at any time. A lock or a limit may stop every row of its table."""
+    """Return whether the row alone caused the error. A lock or a limit may concern all rows of the table."""
     return failure_of(error).concerns == "row"
 
 

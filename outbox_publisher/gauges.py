@@ -1,4 +1,4 @@
-"""The gauges that are read from the database. Only publishers export them, so that they are counted once a process."""
+"""Reads gauges from the database. Only publishers export them, so that other processes do not repeat the queries."""
 
 import logging
 from typing import Any
@@ -16,7 +16,7 @@ log = logging.getLogger("publisher")
 
 
 def refresh(db: Database) -> None:
-    """Read every gauge once. When a statement fails, its own gauges keep their values; the others are read."""
+    """Read every gauge once. If a statement fails, its gauges keep their values, and the others are still read."""
     for read in (_outbox, _jobs, _late, _regions):
         try:
             read(db)
@@ -52,7 +52,7 @@ def _regions(db: Database) -> None:
 
 
 def _set_by_region(gauge: Any, regions: list[Row], column: str) -> None:
-    gauge.clear()  # a region without queue and workers has no row
+    gauge.clear()  # a region without waiting runs and workers has no row, and must lose its series
     for r in regions:
         gauge.labels(r["region"] or "").set(r[column])
 

@@ -1,4 +1,4 @@
-"""Wakes the publisher when rows were committed: by LISTEN where the connection can carry it, by polling in any case."""
+"""Wakes the publisher when rows were committed: by LISTEN if the connection supports it, and by polling always."""
 
 import contextlib
 import logging
@@ -19,18 +19,18 @@ RECONNECT_SECONDS = 2.0
 
 
 class OutboxListener:
-    """One connection that listens. The publisher's own thread waits on it, so that no other thread has to pass a
-    notification on; a second thread lives only while there is no connection, to make one.
+    """Waits for notifications on one connection. The publisher's own thread waits on the connection's socket, because
+    another thread would have to pass the notification on. A second thread exists only while it connects.
 
-    `drained_at` returns when this process last gave its pooled connections up, in time.monotonic(): this connection may
-    lead to the same server, which would never tell of a row again.
+    `drained_at()` returns the time.monotonic() at which this process last gave up its pooled connections. This
+    connection then reconnects, because it may lead to the same failed server, which sends no notifications.
     """
 
     def __init__(self, settings: Settings, drained_at: Callable[[], float] = lambda: 0.0) -> None:
         self._drained_at = drained_at
         self._connected_at = 0.0
         self._poll_ms = settings.outbox.poll_ms
-        # A pooler in transaction mode can't carry LISTEN: it needs a direct address, or the polling is all there is.
+        # A pooler in transaction mode does not support LISTEN: use the direct address if there is one, else only poll.
         self._url = settings.database.listen_url or ("" if settings.database.pooler else settings.database.url)
         self._conn: psycopg.Connection[Any] | None = None
         self._wake_receiver, self._wake_sender = socket.socketpair()
@@ -38,7 +38,7 @@ class OutboxListener:
         self._stopped = threading.Event()
 
     def start(self) -> None:
-        """Begin to listen, in a thread beside the caller's."""
+        """Connect and start to listen, in another thread."""
         if self._url:
             self._connect_beside(0.0)
         else:
@@ -48,12 +48,12 @@ class OutboxListener:
             )
 
     def wake(self) -> None:
-        """End a `wait`, the present or the next one: this process has written rows. For any thread."""
-        with contextlib.suppress(OSError):  # the socket is full of earlier calls, or closed
+        """End the current or the next `wait`, because this process has written rows. Any thread may call this."""
+        with contextlib.suppress(OSError):  # the socket's buffer is full of earlier calls, or the socket is closed
             self._wake_sender.send(b"!")
 
     def wait(self) -> None:
-        """Return when there may be rows, at the latest after OUTBOX_POLL_MS. For one thread."""
+        """Return when rows may wait, at the latest after OUTBOX_POLL_MS. One thread calls this."""
         conn = self._conn
         waiting = select.poll()
         waiting.register(self._wake_receiver, select.POLLIN)
@@ -65,9 +65,10 @@ class OutboxListener:
         self.consume()
 
     def consume(self) -> None:
-        """Read the notifications that have come, without waiting.
+        """Read the notifications that have arrived, without waiting.
 
-        Also called while the publisher does not wait: a server keeps every notification for a listener that reads none.
+        Called also while the publisher is busy, because the server stores all notifications that a listener does not
+        read.
         """
         conn = self._conn
         if not conn:
@@ -79,23 +80,23 @@ class OutboxListener:
             conn.pgconn.consume_input()
             while conn.pgconn.notifies():
                 pass
-            if conn.closed:  # the server sent something that no server sends
+            if conn.closed:  # the server broke the protocol
                 raise psycopg.OperationalError("the connection is closed")
         except psycopg.Error as error:
             log.warning("the listening connection was lost, polling until it is back: %s", error)
             self._replace(conn, RECONNECT_SECONDS)
 
     def has_notifications(self) -> bool:
-        """Return whether notifications have come that were not read."""
+        """Return whether there are unread notifications."""
         return bool(self._conn and select.select([self._conn], [], [], 0)[0])
 
     def stop(self) -> None:
-        """Wake the publisher, and connect no more."""
+        """Wake the publisher, and do not reconnect any more."""
         self._stopped.set()
         self.wake()
 
     def close(self) -> None:
-        """Stop listening. No thread may wait any more."""
+        """Close the connection. No thread may call `wait` any more."""
         if self._conn:
             self._conn.close()
         self._wake_receiver.close()
@@ -122,5 +123,5 @@ class OutboxListener:
                 conn.close()
                 return
             self._connected_at, self._conn = began, conn
-            self.wake()  # for the rows that were committed before this connection listened
+            self.wake()  # rows may have been committed before this connection listened
             return

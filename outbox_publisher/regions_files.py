@@ -1,4 +1,4 @@
-"""Reports processes whose regions file differs from the API's: each once in the log, their number as a gauge."""
+"""Reports processes whose regions file differs from the API's: logs each one once, and sets a gauge to their number."""
 
 import logging
 
@@ -11,7 +11,7 @@ log = logging.getLogger("publisher")
 
 
 class RegionsFiles:
-    """Remembers which processes were logged."""
+    """Keeps the processes that were logged."""
 
     def __init__(self, db: Database) -> None:
         self._db = db

@@ -16,12 +16,12 @@ from runner_queue.push import OutboxRow
 
 
 def publish_batch(db: Database, broker: Broker, aside: Aside[int] | None = None) -> int:
-    """Publish up to OUTBOX_BATCH waiting rows; return how many were claimed.
+    """Publish up to OUTBOX_BATCH waiting rows; return the number of claimed rows.
 
-    A row that can't be pushed backs off alone; one that the database does not let us mark is set aside. A Redis that
-    can't be reached fails nobody's row: the transaction rolls back and redis.exceptions.ConnectionError or TimeoutError
-    is raised. A crash between push and commit publishes the rows once more, under new dispatch ids, which the claim
-    makes harmless.
+    A row that can't be pushed is postponed alone; a row that can't be marked in the database is set aside. If Redis
+    can't be reached, no row is at fault: the transaction rolls back, and redis.exceptions.ConnectionError or
+    TimeoutError is raised. After a crash between push and commit the rows are pushed again under new dispatch ids; this
+    is harmless, because a region is claimed only once.
     """
 
     def publish(batch: Batch[int]) -> int:
@@ -51,7 +51,7 @@ def _publish(db: Database, broker: Broker, batch: Batch[int]) -> Published:
 
 
 def _fail(conn: Connection[Any], db: Database, failures: dict[int, Exception]) -> list[Row]:
-    """Let the rows wait longer, or bury them; return them with their attempts."""
+    """Postpone the rows, or mark them as dead after their last attempt; return them with their attempts."""
     return outbox.fail(
         conn,
         [(row_id, str(error)[:500]) for row_id, error in failures.items()],

@@ -1,6 +1,6 @@
-"""What the publisher's verbs did, as results that log and count themselves. Report a result after its commit.
+"""The results of the publisher's transactions, with their log lines and metrics.
 
-The verbs in relay.py and sweep.py return these; no verb logs or counts by itself.
+The functions of relay.py and sweep.py return these results and do not log or count. Call `report` after the commit.
 """
 
 import logging
@@ -17,19 +17,19 @@ sweeper_log = logging.getLogger("sweeper")
 
 @dataclass(frozen=True)
 class Published:
-    """One transaction B. `sent` has the outbox rows that were pushed, each with the dispatch id of its message;
-    `failed` has those that could not be pushed, with their attempts and `dead_at`."""
+    """The result of one transaction B. `sent`: the outbox rows that were pushed, each with its dispatch id. `failed`:
+    the rows that could not be pushed, with their attempts and `dead_at`."""
 
     sent: Sequence[tuple[Row, str]] = ()
     failed: Sequence[Row] = ()
 
     @property
     def claimed(self) -> int:
-        """Return how many rows were claimed."""
+        """Return the number of claimed rows."""
         return len(self.sent) + len(self.failed)
 
     def report(self) -> None:
-        """Log each row, and count what was published and what was not."""
+        """Log each row, and count the published and the failed rows."""
         for row in self.failed:
             log.warning(
                 "outbox row failed job_id=%s id=%d attempts=%d dead=%s",
@@ -48,8 +48,8 @@ class Published:
 
 @dataclass(frozen=True)
 class Swept:
-    """One transaction of the sweeper: `staged` and `doomed` are the regions that were staged again and ended, `leases`
-    says how many leases had run out, `job_ids` are the jobs of all of these."""
+    """The result of one transaction of the sweeper. `staged`: the regions that were staged again; `doomed`: those that
+    were ended; `leases`: the number of expired leases; `job_ids`: the jobs of all of these."""
 
     staged: Sequence[tuple[str, str, str]] = ()  # job, region, reason
     doomed: Sequence[Row] = ()
@@ -58,7 +58,7 @@ class Swept:
     ended: Endings = field(default_factory=lambda: Endings([], []))
 
     def report(self) -> None:
-        """Log and count what changed."""
+        """Log and count the changes."""
         for region in self.doomed:
             sweeper_log.warning(
                 "region ended job_id=%s region=%s code=%s",

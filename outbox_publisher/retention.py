@@ -1,4 +1,4 @@
-"""Removes rows that are old enough, a batch per transaction, so that no delete holds a lock for long."""
+"""Deletes old rows, one batch per transaction, so that no delete holds locks for long."""
 
 import logging
 import time
@@ -14,13 +14,13 @@ from runner_core.queries import rows, run
 
 log = logging.getLogger("publisher")
 BATCH = 5000
-JOBS_BATCH = 100  # a job's rows in seven tables are deleted with it
-PASS_SECONDS = 2.0  # of one table in one pass; the next pass removes the rest
-NONCE_DAYS = 7  # as long as a key, whatever is set for messages: a job could be replayed once its nonce is removed
+JOBS_BATCH = 100  # small, because each job has rows in seven tables
+PASS_SECONDS = 2.0  # time for one table in one pass; the next pass deletes the rest
+NONCE_DAYS = 7  # as long as idempotency keys, and not configurable: without its nonce a job could be submitted again
 
 
 class Removal(NamedTuple):
-    """A table's two statements, and how the second one names the rows that the first has found."""
+    """The two statements for a table, and the parameter by which the second one gets the rows of the first one."""
 
     due: str
     delete: str
@@ -35,18 +35,18 @@ Asides = Mapping[Removal, Aside[Any]]
 
 
 class TooSlow(Exception):
-    """The rows of a batch can't be removed together in the time of a statement."""
+    """The batch is too large to be deleted within the statement timeout."""
 
 
 def nothing_aside() -> Asides:
-    """Return, for each table, the rows whose removal failed: none yet."""
+    """Return an empty set of rows that are set aside, for each table."""
     return {removal: Aside(removal.delete) for removal in (OUTBOX, KEYS, NONCES, JOBS)}
 
 
 def remove_old(db: Database, asides: Asides | None = None) -> int:
-    """Delete old sent messages, keys, nonces and silent processes; jobs only with JOB_RETENTION_DAYS. Returns rows.
+    """Delete old pushed messages, keys, nonces and silent processes, and jobs if JOB_RETENTION_DAYS is set.
 
-    A removal that fails does not stop the other removals.
+    Return the number of deleted rows. If one table fails, the others are still done.
     """
     settings, asides = db.settings, asides or nothing_aside()
     removals: dict[str, Callable[[], int]] = {
@@ -69,7 +69,7 @@ def remove_old(db: Database, asides: Asides | None = None) -> int:
 
 
 def _drain(db: Database, removal: Removal, asides: Asides, size: int, **days: int) -> int:
-    """Remove until nothing is left or the table has had its time. A batch that takes too long is tried by halves."""
+    """Delete batches until none is left or the table's time is over. A batch that takes too long is halved."""
     total, until = 0, time.monotonic() + PASS_SECONDS
 
     def remove(batch: Batch[Any]) -> int:
@@ -95,7 +95,7 @@ def _drain(db: Database, removal: Removal, asides: Asides, size: int, **days: in
 
 @retried
 def _remove(db: Database, removal: Removal, batch: Batch[Any], days: dict[str, int]) -> int:
-    """Lock the rows that are due, then delete them: when a delete fails, the rows of the batch are known."""
+    """Lock the rows that are due, then delete them. Two statements, so that the rows of a failed delete are known."""
     batch.taken = []
     expected = () if batch.size == 1 else ("57014",)
     with db.transaction(pipeline=False, expected=expected) as conn:

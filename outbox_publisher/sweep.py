@@ -1,7 +1,7 @@
-"""Recovers regions: those whose lease ran out or whose message Redis lost are staged again; others are ended.
+"""Recovers regions whose lease has expired or whose message Redis has lost: stages them again, or ends them.
 
-Recovery writes outbox rows and nothing else: the publisher and the claim do what they always do. It looks at the
-regions that have not ended, never at the messages that were not sent.
+To stage a region again only inserts an outbox row; publisher and worker then treat the row like any other. The sweep
+starts from the regions that have not ended, not from unsent messages, so it also finds a region without any message.
 """
 
 import json
@@ -19,7 +19,7 @@ from runner_core.queries import Row, rows
 from runner_core.store import outbox
 
 PAGE = 500
-LEASES, MESSAGES = 1, 2  # the two works of which each has one sweeper at a time
+LEASES, MESSAGES = 1, 2  # the two kinds of work; one sweeper at a time does each
 
 REASONS = {
     "worker_crashed": "The region's worker was lost in each of its attempts.",
@@ -29,9 +29,9 @@ REASONS = {
 
 
 def take_back(db: Database, aside: Aside[str] | None = None) -> int:
-    """Clear a page of leases that ran out and stage or end their regions; return how many, 0 when none is left.
+    """Clear a page of expired leases, and stage or end their regions. Return the number of leases; 0 if none is left.
 
-    A job that makes this fail is set aside, and counts.
+    A job that makes this fail is set aside, and counts in the result.
     """
 
     def sweep(batch: Batch[str]) -> int | None:
@@ -69,12 +69,12 @@ def check_page(
     is_queued: Callable[[str, str], bool],
     aside: Aside[str] | None = None,
 ) -> tuple[str | None, int] | None:
-    """End the regions that can't go on, and stage the regions without a message, in a page of open jobs.
+    """In a page of open jobs, end the regions that can't go on and stage the regions without a message.
 
-    The page begins after `after`. A job whose rows fail is set aside.
+    The page begins after the job id `after`. A job whose rows fail is set aside.
 
-    Returns the last job id of the page (None when there are no more) and the number of regions moved; None when
-    another sweeper works.
+    Returns the last job id of the page (None if there are no more jobs) and the number of regions staged or ended.
+    Returns None if another sweeper does this work.
     """
     last: str | None = None
 
@@ -83,7 +83,7 @@ def check_page(
         try:
             swept = _check(db, batch, after, as_of, is_queued)
         finally:
-            if last is None and batch.taken:  # when its jobs are done one by one, the page stays the same
+            if last is None and batch.taken:  # if the jobs are done one by one, the page's end is that of the first try
                 last = batch.taken[-1]
         return None if swept is None else len(_tell(db, swept).staged) + len(swept.doomed)
 
@@ -120,14 +120,14 @@ def _check(
 
 
 def _tell(db: Database, swept: Swept) -> Swept:
-    """Log and count what a transaction changed, and notify the streams. To be called after its commit."""
+    """Report a transaction's changes, and notify watching clients. Call it after the commit."""
     swept.report()
     db.notifier.notify(swept.job_ids)
     return swept
 
 
 def _end_doomed(conn: Connection[Any], job_ids: list[str]) -> list[Row]:
-    """End the regions of these jobs that can't go on; return them with the code of each."""
+    """End the regions of these jobs that can't go on; return them with their error codes."""
     doomed = rows(conn, "sweep.doomed", job_ids=job_ids)
     if doomed:
         rows(
@@ -153,7 +153,7 @@ def _reason(code: str) -> dict[str, Any]:
 
 
 def is_leading(conn: Connection[Any], work: int) -> bool:
-    """Take the lead in `work` until the transaction ends; False when another sweeper has it."""
+    """Try to take the lead in `work` until the transaction ends. Return False if another sweeper has it."""
     return bool(rows(conn, "sweep.lead", work=work)[0]["leading"])
 
 

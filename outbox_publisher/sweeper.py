@@ -1,4 +1,4 @@
-"""When which pass of the sweep is due, and what is done while Redis or PostgreSQL refuses one."""
+"""Decides when each pass of the sweep is due, and repeats a pass that Redis or PostgreSQL made fail."""
 
 import logging
 import time
@@ -19,18 +19,18 @@ log = logging.getLogger("sweeper")
 
 
 class Sweeper:
-    """Knows when which pass is due. `run_once` is what the publisher's thread calls every second."""
+    """Runs the passes of the sweep when they are due. A thread of the publisher calls `run_once` every second."""
 
     def __init__(self, db: Database, broker: Broker) -> None:
         self.db = db
         self.broker = broker
         self.lease = timedelta(seconds=db.settings.jobs.lease_seconds)
-        self._suspicious = 0  # complete passes that are still to ask for every message, however young
+        self._suspicious = 0  # how many of the next complete passes must check all messages, also recent ones
         self.next_check = 0.0
         self._leases_aside, self._messages_aside = Aside[str]("leases"), Aside[str]("messages")
 
     def run_once(self) -> int:
-        """Take back expired leases and, when due, look for lost messages. Return the number of regions moved."""
+        """Clear expired leases and, if due, look for lost messages. Return the number of regions staged or ended."""
         return self._take_back_all() + self._check_messages()
 
     def _take_back_all(self) -> int:
@@ -45,7 +45,8 @@ class Sweeper:
         return moved
 
     def _check_messages(self) -> int:
-        """Ask Redis for the messages of every open region: all of them at once when Redis may have lost some.
+        """Check whether Redis has the messages of the open regions. If Redis may have lost messages, check all of them,
+        also recent ones.
 
         A pass that fails stays due. After a loss, a second pass checks the jobs whose rows were locked during the
         first.
@@ -56,7 +57,8 @@ class Sweeper:
                 self._suspicious = 2
             if not self._suspicious and time.monotonic() < self.next_check:
                 return 0
-            # The age spares messages that a live worker may just be claiming. Age plus period stay within three leases.
+            # Recent messages are skipped, because a worker may just be claiming them. Age plus period are less than
+            # three leases.
             moved, complete = self._check_all(timedelta(0) if self._suspicious else 2 * self.lease)
         except RedisError as error:
             log.warning("Redis can't be asked for its messages: %s", error)
@@ -68,13 +70,14 @@ class Sweeper:
         return moved
 
     def _check_all(self, age: timedelta) -> tuple[int, bool]:
-        """Page through the open jobs. Return the number of regions moved, and whether this process still leads."""
+        """Check all pages of open jobs. Return the number of regions moved, and whether this process still leads."""
         now, topics = _open(self.db)
-        # Read before any job is locked, and after the clock: what was sent before it is here, or was taken, or is lost.
+        # Read after the clock, so that every message that was pushed before `now` is in a queue, was taken, or is lost;
+        # and before any job is locked, so that no lock waits for Redis.
         known = {topic: ids for topic in topics if (ids := self._queued_ids(topic)) is not None}
 
         def is_queued(topic: str, dispatch_id: str) -> bool:
-            return topic not in known or dispatch_id in known[topic]  # a queue that came since is the next pass's
+            return topic not in known or dispatch_id in known[topic]  # the next pass reads a new queue
 
         moved, after = 0, ""
         while True:
@@ -88,7 +91,7 @@ class Sweeper:
             after = last
 
     def _queued_ids(self, topic: str) -> set[str] | None:
-        """Return the ids in a queue; None when the key is no list, so that the other queues are still read."""
+        """Return the ids in a queue; None if the key is no list, so that the other queues are still read."""
         try:
             return self.broker.queued_ids(topic)
         except ResponseError as error:
@@ -100,7 +103,7 @@ class Sweeper:
 
 @retried
 def _open(db: Database) -> tuple[datetime, list[str]]:
-    """The database's time, and the queues of what is open."""
+    """Return the database's time, and the queues of the open jobs' regions."""
     with db.transaction() as conn:
         now = rows(conn, "sweep.clock")[0]["now"]
         topics = [r["topic"] for r in rows(conn, "sweep.topics")]
