@@ -38,6 +38,7 @@ class Engine:
     ) -> None:
         self.db = db
         self.providers = Providers(catalogue, db.settings, breaker_seconds=breaker_seconds)
+        self.settings = db.settings
         self.runner = RegionRunner(db, db.settings, catalogue, self.providers, name)
         self.outcomes: list[tuple[str, str, str]] = []
         self._changed = threading.Condition()

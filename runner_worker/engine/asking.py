@@ -27,8 +27,8 @@ def ask_of(call: Call, provider: Provider, catalogue: Catalogue) -> Ask:
         temperature=TEMPERATURE,
         max_tokens=provider.max_tokens,
         seed=call.run_no,
-        request_id=run.request_id,
-        traceparent=run.traceparent,
+        request_id=run.origin.request_id,
+        traceparent=run.origin.traceparent,
     )
 
 
@@ -44,13 +44,13 @@ def error_of(call: Call, code: str, message: str) -> dict[str, Any]:
         "provider": call.unit.provider.id if call.unit.provider else None,
         "region": call.run.region,
         "model": call.unit.model_id,
-        "timestamp": call.run.at(time.monotonic()).isoformat(),
+        "timestamp": call.run.clock.at(time.monotonic()).isoformat(),
     }
 
 
 def timed_out(call: Call) -> Answer:
     """Return the failed answer of a call that had no answer when its region's deadline passed."""
-    call.begun = call.run.claimed_at
+    call.begun = call.run.clock.claimed_at
     return Answer.failed(call, CallFailed(error_of(call, "timeout", DEADLINE), DEADLINE, 0, []))
 
 

@@ -25,6 +25,10 @@ class Calls:
         self._recorder = recorder
         self._tries = tries
 
+    def close(self) -> None:
+        """Close the connections to the providers. In the event loop."""
+        self._providers.close()
+
     async def make_all(self, calls: list[Call]) -> None:
         """Make the calls of one run concurrently, as far as there are places."""
         if len(calls) == 1:

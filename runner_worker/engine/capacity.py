@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from runner_worker.engine.held_back import HeldBack, Line, Waiting, line_of
@@ -12,6 +13,25 @@ from runner_worker.engine.runs import Call, Run
 RUNS_PER_PLACE = 6  # most region runs per place; reached when most of their calls wait for a breaker
 MAX_PREFETCH_CLAIMS = 2  # most calls to prefetch, in claims of full size
 WEIGHT = 0.1  # weight of a new value in the moving averages
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts that one thread writes and the other one only reads."""
+
+    seconds: float  # moving average: of a claim, or of a call
+    by_provider: Counter[str] = field(default_factory=Counter)
+    calls: int = 0
+    runs: int = 0
+
+    def count(self, provider_id: str) -> None:
+        """Count one call."""
+        self.by_provider[provider_id] += 1
+        self.calls += 1
+
+    def took(self, seconds: float) -> None:
+        """Add a duration to the moving average."""
+        self.seconds += (seconds - self.seconds) * WEIGHT
 
 
 class Capacity:
@@ -30,14 +50,9 @@ class Capacity:
         self._max_prefetch = MAX_PREFETCH_CLAIMS * claim_batch
         self._is_open = is_open
         self._kept = kept
-        # Written by the claiming thread.
-        self._claimed: Counter[str] = Counter()  # calls, by provider
-        self._claimed_calls = self._claimed_runs = 0
-        self._claim_seconds = 0.0
+        self._claimed = Tally(0.0)  # written by the claiming thread
         # Written by the event loop.
-        self._answered: Counter[str] = Counter()
-        self._answered_calls = self._ended_runs = 0
-        self._call_seconds = 60.0  # moving average; a guess until calls have been made
+        self._ended = Tally(60.0)  # 60 s: a guess until calls have been made
         self._waiting_for_breakers = 0
         self._in_flight: Counter[Line] = Counter()
         self._waiting: dict[str, deque[Waiting]] = {}  # by provider, in the order of arrival
@@ -60,7 +75,7 @@ class Capacity:
         Prefetch matters for calls of up to about 200 ms (a fifth of the rate at 50 ms). For calls of seconds it is 0,
         so that the regions stay in the queue for other workers.
         """
-        ended = self.places * self._claim_seconds / max(self._call_seconds, 1e-6)
+        ended = self.places * self._claimed.seconds / max(self._ended.seconds, 1e-6)
         return int(min(ended, self._max_prefetch))
 
     def in_hand(self) -> int:
@@ -69,11 +84,11 @@ class Capacity:
         Calls that wait for a breaker do not count. A run whose rows wait to be written again counts as one call.
         """
         waiting = self._waiting_for_breakers
-        return max(0, self._claimed_calls - self._answered_calls - waiting) + self._kept()
+        return max(0, self._claimed.calls - self._ended.calls - waiting) + self._kept()
 
     def runs(self) -> int:
         """Return how many region runs this process holds."""
-        return self._claimed_runs - self._ended_runs
+        return self._claimed.runs - self._ended.runs
 
     def in_flight(self) -> int:
         """Return how many calls have a place."""
@@ -88,7 +103,7 @@ class Capacity:
         """
         prefetch = self.prefetch()
         free = self.places + prefetch - self.in_hand()
-        planned = {provider: calls - self._answered[provider] for provider, calls in self._claimed.items()}
+        planned = {name: calls - self._ended.by_provider[name] for name, calls in self._claimed.by_provider.items()}
         chosen = []
         for run in runs:
             for call in run.plan:
@@ -106,15 +121,14 @@ class Capacity:
     def claimed(self, runs: Iterable[Run]) -> None:
         """Count the runs of a claim, and their calls."""
         for run in runs:
-            self._claimed_runs += 1
+            self._claimed.runs += 1
             for call in run.plan:
                 call.in_hand = True
-                self._claimed[line_of(call)[0]] += 1
-                self._claimed_calls += 1
+                self._claimed.count(line_of(call)[0])
 
     def claim_took(self, seconds: float) -> None:
         """Add the duration of a claim to the moving average."""
-        self._claim_seconds += (seconds - self._claim_seconds) * WEIGHT
+        self._claimed.took(seconds)
 
     # -- for the event loop --
 
@@ -145,13 +159,13 @@ class Capacity:
         """Give back the place of a call that has ended, with or without an answer."""
         self._in_flight[line_of(call)] -= 1
         if call.sent:
-            self._call_seconds += (time.monotonic() - call.begun - self._call_seconds) * WEIGHT
+            self._ended.took(time.monotonic() - call.begun)
         self._out_of_hand(call)
         self._look_soon()
 
     def ended(self, run: Run) -> None:
         """Count the end of a run and of its calls that have no answer."""
-        self._ended_runs += 1
+        self._ended.runs += 1
         for call in run.plan:
             self._out_of_hand(call)
 
@@ -201,8 +215,7 @@ class Capacity:
     def _out_of_hand(self, call: Call) -> None:
         if call.in_hand:
             call.in_hand = False
-            self._answered[line_of(call)[0]] += 1
-            self._answered_calls += 1
+            self._ended.count(line_of(call)[0])
 
 
 class Place:

@@ -24,7 +24,7 @@ def discard(answers: Iterable[Answer], reason: str) -> None:
             log.warning(
                 "a paid answer is not stored job_id=%s region=%s model_id=%s question_id=%s run_no=%d reason=%s",
                 *(*key_of(answer.call), reason),
-                extra=answer.call.run.about,
+                extra=answer.call.run.origin.about,
             )
 
 

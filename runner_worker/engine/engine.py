@@ -23,6 +23,7 @@ from runner_worker.engine.calls import Calls
 from runner_worker.engine.capacity import Capacity
 from runner_worker.engine.claimer import Claimer
 from runner_worker.engine.discarded import discard
+from runner_worker.engine.held_runs import HeldRuns
 from runner_worker.engine.lease_keeper import LeaseKeeper
 from runner_worker.engine.look_on import look_on
 from runner_worker.engine.record import RowWriter
@@ -56,10 +57,9 @@ class RegionRunner:
         worker_name: str,
         receipt_key: PrivateKey | None = None,
     ) -> None:
-        self.settings = settings
-        self.providers = providers
         self.row_writer = RowWriter(catalogue, receipt_key)
         self.broken = False  # a part of this engine has ended with an error: the engine takes no more messages
+        self._runs = HeldRuns()
         self._stopped = threading.Event()
         self._recorder = Recorder(db, Writer(db, self.row_writer, self._stopped))
         self._capacity = Capacity(
@@ -68,12 +68,9 @@ class RegionRunner:
         self._claimer = Claimer(db, catalogue, worker_name, self._capacity)
         self._tries = FurtherTries(db, lambda call, number: self._recorder.unreached(never_sent(call, number)))
         self._calls = Calls(providers, catalogue, self._capacity, self._recorder, self._tries)
-        self._leases = LeaseKeeper(db, lambda: list(self._runs.values()), self._recorder)
-        self._runs: dict[str, Run] = {}
-        self._tasks: set[asyncio.Task[None]] = set()  # asyncio keeps only weak references to tasks
+        self._leases = LeaseKeeper(db, self._runs.all, self._recorder)
         self._draining = self._closed = False
-        self._idle, self._closing = asyncio.Event(), asyncio.Event()
-        self._idle.set()
+        self._closing = asyncio.Event()
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(self._failed)
         self._thread = threading.Thread(target=self._live, name="engine", daemon=True)
@@ -89,7 +86,7 @@ class RegionRunner:
 
     def snapshot(self) -> Snapshot:
         """Return the engine's current runs and counts."""
-        return Snapshot(list(self._runs.values()), self._capacity.in_hand(), self._capacity.in_flight(), self.broken)
+        return Snapshot(self._runs.all(), self._capacity.in_hand(), self._capacity.in_flight(), self.broken)
 
     def submit(self, messages: Sequence[Message], done: Done) -> None:
         """Claim the region runs of `messages` in one transaction, and start the claimed runs.
@@ -109,18 +106,13 @@ class RegionRunner:
 
     def _begin(self, runs: list[Run]) -> None:
         for run in runs:
-            self._runs[run.token] = run
             if self._draining or self.broken:  # the stop began while the claim was under way
                 run.end("error" if self.broken else "released")
-            task = self._loop.create_task(self._run(run))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        self._idle.clear()
-        telemetry.RUNS_IN_FLIGHT.set(len(self._runs))
+            self._runs.add(run, self._loop.create_task(self._run(run)))
 
     async def _run(self, run: Run) -> None:
         """Carry out one region run, from its claim to its end in this process."""
-        telemetry.context.set(run.about["about"])
+        telemetry.context.set(run.origin.about["about"])
         try:
             if not run.outcome:
                 await self._answer(run)
@@ -160,11 +152,8 @@ class RegionRunner:
             for call in run.unsent():
                 self._recorder.unreached(never_sent(call))
         self._capacity.ended(run)
-        del self._runs[run.token]
-        telemetry.RUNS_IN_FLIGHT.set(len(self._runs))
-        if not self._runs:
-            self._idle.set()
-        run.done(run.message, run.outcome)
+        self._runs.remove(run)
+        run.done(run.outcome)
 
     # -- endings --
 
@@ -176,14 +165,14 @@ class RegionRunner:
         self.close()
 
     async def _hand_back(self, grace_seconds: float) -> None:
-        for run in [run for run in self._runs.values() if not run.begun]:
+        for run in [run for run in self._runs.all() if not run.begun]:
             run.end("released")
         self._recorder.hurry()
         for seconds in (grace_seconds, HAND_BACK_SECONDS):
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
-                    await self._idle.wait()
-            for run in list(self._runs.values()):
+                    await self._runs.none.wait()
+            for run in self._runs.all():
                 run.end("released")
 
     def close(self) -> None:
@@ -217,7 +206,7 @@ class RegionRunner:
         await asyncio.wait(tasks, timeout=END_SECONDS)
         self._leases.close()
         self._tries.close()
-        self.providers.close()
+        self._calls.close()
         await asyncio.sleep(0)  # let the closed transports run their callbacks
 
     async def _guard(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -244,5 +233,5 @@ class RegionRunner:
         telemetry.RUNNER_FAILURES.labels("", "internal_error", "worker").inc()
         self.broken = self._recorder.broken = True
         self._stopped.set()
-        for run in list(self._runs.values()):
+        for run in self._runs.all():
             run.end("error")

@@ -103,11 +103,11 @@ class RowWriter:
 
     def ended(self, unit: Unit) -> Ended:
         """Return a complete unit's execution: completed if an answer is usable, else failed with the last error."""
-        held = unit.run
+        held, clock = unit.run, unit.run.clock
         status = "completed" if unit.outputs else "failed"
-        now = max(held.claimed_at, unit.ended_at)
-        started_at, completed_at = held.at(held.claimed_at), held.at(now)
-        duration_ms = int((now - held.claimed_at) * 1000)
+        now = max(clock.claimed_at, unit.ended_at)
+        started_at, completed_at = clock.started_at, clock.at(now)
+        duration_ms = int((now - clock.claimed_at) * 1000)
         outputs = sorted(unit.outputs, key=lambda o: (o["question_id"], o["run_no"]))
         output = {
             "answers": outputs,
@@ -224,7 +224,7 @@ def _finished(answer: Answer) -> Finished:
         status=answer.status,
         provider_id=answer.provider_id,
         calls=answer.calls,
-        completed_at=call.run.at(answer.ended),
+        completed_at=call.run.clock.at(answer.ended),
         duration=int((answer.ended - call.begun) * 1000),
         output=_json(answer.output) if answer.output is not None else None,
         error_detail=_json(answer.error) if answer.error is not None else None,

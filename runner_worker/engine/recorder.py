@@ -183,7 +183,7 @@ class Recorder:
 
 def _observe(unit: Unit) -> None:
     status = "completed" if unit.outputs else "failed"
-    seconds = max(unit.ended_at, unit.run.claimed_at) - unit.run.claimed_at
+    seconds = max(0.0, unit.ended_at - unit.run.clock.claimed_at)
     telemetry.series(telemetry.EXECUTION_DURATION, unit.run.region, status).observe(seconds)
     if not unit.outputs:
         telemetry.RUNNER_FAILURES.labels(unit.run.region, unit.errors[-1]["code"], "provider").inc()

@@ -2,16 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from runner_core.queries import Row
 from runner_core.regions import Catalogue, Provider
 from runner_core.store.answers import CallKey
 from runner_core.store.region_runs import Held
-from runner_core.telemetry import about, context, trace_id
+from runner_core.telemetry import context
+from runner_worker.engine.origin import Clock, Origin
 from runner_worker.providers import CallFailed, Reply
 
 Done = Callable[["Message", str], None]
@@ -148,7 +149,7 @@ class Unit:
 
 
 class Run:
-    """One claimed region run. Its times are of time.monotonic(); `at` converts them to the database's clock.
+    """One claimed region run. Its times are of time.monotonic(); `clock` converts them to the database's clock.
 
     The claiming thread creates the object; from then on the engine's event loop owns it.
     """
@@ -161,18 +162,15 @@ class Run:
         self.region: str = claimed["region"]
         self.token: str = claimed["token"]
         self.attempt: int = claimed["attempt"]
-        self.request_id: str = claimed["request_id"]
-        self.traceparent: str = claimed["traceparent"]
+        self.origin = Origin(self.job_id, claimed["request_id"], claimed["traceparent"])
         self.provider_timeout: float = claimed["provider_timeout_seconds"]
-        self.message = message
-        self.done = done
+        self.done = partial(done, message)  # called with the outcome when the run has ended here
         self.begun = False  # a call of this run was made
         self.outcome = ""  # how the run ends in this process, once decided: see `end`
         self.closed = asyncio.Event()  # set with the outcome
         self.asking: asyncio.Task[None] | None = None  # the task of the run while its calls are made
-        self.claimed_at = time.monotonic()
-        self.deadline = self.claimed_at + claimed["timeout_seconds"]
-        self._started_at: datetime = claimed["started_at"]
+        self.clock = Clock(claimed["started_at"], time.monotonic())
+        self.deadline = self.clock.claimed_at + claimed["timeout_seconds"]
         asked = {
             (question["id"], run_no): question["text"]
             for question in claimed["questions"]
@@ -211,23 +209,9 @@ class Run:
         return [call for call in self.plan if call.started and not call.sent]
 
     @property
-    def trace_id(self) -> str:
-        """Return the id of the job's trace."""
-        return trace_id(self.traceparent)
-
-    @property
-    def about(self) -> dict[str, Mapping[str, str]]:
-        """Return the argument `extra` for a log line about this run."""
-        return about(self.traceparent, job_id=self.job_id, request_id=self.request_id)
-
-    @property
     def held(self) -> Held:
         """Return the key of this run with the token of its lease."""
         return self.job_id, self.region, self.token
-
-    def at(self, moment: float) -> datetime:
-        """Convert a moment of time.monotonic() to the database's time: the worker's own clock may be wrong."""
-        return self._started_at + timedelta(seconds=moment - self.claimed_at)
 
     def _resume(self, stored: Sequence[Row]) -> None:
         for row in stored:
@@ -243,4 +227,4 @@ class Run:
 def log_as_of(runs: Sequence[Run]) -> None:
     """Set this thread's log context: the ids of the job if all runs belong to one job, else none."""
     alone = len({run.job_id for run in runs}) == 1
-    context.set(runs[0].about["about"] if alone else None)
+    context.set(runs[0].origin.about["about"] if alone else None)

@@ -108,7 +108,7 @@ class Writer:
 
     def _refuse(self, batch: Batch) -> Written:
         (run,) = batch.runs()
-        log.error("run can't be written job_id=%s region=%s", run.job_id, run.region, extra=run.about)
+        log.error("run can't be written job_id=%s region=%s", run.job_id, run.region, extra=run.origin.about)
         RUNNER_FAILURES.labels(run.region, "unwritable", "worker").inc()
         self._close(batch)
         discard(batch.answers, "unwritable")

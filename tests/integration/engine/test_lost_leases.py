@@ -110,4 +110,4 @@ def test_a_heartbeat_keeps_the_lease_and_tells_of_its_loss(
     conn.execute(b"UPDATE region_runs SET lease_token = gen_random_uuid()")
     assert engine.wait(1) == [(job_id, "US", "fenced")]
     assert engine.runner.busy() == 0
-    assert engine.runner.free() == engine.runner.settings.worker.concurrency
+    assert engine.runner.free() == engine.settings.worker.concurrency

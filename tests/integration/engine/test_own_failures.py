@@ -37,7 +37,7 @@ def test_a_result_that_cannot_be_written_fails_alone_in_its_batch(
     assert one(conn, "SELECT count(*) FROM executions") == 5
     assert one(conn, "SELECT attempt FROM region_runs WHERE job_id = 'poison'") == 1
     assert one(conn, "SELECT lease_token FROM region_runs WHERE job_id = 'poison'") is None
-    assert engine.runner.free() == engine.runner.settings.worker.concurrency
+    assert engine.runner.free() == engine.settings.worker.concurrency
     assert engine.runner.snapshot().in_flight == 0
 
 
