@@ -1,1 +1,1 @@
-"""Measurements: what happens under faults (chaos), how fast it is."""
+"""Benchmarks, and tests of the whole system under faults (chaos, crash, interleavings, model)."""

@@ -1,4 +1,4 @@
-"""`python -m bench`: every measurement beside its peers; writes docs/benchmarks.md, its chart and docs/scaling.md.
+"""`python -m bench`: runs every benchmark, also of the peers; writes docs/benchmarks.md, its chart and docs/scaling.md.
 
 `--quick` takes under four minutes, writes nothing, and ends with one line of JSON.
 """
@@ -20,7 +20,7 @@ RAW = DOCS / "benchmarks.json"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0 when everything was measured."""
+    """Run the benchmarks. Return 0 if everything was measured."""
     parser = argparse.ArgumentParser("python -m bench", description="Measures this system beside its peers.")
     parser.add_argument("--quick", action="store_true", help="three peers, two rounds, 100,000 finished jobs")
     parser.add_argument("--rounds", type=int, help="interleaved rounds [3; 2 with --quick]")
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def tell(words: str) -> None:
-    """One line of progress, apart from the results."""
+    """Write a line of progress to stderr."""
     print(f"{time.strftime('%H:%M:%S')} {words}", file=sys.stderr, flush=True)
 
 

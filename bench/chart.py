@@ -1,4 +1,4 @@
-"""One picture of the first table, as SVG text: horizontal bars with their rounds, readable in light and dark."""
+"""Draws the first table as an SVG bar chart, readable on light and dark pages."""
 
 from xml.sax.saxutils import escape
 
@@ -15,7 +15,7 @@ STYLE = (
 
 
 def draw(results: Results) -> str:
-    """Full durable executions per second of every system, its least and most round, and pgbench's limit."""
+    """Return the chart of full durable executions per second: every system with its range, and pgbench's limit."""
     full = results["full"]
     names = sorted((n for n in full if n != "limit"), key=lambda n: -spread(full[n], "per_second").median)
     limit = sorted(full["limit"])[len(full["limit"]) // 2]

@@ -18,7 +18,7 @@ from runner_queue.push import OutboxRow
 
 
 class EnqueueMany(Broker):
-    """The publisher's broker, with RQ's own way to write a batch."""
+    """The publisher's broker, but pushing by RQ's enqueue_many."""
 
     def push(self, rows: Sequence[OutboxRow]) -> dict[int, Exception]:
         topics: defaultdict[str, list[Any]] = defaultdict(list)
@@ -42,7 +42,7 @@ class EnqueueMany(Broker):
 
 
 def run(ground: Ground, kind: type[Broker], rows: int, batch: int = 100) -> float:
-    """Drain `rows` waiting rows, `batch` at a time (the default); rows per second."""
+    """Publish `rows` waiting rows, `batch` at a time; return rows per second."""
     ground.empty()
     ground.submit(rows, staged=True)
     settings = Settings.from_env({**ground.env, "OUTBOX_BATCH": str(batch)}, process="publisher")

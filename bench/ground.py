@@ -1,4 +1,4 @@
-"""Where everything is measured: a PostgreSQL with fsync and a Valkey with its append-only file, both freshly made."""
+"""The servers that benchmarks run on: a new PostgreSQL with fsync, and a new Valkey with an append-only file."""
 
 import contextlib
 import json
@@ -30,7 +30,7 @@ LOAD_ROWS = 50_000  # finished jobs a transaction
 
 @dataclass
 class Ground:
-    """The servers, and the environment of the Procfile's processes on them."""
+    """The servers of a benchmark, and the environment variables of the processes on them."""
 
     home: Path
     postgres: EmbeddedPostgres
@@ -38,19 +38,19 @@ class Ground:
     conn: psycopg.Connection[Any]
     redis: redis.Redis
     env: dict[str, str]
-    jobs: int = 0  # how many this run has made, so that every id is new
+    jobs: int = 0  # the number of jobs that this run has made, so that every id is new
     logs: int = 0
     old: int = 0
     delays: dict[float, Path] = field(default_factory=dict)
 
     @property
     def server_pid(self) -> int:
-        """PostgreSQL's."""
+        """Return the pid of PostgreSQL's main process."""
         return self.postgres.pid or 0
 
     @contextlib.contextmanager
     def beside(self, name: str) -> Iterator["Ground"]:
-        """An empty database of that name on the same servers, to be measured in turn with this one."""
+        """Yield an empty database of that name on the same servers, to be measured in turn with this one."""
         self.conn.execute(f"CREATE DATABASE {name}".encode())
         url = self.postgres.url.rpartition("/")[0] + f"/{name}"
         migrate(url)
@@ -59,7 +59,7 @@ class Ground:
             yield replace(self, conn=conn, env=env, logs=self.logs + 1000, old=0)
 
     def log(self, name: str) -> Path:
-        """A fresh file for a process's output."""
+        """Return the path of a new file for a process's output."""
         self.logs += 1
         return self.home / f"{self.logs:04d}-{name}.log"
 
@@ -69,23 +69,23 @@ class Ground:
             self.conn.execute(statement, values or None)
 
     def one(self, query: str) -> Any:
-        """The one value that a query returns."""
+        """Return the single value of a query."""
         row = self.conn.execute(query.encode()).fetchone()
         return row[0] if row else None
 
     def value(self, statement: bytes) -> int:
-        """The first value that a statement returns."""
+        """Return the first value of a statement's result."""
         row = self.conn.execute(statement).fetchone()
         return int(row[0]) if row else 0
 
     def empty(self) -> None:
-        """Forget every job and every message."""
+        """Delete every job and every message."""
         self.run("empty")
         self.redis.flushdb()
         self.old = 0
 
     def submit(self, count: int, *, plan: str = PLAN, questions: int = 1, staged: bool) -> list[str]:
-        """Write `count` accepted jobs, with their outbox rows if `staged`; returns their ids."""
+        """Insert `count` accepted jobs, with their outbox rows if `staged`; return their ids."""
         first, self.jobs = self.jobs + 1, self.jobs + count
         ids = [f"bench-{n}" for n in range(first, self.jobs + 1)]
         where = {"prefix": "bench-", "first": first, "last": self.jobs}
@@ -97,17 +97,17 @@ class Ground:
         return ids
 
     def settle(self) -> None:
-        """What the servers would otherwise do in the middle of a measurement."""
+        """Make the servers do now the background work that would otherwise disturb a measurement."""
         for table in ("jobs", "outbox", "region_runs", "executions", "answers", "job_events"):
             self.conn.execute(f"VACUUM ANALYZE {table}".encode())
         self.conn.execute("CHECKPOINT")
 
     def since(self) -> int:
-        """The last id of an execution so far."""
+        """Return the largest id of an execution."""
         return int(self.one("SELECT coalesce(max(id), 0) FROM executions"))
 
     def load(self, count: int) -> None:
-        """Write finished jobs until there are `count`, with every row that they leave."""
+        """Insert finished jobs, with all their rows, until there are `count`."""
         key = PrivateKey.generate()
         facts = {"job_id": "old", "region": "US", "model_id": "m1", "status": "completed", "attempt": 1}
         text = "Simulated answer from US. There are several views, each with reasonable arguments."
@@ -125,7 +125,7 @@ class Ground:
             '"upstream_model": "m1", "regions_sha256": "' + "0" * 64 + '"}',
             "receipt": Jsonb(sign_receipt({**facts, "output_sha256": output_sha256({"response": text})}, key)),
         }
-        # Their foreign keys are right by construction; nothing else is skipped.
+        # Skip the checks of foreign keys, which are right by construction. Nothing else is skipped.
         self.conn.execute("SET session_replication_role = replica")
         self.conn.execute("SET synchronous_commit = off")
         while self.old < count:
@@ -135,7 +135,7 @@ class Ground:
         self.settle()
 
     def regions(self, seconds: float = 0.0, models: int = 1, width: int = 64, regions: int = 1) -> Path:
-        """A regions file whose provider answers after so many seconds."""
+        """Write a regions file whose provider answers after `seconds`; return its path."""
         path = self.home / f"regions-{seconds:g}-{models}-{width}-{regions}.toml"
         names = ["US", "EU", "ASIA", "SA", "AF", "AU", "ME", "CA"][:regions]
         known = ", ".join(f'm{n} = "m{n}"' for n in range(1, models + 1))
@@ -152,7 +152,7 @@ class Ground:
 
 @contextlib.contextmanager
 def ground() -> Iterator[Ground]:
-    """Start both servers below a temporary folder; stop them and remove it at the end."""
+    """Start both servers in a temporary folder; stop them and delete the folder at the end."""
     with contextlib.ExitStack() as stop:
         home = Path(stop.enter_context(tempfile.TemporaryDirectory(prefix="beacon-bench-", ignore_cleanup_errors=True)))
         make_home(home)

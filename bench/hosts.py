@@ -1,7 +1,7 @@
-"""The workers of every region on a host of their own: a network namespace with an address, as near or far as said.
+"""Measures workers on simulated remote hosts: each region's workers run in a network namespace behind a slow link.
 
-Needs root and iproute2. The servers stay where they are; a forwarder on each link's near end stands for the network,
-and holds every packet back for the link's delay.
+Needs root and iproute2. The servers stay on this host. A forwarder at the near end of each link delays every packet by
+the link's delay.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ PATIENCE_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Spread:
-    """How long `runs` region runs of half a second each took, and how many were in the air at best."""
+    """The time that `runs` region runs of half a second each took, and the most calls in flight."""
 
     runs: int
     seconds: float
@@ -41,7 +41,7 @@ class Spread:
 
 
 def possible() -> bool:
-    """Whether hosts can be made here."""
+    """Return whether network namespaces can be made here."""
     return os.geteuid() == 0 and shutil.which("ip") is not None
 
 
@@ -75,7 +75,7 @@ def run(ground: Ground, delays: dict[str, float] | None) -> Spread:
 
 
 def _wait(ground: Ground, query: str) -> int:
-    """Wait until the query says 0; the most calls that were seen in the air meanwhile."""
+    """Wait until the query returns 0; return the most calls in flight meanwhile."""
     deadline, most = time.monotonic() + PATIENCE_SECONDS, 0
     while ground.one(query) > 0:
         most = max(most, ground.value(statements.for_psycopg("in_flight")))
@@ -87,7 +87,7 @@ def _wait(ground: Ground, query: str) -> int:
 
 @contextlib.contextmanager
 def _host(number: int) -> Iterator[tuple[str, str]]:
-    """A namespace with one link to this host; yields its name and this end's address."""
+    """Make a namespace with one link to this host; yield its name and the address of this host's end."""
     name, near, far = f"beacon-bench-{number}", f"10.203.{number}.1", f"10.203.{number}.2"
     _ip("netns", "add", name)
     try:
@@ -113,7 +113,7 @@ def _ip(*words: str) -> None:
 
 
 def _through(hosts: contextlib.ExitStack, ground: Ground, near: str, delay: float) -> dict[str, str]:
-    """Both servers' addresses as that host sees them."""
+    """Return the addresses of both servers for the processes in the namespace."""
     postgres = hosts.enter_context(Proxy(ground.postgres.host, ground.postgres.port, bind=near))
     valkey = hosts.enter_context(Proxy(ground.valkey.host, ground.valkey.port, bind=near))
     for proxy in (postgres, valkey):

@@ -1,7 +1,7 @@
 """A small HTTP client that keeps N connections busy: `python -m bench.http_load HOST PORT CONNECTIONS SECONDS [FILE]`.
 
-A process of its own, with requests that are ready as bytes (one JSON body a line of FILE; without it GET /health/live),
-so that on two cores the client takes little from the server it measures. Prints one line of JSON.
+It is a separate process and its requests are prepared as bytes, so that it takes little CPU time from the measured
+server. FILE has one JSON body per line; without FILE it sends GET /health/live. Prints one line of JSON.
 """
 
 import json
@@ -18,7 +18,7 @@ NOOP = b"GET /health/live HTTP/1.1\r\nHost: bench\r\n\r\n"
 
 
 def post(body: bytes) -> bytes:
-    """One submission, as it goes over the wire."""
+    """Return the bytes of one submission's HTTP request."""
     head = f"POST /api/v1/jobs HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
     return head.encode() + b"\r\n\r\n" + body
 
@@ -37,7 +37,7 @@ class Connection:
         self.socket.sendall(request)
 
     def receive(self) -> int:
-        """Take what has come; the status when the answer is whole, else 0. Raises ConnectionError when it was cut."""
+        """Read received bytes. Return the status of a complete answer, else 0. Raises ConnectionError if it is cut."""
         part = self.socket.recv(65536)
         if not part:
             raise ConnectionError("the server closed a connection")
@@ -50,7 +50,7 @@ class Connection:
 
 
 def load(address: tuple[str, int], connections: int, seconds: float, bodies: list[bytes]) -> dict[str, object]:
-    """Keep every connection busy for so long, or until the bodies are used up."""
+    """Keep every connection busy for `seconds`, or until all bodies are sent."""
     requests = iter([post(body) for body in bodies]) if bodies else None
     selector = selectors.DefaultSelector()
     statuses: Counter[int] = Counter()

@@ -30,7 +30,7 @@ START_SECONDS = 30.0
 
 @contextlib.contextmanager
 def running(ground: Ground, command: list[str] = GUNICORN) -> Iterator[tuple[int, int]]:
-    """The API, as the Procfile starts it or by another server's command; yields its port and pid when it is ready."""
+    """Start the API by `command`, and yield its port and pid when it is ready."""
     port = free_port()
     env = {**ground.env, "REGIONS_FILE": str(ground.regions()), "PORT": str(port)}
     if command is not GUNICORN:
@@ -53,13 +53,13 @@ def running(ground: Ground, command: list[str] = GUNICORN) -> Iterator[tuple[int
 
 
 def granian() -> list[str]:
-    """The other server, with as many processes and threads."""
+    """Return the command of Granian with as many processes and threads as gunicorn."""
     flags = ["--interface", "wsgi", "--workers", "2", "--blocking-threads", "128", "--port", "{port}", "--no-log"]
     return [str(environment.program("granian")), *flags, "bench.wsgi:app"]
 
 
 def load(port: int, seconds: float, bodies: Path | None = None) -> dict[str, Any]:
-    """Run the client beside us. Raises RuntimeError when a request was refused."""
+    """Run the client process and return its result. Raises RuntimeError if a request was refused."""
     command = [sys.executable, "-m", "bench.http_load", "127.0.0.1", str(port), str(CONNECTIONS), str(seconds)]
     command += [str(bodies)] if bodies else []
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
@@ -72,7 +72,7 @@ def load(port: int, seconds: float, bodies: Path | None = None) -> dict[str, Any
 
 
 def signed_jobs(ground: Ground, count: int) -> list[bytes]:
-    """So many different jobs, signed with a key that the API trusts."""
+    """Return `count` different jobs, signed with a key that the API trusts."""
     key = PrivateKey.load(ground.home / "signing.pem")
     now = datetime.now(UTC).isoformat()
     return [json.dumps(sign(_job(now), key)).encode() for _ in range(count)]
@@ -91,7 +91,7 @@ def _job(now: str) -> dict[str, Any]:
 
 
 def post_against_noop(ground: Ground, port: int, seconds: float) -> dict[str, Any]:
-    """One round: the route that does nothing, then submissions."""
+    """Measure one round: first the route that does nothing, then submissions."""
     bodies = ground.home / "bodies.jsonl"
     bodies.write_bytes(b"\n".join(signed_jobs(ground, int(BODIES_PER_SECOND * seconds))))
     return {"noop": load(port, seconds), "post": load(port, seconds, bodies)}
@@ -99,7 +99,7 @@ def post_against_noop(ground: Ground, port: int, seconds: float) -> dict[str, An
 
 @contextlib.contextmanager
 def open_streams(ground: Ground, port: int, count: int = STREAMS) -> Iterator[int]:
-    """So many readers of a job's event stream, connected and silent; yields how many the server took."""
+    """Open `count` connections that read a job's event stream; yield how many the server accepted."""
     job_id = ground.submit(1, staged=False)[0]
     request = f"GET /api/v1/jobs/{job_id}/events HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n"
     sockets = []

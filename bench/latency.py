@@ -1,4 +1,4 @@
-"""From the commit of a job to the start of its execution, at ten jobs a second."""
+"""Measures the time from the commit of a job to the start of its execution, at ten jobs a second."""
 
 import http.client
 import signal
@@ -18,7 +18,7 @@ WARM = 10  # the first second's jobs meet cold caches and unprepared statements
 
 
 def ours(ground: Ground, seconds: float) -> list[float]:
-    """Milliseconds for each job, through the API, a publisher and a worker."""
+    """Return the milliseconds of each job, through the API, a publisher and a worker."""
     ground.empty()
     jobs = http_server.signed_jobs(ground, int(PER_SECOND * seconds) + WARM)
     with http_server.running(ground) as (port, _), ground.log("publisher").open("wb") as log:
@@ -48,7 +48,7 @@ def ours(ground: Ground, seconds: float) -> list[float]:
 
 
 def notify_only(ground: Ground, seconds: float) -> list[float]:
-    """The same for pgqueuer, whose messages are in PostgreSQL and whose worker is woken by NOTIFY."""
+    """Return the same for pgqueuer, which keeps messages in PostgreSQL and wakes its worker by NOTIFY."""
     ground.empty()
     count = int(PER_SECOND * seconds) + WARM
     first, ground.jobs = ground.jobs + 1, ground.jobs + count

@@ -1,4 +1,4 @@
-"""What a run costs, read where the system itself keeps it: /proc, pg_stat_database, INFO commandstats."""
+"""Measures CPU, memory, commits and commands of a run, from /proc, pg_stat_database and INFO commandstats."""
 
 import os
 import threading
@@ -14,11 +14,11 @@ import redis
 from bench import statements
 
 TICKS = os.sysconf("SC_CLK_TCK")
-SAMPLE_SECONDS = 0.2  # counting is not free, and the server pays for it
+SAMPLE_SECONDS = 0.2  # not shorter, because each sample costs the server time
 
 
 def tree(pids: Iterable[int]) -> list[int]:
-    """These processes and all their descendants that are alive."""
+    """Return these processes and all their living descendants."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and (fields := _stat(int(entry.name))):
@@ -32,13 +32,13 @@ def tree(pids: Iterable[int]) -> list[int]:
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """User and system time of these processes, their descendants, and the descendants that they have buried."""
+    """Return the user and system time of these processes and of their descendants, ended ones too."""
     stats = [fields for pid in tree(pids) if (fields := _stat(pid))]
     return sum(int(ticks) for fields in stats for ticks in fields[11:15]) / TICKS
 
 
 def pss_mb(pids: Iterable[int]) -> float:
-    """Proportional set size of the whole tree, in MB of 2**20 bytes: a page that n processes share counts 1/n."""
+    """Return the proportional set size of the whole tree in MB (2**20 bytes): a page of n processes counts 1/n."""
     kilobytes = 0
     for pid in tree(pids):
         try:
@@ -50,7 +50,7 @@ def pss_mb(pids: Iterable[int]) -> float:
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat after the name, from the state on; [] when it has ended."""
+    """Return the fields of /proc/PID/stat after the name; [] if the process has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -58,21 +58,21 @@ def _stat(pid: int) -> list[str]:
 
 
 def commits(conn: psycopg.Connection[tuple[int]]) -> int:
-    """Committed transactions of this database. Complete once the clients have gone: backends report when they end."""
+    """Return the number of committed transactions. It is complete after the clients have disconnected."""
     conn.execute("SELECT pg_stat_clear_snapshot()")
     row = conn.execute("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()").fetchone()
     return row[0] if row else 0
 
 
 def redis_commands(client: redis.Redis) -> int:
-    """How many commands Redis has executed, those inside MULTI and scripts included."""
+    """Return how many commands Redis has executed, including those inside MULTI and scripts."""
     stats = client.info("commandstats")
     return sum(int(entry["calls"]) for name, entry in stats.items() if name not in ("cmdstat_info", "cmdstat_auth"))
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One look: seconds, executions done, CPU seconds of the workers and of PostgreSQL."""
+    """One sample: time in seconds, executions done, CPU seconds of the workers and of PostgreSQL."""
 
     at: float
     done: int
@@ -82,7 +82,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Pace:
-    """What the middle of a run took. CPU in milliseconds per execution."""
+    """The measured values of the middle of a run. CPU is in milliseconds per execution."""
 
     per_second: float
     worker_ms: float
@@ -90,7 +90,7 @@ class Pace:
 
 
 class Sampler:
-    """Looks at a run until it is over, from a connection of its own."""
+    """Samples a run until its end, over its own connection."""
 
     def __init__(self, database_url: str, server_pid: int, pids: Callable[[], list[int]], since: int) -> None:
         self._conn = psycopg.connect(database_url, autocommit=True)
@@ -98,7 +98,7 @@ class Sampler:
         self.samples: list[Sample] = []
 
     def look(self) -> int:
-        """Take one sample; returns how many executions are done."""
+        """Take one sample; return how many executions are done."""
         row = self._conn.execute(statements.for_psycopg("done"), {"since": self._since}).fetchone()
         done = row[0] if row else 0
         self.samples.append(Sample(time.monotonic(), done, cpu_seconds(self._pids()), cpu_seconds([self._server_pid])))
@@ -116,7 +116,8 @@ class Sampler:
         self._conn.close()
 
     def pace(self, wanted: int, head: float = 0.2, tail: float = 0.95) -> Pace:
-        """What the run cost between `head` and `tail` of its executions: neither start nor end, when not all work."""
+        """Return the values between the shares `head` and `tail` of the executions: without the start and the end, when
+        some workers are idle."""
         first = next(s for s in self.samples if s.done >= head * wanted)
         last = next(s for s in reversed(self.samples) if s.done <= max(tail * wanted, first.done + 1) or s is first)
         if last.done <= first.done:
@@ -133,7 +134,7 @@ class Sampler:
 
 @dataclass(frozen=True)
 class Spread:
-    """Median, least and most of some rounds."""
+    """The median, the minimum and the maximum of some rounds."""
 
     median: float
     least: float
@@ -141,18 +142,18 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> "Spread":
-        """Of at least one value."""
+        """Compute them from at least one value."""
         every = list(values)
         return cls(median(every), min(every), max(every))
 
 
 def ratios(ours: list[float], theirs: list[float]) -> Spread:
-    """Ours by theirs: the medians' ratio, and the least and the most of any two rounds."""
+    """Return ours / theirs: the ratio of the medians, and the smallest and largest ratio of any two rounds."""
     return Spread(median(ours) / median(theirs), min(ours) / max(theirs), max(ours) / min(theirs))
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The nearest-rank percentile, share in 0..1."""
+    """Return the nearest-rank percentile; `share` is from 0 to 1."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 

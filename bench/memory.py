@@ -1,4 +1,4 @@
-"""How much memory a call in flight costs: one worker process, a provider that takes half a second."""
+"""Measures the memory per call in flight: one worker process, and a provider that takes half a second."""
 
 import time
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ SAMPLES = 4
 
 @dataclass(frozen=True)
 class Memory:
-    """`mb` of PSS while `calls` were in the air, in `processes` processes."""
+    """The PSS (`mb`) of `processes` processes while `calls` were in flight."""
 
     calls: float
     mb: float
@@ -28,9 +28,9 @@ class Memory:
 
 
 def run(ground: Ground, system: System, width: int) -> Memory:
-    """Keep `width` calls in the air and weigh the workers; fewer calls where the system can't keep so many.
+    """Keep `width` calls in flight, or as many as the system can, and measure the workers' memory.
 
-    Raises TimeoutError when it has none in the air at all.
+    Raises TimeoutError if the system never has a call in flight.
     """
     ground.empty()
     system.fill(ground, width * 10 if system.wide else width * 40)

@@ -1,4 +1,4 @@
-"""The stack at rest, the claim among a million processed rows, and one job as large as a job may be."""
+"""Measures the idle stack, the publisher's claim beside a million processed rows, and a job of the largest size."""
 
 import signal
 import sys
@@ -18,7 +18,7 @@ LARGE = {"regions": 8, "models": 16, "questions": 15}
 
 
 def idle(ground: Ground, seconds: float) -> dict[str, float]:
-    """CPU of the API, a publisher and three workers with nothing to do, in percent of a core; and PostgreSQL's."""
+    """Return the CPU use of an idle API, publisher, three workers, and PostgreSQL, in percent of a core."""
     ground.empty()
     env = {**ground.env, "REGIONS_FILE": str(ground.regions(regions=3))}
     commands = [[sys.executable, "-m", "outbox_publisher"]]
@@ -46,7 +46,7 @@ def idle(ground: Ground, seconds: float) -> dict[str, float]:
 
 
 def claim_plan(ground: Ground, waiting: int = 1000) -> dict[str, Any]:
-    """EXPLAIN ANALYZE of the publisher's claim, with `waiting` rows behind everything that was processed."""
+    """Return EXPLAIN ANALYZE of the publisher's claim, with `waiting` rows after all processed rows."""
     ground.submit(waiting, staged=True)
     statement = b"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF) " + named()["outbox.claim"].sql
     with ground.conn.transaction(force_rollback=True):
@@ -67,7 +67,7 @@ class LargeJob:
 
 
 def large_job(ground: Ground) -> LargeJob:
-    """Run it with one worker a region; `most_mb` is the largest PSS of any worker at any time."""
+    """Run the large job with one worker per region; `most_mb` is the largest PSS of a worker."""
     ground.empty()
     names = ["US", "EU", "ASIA", "SA", "AF", "AU", "ME", "CA"][: LARGE["regions"]]
     models = ", ".join(f'"m{n}"' for n in range(1, LARGE["models"] + 1))

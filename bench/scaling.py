@@ -1,4 +1,4 @@
-"""docs/scaling.md: what one PostgreSQL carries and what comes next, in words around the numbers of a full run."""
+"""Writes docs/scaling.md: the limits of one PostgreSQL, and how to scale further, with the numbers of a full run."""
 # ruff: noqa: E501 - paragraphs of the page, which wrap where they are read
 
 from statistics import median
@@ -7,11 +7,11 @@ from bench.report import table
 from bench.suite import Results, cost
 from bench.system import OURS
 
-MINUTE_CALLS = 64  # the default of calls in the air in one worker process
+MINUTE_CALLS = 64  # the default limit of calls in flight in one worker process
 
 
 def page(results: Results) -> str:
-    """The page's text."""
+    """Return the page's text."""
     where, full, growth = results["where"], results["full"][OURS.name], results["growth"]
     rate = median(run["per_second"] for run in full)
     server_ms = median(run["server_ms"] for run in full)

@@ -1,4 +1,4 @@
-"""The outbox under a steady stream of messages, published and removed in batches: how large does it get?"""
+"""Measures the size of the outbox under a steady stream of messages that are published and deleted in batches."""
 
 import threading
 import time
@@ -22,8 +22,8 @@ REMOVAL_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Steady:
-    """`per_second` rows went in, `passed` in all; the outbox with its indexes had at most `most_mb`, at the end
-    `last_mb`, and at the middle of the run `middle_mb`."""
+    """`per_second`: inserted rows per second; `passed`: published rows. Size of the outbox with its indexes: largest
+    `most_mb`, at the middle of the run `middle_mb`, at its end `last_mb`."""
 
     per_second: float
     passed: int
@@ -34,9 +34,9 @@ class Steady:
 
 
 def run(ground: Ground, seconds: float) -> Steady:
-    """Rows come at 1,000 a second; beside them they are published in the publisher's batches, and removed each second.
+    """Insert 1,000 rows a second; meanwhile publish them in the publisher's batches, and delete them each second.
 
-    Retention counts in days, so here it is set to none: every row is old once it is sent and its job has ended.
+    Retention is set to 0 days, so that a row is due as soon as it is pushed and its job has ended.
     """
     ground.empty()
     settings = Settings.from_env(ground.env, process="publisher")
@@ -48,7 +48,7 @@ def run(ground: Ground, seconds: float) -> Steady:
     def publish() -> None:
         while not stopped.is_set():
             if publish_batch(db, broker) < settings.outbox.batch:
-                stopped.wait(STEP_SECONDS / 10)  # its doorbell would ring with the next step
+                stopped.wait(STEP_SECONDS / 10)  # as if the next step's notification woke it
 
     sizes: list[float] = []
     with ThreadPoolExecutor(1) as threads:

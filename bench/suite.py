@@ -1,4 +1,4 @@
-"""The measurements in their order, and how much of each a run makes. Results are plain data: docs/benchmarks.json."""
+"""Runs the benchmarks in order, as many rounds as the plan says. Results are plain data: docs/benchmarks.json."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +22,7 @@ Results = dict[str, Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured."""
+    """The extent of a run: rounds and sizes."""
 
     rounds: int
     peers: list[System]
@@ -39,12 +39,12 @@ QUICK = Plan(2, FEW, 100_000, 0.6, 5.0, 2.0, 4000, False)
 
 
 def adjusted(plan: Plan, rounds: int | None, finished: int | None) -> Plan:
-    """The plan with what the command line says."""
+    """Return the plan, changed by the options of the command line."""
     return replace(plan, rounds=rounds or plan.rounds, finished=plan.finished if finished is None else finished)
 
 
 def run(ground: Ground, plan: Plan, tell: Tell) -> Results:
-    """Everything, in an order that leaves the growing tables for the end."""
+    """Run all benchmarks; those that fill the tables come last."""
     results: Results = {"rounds": plan.rounds, "settings": _settings(plan)}
     results["full"] = full(ground, plan, tell)
     results["memory"] = weigh(ground, plan, tell)
@@ -76,7 +76,7 @@ def run(ground: Ground, plan: Plan, tell: Tell) -> Results:
 
 
 def full(ground: Ground, plan: Plan, tell: Tell) -> Results:
-    """Full durable executions, every system once a round; pgbench's limit with the peers' statements beside them."""
+    """Measure full durable executions: each round runs every system once, and pgbench with the peers' statements."""
     found: Results = {system.name: [] for system in (OURS, *plan.peers, *(BARE if plan.complete else []))}
     found["limit"] = []
     for number in range(1, plan.rounds + 1):
@@ -91,7 +91,7 @@ def full(ground: Ground, plan: Plan, tell: Tell) -> Results:
 
 
 def weigh(ground: Ground, plan: Plan, tell: Tell) -> Results:
-    """Memory for each call in flight, 50 wide and 400 wide."""
+    """Measure the memory per call in flight, with 50 and 400 concurrent calls."""
     found: Results = {"50": {}, "400": {}}
     for system in (OURS, *(plan.peers if plan.complete else [])):
         for width in (50, 400):
@@ -102,7 +102,7 @@ def weigh(ground: Ground, plan: Plan, tell: Tell) -> Results:
 
 
 def http(ground: Ground, plan: Plan, tell: Tell) -> Results:
-    """POST /jobs against the route that does nothing."""
+    """Measure POST /jobs and the route that does nothing."""
     found: Results = {}
     servers = {"gunicorn": http_server.GUNICORN}
     if plan.complete:
@@ -121,7 +121,7 @@ def http(ground: Ground, plan: Plan, tell: Tell) -> Results:
 
 
 def spread_out(ground: Ground, tell: Tell) -> Results:
-    """The workers of three regions on this host, and each on a host of its own; nothing where hosts can't be made."""
+    """Measure the workers of three regions on this host and on separate ones; skip it if namespaces can't be made."""
     if not hosts.possible():
         tell("no hosts of their own: that needs root and iproute2")
         return {}
@@ -133,7 +133,7 @@ def spread_out(ground: Ground, tell: Tell) -> Results:
 
 
 def growth(ground: Ground, plan: Plan, tell: Tell) -> Results:
-    """The same work with more of everything."""
+    """Measure the same work with more processes, more calls and more stored jobs."""
     found: Results = {}
 
     def add(name: str, *arguments: Any, where: Ground = ground, **options: Any) -> None:
@@ -173,10 +173,10 @@ def _settings(plan: Plan) -> Results:
 
 
 def cost(runs: list[dict[str, float]]) -> list[float]:
-    """CPU milliseconds per execution of workers and PostgreSQL together, for each round."""
+    """Return the CPU milliseconds per execution, of workers and PostgreSQL together, for each round."""
     return [run["worker_ms"] + run["server_ms"] for run in runs]
 
 
 def spread(runs: list[dict[str, float]], name: str) -> measure.Spread:
-    """Median, least and most of one number over the rounds."""
+    """Return median, minimum and maximum of one value over the rounds."""
     return measure.Spread.of(run[name] for run in runs)

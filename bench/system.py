@@ -1,4 +1,4 @@
-"""A system under measurement: how its queue is filled, how its workers are started, what it promises."""
+"""The systems that are compared: how to fill a system's queue and start its workers, and what it guarantees."""
 
 import signal
 import subprocess
@@ -21,8 +21,8 @@ Workers = list["subprocess.Popen[bytes]"]
 
 @dataclass(frozen=True)
 class System:
-    """`commands(processes, width)` are the command lines of so many worker processes; `width` is how many calls each
-    has in the air at most, None for what its documentation recommends. `sizes` is how many executions a round has."""
+    """A system. `commands(processes, width)` returns the command lines of its worker processes; `width` is the most
+    calls in flight of each, None for the documentation's recommendation. `sizes`: the executions per round."""
 
     name: str
     promise: str
@@ -35,7 +35,7 @@ class System:
     wide: bool = True  # can have many calls in the air in one process
 
     def fill(self, ground: Ground, count: int, plan: str = PLAN) -> list[str]:
-        """Write `count` jobs and put them into its queue."""
+        """Insert `count` jobs and put them into the system's queue."""
         ids = ground.submit(count, plan=plan, staged=not self.peer)
         if self.peer:
             command = [str(environment.program("python")), "-m", f"bench.peers.{self.peer}", "fill", ids[0], ids[-1]]
@@ -47,7 +47,7 @@ class System:
     def start(
         self, ground: Ground, processes: int, seconds: float = 0.0, width: int | None = None, models: int = 1
     ) -> Workers:
-        """Start its workers; a call takes `seconds`."""
+        """Start the system's workers; a call takes `seconds`."""
         env = self._variables(ground, seconds, width, models)
         workers = []
         for command in self.commands(processes, width):
@@ -66,7 +66,7 @@ class System:
 
 
 def stop(workers: Workers) -> None:
-    """End them, and whatever they leave behind in their sessions."""
+    """End the workers, and all processes in their sessions."""
     for worker in workers:
         worker.terminate()
     for worker in workers:

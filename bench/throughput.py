@@ -1,4 +1,4 @@
-"""Full durable executions per second: claim commit, then result and job status in one transaction, two processes."""
+"""Measures full durable executions per second in two processes: a commit for the claim, one for result and status."""
 
 import subprocess
 import time
@@ -14,7 +14,7 @@ PATIENCE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Run:
-    """One round of one system. Commits and Redis commands per execution, the whole run with its start and end."""
+    """One round of one system. Commits and Redis commands are per execution, over the whole run."""
 
     pace: Pace
     commits: float
@@ -24,7 +24,7 @@ class Run:
 def run(
     ground: Ground, system: System, executions: int, *, processes: int = 2, models: int = 1, keep: bool = False
 ) -> Run:
-    """Fill the queue, start the workers, watch until all is done, stop. `keep` leaves what is in the tables."""
+    """Fill the queue, start the workers, wait until all is done, stop. With `keep` the tables are not emptied first."""
     if not keep:
         ground.empty()
     plan = '{"US": [' + ", ".join(f'"m{n}"' for n in range(1, models + 1)) + "]}" if models > 1 else PLAN
@@ -48,7 +48,7 @@ def run(
 
 
 def limit(ground: Ground, executions: int, clients: int = 16) -> float:
-    """What pgbench reaches with the peers' two statements: full executions/s of the server alone."""
+    """Return the rate of pgbench with the peers' two statements: the limit of the server alone, in executions/s."""
     ground.empty()
     for client in range(clients):
         where = {"prefix": "p", "first": client * 100_000, "last": client * 100_000 + executions // clients}

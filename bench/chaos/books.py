@@ -1,7 +1,7 @@
-"""Counts, after the storm, what was promised against what was done.
+"""Compares, after the faults, the promises with the facts.
 
-What was accepted is the client's own list, what was asked is the provider's own log; what became of it is what the
-API answers. Only the timeline, the times of recovery and `beacon verify` are read from the database.
+The client's list says which jobs were accepted, the provider's log which calls were made, and the API which results
+there are. Only the events, the times of recovery and `beacon verify` are read from the database.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ Cell = tuple[str, str, str]  # region, model, question
 
 @dataclass
 class Books:
-    """The totals. `lost`, `duplicated` and `wrong` name what was found, with the Unix time it belongs to."""
+    """The totals of a run. `lost`, `duplicated` and `wrong` have the broken promises, each with its Unix time."""
 
     accepted: int = 0
     terminal: int = 0
@@ -54,7 +54,7 @@ class Books:
 
 
 def count(plant: Plant, submissions: Sequence[Submission]) -> Books:
-    """Count everything. The plant runs, healed and at rest."""
+    """Count everything. The stack runs without faults and has no open jobs."""
     books = Books()
     accepted = [s for s in submissions if s.accepted is not None]
     books.accepted = len(accepted)
@@ -93,7 +93,7 @@ def check(
     events: list[dict[str, Any]],
     calls: dict[str, dict[Cell, list[float]]],
 ) -> None:
-    """One accepted job: is it there, has it ended, is each answer there once, the right one, and was it asked once."""
+    """Check one accepted job: it exists, it has ended, and each answer exists once, is right and was asked once."""
     at, name = submission.accepted or 0.0, submission.key
     if len(submission.ids) > 1:
         books.duplicated.append((at, f"{name}: accepted as {len(submission.ids)} jobs"))
@@ -140,7 +140,7 @@ def check(
 
 
 def _status(job: dict[str, Any], rows: list[dict[str, Any]]) -> Iterator[str]:
-    """The job's status, worked out from its rows by the rule that the contract states."""
+    """Yield the mistakes in the job's status, which is computed here from its rows by the documented rule."""
     cross = job["cross_region"]
     succeeded = {row["region"] for row in rows if row["status"] == "completed"}
     if len(succeeded) != cross["success_count"]:
@@ -158,7 +158,7 @@ def _status(job: dict[str, Any], rows: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _timeline(job: dict[str, Any], events: list[dict[str, Any]]) -> Iterator[str]:
-    """The events: numbered without a gap, from submission to the end, each region and unit ended once."""
+    """Yield the mistakes in the events: they have no gaps, go from submission to end, and end each region once."""
     if [event["seq"] for event in events] != list(range(1, job["version"] + 1)):
         yield f"{len(events)} events for version {job['version']}"
         return

@@ -1,4 +1,4 @@
-"""What the faults are done to: the Procfile's processes, their servers, a provider, and a proxy before each."""
+"""The stack that the faults strike: the Procfile's processes, their servers, a provider, and a proxy before each."""
 
 import contextlib
 import json
@@ -29,13 +29,13 @@ from tests.loopback_regions import write_regions
 from tests.proxy import Proxy
 
 COUNTS = {"publisher": 2, "worker_us": 2, "worker_eu": 2, "worker_asia": 2}
-# Seconds that an answer takes, so that there is always a call in the air to be lost.
+# Seconds that an answer takes; long, so that there is always a call in flight that a fault can interrupt.
 ANSWER_SECONDS = {"US": 0.4, "EU": 0.7, "ASIA": 1.0}
 
 
 @dataclass
 class Plant:
-    """Everything that runs. `lease_seconds` is the workers'; `fenced` the Unix times at which a worker lost a lease."""
+    """The running stack. `lease_seconds`: the workers' setting. `fenced`: Unix times at which a worker lost a lease."""
 
     home: Path
     lease_seconds: float
@@ -51,16 +51,16 @@ class Plant:
 
     @property
     def api_url(self) -> str:
-        """Where clients reach the API: through its proxy."""
+        """Return the API's URL for clients, which leads through its proxy."""
         return f"http://127.0.0.1:{self.proxies['api'].port}"
 
     def ask(self, query: str, *params: Any) -> list[dict[str, Any]]:
-        """What the database says to its owner, past the proxy. Raises psycopg.OperationalError while it is down."""
+        """Run a query as the owner, without the proxy. Raises psycopg.OperationalError while the database is down."""
         with psycopg.connect(self.postgres.url, autocommit=True, row_factory=dict_row, connect_timeout=30) as conn:
             return conn.execute(query, params or None).fetchall()
 
     def pids(self, kind: str) -> dict[str, int]:
-        """The running processes whose names begin with `kind`."""
+        """Return the running processes whose names begin with `kind`."""
         return {p.name: p.pid for p in self.local.stack.processes() if p.name.startswith(kind) and p.pid}
 
     def leases(self) -> dict[int, int]:
@@ -69,21 +69,21 @@ class Plant:
         return {int(row["worker"].rsplit("-", 2)[1]): row["held"] for row in held}
 
     def flush(self) -> None:
-        """FLUSHALL."""
+        """Empty Redis by FLUSHALL."""
         with redis.Redis.from_url(self.valkey.url) as client:
             client.flushall()
 
     def queued(self, *regions: str) -> int:
-        """How many messages wait in the queues of these regions."""
+        """Return how many messages wait in the queues of these regions."""
         with redis.Redis.from_url(self.valkey.url) as client:
             return sum(int(client.llen(f"rq:queue:beacon-{region.lower()}")) for region in regions)
 
     def open_regions(self) -> int:
-        """How many region runs have not finished."""
+        """Return how many region runs have not finished."""
         return int(self.ask(OPEN)[0]["open"])
 
     def release_answers(self) -> None:
-        """End the provider's calls that hang."""
+        """Let the provider end its hanging calls."""
         request("POST", f"{self.provider_url}/_control/release", b"{}")
 
     def lead_database_to(self, server: EmbeddedPostgres) -> None:
@@ -92,7 +92,7 @@ class Plant:
         self.proxies["postgres"].cut()
 
     def heal(self) -> None:
-        """Take every proxy's fault back and start what is down."""
+        """End the fault of every proxy, and start the servers that are down."""
         for proxy in self.proxies.values():
             proxy.heal()
         self.local.servers.revive()
@@ -108,7 +108,7 @@ def running_plant(
     counts: Mapping[str, int] = COUNTS,
     answer_seconds: Mapping[str, float] = ANSWER_SECONDS,
 ) -> Iterator[Plant]:
-    """Start everything and wait until it takes jobs; stop everything at the end. `settings` go to every process."""
+    """Start the stack and wait until it accepts jobs; stop it at the end. `settings` go to every process."""
     make_home(home)
     with contextlib.ExitStack() as stop:
         postgres, valkey = EmbeddedPostgres(home), EmbeddedValkey(home)
@@ -157,7 +157,7 @@ def running_plant(
                 with lock:
                     fenced.append(time.time())
 
-        # Ends on purpose must not make the supervisor give up.
+        # The faults end processes often, and the supervisor must not give up.
         local = stop.enter_context(running_stack(home, env, counts, on_line=listen, max_ends=1_000_000))
         local.servers.embedded.extend([postgres, valkey])
         lease_seconds = float(settings.get("LEASE_SECONDS", 15))

@@ -1,4 +1,4 @@
-"""After a point: is everything kept that was promised, how did it end, and which provider calls were repeated."""
+"""Checks, after each crash point, that no promise was broken; finds how the job ended and which calls were repeated."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -42,7 +42,7 @@ HELD_SECONDS = 10.0
 
 @dataclass
 class Books:
-    """What was found. `wrong` has every promise that was broken; calls and tries are counted one by one."""
+    """The findings. `wrong` has every broken promise; calls and tries are counted."""
 
     ending: Ending = "unnoticed"
     wrong: list[str] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Books:
 
 
 def check(lane: Lane, story: Story, verb: Verb, protocol: str, way: Way) -> Books:
-    """Compare what is there with what was promised. Ends the victims and the others."""
+    """Compare the stored rows with the promises. Ends the victims and the other processes."""
     books = Books()
     for name, query in INVARIANTS.items():
         found = [row["broken"] for row in lane.conn.execute(query.encode(), _parameters(lane)) if row["broken"]]
@@ -74,7 +74,7 @@ def _parameters(lane: Lane) -> dict[str, object]:
 
 
 def _results(lane: Lane, books: Books) -> None:
-    """Each planned unit has one result."""
+    """Check that each planned unit has one result."""
     for row in lane.ask(UNITS):
         books.wrong.append(f"{row['id']} {row['region']} {row['model_id']} has {row['results']} results")
         books.lost += row["results"] == 0
@@ -82,7 +82,7 @@ def _results(lane: Lane, books: Books) -> None:
 
 
 def _calls(lane: Lane, books: Books, protocol: str, way: Way, story: Story) -> None:
-    """Every request that a provider received has its row. An answer that it gave is stored, or its loss explained."""
+    """Check that every request that a provider received has a row, and every answer is stored or explained."""
     received: Counter[tuple[str, str, str]] = Counter()
     answered: Counter[tuple[str, str, str]] = Counter()
     for call in list(lane.provider.calls):
@@ -111,7 +111,7 @@ def _calls(lane: Lane, books: Books, protocol: str, way: Way, story: Story) -> N
 
 
 def _held(lane: Lane, books: Books) -> None:
-    """Nobody holds a lease or a transaction, nor a victim that has ended a connection."""
+    """Check that no process holds a lease or a transaction, and no ended victim a connection."""
     if leases := lane.one("SELECT count(*) FROM region_runs WHERE lease_token IS NOT NULL"):
         books.wrong.append(f"{leases} leases are held")
     _until_none(lane, books, "in a transaction", "xact_start < clock_timestamp() - interval '1 second'")
@@ -120,7 +120,7 @@ def _held(lane: Lane, books: Books) -> None:
 
 
 def _until_none(lane: Lane, books: Books, what: str, rule: str, *params: object) -> None:
-    """Wait until each session that is so now is so no more; others may be meanwhile, who are at work."""
+    """Wait until none of the sessions that match now matches; later sessions may match, because processes work."""
     query = f"{SESSIONS} AND {rule}"
     found = {row["session"]: row for row in lane.ask(query, *params)}
     if not found:
@@ -139,7 +139,7 @@ def _until_none(lane: Lane, books: Books, what: str, rule: str, *params: object)
 
 
 def _ending(lane: Lane, story: Story, way: Way) -> Ending:
-    """How it came to its end. The last thing that was needed is the one that counts."""
+    """Return how the job came to its end: the last kind of recovery that was needed."""
     said = lane.said()
     if "lease lost" in said or "fenced" in said:
         return "fenced"

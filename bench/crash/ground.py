@@ -1,4 +1,4 @@
-"""The servers of a run, and a place there for each lane."""
+"""Starts the servers of a run, with a database of each for every lane."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ from runner_cli.home import make_home
 from runner_cli.local import login_urls, set_passwords
 from runner_core.migrate import migrate
 
-# No server is killed here, so nothing has to reach the disk. A password's check costs 4,096 rounds otherwise, and
-# thousands of connections are made.
+# No server is killed here, so nothing has to reach the disk. One SCRAM iteration instead of 4,096, because a run makes
+# thousands of connections.
 POSTGRES = {"fsync": "off", "full_page_writes": "off", "scram_iterations": "1", "max_connections": "500"}
 VALKEY = {"appendonly": "no", "databases": "32"}
 
 
 @contextlib.contextmanager
 def servers(home: Path, lanes: int) -> Iterator[list[Site]]:
-    """Start PostgreSQL and Valkey below `home`; a database of either for each lane. Everything ends with the block."""
+    """Start PostgreSQL and Valkey in `home`, with one database of each for every lane; stop them after the block."""
     home.chmod(0o711)
     make_home(home)
     with contextlib.ExitStack() as stop:

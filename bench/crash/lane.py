@@ -30,7 +30,7 @@ from tests.provider_server import ProviderServer
 
 # Which of several connections has sent a statement before, and need not send its text, would differ between runs.
 ONE_CONNECTION = {"DB_POOL_MAX": "1"}
-STANDING = ("api", "publisher", "worker US", "worker EU")
+BACKGROUND = ("api", "publisher", "worker US", "worker EU")
 KEPT = (b"beacon:sentinel", b"beacon:stack")  # without the first one the publisher takes Redis for emptied
 OTHERS = """SELECT client_port, state = 'idle' AND wait_event = 'ClientRead' AS is_idle FROM pg_stat_activity
              WHERE datname = current_database() AND application_name IN ('beacon-publisher', 'beacon-worker')"""
@@ -38,7 +38,7 @@ OWNED = ("jobs", "nonces", "idempotency_keys", "processes", "job_events", "tries
 
 
 class Lane:
-    """`victims` reach everything through the taps, `others` directly."""
+    """One place where crash points are tried: `victims` reach the servers through the taps, `others` directly."""
 
     def __init__(self, site: Site) -> None:
         site.folder.mkdir()
@@ -62,15 +62,15 @@ class Lane:
         self.tapped = environment(site, "tapped", ports, self.provider.port)
         self.direct = environment(site, "direct", {}, self.provider.port)
         self.url = ""
-        self.standing: dict[str, Process] = {}
+        self.background: dict[str, Process] = {}
         settings = Settings.from_env(self.direct, "publisher")
         self.publishing = Database(settings, "publisher").open(), Broker(settings)
 
     def reset(self) -> None:
-        """The other processes stand still, no victim runs, nothing is stored, and every tap lets pass."""
+        """Prepare the next point: stop the other processes, end victims, delete all rows, let every tap pass data."""
         self.victims.kill_all()
-        self.others.kill(*(process for process in self.others.running() if process not in self.standing.values()))
-        self.stand()
+        self.others.kill(*(process for process in self.others.running() if process not in self.background.values()))
+        self.start_background()
         self.provider.set_rules([])
         self.provider.release()
         self.conn.execute(b"; ".join(b"DELETE FROM " + table.encode() for table in OWNED))
@@ -93,12 +93,12 @@ class Lane:
         log = self._logs[0]
         return log.read_text(errors="replace") if log.exists() else ""
 
-    # -- the other processes: an API that clients repeat their requests at, and a publisher and workers that stand still
-    # until they are let go on --
+    # -- the background processes: an API to which clients repeat their requests, and a publisher and workers, which are
+    # stopped (SIGSTOP) until `let_go` --
 
-    def stand(self) -> None:
-        """Start what is missing of them, and wait until they work."""
-        missing = [kind for kind in STANDING if kind not in self.standing or self.standing[kind].has_ended()]
+    def start_background(self) -> None:
+        """Start those background processes that do not run, and wait until they work."""
+        missing = [kind for kind in BACKGROUND if kind not in self.background or self.background[kind].has_ended()]
         if not missing:
             return
         for kind in missing:
@@ -106,37 +106,37 @@ class Lane:
             if kind == "api":
                 port = self.free_port()
                 env["PORT"], self.url = str(port), f"http://127.0.0.1:{port}"
-            self.standing[kind] = self.others.start(kind, env)
+            self.background[kind] = self.others.start(kind, env)
         until(lambda: request("GET", f"{self.url}/health/live")[0] == 200, "the other API answers")
         self.let_go(*missing)
         query = "SELECT count(DISTINCT concat(kind, region)) FROM processes WHERE kind IN ('publisher', 'worker')"
         self.do("DELETE FROM processes")
-        until(lambda: self.one(query) == len(STANDING) - 1 or len(missing) < len(STANDING), "the others work", 30.0)
+        until(lambda: self.one(query) == len(BACKGROUND) - 1 or len(missing) < len(BACKGROUND), "the others work", 30.0)
 
     def let_go(self, *kinds: str) -> None:
-        """Let these go on."""
+        """Continue these processes (SIGCONT)."""
         for kind in kinds:
-            self.standing[kind].send(signal.SIGCONT)
+            self.background[kind].send(signal.SIGCONT)
 
     def hush(self) -> None:
-        """Let the others stand still, at a moment at which none is in a transaction or waits for a message."""
+        """Stop the background processes at a moment at which none is in a transaction or waits for a message."""
 
         def is_hushed() -> bool:
-            for kind, process in self.standing.items():
+            for kind, process in self.background.items():
                 if kind != "api":
                     process.stop()
-            # In this order: what they had sent when they stopped has been read, and then the server waits for more.
+            # In this order: first the server has read what they had sent, then its sessions are idle.
             sent = unread(urlsplit(self.site.url).port or 5432)
             if all(session["is_idle"] and session["client_port"] not in sent for session in self.ask(OTHERS)):
                 return True
-            self.let_go(*self.standing)
+            self.let_go(*self.background)
             return False
 
         until(is_hushed, "the others are in no transaction", 30.0)
         until(lambda: not self._is_popped(), "no worker waits at Redis", 30.0)
 
     def _is_popped(self) -> bool:
-        """Whether somebody waits for a message: Redis would give it to a process that stands still."""
+        """Return whether a client waits for a message: Redis would give the message to a stopped process."""
         # The server chooses: with every client of every lane in the answer, reading it took most of a lane's time.
         client: Any = self.redis  # its stub lacks the types
         return bool(client.execute_command("CLIENT LIST", "DB", str(self.site.number), "FLAGS", "b"))
