@@ -1,4 +1,4 @@
-"""Learns a verb's exchanges, and runs one point: cut, let the others go on, wait for the end, check the books."""
+"""Learns a verb's exchanges, and runs one point: cut, let the other processes run, wait for the end, check promises."""
 
 import signal
 import time
@@ -14,12 +14,12 @@ from bench.crash.verbs import BY_NAME
 
 MET_SECONDS, END_SECONDS = 30.0, 60.0
 TRIES = 3
-TAIL_SECONDS = 0.15  # what follows the last answer: an UNLINK, the end of a transaction
+TAIL_SECONDS = 0.15  # time for messages after the last answer: an UNLINK, the end of a transaction
 
 
 @dataclass(frozen=True)
 class Cut:
-    """One point in one way. `place` is the message's place in its exchange, as it was learned."""
+    """One crash point, cut in one way. `place` is the message's learned position in its exchange."""
 
     verb: str
     protocol: str
@@ -33,7 +33,7 @@ class Cut:
 
 @dataclass
 class Result:
-    """What came of a point. `met` is whether its message came, within three runs."""
+    """The result of a point. `met`: whether its message came within three runs."""
 
     cut: Cut
     seconds: float = 0.0
@@ -44,7 +44,7 @@ class Result:
 
 @dataclass
 class Learned:
-    """What a verb sends: its cuts, the statements that they reach, and those of every transaction that passed."""
+    """The messages of a verb: its cuts, the statements that the cuts reach, and all statements in transactions."""
 
     verb: str
     cuts: list[Cut] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Learned:
 
 
 def learn(lane: Lane, name: str) -> Learned:
-    """Run the verb without a fault, three times at most until its exchanges come; every cut of its messages."""
+    """Run the verb without a fault, at most three times until its exchanges come; return every cut of its messages."""
     error = ""
     for _ in range(TRIES):
         try:
@@ -128,7 +128,7 @@ def run(lane: Lane, cut: Cut) -> Result:
 
 
 def _run(lane: Lane, cut: Cut) -> Books | int | str:
-    """Run it once; the books, or why its message was not met: another place where it came, or a sentence."""
+    """Run a point once. Return the findings; if its message was not met, its other position or a sentence."""
     verb, tap = BY_NAME[cut.verb], lane.taps[cut.protocol]
     story = _begin(lane, verb)
 
@@ -184,6 +184,6 @@ def _end(lane: Lane, story: Story) -> None:
 
 
 def failed(item: str | Cut, error: Exception) -> Learned | Result:
-    """What is told of a point, or of a verb, at which the net itself broke."""
+    """Return the result of a point or a verb at which this program itself failed."""
     sentence = f"the net itself failed: {error!r}"
     return Learned(item, error=sentence) if isinstance(item, str) else Result(item, books=Books(wrong=[sentence]))

@@ -15,7 +15,7 @@ TITLE = "# Crash points\n\n"
 
 
 def summary(results: Sequence[Result], seconds: float) -> str:
-    """One line for the terminal."""
+    """Return one line for the terminal."""
     prompt = sorted(result.seconds for result in results if result.cut.way != "late") or [0.0]
     endings = Counter(result.books.ending for result in results if result.met)
     return (
@@ -28,7 +28,7 @@ def summary(results: Sequence[Result], seconds: float) -> str:
 
 
 def kinds(results: Sequence[Result]) -> set[tuple[str, str, str]]:
-    """The distinct endings: of each verb and way, how it ended."""
+    """Return the distinct endings as (verb, way, ending)."""
     return {(result.cut.verb, result.cut.way, result.books.ending) for result in results if result.met}
 
 
@@ -42,7 +42,7 @@ def write(
     commit: str,
     lanes: int,
 ) -> None:
-    """Put the part of this program between its markers; what stands around it stays."""
+    """Replace the part of the page between this program's markers; the rest of the page is kept."""
     part = f"{BEGIN}\n\n{_part(learned, results, wrong, seconds, commit, lanes)}\n{END}\n"
     text = page.read_text("utf-8") if page.exists() else TITLE
     before, found, rest = text.partition(BEGIN)

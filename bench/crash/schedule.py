@@ -1,4 +1,4 @@
-"""Gives the work to the lanes, each a process of its own, and takes their results."""
+"""Distributes the points to the lanes, which are processes, and collects their results."""
 
 import multiprocessing
 import os
@@ -18,7 +18,7 @@ from bench.crash.processes import die_with_parent
 
 
 class LaneLost(Exception):
-    """A lane's process has ended by itself."""
+    """A lane's process has ended unexpectedly."""
 
 
 @dataclass
@@ -28,7 +28,7 @@ class _Worker:
 
 
 class Lanes:
-    """`each` has every item done by some lane, and yields the results as they come."""
+    """The lanes' processes. `each` gives every item to a lane, and yields the results as they arrive."""
 
     def __init__(self, workers: list[_Worker]) -> None:
         self._workers = workers

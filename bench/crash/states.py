@@ -1,4 +1,4 @@
-"""What lies there before a verb: jobs that others than its victims have accepted, published, claimed or ended."""
+"""Prepares the state before a verb: jobs that the background processes have accepted, published, claimed or ended."""
 
 import json
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def spec(
     questions: tuple[str, ...] = ("q1",),
     provider_seconds: int = PROVIDER_SECONDS,
 ) -> bytes:
-    """A signed job, as it is sent."""
+    """Return a signed job."""
     job = {
         "id": name,
         "version": "v1",
@@ -43,7 +43,7 @@ def spec(
 
 
 def submitted(lane: Lane, story: Story, *regions: str, **shape: Any) -> str:
-    """A job that the other API has accepted."""
+    """Make a job that the background API has accepted."""
     name = lane.name()
     body = spec(lane, name, regions or ("US",), **shape)
     code, answer = request("POST", f"{lane.url}/api/v1/jobs", body, HEADERS)
@@ -54,19 +54,19 @@ def submitted(lane: Lane, story: Story, *regions: str, **shape: Any) -> str:
 
 
 def published(lane: Lane, story: Story, *regions: str, **shape: Any) -> str:
-    """A job whose messages lie in Redis."""
+    """Make a job whose messages are in Redis."""
     name = submitted(lane, story, *regions, **shape)
     publish_all(lane)
     return name
 
 
 def publish_all(lane: Lane) -> None:
-    """Send what waits, as a publisher does."""
+    """Publish all waiting outbox rows, as a publisher does."""
     assert publish_batch(*lane.publishing), "nothing waited to be published"
 
 
 def claimed(lane: Lane, name: str, region: str = "US", *, lease_seconds: float = 0.3) -> None:
-    """A region that a worker holds who will never be heard of again."""
+    """Claim a region for a worker that never writes again."""
     from runner_core.db import Database
     from runner_worker.engine.leases import claim
 
@@ -80,7 +80,7 @@ def claimed(lane: Lane, name: str, region: str = "US", *, lease_seconds: float =
 
 
 def finished(lane: Lane, story: Story, *regions: str, fail: bool = False) -> str:
-    """A job that has ended."""
+    """Make a job that has ended."""
     if fail:
         lane.provider.set_rules([{"fault": "status", "status": 403}])
     name = submitted(lane, story, *regions)
@@ -90,26 +90,26 @@ def finished(lane: Lane, story: Story, *regions: str, fail: bool = False) -> str
 
 
 def run_by_others(lane: Lane, done: Callable[[], bool], *kinds: str) -> None:
-    """Let the others go on until it is done."""
+    """Let the background processes run until `done` returns True."""
     lane.let_go(*(kinds or ("publisher", "worker US")))
     until(done, "the others have done their part")
     lane.hush()
 
 
 def status(lane: Lane, name: str) -> str:
-    """A job's status."""
+    """Return a job's status."""
     return str(lane.one("SELECT status FROM jobs WHERE id = %s", name))
 
 
 def last(lane: Lane, story: Story) -> None:
-    """EU has ended; US is the last region."""
+    """Make a job in which EU has ended and US is the last open region."""
     name = published(lane, story, "US", "EU")
     ended = "SELECT finished_at FROM region_runs WHERE job_id = %s"
     run_by_others(lane, lambda: bool(lane.one(ended, name)), "worker EU")
 
 
 def answered_in_part(lane: Lane, story: Story) -> None:
-    """A worker died after one of two answers; its lease has been taken back, its message lies in Redis."""
+    """Make a job whose worker died after one of two answers: its lease is cleared, a new message is in Redis."""
     name = published(lane, story, "US", questions=("q1", "q2"))
     claimed(lane, name)
     lane.do(
@@ -125,17 +125,17 @@ def answered_in_part(lane: Lane, story: Story) -> None:
 
 
 def held(lane: Lane, story: Story, lease_seconds: float = 0.3) -> None:
-    """Somebody else holds the region whose message lies in Redis, and is never heard of again."""
+    """Make a job whose message is in Redis while a dead worker still has the region's lease."""
     claimed(lane, published(lane, story, "US"), lease_seconds=lease_seconds)
 
 
 def expired(lane: Lane, story: Story, **kind: Any) -> None:
-    """A lease that has run out, of a region without a message."""
+    """Make a job with an expired lease and without a message."""
     held(lane, story)
     lane.do("UPDATE region_runs SET lease_expires_at = clock_timestamp()")
     lane.redis.delete("rq:queue:beacon-us")
     if kind.get("used_up"):
-        # With the events of as many claims, which the books count.
+        # Add the events of as many claims, because the checks count them.
         lane.do("UPDATE region_runs SET attempt = max_attempts")
         lane.do("UPDATE jobs SET version = version + 2")
         lane.do(
@@ -146,32 +146,32 @@ def expired(lane: Lane, story: Story, **kind: Any) -> None:
 
 
 def overdue(lane: Lane, story: Story) -> None:
-    """A job that nobody has claimed in time."""
+    """Make a job that was not claimed in time."""
     published(lane, story, "US")
     lane.do("UPDATE jobs SET queued_until = clock_timestamp()")
 
 
 def undeliverable(lane: Lane, story: Story) -> None:
-    """A job whose message was given up."""
+    """Make a job whose message is dead."""
     submitted(lane, story, "US")
     lane.do("UPDATE outbox SET dead_at = clock_timestamp(), attempts = 10")
 
 
 def lost(lane: Lane, story: Story) -> None:
-    """A job whose message was lost with all that Redis had."""
+    """Make a job whose message was lost because Redis was emptied."""
     published(lane, story, "US")
     lane.redis.flushdb()
 
 
 def silent(lane: Lane, story: Story) -> None:
-    """A job whose message was taken two leases ago by somebody who has claimed nothing."""
+    """Make a job whose message was taken two leases ago by a worker that has not claimed it."""
     published(lane, story, "US")
     lane.redis.delete("rq:queue:beacon-us")
     lane.do("UPDATE outbox SET processed_at = processed_at - interval '4 seconds'")
 
 
 def old(lane: Lane, story: Story) -> None:
-    """A job that ended long ago, with its messages, keys and nonces, and a process that was not seen for long."""
+    """Make a job that ended long ago, with its messages, keys and nonces, and the row of a dead process."""
     finished(lane, story, "US")
     ago = "interval '9 days'"
     lane.do(f"UPDATE jobs SET completed_at = completed_at - {ago}, created_at = created_at - {ago}")  # noqa: S608
@@ -184,7 +184,7 @@ def old(lane: Lane, story: Story) -> None:
 
 
 def gone(lane: Lane, story: Story) -> bool:
-    """Nothing of the old job is left."""
+    """Return whether no row of the old job is left."""
     left = lane.one(
         """SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM nonces) + (SELECT count(*) FROM tries)
                 + (SELECT count(*) FROM idempotency_keys) + (SELECT count(*) FROM processes WHERE id = 'gone')"""

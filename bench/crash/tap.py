@@ -4,8 +4,8 @@
         tap.learn()                      # every message passes; tap.exchange has them
         tap.arm(Point("Sync", 2), "answer lost", on_hit)
 
-A point is a message's label and how often that label has come before it in the run, so that messages of other
-threads, which come in between now and then, move nothing.
+A point is a message's label and the number of earlier messages with this label in the run. So messages of other
+threads, which come at varying moments, do not shift it.
 """
 
 import contextlib
@@ -22,9 +22,9 @@ from bench.wire.message import Message, Reader
 
 
 class Tap:
-    """Listens on a free port and carries connections to `host`:`port`. One thread a connection.
+    """A proxy on a free port for `host`:`port`, with one thread per connection.
 
-    `late_seconds` is how long a late answer is held back: longer than the client waits.
+    `late_seconds` is the delay of a late answer; it is longer than the client waits.
     """
 
     def __init__(self, reader: Callable[[], Reader], host: str, port: int, *, late_seconds: float = 2.0) -> None:
@@ -42,14 +42,14 @@ class Tap:
         self._listen_on(0)
 
     def learn(self) -> None:
-        """Forget what passed and let everything pass from here on."""
+        """Forget the messages so far, and let every message pass from now on."""
         with self._lock:
             self._forget()
 
     def arm(self, point: Point, way: Way, on_hit: Callable[[int], object]) -> None:
-        """Count anew, and do it once when `point` comes.
+        """Restart the count, and cut the connection in this way once, when `point` comes.
 
-        `on_hit` is called with the client's port before the message goes anywhere.
+        `on_hit` is called with the client's port before the message is sent on.
         """
         with self._lock:
             self._forget()
@@ -80,7 +80,7 @@ class Tap:
             link.reset()
 
     def connections(self) -> int:
-        """How many are open."""
+        """Return the number of open connections."""
         with self._lock:
             return len(self._links)
 
@@ -100,7 +100,7 @@ class Tap:
         return next(self._exchanges)
 
     def way_of(self, message: Message, exchange: int, place: int, client_port: int) -> Way | None:
-        """Count a message; what has to be done with it, None when it just passes."""
+        """Count a message. Return the way in which it must be cut; None if it passes."""
         with self._lock:
             self._seen[message.label] += 1
             passed = Passed(Point(message.label, self._seen[message.label]), exchange, place)

@@ -1,4 +1,5 @@
-"""What a verb is here: what lies there before, what a process behind the taps does, and which exchanges are its own."""
+"""The description of a verb for crash points: the state before it, the action of a process behind the taps, and the
+exchanges that belong to it."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +18,7 @@ NO_CUT = ("Terminate", "Flush", "SSLRequest", "CancelRequest")
 
 @dataclass
 class Request:
-    """A client's request, and the answers that it got, in their order: (who answered, status, document)."""
+    """A client's request and its answers in order: (answering process, status, document)."""
 
     path: str
     body: bytes
@@ -29,7 +30,7 @@ class Request:
 
 @dataclass
 class Story:
-    """What happened at one point."""
+    """The course of one point: its job, its requests, its processes."""
 
     jobs: list[str] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
@@ -37,7 +38,7 @@ class Story:
     kept_out: list[Process] = field(default_factory=list)  # processes of this story that are no victims
 
     def is_told(self) -> bool:
-        """Whether every client has its last answer."""
+        """Return whether every client has its last answer."""
         return all(request.told.is_set() for request in self.requests)
 
 
