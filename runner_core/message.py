@@ -9,5 +9,8 @@ ENVELOPE = {"id": str, "enqueued_at": str, "attempt": int, "request_id": str}
 
 
 def topic(region: str) -> str:
-    """Return the name of the queue of `region`, without RQ's prefix: `beacon-us` for US."""
+    """Return the name of the queue of `region`, without RQ's prefix: `beacon-us` for US.
+
+    Statements call the SQL function of the same name.
+    """
     return TOPIC_PREFIX + region.lower()

@@ -6,6 +6,8 @@
 -- PostgreSQL lets every role call a new function, and these functions run with their owner's privileges.
 REVOKE ALL ON FUNCTION end_units(text[], text[], text, jsonb[]), close_regions(text[]), close_jobs(text[]),
   cancel_units(text, jsonb), reopen_units(text, text, text, text, integer), forget_events() FROM PUBLIC;
+-- topic runs with its caller's rights. No other login needs it.
+REVOKE ALL ON FUNCTION topic(text) FROM PUBLIC;
 
 GRANT CONNECT ON DATABASE :"DBNAME" TO beacon_api, beacon_publisher, beacon_worker;
 GRANT USAGE ON SCHEMA public TO beacon_api, beacon_publisher, beacon_worker;
@@ -16,6 +18,7 @@ GRANT SELECT, INSERT ON TABLE job_events TO beacon_api, beacon_publisher, beacon
 GRANT INSERT (job_id, topic, payload) ON TABLE outbox TO beacon_api, beacon_publisher, beacon_worker;
 GRANT USAGE ON SEQUENCE outbox_id_seq TO beacon_api, beacon_publisher, beacon_worker;
 GRANT EXECUTE ON FUNCTION close_jobs(text[]) TO beacon_api, beacon_publisher, beacon_worker;
+GRANT EXECUTE ON FUNCTION topic(text) TO beacon_api, beacon_publisher, beacon_worker;
 
 -- beacon_api: inserts jobs, reads everything, cancels and retries through cancel_units and reopen_units.
 GRANT SELECT ON TABLE jobs, idempotency_keys, nonces, outbox, region_runs, executions, answers, tries,

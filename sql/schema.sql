@@ -222,6 +222,15 @@ END $$;
 
 
 --
+-- Name: topic(text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.topic(region text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ('beacon-'::text || lower(region));
+
+
+--
 -- Name: result_ids; Type: SEQUENCE; Schema: public; Owner: -
 --
 
@@ -1075,6 +1084,16 @@ REVOKE ALL ON FUNCTION public.forget_events() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION public.reopen_units(job text, only_region text, only_model text, only_question text, more_attempts integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.reopen_units(job text, only_region text, only_model text, only_question text, more_attempts integer) TO beacon_api;
+
+
+--
+-- Name: FUNCTION topic(region text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.topic(region text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.topic(region text) TO beacon_api;
+GRANT ALL ON FUNCTION public.topic(region text) TO beacon_publisher;
+GRANT ALL ON FUNCTION public.topic(region text) TO beacon_worker;
 
 
 --

@@ -40,7 +40,7 @@ WITH received AS (
     JOIN (SELECT id, jsonb_agg(region ORDER BY number) AS regions, sum(units) AS units FROM planned GROUP BY id) p USING (id)
 ), staged AS (
   INSERT INTO outbox (job_id, topic, payload)
-  SELECT job.id, 'beacon-' || lower(p.region),
+  SELECT job.id, topic(p.region),
          jsonb_build_object('id', job.id, 'attempt', 0, 'request_id', job.request_id, 'enqueued_at',
                             to_char(job.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
     FROM job JOIN planned p ON p.id = job.id

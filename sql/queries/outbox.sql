@@ -32,7 +32,7 @@ RETURNING o.id, o.job_id, o.attempts, o.dead_at,
 -- Insert a new outbox row for each region that has to be carried out again, as a submission does. The message's
 -- `attempt` is the number of claims so far; it is information only.
 WITH wanted AS (
-  SELECT w.job_id, w.region, 'beacon-' || lower(w.region) AS topic, w.reason
+  SELECT w.job_id, w.region, topic(w.region) AS topic, w.reason
     FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(reasons)s::text[]) AS w (job_id, region, reason)
 ), staged AS (
   INSERT INTO outbox (job_id, topic, payload)
@@ -66,4 +66,4 @@ UPDATE outbox SET processed_at = clock_timestamp(), last_error = 'job cancelled'
 -- Mark dead messages as handled: their regions were staged again, or need no message any more.
 UPDATE outbox SET processed_at = clock_timestamp()
  WHERE job_id = %(job_id)s AND dead_at IS NOT NULL AND processed_at IS NULL
-   AND topic = ANY (SELECT 'beacon-' || lower(r.region) FROM unnest(%(regions)s::text[]) AS r (region));
+   AND topic = ANY (SELECT topic(r.region) FROM unnest(%(regions)s::text[]) AS r (region));

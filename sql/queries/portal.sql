@@ -32,7 +32,7 @@ SELECT o.region, o.status, o.attempt, o.worker, o.started_at, o.deadline, o.fini
   FROM region_outcomes o
   LEFT JOIN region_runs r ON r.job_id = o.job_id AND r.region = o.region
   LEFT JOIN LATERAL (SELECT x.created_at, x.processed_at, x.dead_at, x.attempts, x.last_error, x.available_at
-                       FROM outbox x WHERE x.job_id = o.job_id AND x.topic = 'beacon-' || lower(o.region)
+                       FROM outbox x WHERE x.job_id = o.job_id AND x.topic = topic(o.region)
                       ORDER BY x.id DESC LIMIT 1) b ON true
  WHERE o.job_id = %(job_id)s;
 

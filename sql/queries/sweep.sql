@@ -52,7 +52,7 @@ SELECT o.job_id, o.region,
   FROM jobs j
  CROSS JOIN LATERAL (SELECT j.id AS job_id, p.region FROM jsonb_object_keys(j.plan) AS p (region)) o
   LEFT JOIN region_runs r ON r.job_id = o.job_id AND r.region = o.region
-  LEFT JOIN LATERAL (SELECT x.dead_at FROM outbox x WHERE x.job_id = o.job_id AND x.topic = 'beacon-' || lower(o.region)
+  LEFT JOIN LATERAL (SELECT x.dead_at FROM outbox x WHERE x.job_id = o.job_id AND x.topic = topic(o.region)
                       ORDER BY x.id DESC LIMIT 1) m ON true
  WHERE j.id = ANY (%(job_ids)s::text[]) AND j.status IN ('queued', 'running')
    AND r.finished_at IS NULL AND r.lease_token IS NULL
@@ -70,12 +70,12 @@ SELECT ended_job AS job_id, ended_region AS region, ended_model AS model_id, end
 -- The open regions without a lease whose newest message was pushed before as_of, with that message's dispatch id. The
 -- region is lost if Redis does not have the message any more. The statement starts from the open regions, so that a
 -- region without a waiting outbox row is found.
-SELECT j.id AS job_id, p.region, 'beacon-' || lower(p.region) AS topic, m.dispatch_id
+SELECT j.id AS job_id, p.region, topic(p.region) AS topic, m.dispatch_id
   FROM jobs j
  CROSS JOIN LATERAL jsonb_object_keys(j.plan) AS p (region)
   LEFT JOIN region_runs r ON r.job_id = j.id AND r.region = p.region
   LEFT JOIN LATERAL (SELECT x.id, x.dispatch_id, x.processed_at, x.dead_at FROM outbox x
-                      WHERE x.job_id = j.id AND x.topic = 'beacon-' || lower(p.region) ORDER BY x.id DESC LIMIT 1) m ON true
+                      WHERE x.job_id = j.id AND x.topic = topic(p.region) ORDER BY x.id DESC LIMIT 1) m ON true
  WHERE j.id = ANY (%(job_ids)s::text[]) AND j.status IN ('queued', 'running')
    AND r.finished_at IS NULL AND r.lease_token IS NULL AND m.dead_at IS NULL
    AND (m.id IS NULL OR m.processed_at < %(as_of)s)
@@ -87,7 +87,7 @@ SELECT clock_timestamp() AS now;
 
 -- name: sweep.topics
 -- The queues of the regions of all open jobs.
-SELECT DISTINCT 'beacon-' || lower(p.region) AS topic
+SELECT DISTINCT topic(p.region) AS topic
   FROM open_region_sets s CROSS JOIN LATERAL jsonb_array_elements_text(s.regions) AS p (region);
 
 -- name: retention.outbox_due
