@@ -15,17 +15,12 @@ from outbox_publisher.aside import Aside, Batch
 from outbox_publisher.reports import Swept
 from runner_core import endings
 from runner_core.db import Database, retried
+from runner_core.error_detail import unasked
 from runner_core.queries import Row, rows
 from runner_core.store import outbox
 
 PAGE = 500
 LEASES, MESSAGES = 1, 2  # the two kinds of work; one sweeper at a time does each
-
-REASONS = {
-    "worker_crashed": "The region's worker was lost in each of its attempts.",
-    "queue_timeout": "No worker took the region in time.",
-    "undeliverable": "The region's message could not be delivered to the queue.",
-}
 
 
 def take_back(db: Database, aside: Aside[str] | None = None) -> int:
@@ -135,21 +130,9 @@ def _end_doomed(conn: Connection[Any], job_ids: list[str]) -> list[Row]:
             "sweep.end",
             job_ids=[r["job_id"] for r in doomed],
             regions=[r["region"] for r in doomed],
-            reasons=[json.dumps(_reason(r["code"])) for r in doomed],
+            reasons=[json.dumps(unasked(r["code"])) for r in doomed],
         )
     return doomed
-
-
-def _reason(code: str) -> dict[str, Any]:
-    return {
-        "code": code,
-        "type": "system",
-        "stage": "dispatch",
-        "message": REASONS[code],
-        "transient": False,
-        "http_status": None,
-        "provider": None,
-    }
 
 
 def is_leading(conn: Connection[Any], work: int) -> bool:

@@ -3,11 +3,11 @@
 from typing import Any
 
 from runner_cli.demo_model import MODEL_ID
+from runner_core.statuses import FIRST_REGIONS
 
 REFUSER = "sandbox-refuser"
 MODELS = [MODEL_ID, REFUSER]
 QUESTIONS = ["geography_basic", "greatest_invention"]
-REGIONS = ["US", "EU", "ASIA"]
 TIMEOUT_SECONDS = 180
 REAL = (
     f"{MODEL_ID} is a real but very small demonstration model: what it says is not to be relied on. "
@@ -26,7 +26,7 @@ def demo_job() -> dict[str, Any]:
             "input": {"hash": "sha256:placeholder"},
         },
         "constraints": {
-            "regions": REGIONS,
+            "regions": list(FIRST_REGIONS),
             "min_regions": 2,
             "timeout": TIMEOUT_SECONDS * 1_000_000_000,
             "provider_timeout": TIMEOUT_SECONDS * 500_000_000,

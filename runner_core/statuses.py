@@ -9,6 +9,7 @@ ResultStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
 RegionStatus = Literal["pending", "running", "success", "failed", "timeout", "cancelled"]
 
 JOB_STATUSES: tuple[str, ...] = get_args(JobStatus)
+OPEN = ("queued", "running")
 ENDED = ("completed", "failed", "cancelled")
 # A process updates its row every five seconds. One that was silent for longer than this counts as gone.
 ALIVE_SECONDS = 20

@@ -13,7 +13,7 @@ from runner_api.views.diagnosis import Diagnosis
 from runner_core import queries
 from runner_core.errors import NotFound
 from runner_core.keys import key_id
-from runner_core.statuses import ALIVE_SECONDS, in_order, verdict
+from runner_core.statuses import ALIVE_SECONDS, OPEN, in_order, verdict
 
 NEWEST_EVENTS = 300
 NOTICES = {  # what the page says after an action, by the query parameter `said`
@@ -46,7 +46,7 @@ def job(job_id: str) -> Response:
         job=found,
         extra=extra,
         verdict=verdict(found["status"], found["cross_status"]),
-        open=found["status"] in ("queued", "running"),
+        open=found["status"] in OPEN,
         regions=regions,
         retryable={region for region, _ in failed},
         blocks=grid.blocks(found, extra["questions"], rows, finished),

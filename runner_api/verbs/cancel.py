@@ -8,19 +8,10 @@ from runner_api.verbs.actor import Actor
 from runner_core import queries
 from runner_core.db import Database, retried
 from runner_core.endings import Endings
+from runner_core.error_detail import unasked
 from runner_core.errors import Conflict
 from runner_core.queries import run
 from runner_core.store import jobs
-
-REASON = {
-    "code": "cancelled",
-    "type": "system",
-    "stage": "cancel",
-    "message": "The job was cancelled.",
-    "transient": False,
-    "http_status": None,
-    "provider": None,
-}
 
 
 @dataclass(frozen=True)
@@ -47,7 +38,7 @@ def cancel_job(db: Database, job_id: str, actor: Actor, action_id: str) -> Cance
         marked = queries.row(conn, "jobs.cancel", job_id=job_id, actor=actor.name, action_id=action_id)
         if marked is None:
             raise Conflict(detail=f"The job has ended already: its status is {job['status']}.")
-        count = jobs.cancel_units(conn, job_id, REASON)
+        count = jobs.cancel_units(conn, job_id, unasked("cancelled"))
         closed = jobs.close(conn, job_id)
         run(conn, "outbox.withdraw", job_id=job_id)
         actions.settle(conn, job_id, job["plan"])

@@ -7,6 +7,7 @@ from runner_core import queries
 from runner_core.db import Database, retried
 from runner_core.errors import Conflict, NotFound
 from runner_core.message import topic
+from runner_core.statuses import OPEN
 
 REASON = "republished"
 
@@ -50,7 +51,7 @@ def republish_job(db: Database, job_id: str, actor: Actor, action_id: str) -> li
     with db.transaction(pipeline=False) as conn:
         job, _ = actions.begin(conn, job_id, actor, action_id)
         waiting = [r["region"] for r in queries.rows(conn, "reads.open_regions", job_id=job_id) if not r["leased"]]
-        if job["status"] not in ("queued", "running"):
+        if job["status"] not in OPEN:
             raise Conflict(detail=f"The job has ended: its status is {job['status']}. What failed can be retried.")
         if not waiting:
             raise Conflict(detail="Nothing waits: workers hold every region that has not ended.")

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from runner_api.views import Row
 from runner_api.views.words import counted, span
-from runner_core.statuses import ALIVE_SECONDS, ENDED, in_order
+from runner_core.statuses import ALIVE_SECONDS, ENDED, OPEN, in_order
 
 # A push that fails as a whole counts against no message, so only the age of a message shows that Redis is away.
 UNSENT_SECONDS = 10
@@ -35,7 +35,7 @@ class Diagnosis:
 
     def explain(self) -> list[Sentence]:
         """Return a sentence for each region that has not ended, or for each reason of an ended job's failures."""
-        if self.job["status"] in ("queued", "running"):
+        if self.job["status"] in OPEN:
             runs = {region["region"]: region for region in self.regions}
             sentences = [self._failed_region(runs[name]) for name in in_order(runs) if self._has_failed(runs[name])]
             sentences += [self._open_region(runs[name]) for name in in_order(runs) if not runs[name]["finished_at"]]

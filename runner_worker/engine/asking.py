@@ -3,13 +3,12 @@
 import time
 from typing import Any
 
+from runner_core.error_detail import of_call, unasked
 from runner_core.regions import Catalogue, Provider
 from runner_worker.engine.runs import Answer, Call
 from runner_worker.providers import Ask, CallFailed
 
 TEMPERATURE = 0.1
-DEADLINE = "The region's deadline has passed."
-NO_PROVIDER = "No provider is configured for this model in this region."
 
 
 def ask_of(call: Call, provider: Provider, catalogue: Catalogue) -> Ask:
@@ -32,26 +31,17 @@ def ask_of(call: Call, provider: Provider, catalogue: Catalogue) -> Ask:
     )
 
 
-def error_of(call: Call, code: str, message: str) -> dict[str, Any]:
+def error_of(call: Call, code: str) -> dict[str, Any]:
     """Return the error object of a call that ended without asking; `code` is `timeout` or `no_provider`."""
-    return {
-        "code": code,
-        "type": "timeout" if code == "timeout" else "configuration",
-        "stage": "waiting",
-        "message": message,
-        "transient": code == "timeout",
-        "http_status": None,
-        "provider": call.unit.provider.id if call.unit.provider else None,
-        "region": call.run.region,
-        "model": call.unit.model_id,
-        "timestamp": call.run.clock.at(time.monotonic()).isoformat(),
-    }
+    error = unasked(code, call.unit.provider.id if call.unit.provider else None)
+    return of_call(error, call.run.region, call.unit.model_id, call.run.clock.at(time.monotonic()).isoformat())
 
 
 def timed_out(call: Call) -> Answer:
     """Return the failed answer of a call that had no answer when its region's deadline passed."""
     call.begun = call.run.clock.claimed_at
-    return Answer.failed(call, CallFailed(error_of(call, "timeout", DEADLINE), DEADLINE, 0, []))
+    error = error_of(call, "timeout")
+    return Answer.failed(call, CallFailed(error, error["message"], 0, []))
 
 
 def never_sent(call: Call, number: int = 1) -> Answer:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
+from runner_core.error_detail import error_detail, of_call
 from runner_core.errors import BeaconError
 
 # U+0000 and lone surrogates: PostgreSQL refuses them in text and in jsonb.
@@ -173,18 +174,17 @@ class TryFailed(Exception):
     def error(self, ask: Ask, provider_id: str) -> dict[str, Any]:
         """Return the error object that is stored and shown; it includes the provider's error text."""
         words = clean(self.words)[0].strip()[:LONGEST_MESSAGE]
-        return {
-            "code": self.code,
-            "type": self.fault.kind,
-            "stage": self.stage,
-            "message": f"{self.sentence(provider_id)} {words}".rstrip(),
-            "transient": self.transient,
-            "http_status": self.http_status,
-            "provider": provider_id,
-            "region": ask.region,
-            "model": ask.model_id,
-            "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        }
+        error = error_detail(
+            self.code,
+            self.fault.kind,
+            self.stage,
+            f"{self.sentence(provider_id)} {words}".rstrip(),
+            transient=self.transient,
+            http_status=self.http_status,
+            provider=provider_id,
+        )
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return of_call(error, ask.region, ask.model_id, now)
 
 
 def clean(text: str) -> tuple[str, bool]:

@@ -4,8 +4,8 @@ import ast
 import re
 from pathlib import Path
 
-from outbox_publisher import sweep
 from runner_api.http.problems import STATUSES
+from runner_core.error_detail import UNASKED
 from runner_worker.providers.ask import FAULTS
 from tests.reference import PAGE, filled
 
@@ -50,7 +50,7 @@ def test_each_error_of_the_api_has_its_row() -> None:
 
 def test_each_error_of_an_execution_has_its_row() -> None:
     written = {code: again for code, again, _ in rows("execution errors")}
-    assert set(written) == {*FAULTS, *sweep.REASONS, "no_provider"}
+    assert set(written) == {*FAULTS, *UNASKED}
     assert {code for code, again in written.items() if again} == {code for code, it in FAULTS.items() if it.transient}
     assert list(written) == sorted(written)
 
