@@ -29,16 +29,10 @@ from runner_core.telemetry import DB_WRITE_ERRORS, DB_WRITE_LATENCY, about
 audit_log = logging.getLogger("db.audit")
 log = logging.getLogger("db")
 
-# The parameters that audit lines may show: ids and statuses, no other values.
+# The parameters that audit lines may show: ids and statuses, no other values. A batch of records gives a list for each
+# field, under the field's name.
 SINGULAR = ("job_id", "region", "model_id", "question_id", "process_id", "kind", "status")
-PLURAL = {
-    "job_ids": "job_id",
-    "regions": "region",
-    "model_ids": "model_id",
-    "question_ids": "question_id",
-    "statuses": "status",
-    "ids": "outbox_id",
-}
+PLURAL = {"job_ids": "job_id", "regions": "region", "ids": "outbox_id"}
 
 
 # The meaning of a write that correctly changes no row. The audit line has this word instead of rows=0, because
@@ -67,14 +61,13 @@ NOTHING = {
 
 def shown(params: Mapping[str, Any]) -> str:
     """Return the ids in a statement's parameters, `name=id`; for a batch only their number."""
-    parts = [f"{name}={params[name]}" for name in SINGULAR if params.get(name) is not None]
-    for plural, singular in PLURAL.items():
-        values = params.get(plural)
-        if values is None:
-            continue
-        distinct = set(values)
-        parts.append(f"{singular}={next(iter(distinct))}" if len(distinct) == 1 else f"{singular}s={len(distinct)}")
-    return " ".join(parts)
+    names = {**{name: name for name in SINGULAR}, **PLURAL}
+    return " ".join(_shown(names[given], params[given]) for given in names if params.get(given) is not None)
+
+
+def _shown(name: str, value: Any) -> str:
+    distinct = set(value) if isinstance(value, list) else {value}
+    return f"{name}={next(iter(distinct))}" if len(distinct) == 1 else f"{name}s={len(distinct)}"
 
 
 class Journal:

@@ -19,7 +19,7 @@ def expire(conn: Conn) -> None:
 def ended(held: dict[str, Any], text: str, model_id: str = "m1") -> Ended:
     """A completed unit of a claimed region."""
     at = held["started_at"]
-    rest = {"provider_id": "p", "started_at": at, "completed_at": at, "duration": 1, "failed_answers": 0}
+    rest = {"provider_id": "p", "started_at": at, "completed_at": at, "duration_ms": 1, "failed_answers": 0}
     output = json.dumps({"response": text})
     return Ended(
         *(held["job_id"], held["region"], model_id, held["token"], "completed"),

@@ -25,7 +25,7 @@ class Started(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """The row of an ended call. `output`, `error_detail` and `earlier` are JSON text; durations are milliseconds."""
+    """The row of an ended call. `output`, `error_detail` and `earlier` are JSON text."""
 
     job_id: str
     region: str
@@ -38,7 +38,7 @@ class Finished(NamedTuple):
     provider_id: str | None
     calls: int
     completed_at: datetime
-    duration: int
+    duration_ms: int
     output: str | None
     error_detail: str | None
     earlier: str

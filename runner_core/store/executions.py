@@ -11,7 +11,7 @@ from runner_core.store.columns import columns
 
 
 class Ended(NamedTuple):
-    """The row of one unit's execution. The last four fields are JSON text or None; durations are milliseconds."""
+    """The row of one unit's execution. The last four fields are JSON text or None."""
 
     job_id: str
     region: str
@@ -21,12 +21,12 @@ class Ended(NamedTuple):
     provider_id: str | None
     started_at: datetime
     completed_at: datetime
-    duration: int
+    duration_ms: int
     failed_answers: int
     retry_count: int
     error_detail: str | None
     output: str | None
-    parameter: str | None
+    parameters: str | None
     receipt: str | None
 
 
@@ -41,7 +41,7 @@ def record(conn: Connection[Any], ended: Sequence[Ended]) -> Cursor[Row]:
 def kept(conn: Connection[Any], ended: Sequence[Ended]) -> set[str]:
     """Return the tokens whose executions an earlier try of the same transaction has stored."""
     every = columns(Ended, ended)
-    names = ("job_ids", "regions", "model_ids", "tokens", "completed_ats")
+    names = ("job_id", "region", "model_id", "token", "completed_at")
     return {found["token"] for found in rows(conn, "executions.kept", **{name: every[name] for name in names})}
 
 

@@ -140,12 +140,12 @@ class RowWriter:
             provider_id=facts["provider_id"],
             started_at=started_at,
             completed_at=completed_at,
-            duration=duration_ms,
+            duration_ms=duration_ms,
             failed_answers=len(unit.errors),
             retry_count=held.attempt - 1 + unit.tries,
             error_detail=None if unit.outputs else _json(unit.errors[-1]),
             output=_json(output),
-            parameter=self._parameters(
+            parameters=self._parameters(
                 held.region, unit.upstream, unit.provider.max_tokens if unit.provider else MAX_TOKENS
             ),
             receipt=_json(receipt) if receipt else None,
@@ -225,7 +225,7 @@ def _finished(answer: Answer) -> Finished:
         provider_id=answer.provider_id,
         calls=answer.calls,
         completed_at=call.run.clock.at(answer.ended),
-        duration=int((answer.ended - call.begun) * 1000),
+        duration_ms=int((answer.ended - call.begun) * 1000),
         output=_json(answer.output) if answer.output is not None else None,
         error_detail=_json(answer.error) if answer.error is not None else None,
         earlier=_json(answer.earlier) if answer.earlier else "[]",

@@ -4,8 +4,8 @@
 WITH begun AS (
   INSERT INTO answers AS a (job_id, region, model_id, question_id, run_no, status, provider_id, attempt, started_at)
   SELECT w.job_id, w.region, w.model_id, w.question_id, w.run_no, 'started', w.provider_id, r.attempt, clock_timestamp()
-    FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(model_ids)s::text[], %(question_ids)s::text[], %(run_nos)s::integer[],
-                %(provider_ids)s::text[], %(tokens)s::uuid[])
+    FROM unnest(%(job_id)s::text[], %(region)s::text[], %(model_id)s::text[], %(question_id)s::text[], %(run_no)s::integer[],
+                %(provider_id)s::text[], %(token)s::uuid[])
          AS w (job_id, region, model_id, question_id, run_no, provider_id, token)
    CROSS JOIN LATERAL (SELECT x.attempt FROM region_runs x WHERE x.job_id = w.job_id AND x.region = w.region
                           AND x.lease_token = w.token OFFSET 0) r
@@ -29,9 +29,9 @@ SELECT job_id, region, model_id, question_id, run_no FROM begun;
 UPDATE answers a
    SET status = w.status, provider_id = w.provider_id, calls = a.calls + w.calls, completed_at = w.completed_at,
        duration_ms = w.duration_ms, output = w.output, error = w.error, errors = w.errors
-  FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(model_ids)s::text[], %(question_ids)s::text[], %(run_nos)s::integer[],
-              %(tokens)s::uuid[], %(attempts)s::integer[], %(statuses)s::text[], %(provider_ids)s::text[], %(calls)s::integer[], %(completed_ats)s::timestamptz[],
-              %(durations)s::bigint[], %(outputs)s::jsonb[], %(error_details)s::jsonb[], %(earlier)s::jsonb[])
+  FROM unnest(%(job_id)s::text[], %(region)s::text[], %(model_id)s::text[], %(question_id)s::text[], %(run_no)s::integer[],
+              %(token)s::uuid[], %(attempt)s::integer[], %(status)s::text[], %(provider_id)s::text[], %(calls)s::integer[], %(completed_at)s::timestamptz[],
+              %(duration_ms)s::bigint[], %(output)s::jsonb[], %(error_detail)s::jsonb[], %(earlier)s::jsonb[])
        AS w (job_id, region, model_id, question_id, run_no, token, attempt, status, provider_id, calls, completed_at, duration_ms,
              output, error, errors)
  CROSS JOIN LATERAL (SELECT x.lease_token FROM region_runs x WHERE x.job_id = w.job_id AND x.region = w.region

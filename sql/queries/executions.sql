@@ -2,7 +2,7 @@
 -- The tokens whose executions are stored with the same completed_at: an earlier try of this transaction was committed,
 -- and the reply to its COMMIT was lost.
 SELECT DISTINCT w.token
-  FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(model_ids)s::text[], %(tokens)s::uuid[], %(completed_ats)s::timestamptz[])
+  FROM unnest(%(job_id)s::text[], %(region)s::text[], %(model_id)s::text[], %(token)s::uuid[], %(completed_at)s::timestamptz[])
        AS w (job_id, region, model_id, token, completed_at)
   JOIN executions e ON e.job_id = w.job_id AND e.region = w.region AND e.model_id = w.model_id AND e.completed_at = w.completed_at;
 
@@ -16,10 +16,10 @@ WITH recorded AS (
                           failed_answers, retry_count, error, output, parameters, receipt)
   SELECT w.job_id, w.region, w.model_id, w.status, w.provider_id, r.attempt, w.started_at, w.completed_at, w.duration_ms,
          w.failed_answers, w.retry_count, w.error, w.output, w.parameters, w.receipt
-    FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(model_ids)s::text[], %(tokens)s::uuid[], %(statuses)s::text[],
-                %(provider_ids)s::text[], %(started_ats)s::timestamptz[], %(completed_ats)s::timestamptz[], %(durations)s::bigint[],
-                %(failed_answers)s::integer[], %(retry_counts)s::integer[], %(error_details)s::jsonb[], %(outputs)s::jsonb[],
-                %(parameters)s::jsonb[], %(receipts)s::jsonb[])
+    FROM unnest(%(job_id)s::text[], %(region)s::text[], %(model_id)s::text[], %(token)s::uuid[], %(status)s::text[],
+                %(provider_id)s::text[], %(started_at)s::timestamptz[], %(completed_at)s::timestamptz[], %(duration_ms)s::bigint[],
+                %(failed_answers)s::integer[], %(retry_count)s::integer[], %(error_detail)s::jsonb[], %(output)s::jsonb[],
+                %(parameters)s::jsonb[], %(receipt)s::jsonb[])
          AS w (job_id, region, model_id, token, status, provider_id, started_at, completed_at, duration_ms, failed_answers,
                retry_count, error, output, parameters, receipt)
    CROSS JOIN LATERAL (SELECT x.attempt FROM region_runs x WHERE x.job_id = w.job_id AND x.region = w.region

@@ -18,8 +18,8 @@ SELECT job_id FROM allowed;
 -- name: tries.withdraw -- writes
 -- Delete the tries whose request did not reach the provider.
 DELETE FROM tries t
- USING unnest(%(job_ids)s::text[], %(regions)s::text[], %(model_ids)s::text[], %(question_ids)s::text[], %(run_nos)s::integer[],
-              %(attempts)s::integer[], %(numbers)s::integer[])
+ USING unnest(%(job_id)s::text[], %(region)s::text[], %(model_id)s::text[], %(question_id)s::text[], %(run_no)s::integer[],
+              %(attempt)s::integer[], %(number)s::integer[])
        AS w (job_id, region, model_id, question_id, run_no, attempt, number)
  WHERE t.job_id = w.job_id AND t.region = w.region AND t.model_id = w.model_id AND t.question_id = w.question_id
    AND t.run_no = w.run_no AND t.attempt = w.attempt AND t.number = w.number;

@@ -244,7 +244,7 @@ def test_no_value_ever_gets_into_a_line(
     [
         ({"job_id": "j", "region": None, "spec": "secret"}, "job_id=j"),
         ({"job_ids": ["a", "a"], "regions": ["US", "EU"]}, "job_id=a regions=2"),
-        ({"statuses": ["ok", "ok"], "outputs": ["secret"]}, "status=ok"),
+        ({"job_id": ["a", "b"], "status": ["ok", "ok"], "output": ["secret"]}, "job_ids=2 status=ok"),
         ({"ids": [1, 2, 3], "dispatch_ids": ["x"]}, "outbox_ids=3"),
         ({"job_ids": []}, "job_ids=0"),
         ({}, ""),

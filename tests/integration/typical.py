@@ -45,15 +45,15 @@ CASES: dict[str, list[Case]] = READS | {
     "tries.withdraw": [
         Case(
             "worker",
-            {name: calls[name] for name in ("job_ids", "regions", "model_ids", "question_ids", "run_nos")}
-            | {"attempts": [1] * 20, "numbers": [1] * 20},
+            {name: calls[name] for name in ("job_id", "region", "model_id", "question_id", "run_no")}
+            | {"attempt": [1] * 20, "number": [1] * 20},
         )
     ],
     "answers.finish": [
         Case(
             "worker",
-            {**calls, **times, "attempts": [1] * 20, "statuses": ["ok"] * 20, "calls": [1] * 20}
-            | {"outputs": ['{"response": "r"}'] * 20, "error_details": [None] * 20, "earlier": ["[]"] * 20},
+            {**calls, **times, "attempt": [1] * 20, "status": ["ok"] * 20, "calls": [1] * 20}
+            | {"output": ['{"response": "r"}'] * 20, "error_detail": [None] * 20, "earlier": ["[]"] * 20},
         )
     ],
     "bell.ring": [Case("api publisher worker", {"channels": ["beacon_jobs"], "payloads": ["x"]})],
@@ -63,13 +63,13 @@ CASES: dict[str, list[Case]] = READS | {
             {**LIMITS, "statement_timeout": "5000", "lock_timeout": "0", "enable_seqscan": "on", "local": True},
         )
     ],
-    "executions.kept": [Case("worker", {**units, "completed_ats": [NOW] * 20})],
+    "executions.kept": [Case("worker", {**units, "completed_at": [NOW] * 20})],
     "executions.record": [
         Case(
             "worker",
-            {**units, **times, "statuses": ["completed"] * 20, "provider_ids": ["p"] * 20, "started_ats": [NOW] * 20}
-            | {"failed_answers": [0] * 20, "retry_counts": [0] * 20, "error_details": [None] * 20}
-            | {"outputs": ['{"r": 1}'] * 20, "parameters": ["{}"] * 20, "receipts": [None] * 20},
+            {**units, **times, "status": ["completed"] * 20, "provider_id": ["p"] * 20, "started_at": [NOW] * 20}
+            | {"failed_answers": [0] * 20, "retry_count": [0] * 20, "error_detail": [None] * 20}
+            | {"output": ['{"r": 1}'] * 20, "parameters": ["{}"] * 20, "receipt": [None] * 20},
             MOST,
             "each unit is a row of 1 kB with four indexes, and an event",
         )

@@ -43,9 +43,9 @@ ended, queued, running = 50_000, ENDED + 15_000, ENDED + QUEUED + 100
 waiting = range(queued, queued + 20)
 held = range(running, running + 20)
 leases = of_jobs(held, tokens=[token(n) for n in held])
-units = {**leases, "model_ids": ["m1"] * 20}
-calls = {**units, "question_ids": ["q1"] * 20, "run_nos": [1] * 20, "provider_ids": ["p"] * 20}
-times = {"completed_ats": [NOW] * 20, "durations": [5] * 20}
+units = {"job_id": leases["job_ids"], "region": leases["regions"], "token": leases["tokens"], "model_id": ["m1"] * 20}
+calls = {**units, "question_id": ["q1"] * 20, "run_no": [1] * 20, "provider_id": ["p"] * 20}
+times = {"completed_at": [NOW] * 20, "duration_ms": [5] * 20}
 page = [job_id(n) for n in range(queued, queued + PAGE)]
 process = {"kind": "worker", "region": "US", "host": "h", "pid": 1, "version": "1"}
 job = {"job_id": job_id(ended)}
