@@ -33,7 +33,8 @@ from outbox_publisher.retention import nothing_aside, remove_old
 from outbox_publisher.sweeper import Sweeper
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
-from runner_core.presence import Presence, wait_until_ready
+from runner_core.heartbeat import Heartbeat
+from runner_core.readiness import wait_until_ready
 from runner_core.telemetry import OUTBOX_PUBLISH_ERRORS, serve_metrics, setup_logging
 from runner_queue.addresses import settings_from
 from runner_queue.broker import Broker
@@ -93,8 +94,8 @@ def serve(db: Database, guard: Guard | None = None) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ends.put(0))
-    presence = Presence(db, "publisher")
-    presence.start()
+    heartbeat = Heartbeat(db, "publisher")
+    heartbeat.start()
     listener.start()
     sweeper = Sweeper(db, Broker(db.settings))
     asides, files = nothing_aside(), RegionsFiles(db)
@@ -140,15 +141,15 @@ def serve(db: Database, guard: Guard | None = None) -> int:
         log.warning("not waited for any longer, what is not committed is rolled back: %s", ", ".join(left))
     if "relay" not in left:
         listener.close()
-    leaving = threading.Thread(target=_leave, args=(db, presence), name="leave", daemon=True)
+    leaving = threading.Thread(target=_leave, args=(db, heartbeat), name="leave", daemon=True)
     leaving.start()
     leaving.join(LAST_SECONDS - 0.5)
     log.info("stopped")
     return code
 
 
-def _leave(db: Database, presence: Presence) -> None:
-    presence.stop()
+def _leave(db: Database, heartbeat: Heartbeat) -> None:
+    heartbeat.stop()
     db.close()
 
 

@@ -19,8 +19,9 @@ from dataclasses import replace
 from runner_core.collector import freeze_gc
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
+from runner_core.heartbeat import Heartbeat
 from runner_core.message import topic
-from runner_core.presence import Presence, wait_until_ready
+from runner_core.readiness import wait_until_ready
 from runner_core.telemetry import begin_at_zero, serve_metrics, setup_logging
 from runner_queue.guard import Guard
 from runner_queue.inspection import WORKER_COMMANDS
@@ -83,15 +84,15 @@ def main(argv: list[str] | None = None) -> int:
         grace_seconds=max(grace_seconds - RELEASE_SECONDS, grace_seconds / 2),
         guard=guard,
     )
-    presence = Presence(db, "worker", region, settings.worker.concurrency, catalogue.sha256)
-    presence.start()
+    heartbeat = Heartbeat(db, "worker", region, settings.worker.concurrency, catalogue.sha256)
+    heartbeat.start()
     freeze_gc()
     logger.info("worker started region=%s name=%s concurrency=%d", region, name, settings.worker.concurrency)
     if not worker.work():
         logging.shutdown()
         os._exit(1)  # calls are still under way, and the interpreter would wait for threads
     runner.close()
-    presence.stop()
+    heartbeat.stop()
     providers.close()
     db.close()
     logger.info("worker stopped region=%s name=%s", region, name)

@@ -11,8 +11,8 @@ from runner_api.http.services import services
 from runner_api.http.wire import reply
 from runner_core import __version__, queries
 from runner_core.db import Database
-from runner_core.presence import probe
 from runner_core.queries import Row
+from runner_core.readiness import probe
 from runner_core.sqlstate import sqlstate
 from runner_core.start_commands import start_command
 from runner_core.statuses import ALIVE_SECONDS

@@ -18,7 +18,8 @@ from runner_core.collector import freeze_gc
 from runner_core.db import Database
 from runner_core.environment import EnvironmentReader
 from runner_core.errors import ConfigError, Mistakes, NotReady
-from runner_core.presence import Presence, wait_until_ready
+from runner_core.heartbeat import Heartbeat
+from runner_core.readiness import wait_until_ready
 from runner_core.regions import Catalogue, load_catalogue
 from runner_core.settings import Settings
 from runner_core.shared_numbers import SharedNumbers
@@ -112,9 +113,9 @@ class Server(BaseApplication):  # type: ignore[misc]  # it ships no types
         settings, catalogue = self.configuration.settings, self.configuration.catalogue
         db = Database(settings, "api").open()
         watchers = Watchers(db)
-        presence = Presence(db, "api", concurrency=settings.api.web_threads, regions_sha=catalogue.sha256)
-        presence.start()
-        self.opened = [watchers, presence, db]
+        heartbeat = Heartbeat(db, "api", concurrency=settings.api.web_threads, regions_sha=catalogue.sha256)
+        heartbeat.start()
+        self.opened = [watchers, heartbeat, db]
         app = create_app(settings, db, catalogue, self.configuration.trust, watchers)
         if self.numbers:
             metrics.install(app, self.numbers)

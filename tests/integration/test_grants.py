@@ -18,7 +18,7 @@ from runner_cli.local import login_urls, set_passwords
 from runner_core.errors import MigrationError, NotReady
 from runner_core.grants import logins, missing_logins, missing_rights, parse, rights
 from runner_core.migrate import Migration, latest, migrate, migrations
-from runner_core.presence import probe
+from runner_core.readiness import probe
 from runner_core.session import connect
 from runner_core.settings import Settings
 from tests.jobs import one, opened, query, settings_for

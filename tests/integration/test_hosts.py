@@ -9,7 +9,7 @@ import pytest
 from runner_cli.child import free_port
 from runner_cli.embedded import EmbeddedPostgres
 from runner_core.migrate import latest, migrate
-from runner_core.presence import probe
+from runner_core.readiness import probe
 from runner_core.session import listen
 from tests.conftest import Servers
 from tests.jobs import one, opened, settings_for

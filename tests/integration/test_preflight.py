@@ -19,7 +19,7 @@ from runner_cli.local import login_urls, set_passwords
 from runner_core import preflight
 from runner_core.errors import MigrationError, NotReady
 from runner_core.migrate import latest, migrate
-from runner_core.presence import probe
+from runner_core.readiness import probe
 from runner_core.settings import Settings
 from tests.conftest import SANDBOX_REGIONS, Servers
 from tests.jobs import one, opened, settings_for

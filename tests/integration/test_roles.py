@@ -20,7 +20,8 @@ from runner_api.verbs.retry import Wanted, retry_job
 from runner_cli.local import login_urls, set_passwords
 from runner_core.db import Database
 from runner_core.errors import Rejected
-from runner_core.presence import Presence, probe
+from runner_core.heartbeat import Heartbeat
+from runner_core.readiness import probe
 from runner_queue.broker import Broker
 from tests.engine import Engine, running
 from tests.jobs import catalogue, one, opened, query, settings_for, submission, submit, until
@@ -139,10 +140,10 @@ def test_old_rows_are_removed_under_the_publishers_login(api: Database, publishe
 
 def test_every_process_signs_on_and_off(api: Database, publisher: Database, worker: Engine, conn: Conn) -> None:
     for kind, db in (("api", api), ("publisher", publisher), ("worker", worker.db)):
-        presence = Presence(db, kind)
-        presence.start()
+        heartbeat = Heartbeat(db, kind)
+        heartbeat.start()
         until(lambda kind=kind: one(conn, "SELECT count(*) FROM processes WHERE kind = %s", kind))  # type: ignore[misc]
-        presence.stop()
+        heartbeat.stop()
     assert one(conn, "SELECT count(*) FROM processes") == 0
 
 

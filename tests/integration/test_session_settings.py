@@ -14,8 +14,8 @@ from outbox_publisher.sweeper import Sweeper
 from runner_cli.check_database import check_database
 from runner_cli.invariants import check
 from runner_core.migrate import migrate
-from runner_core.presence import probe
 from runner_core.queries import statements
+from runner_core.readiness import probe
 from runner_core.session import connect, listen, transaction
 from runner_core.settings import Settings
 from runner_queue.broker import Broker

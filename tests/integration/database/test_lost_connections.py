@@ -12,8 +12,8 @@ from runner_cli.embedded import EmbeddedPostgres
 from runner_core.db import Database, retried
 from runner_core.errors import NotReady
 from runner_core.migrate import migrate
-from runner_core.presence import probe
 from runner_core.queries import run
+from runner_core.readiness import probe
 from runner_core.sqlstate import sqlstate
 from tests.commit_proxy import CommitProxy
 from tests.jobs import one, opened, query, settings_for, submission, submit, until

@@ -1,4 +1,4 @@
-"""Register a process as alive, and check before its first work that the process can work."""
+"""Registers this process in the table `processes`, and says every five seconds that the process lives."""
 
 import logging
 import os
@@ -6,27 +6,21 @@ import socket
 import threading
 import time
 import uuid
-from functools import partial
 
 import psycopg
 from psycopg_pool import PoolTimeout
 
 from runner_core import __version__
 from runner_core.db import Database, retried
-from runner_core.errors import NotReady
-from runner_core.failures import NO_ROOM, UNPREPARED, failure_of
-from runner_core.migrate import latest
-from runner_core.preflight import prove
 from runner_core.queries import run
 from runner_core.sqlstate import sqlstate
 
-log = logging.getLogger("presence")
+log = logging.getLogger("heartbeat")
 BEAT_SECONDS = 5.0
-AGAIN_SECONDS = 0.5
 STOP_SECONDS = 0.5
 
 
-class Presence:
+class Heartbeat:
     """This process's row in `processes`, kept fresh by a daemon thread.
 
     `kind` is api, publisher, worker or cli; `region` and `concurrency` are a worker's; `regions_sha` is the SHA-256 of
@@ -46,7 +40,7 @@ class Presence:
         self.id = f"{kind}-{socket.gethostname()[:64]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._row = {"kind": kind, "region": region, "concurrency": concurrency, "regions_sha": regions_sha}
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="presence", daemon=True)
+        self._thread = threading.Thread(target=self._keep, name="heartbeat", daemon=True)
 
     def start(self) -> None:
         """Write the row, and keep the row fresh until `stop`."""
@@ -57,7 +51,7 @@ class Presence:
         self._stopped.set()
         # Both may retry for a long time, so the wait is short.
         self._thread.join(STOP_SECONDS)
-        leaving = threading.Thread(target=self._leave, name="presence-leave", daemon=True)
+        leaving = threading.Thread(target=self._leave, name="heartbeat-leave", daemon=True)
         leaving.start()
         leaving.join(STOP_SECONDS)
 
@@ -76,42 +70,6 @@ class Presence:
             except (psycopg.Error, PoolTimeout) as error:
                 log.warning("heartbeat failed sqlstate=%s", sqlstate(error))
             self._stopped.wait(BEAT_SECONDS - (time.monotonic() - began))
-
-
-def probe(db: Database) -> None:
-    """Test that this process can work: run the checks of preflight.py, commit a real write, test the room on the disk.
-
-    Raises NotReady with one sentence.
-    """
-    try:
-        # An unprepared database is reported in one sentence, so its SQLSTATEs are not counted as errors.
-        begin, trial = partial(db.transaction, expected=UNPREPARED.states), partial(db.transaction, pipeline=False)
-        prove(begin, trial, latest(), db.kind)
-    except PoolTimeout:
-        raise NotReady("no connection to the database could be had in time") from None
-    except psycopg.Error as error:
-        state, failure = sqlstate(error), failure_of(error)
-        if failure is UNPREPARED and not isinstance(error, psycopg.errors.InsufficientPrivilege):
-            raise NotReady("the database has no schema of ours: run `beacon migrate`") from None
-        if failure is NO_ROOM:
-            raise NotReady(f"the database has no room for a job (SQLSTATE {state})") from None
-        raise NotReady(f"the database refused the probe (SQLSTATE {state})") from None
-
-
-def wait_until_ready(db: Database, seconds: float) -> None:
-    """Call `probe` until it succeeds, for at most `seconds`. Raises the last NotReady."""
-    deadline = time.monotonic() + seconds
-    told = ""
-    while True:
-        try:
-            return probe(db)
-        except NotReady as error:
-            if time.monotonic() + AGAIN_SECONDS > deadline:
-                raise
-            if error.detail != told:
-                log.warning("not ready yet: %s", error.detail)
-                told = error.detail
-            time.sleep(AGAIN_SECONDS)
 
 
 @retried
