@@ -10,7 +10,7 @@ from runner_core import telemetry
 from runner_core.db import Database, retried
 from runner_core.limits import MAX_COUNTED
 from runner_core.queries import Row, rows
-from runner_core.statuses import ALIVE_SECONDS, JOB_STATUSES
+from runner_core.statuses import ALIVE_SECONDS, JOB_STATUSES, STUCK_SECONDS
 
 log = logging.getLogger("publisher")
 
@@ -29,7 +29,7 @@ def refresh(db: Database) -> None:
 def _outbox(db: Database) -> None:
     [outbox] = _read(db, "metrics.outbox", most=MAX_COUNTED)
     telemetry.OUTBOX_UNPUBLISHED.set(outbox["waiting"])
-    telemetry.OUTBOX_OLDEST.set(outbox["oldest"])
+    telemetry.OUTBOX_OLDEST.set(outbox["oldest_seconds"])
     telemetry.OUTBOX_DEAD.set(outbox["dead"])
 
 
@@ -40,7 +40,8 @@ def _jobs(db: Database) -> None:
 
 
 def _late(db: Database) -> None:
-    [late] = _read(db, "metrics.late", grace_seconds=3 * db.settings.jobs.lease_seconds, most=MAX_COUNTED)
+    grace_seconds = 3 * db.settings.jobs.lease_seconds
+    [late] = _read(db, "metrics.late", stuck_seconds=STUCK_SECONDS, grace_seconds=grace_seconds, most=MAX_COUNTED)
     telemetry.JOBS_STUCK.set(late["stuck"])
     telemetry.JOBS_OVERDUE.set(late["overdue"])
 

@@ -15,7 +15,7 @@ from runner_core.queries import row, rows
 from runner_core.redaction import described
 from runner_core.session import connect, transaction
 from runner_core.settings import Settings
-from runner_core.statuses import ALIVE_SECONDS
+from runner_core.statuses import ALIVE_SECONDS, STUCK_SECONDS
 
 KINDS = ("api", "publisher", "worker")
 LISTENERS = 1
@@ -114,15 +114,16 @@ def _connections(conn: psycopg.Connection[Any], settings: Settings) -> Iterator[
 def _backlog(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
     """Report messages and jobs that wait longer than they should."""
     waiting = row(conn, "metrics.outbox", most=MAX_COUNTED)
-    late = row(conn, "metrics.late", grace_seconds=0.0, most=MAX_COUNTED)
+    late = row(conn, "metrics.late", stuck_seconds=STUCK_SECONDS, grace_seconds=0.0, most=MAX_COUNTED)
     if waiting and waiting["dead"]:
         yield warning(
             "outbox", f"{waiting['dead']} messages were given up: look at /admin/dead, and republish or cancel"
         )
-    elif waiting and waiting["oldest"] > 60:
+    elif waiting and waiting["oldest_seconds"] > 60:
         yield warning(
             "outbox",
-            f"{waiting['waiting']} messages wait, the oldest for {waiting['oldest']:.0f} s: does a publisher run?",
+            f"{waiting['waiting']} messages wait, the oldest for {waiting['oldest_seconds']:.0f} s: "
+            "does a publisher run?",
         )
     elif waiting:
         yield ok("outbox", f"{waiting['waiting']} messages wait")

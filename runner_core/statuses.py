@@ -13,6 +13,7 @@ OPEN = ("queued", "running")
 ENDED = ("completed", "failed", "cancelled")
 # A process updates its row every five seconds. One that was silent for longer than this counts as gone.
 ALIVE_SECONDS = 20
+STUCK_SECONDS = 600  # a job that has been queued for longer is stuck
 FIRST_REGIONS = ("US", "EU", "ASIA")
 
 # The shown word of each status that is stored under another word.

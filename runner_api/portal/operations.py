@@ -1,5 +1,6 @@
 """The page for operations: queues, workers and what they hold, stuck jobs, dead messages, the last hour."""
 
+from collections import Counter
 from typing import Any
 
 from werkzeug.wrappers import Response
@@ -7,6 +8,7 @@ from werkzeug.wrappers import Response
 from runner_api.http.services import services
 from runner_api.portal.blueprint import blueprint, page
 from runner_api.views import charts
+from runner_api.views.queues import queues
 from runner_core import queries
 from runner_core.limits import MAX_COUNTED
 from runner_core.queries import Row
@@ -22,20 +24,24 @@ def operations() -> Response:
     """Show the state of the whole system."""
     service = services()
     with service.db.transaction() as conn:
-        outbox = queries.single(conn, "reads.outbox_counts", most=MAX_COUNTED)
+        outbox = queries.single(conn, "metrics.outbox", most=MAX_COUNTED)
         waiting, dead = queries.rows(conn, "reads.outbox", page=5), queries.rows(conn, "reads.dead", page=SHOWN)
-        open_runs = {row["region"]: row for row in queries.rows(conn, "reads.queues")}
+        open_runs = queries.rows(conn, "reads.queues")
         processes = queries.rows(conn, "reads.processes", alive_seconds=ALIVE_SECONDS)
         held = queries.rows(conn, "portal.held", few=RUNS_SHOWN)
         other_file = {row["id"] for row in regions_files.differing(conn)}
         stuck = jobs.late(conn, 3 * service.settings.jobs.lease_seconds, SHOWN)
         minutes = queries.rows(conn, "portal.hour")
+    regions = in_order({*service.catalogue.regions, *(row["region"] for row in open_runs)})
+    workers = Counter(
+        row["region"] for row in processes if row["kind"] == "worker" and row["seconds_since"] < ALIVE_SECONDS
+    )
     return page(
         "operations.html",
         outbox=outbox,
         waiting=waiting,
         dead=dead,
-        queues=_queues(list(service.catalogue.regions), open_runs, processes),
+        queues=queues(regions, open_runs, workers),
         workers=[_with_runs(row, held) for row in processes if row["kind"] != "cli"],
         other_file=other_file,
         stuck=stuck,
@@ -46,14 +52,6 @@ def operations() -> Response:
         silent=ALIVE_SECONDS,
         counted=MAX_COUNTED,
     )
-
-
-def _queues(regions: list[str], open_runs: dict[str, Row], processes: list[Row]) -> list[dict[str, Any]]:
-    idle = {"depth": 0, "running": 0, "oldest_seconds": None}
-    workers = (row for row in processes if row["kind"] == "worker")
-    alive = [row["region"] for row in workers if row["seconds_since"] < ALIVE_SECONDS]
-    names = in_order({*regions, *open_runs})
-    return [{"region": name, **idle, **open_runs.get(name, {}), "workers": alive.count(name)} for name in names]
 
 
 def _with_runs(process: Row, held: list[Row]) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from runner_api.http.paging import page
 from runner_api.http.services import services
 from runner_api.http.wire import reply
 from runner_api.verbs.republish import republish_job, republish_row
+from runner_api.views import queues as views
 from runner_core import queries
 from runner_core.limits import MAX_COUNTED
-from runner_core.message import topic
 from runner_core.statuses import ALIVE_SECONDS
 from runner_core.store import jobs
 
@@ -28,7 +28,7 @@ def outbox() -> Response:
     """List the messages that wait to be published."""
     limit = page()
     with services().db.transaction() as conn:
-        counts = queries.single(conn, "reads.outbox_counts", most=MAX_COUNTED)
+        counts = queries.single(conn, "metrics.outbox", most=MAX_COUNTED)
         waiting = queries.rows(conn, "reads.outbox", page=limit)
     return reply({**counts, "rows": waiting})
 
@@ -38,25 +38,11 @@ def queues() -> Response:
     """List each region's waiting and running runs, and its workers."""
     service = services()
     with service.db.transaction() as conn:
-        open_runs = {row["region"]: row for row in queries.rows(conn, "reads.queues")}
+        open_runs = queries.rows(conn, "reads.queues")
         alive = queries.rows(conn, "reads.alive", alive_seconds=ALIVE_SECONDS)
     workers = {row["region"]: row["alive"] for row in alive if row["kind"] == "worker"}
-    idle = {"depth": 0, "running": 0, "oldest_seconds": None}
-    names = dict.fromkeys([*service.catalogue.regions, *open_runs, *workers])
-    return reply(
-        {
-            "queues": [
-                {
-                    "region": name,
-                    "queue": topic(name),
-                    **idle,
-                    **open_runs.get(name, {}),
-                    "workers": workers.get(name, 0),
-                }
-                for name in names
-            ]
-        }
-    )
+    regions = dict.fromkeys([*service.catalogue.regions, *(row["region"] for row in open_runs), *workers])
+    return reply({"queues": views.queues(regions, open_runs, workers)})
 
 
 @blueprint.get("/stuck")

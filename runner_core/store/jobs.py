@@ -10,6 +10,7 @@ from psycopg import Connection
 from runner_core.jobspec import Submission
 from runner_core.limits import MAX_COUNTED
 from runner_core.queries import Row, row, rows, run
+from runner_core.statuses import STUCK_SECONDS
 
 # Idempotency keys live as long as nonces. A client that repeats a request later gets a conflict, not a second job.
 KEY_DAYS = 7
@@ -165,7 +166,7 @@ def listed(
 
 def late(conn: Connection[Any], grace_seconds: float, page: int) -> list[Row]:
     """Return a page of jobs that are stuck, or overdue by more than `grace_seconds`; oldest first."""
-    found = rows(conn, "reads.stuck", page=page)
+    found = rows(conn, "reads.stuck", stuck_seconds=STUCK_SECONDS, page=page)
     found += rows(conn, "reads.overdue", grace_seconds=grace_seconds, most=MAX_COUNTED, page=page)
     return sorted(found, key=lambda job: job["created_at"])[:page]
 

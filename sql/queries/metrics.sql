@@ -1,7 +1,7 @@
 -- name: metrics.outbox
 -- The numbers of waiting and of dead messages, each up to `most`, and the age of the oldest waiting message. The
 -- conditions are those of the partial indexes.
-SELECT w.waiting, d.dead, COALESCE(extract(epoch FROM clock_timestamp() - o.oldest), 0)::double precision AS oldest
+SELECT w.waiting, d.dead, COALESCE(extract(epoch FROM clock_timestamp() - o.oldest), 0)::double precision AS oldest_seconds
   FROM (SELECT count(*) AS waiting
           FROM (SELECT FROM outbox WHERE processed_at IS NULL AND dead_at IS NULL LIMIT %(most)s) AS few) w
   LEFT JOIN (SELECT created_at AS oldest FROM outbox WHERE processed_at IS NULL AND dead_at IS NULL ORDER BY id LIMIT 1) o ON true
@@ -19,10 +19,11 @@ SELECT s.status, (SELECT count(*) FROM (SELECT FROM jobs j WHERE j.status = s.st
           FROM unnest(ARRAY['completed', 'failed', 'cancelled']) AS e (status)) AS s (status, since);
 
 -- name: metrics.late
--- stuck: the number of jobs queued for more than ten minutes, up to `most`. overdue: the number of jobs, among the
+-- stuck: the number of jobs queued for more than stuck_seconds, up to `most`. overdue: the number of jobs, among the
 -- `most` oldest running ones, whose last region run passed its deadline more than grace_seconds ago.
 SELECT (SELECT count(*)
-          FROM (SELECT FROM jobs j WHERE j.status = 'queued' AND j.created_at < statement_timestamp() - interval '10 minutes'
+          FROM (SELECT FROM jobs j
+                 WHERE j.status = 'queued' AND j.created_at < statement_timestamp() - make_interval(secs => %(stuck_seconds)s)
                  LIMIT %(most)s) AS few) AS stuck,
        (SELECT count(*)
           FROM (SELECT j.id FROM jobs j WHERE j.status = 'running' ORDER BY j.created_at, j.id LIMIT %(most)s) AS few

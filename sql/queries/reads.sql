@@ -1,7 +1,7 @@
 -- name: reads.job
--- One job with its cross-region view and its progress. Units and calls are counted from the plan, so that units that
--- have not begun count too. For answers from releases before the table `tries`, the answer row has the number of
--- requests.
+-- One job with its cross-region view and its progress. Units are counted as lists count them, calls from the planned
+-- units, so that calls that have not begun count too. For answers from releases before the table `tries`, the answer row
+-- has the number of requests.
 SELECT j.id, j.status, j.version, j.spec_raw, j.plan, j.enable_analysis, j.created_at, j.updated_at, j.started_at,
        j.completed_at, j.cross_region_execution_id, x.total_regions, x.success_count, x.failure_count,
        x.min_regions_required, x.min_success_rate::double precision AS min_success_rate, x.status AS cross_status,
@@ -15,15 +15,8 @@ SELECT j.id, j.status, j.version, j.spec_raw, j.plan, j.enable_analysis, j.creat
        SELECT count(*) FILTER (WHERE n.status IN ('ok', 'failed')) AS calls_done,
               COALESCE(sum(n.calls + n.lost_calls), 0) AS calls_told
          FROM answers n WHERE n.job_id = j.id) a
- CROSS JOIN LATERAL (
-       SELECT count(*) AS total, count(*) FILTER (WHERE e.status = 'completed') AS completed,
-              count(*) FILTER (WHERE e.status = 'failed') AS failed,
-              count(*) FILTER (WHERE e.status = 'cancelled') AS cancelled,
-              count(*) FILTER (WHERE e.id IS NULL AND r.lease_token IS NOT NULL) AS running
-         FROM jsonb_each(j.plan) AS p (region, models)
-        CROSS JOIN LATERAL jsonb_array_elements_text(p.models) AS m (model_id)
-         LEFT JOIN region_runs r ON r.job_id = j.id AND r.region = p.region
-         LEFT JOIN executions e ON e.job_id = j.id AND e.region = p.region AND e.model_id = m.model_id) u
+ CROSS JOIN LATERAL (SELECT l.units FROM listed_jobs l WHERE l.id = j.id OFFSET 0) l
+ CROSS JOIN LATERAL jsonb_to_record(l.units) AS u (total bigint, completed bigint, failed bigint, cancelled bigint, running bigint)
  WHERE j.id = %(job_id)s;
 
 -- name: reads.jobs
@@ -192,25 +185,15 @@ SELECT COALESCE(q.region, h.region) AS region, COALESCE(q.depth, 0) AS depth, CO
 SELECT id, job_id, topic, created_at, available_at, attempts, last_error FROM outbox
  WHERE processed_at IS NULL AND dead_at IS NULL ORDER BY id LIMIT %(page)s;
 
--- name: reads.outbox_counts
--- The numbers of waiting and of dead messages, each up to `most`, and the age of the oldest waiting message. The
--- conditions are those of the partial indexes.
-SELECT w.waiting, d.dead, COALESCE(extract(epoch FROM clock_timestamp() - o.oldest), 0)::double precision AS oldest_seconds
-  FROM (SELECT count(*) AS waiting
-          FROM (SELECT FROM outbox WHERE processed_at IS NULL AND dead_at IS NULL LIMIT %(most)s) AS few) w
-  LEFT JOIN (SELECT created_at AS oldest FROM outbox WHERE processed_at IS NULL AND dead_at IS NULL ORDER BY id LIMIT 1) o ON true
- CROSS JOIN (SELECT count(*) AS dead
-               FROM (SELECT FROM outbox WHERE dead_at IS NOT NULL AND processed_at IS NULL LIMIT %(most)s) AS few) d;
-
 -- name: reads.dead
 -- Dead messages that nobody has republished or marked as handled.
 SELECT id, job_id, topic, created_at, dead_at, attempts, last_error FROM outbox
  WHERE dead_at IS NOT NULL AND processed_at IS NULL ORDER BY id LIMIT %(page)s;
 
 -- name: reads.stuck
--- Jobs that have been queued for more than ten minutes, oldest first.
+-- Jobs that have been queued for more than stuck_seconds, oldest first.
 SELECT j.id, j.status, j.created_at, j.started_at, j.queued_until, NULL::timestamptz AS deadline, 'queued' AS reason
-  FROM jobs j WHERE j.status = 'queued' AND j.created_at < statement_timestamp() - interval '10 minutes'
+  FROM jobs j WHERE j.status = 'queued' AND j.created_at < statement_timestamp() - make_interval(secs => %(stuck_seconds)s)
  ORDER BY j.created_at, j.id LIMIT %(page)s;
 
 -- name: reads.overdue

@@ -117,7 +117,7 @@ def test_a_backlog_is_counted_to_ten_thousand_for_each_region(sessions: dict[str
     assert {row["region"]: row["depth"] for row in queries.rows(sessions["api"], "reads.queues")} == expected
     gauges = rows(sessions["publisher"], "metrics.regions", alive_seconds=1)
     assert {row["region"]: row["depth"] for row in gauges} == expected
-    assert queries.single(sessions["api"], "reads.outbox_counts", most=MAX_COUNTED)["waiting"] == MAX_COUNTED
+    assert queries.single(sessions["api"], "metrics.outbox", most=MAX_COUNTED)["waiting"] == MAX_COUNTED
     late = jobs.late(sessions["api"], 45, 50)
     assert [job["reason"] for job in late] == ["queued"] * 50
     assert late[0]["id"] == crowd.job_id(crowd.ENDED + 1), "the oldest first"

@@ -23,7 +23,7 @@ STANDS_STILL = {
 MOVES = {
     *("answers.start", "jobs.cancel", "jobs.reopen", "jobs.submit", "metrics.outbox", "migrations.create"),
     *("outbox.claim", "outbox.fail", "outbox.mark", "outbox.settle", "outbox.stage", "outbox.withdraw"),
-    *("processes.beat", "reads.outbox_counts", "reads.processes", "reads.queues", "region_runs.beat"),
+    *("processes.beat", "reads.processes", "reads.queues", "region_runs.beat"),
     *("region_runs.claim", "region_runs.release", "sweep.clear", "sweep.clock", "sweep.doomed", "sweep.expired"),
 }
 # outbox.fail: the age of rows that it has by their ids.

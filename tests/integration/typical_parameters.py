@@ -7,7 +7,7 @@ from typing import Any
 from outbox_publisher.sweep import PAGE
 from runner_core.grants import as_arrays, rights
 from runner_core.limits import MAX_COUNTED
-from runner_core.statuses import ALIVE_SECONDS
+from runner_core.statuses import ALIVE_SECONDS, STUCK_SECONDS
 from tests.integration.crowd import ENDED, QUEUED, job_id, region, token
 
 USUAL = 500  # buffers: some keys, a page of a list, or a batch of twenty rows
@@ -19,6 +19,7 @@ LEFT_OUT |= {"canary.rows"}
 NOW = datetime.now(UTC)
 NOBODY: dict[str, Any] = {"left_out": []}
 ALIVE, COUNT = {"alive_seconds": ALIVE_SECONDS}, {"most": MAX_COUNTED}
+STUCK = {"stuck_seconds": STUCK_SECONDS}
 COUNTS = "up to 10,000 rows are counted in an index"
 REGIONS = "of each set of regions up to 10,000 jobs are read, three a page"
 RIGHTS = as_arrays(rights())

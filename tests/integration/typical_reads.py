@@ -14,6 +14,7 @@ from tests.integration.typical_parameters import (
     NOW,
     REGIONS,
     RIGHTS,
+    STUCK,
     Case,
     ended,
     job,
@@ -27,12 +28,12 @@ READS: dict[str, list[Case]] = {
     "doctor.alive": [Case("doctor", ALIVE)],
     "identity.database": [Case("publisher worker doctor")],
     "identity.server": [Case("publisher worker doctor")],
-    "metrics.outbox": [Case("publisher doctor", COUNT, MOST, COUNTS)],
+    "metrics.outbox": [Case("api publisher doctor", COUNT, MOST, COUNTS)],
     "metrics.jobs": [Case("publisher", COUNT, MOST, COUNTS)],
     "metrics.late": [
         Case(
             "publisher doctor",
-            {"grace_seconds": 45, **COUNT},
+            {"grace_seconds": 45, **STUCK, **COUNT},
             MOST,
             "each of 200 running jobs is asked for its deadline",
         )
@@ -81,9 +82,8 @@ READS: dict[str, list[Case]] = {
     "reads.alive": [Case("api", ALIVE)],
     "reads.queues": [Case("api", {}, 5 * MOST, REGIONS)],
     "reads.outbox": [Case("api", {"page": 50})],
-    "reads.outbox_counts": [Case("api", COUNT, MOST, COUNTS)],
     "reads.dead": [Case("api", {"page": 50})],
-    "reads.stuck": [Case("api", {"page": 50})],
+    "reads.stuck": [Case("api", {"page": 50, **STUCK})],
     "reads.overdue": [
         Case(
             "api",
