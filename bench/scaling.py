@@ -6,8 +6,9 @@ from statistics import median
 from bench.report import table
 from bench.suite import Results, cost
 from bench.system import OURS
+from runner_core.settings import Settings
 
-MINUTE_CALLS = 64  # the default limit of calls in flight in one worker process
+CALLS = Settings.from_env({"DATABASE_URL": "postgresql://127.0.0.1/any"}).worker.concurrency  # the default
 
 
 def page(results: Results) -> str:
@@ -27,9 +28,9 @@ def page(results: Results) -> str:
         f"question as asked, the answer, the result, the events and the status. An execution costs PostgreSQL {server_ms:.2f} ms "
         f"and the workers {worker_ms:.2f} ms of a core, so a core of PostgreSQL's own is good for about {1000 / server_ms:,.0f} a "
         "second (a quotient of measured numbers; it was not run on larger machines).",
-        f"Calls to models take seconds, so the queue is not where such a system ends: {MINUTE_CALLS} calls in the air, the "
-        f"default of one worker process, are 6.4 executions a second at ten seconds a call. To need {rate:,.0f} a second at "
-        f"ten seconds a call there must be {rate * 10:,.0f} calls in the air. One process held 400 of them in "
+        f"Calls to models take seconds, so the queue is not where such a system ends: {CALLS} calls in flight, the "
+        f"default of one worker process, are {CALLS / 10:.1f} executions a second at ten seconds a call. To need {rate:,.0f} a second at "
+        f"ten seconds a call there must be {rate * 10:,.0f} calls in flight. One process held 400 of them in "
         f"{wide['mb']:.0f} MB.",
         f"With {growth['finished']:,} finished jobs in the tables ({growth['database_gb']:.1f} GB) an execution cost "
         f"{median(cost(growth['full tables'])) / median(cost(growth['empty tables'])):.2f} "
