@@ -90,7 +90,8 @@ class Sentence(BaseModel):
 class Job(BaseModel):
     """A job as it stands; `job` is the spec as received.
 
-    `version` changes with its state and its results, not with `waiting`, which tells of workers and of time too.
+    `version` changes with its state and its results, not with `progress.answers`, which counts stored
+    answers, and not with `waiting`, which depends on workers and time.
     """
 
     id: str

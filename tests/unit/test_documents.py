@@ -110,3 +110,10 @@ def test_every_table_has_its_word_in_the_glossary() -> None:
     tables = set(re.findall(r"^CREATE TABLE public\.(\w+)", (ROOT / "sql/schema.sql").read_text(), re.MULTILINE))
     named = set(re.findall(r"\(`(\w+)`\)", (ROOT / "docs/glossary.md").read_text()))
     assert tables - named == {"schema_migrations", "ended_sessions"}  # the project's own housekeeping
+
+
+def test_the_invariants_are_listed_as_their_queries_name_them() -> None:
+    first = [path.read_text("utf-8").splitlines()[0] for path in sorted((ROOT / "sql/verify").glob("I*.sql"))]
+    rows = [f"| {name} | {rule} |" for name, _, rule in (line.removeprefix("-- ").partition(": ") for line in first)]
+    text = (ROOT / "docs/operation.md").read_text("utf-8")
+    assert [row for row in rows if row not in text] == []
