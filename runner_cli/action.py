@@ -22,7 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def act(args: argparse.Namespace, action: str, shape: Shape, **fields: str | None) -> Any:
-    """POST the action on the job and return the answer of this shape. Raises UsageError, Unreachable, Refused."""
+    """POST `action` on the job `args.job` with the `fields` that are not None, and return the answer of this shape.
+
+    With --key, or without a token, the job's key signs the body. Raises UsageError, Unreachable, Refused.
+    """
     api = Api.of(args)
     body: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
     if args.key or not api.has_token:

@@ -34,7 +34,7 @@ class Unreachable(CommandError):
 
 
 class Foreign(Unreachable):
-    """The server at this address is no Beacon Runner."""
+    """The answer is not one of a Beacon Runner. `Api.ask` does not repeat the request, because it would not help."""
 
 
 class Refused(CommandError):

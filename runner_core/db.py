@@ -62,8 +62,9 @@ class Database:
         """Open a transaction that is committed when the block ends and rolled back when it raises.
 
         In a pipeline the statements share round trips, and an error is raised at the next fetch or at the end.
-        SQLSTATEs in `expected` are neither counted nor logged. A psycopg error in a pipeline closes the connection,
-        because the state of a failed pipeline is unknown; any other exception leaves the connection usable.
+        SQLSTATEs in `expected` are neither counted nor logged as failures. A psycopg error in a pipeline closes the
+        connection, because the state of a failed pipeline is unknown. After any other Exception the transaction is
+        rolled back and the connection stays usable, if the rollback succeeds.
         """
         with (
             self._observed(expected, discard=pipeline) as conn,

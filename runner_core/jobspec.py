@@ -218,7 +218,9 @@ def _question(text: str, catalogue: Catalogue) -> Question:
 
 
 def _digest(content: bytes, plan: dict[str, list[str]], min_regions: int, rate: float) -> bytes:
-    """Return the digest of a submission: the SHA-256 of a canonical object. Its last member is the job, whose canonical
-    bytes are inserted as they are."""
+    """Return the SHA-256 that tells a repeated submission from another one with the same id.
+
+    `content` is the canonical JSON of the job without its signature; the plan and the two limits stand before it.
+    """
     head = canonical({"min_regions": min_regions, "min_success_rate": rate, "plan": plan})
     return hashlib.sha256(head[:-1] + b',"spec":' + content + b"}").digest()

@@ -64,7 +64,10 @@ class TrustList:
 
     @classmethod
     def load(cls, path: str | Path) -> "TrustList":
-        """Read the file. Raises ConfigError with every mistake in it."""
+        """Read the file for the first time. Raises ConfigError if it is missing, or with every mistake in it.
+
+        A mistake that is made later is only logged, and the last good list stays in use.
+        """
         version = _version(Path(path))  # before reading, so that the next check finds a change made meanwhile
         return cls(_read(Path(path)), Path(path), version)
 
