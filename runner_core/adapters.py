@@ -6,6 +6,7 @@ psycopg inspects every element of a list to choose the array's type. Here each s
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
 from psycopg import Connection, DataError
@@ -16,10 +17,10 @@ from psycopg.types.string import TextLoader
 
 
 class ArrayDumper(Dumper):
-    """Writes a list of str, int, bool, float, datetime or None as PostgreSQL's array literal (manual, 8.15.6)."""
+    """Writes a list of str, int, bool, float, datetime, UUID or None as PostgreSQL's array literal (manual, 8.15.6)."""
 
     def dump(self, obj: Any) -> Buffer:
-        """Return the array literal. Texts and times are quoted; the statement's cast gives the elements' type.
+        """Return the array literal. Texts, times and UUIDs are quoted; the statement's cast gives the elements' type.
 
         Raises psycopg.DataError for U+0000, which would end the text early, and for other types.
         """
@@ -44,6 +45,8 @@ def _element(value: object) -> str:
         return str(value)
     if isinstance(value, datetime):
         return f'"{value.isoformat()}"'
+    if isinstance(value, UUID):
+        return f'"{value}"'
     raise DataError(f"an array of ours can't hold a {type(value).__name__}")
 
 

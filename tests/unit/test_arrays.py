@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 import pytest
 from psycopg import DataError
@@ -51,6 +52,7 @@ def test_the_word_null_is_a_text_and_none_is_none() -> None:
         ([True, False, None], "{True,False,NULL}"),
         ([0.5, -1e-7, float("inf"), float("nan")], "{0.5,-1e-07,inf,nan}"),
         ([datetime(2026, 1, 2, 3, 4, 5, 6, UTC), None], '{"2026-01-02T03:04:05.000006+00:00",NULL}'),
+        ([UUID(int=7), None], '{"00000000-0000-0000-0000-000000000007",NULL}'),
     ],
 )
 def test_numbers_truths_and_times(values: list[Any], text: str) -> None:
