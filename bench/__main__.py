@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import chart, environment, report, scaling, suite, summary
-from bench.ground import ground
+from bench.testbed import running_testbed
 
 DOCS = Path(__file__).parent.parent / "docs"
 RAW = DOCS / "benchmarks.json"
@@ -31,15 +31,15 @@ def main(argv: list[str] | None = None) -> int:
     began = time.monotonic()
     tell("installing the peers, if need be")
     environment.make()
-    with ground() as place:
-        results = suite.run(place, plan, tell)
+    with running_testbed() as testbed:
+        results = suite.run(testbed, plan, tell)
         results["where"] = {
             "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             "machine": f"{os.cpu_count()} cores, {_memory_gb():.0f} GB, {platform.system()} {platform.release()}",
             "python": platform.python_version(),
-            "postgresql": place.one("SHOW server_version"),
-            "fsync": place.one("SHOW fsync"),
-            "redis": _version(place.redis.info("server")),
+            "postgresql": testbed.one("SHOW server_version"),
+            "fsync": testbed.one("SHOW fsync"),
+            "redis": _version(testbed.redis.info("server")),
             "load": os.getloadavg()[2],
             "seconds": time.monotonic() - began,
         }

@@ -8,7 +8,7 @@ from typing import Any
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from bench.ground import Ground
+from bench.testbed import Testbed
 from outbox_publisher.relay import publish_batch
 from runner_core.db import Database
 from runner_core.settings import Settings
@@ -41,11 +41,11 @@ class EnqueueMany(Broker):
         return {}
 
 
-def run(ground: Ground, kind: type[Broker], rows: int, batch: int = 100) -> float:
+def run(testbed: Testbed, kind: type[Broker], rows: int, batch: int = 100) -> float:
     """Publish `rows` waiting rows, `batch` at a time; return rows per second."""
-    ground.empty()
-    ground.submit(rows, staged=True)
-    settings = Settings.from_env({**ground.env, "OUTBOX_BATCH": str(batch)}, process="publisher")
+    testbed.empty()
+    testbed.submit(rows, staged=True)
+    settings = Settings.from_env({**testbed.env, "OUTBOX_BATCH": str(batch)}, process="publisher")
     db, broker = Database(settings, "publisher").open(), kind(settings)
     try:
         publish_batch(db, broker)  # connects, prepares

@@ -21,9 +21,9 @@ from statistics import median
 
 from bench import measure, statements
 from bench.engine_report import Result, text
-from bench.ground import Ground, ground
 from bench.measure import Sampler
 from bench.system import Workers, publish_all, stop
+from bench.testbed import Testbed, running_testbed
 from runner_cli.child import end, spawn
 from runner_cli.home import CHECKOUT
 
@@ -57,35 +57,35 @@ ROWS = [
 ]
 
 
-def run(place: Ground, row: Row, checkout: Path, processes: int, width: int | None) -> Result:
+def run(testbed: Testbed, row: Row, checkout: Path, processes: int, width: int | None) -> Result:
     """Fill the queue, start the workers of `checkout`, watch until all is done, stop."""
-    place.empty()
-    place.submit(row.executions, staged=True)
-    publish_all(place)
+    testbed.empty()
+    testbed.submit(row.executions, staged=True)
+    publish_all(testbed)
     with contextlib.ExitStack() as running:
         url = running.enter_context(provider(row.seconds)) if row.http else ""
         flags = ["--concurrency", str(width)] if width else []
-        env = {**place.env, "PYTHONPATH": str(checkout), "REGIONS_FILE": str(_regions(place, row, url))}
+        env = {**testbed.env, "PYTHONPATH": str(checkout), "REGIONS_FILE": str(_regions(testbed, row, url))}
         command = [str(checkout / ".venv/bin/python"), "-m", "runner_worker", "--region", "US", *flags]
-        since = place.since()
+        since = testbed.since()
         workers: Workers = []
         running.callback(stop, workers)
         for _ in range(processes):
-            with place.log("worker").open("wb") as log:
+            with testbed.log("worker").open("wb") as log:
                 workers.append(
                     spawn(command, death_signal=signal.SIGKILL, env=env, cwd=checkout, stdout=log, stderr=log)
                 )
-        return _watch(place, row, workers, since, (width or 0) * processes)
+        return _watch(testbed, row, workers, since, (width or 0) * processes)
 
 
-def _watch(place: Ground, row: Row, workers: Workers, since: int, width: int) -> Result:
+def _watch(testbed: Testbed, row: Row, workers: Workers, since: int, width: int) -> Result:
     pids = [worker.pid for worker in workers]
-    sampler = Sampler(place.env["DATABASE_URL"], place.server_pid, lambda: pids, since)
+    sampler = Sampler(testbed.env["DATABASE_URL"], testbed.server_pid, lambda: pids, since)
     weights: list[tuple[int, float]] = []  # calls in flight and MB, for each sample
     deadline = time.monotonic() + PATIENCE_SECONDS
     try:
         while sampler.look() < row.executions:
-            calls = place.value(statements.for_psycopg("in_flight"))
+            calls = testbed.value(statements.for_psycopg("in_flight"))
             weights.append((calls, measure.pss_mb(pids) if row.seconds >= 1 else 0.0))
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{sampler.samples[-1].done} of {row.executions} after {PATIENCE_SECONDS:.0f} s")
@@ -124,14 +124,14 @@ def provider(seconds: float) -> Iterator[str]:
         end(process, (signal.SIGTERM, 2.0))
 
 
-def _regions(place: Ground, row: Row, url: str) -> Path:
+def _regions(testbed: Testbed, row: Row, url: str) -> Path:
     """A regions file with one provider for US: the loopback server, or a sandbox."""
     kind = (
         f'kind = "openai"\nbase_url = "{url}"'
         if url
         else f'kind = "sandbox"\noptions = {{delay_seconds = {row.seconds:g}}}'
     )
-    path = place.home / f"regions-{row.name.replace(' ', '-')}.toml"
+    path = testbed.home / f"regions-{row.name.replace(' ', '-')}.toml"
     path.write_text(
         'default_model = "m1"\n[regions.US]\ndisplay = "US"\nsystem_prompt = "You answer for US."\n'
         f'[[providers]]\nid = "p-us"\nregion = "US"\n{kind}\nmax_concurrency = {max(256, row.width or 0)}\n'
@@ -140,7 +140,7 @@ def _regions(place: Ground, row: Row, url: str) -> Path:
     return path
 
 
-def compare(place: Ground, row: Row, sides: dict[str, Path], rounds: int) -> dict[str, list[Result]]:
+def compare(testbed: Testbed, row: Row, sides: dict[str, Path], rounds: int) -> dict[str, list[Result]]:
     """Measure the sides in turn, in reversed order each round."""
     found: dict[str, list[Result]] = {name: [] for name in sides}
     for number in range(rounds):
@@ -148,7 +148,7 @@ def compare(place: Ground, row: Row, sides: dict[str, Path], rounds: int) -> dic
             processes, width = (row.processes, row.width)
             if name == "before" and row.before:
                 processes, width = row.before
-            result = run(place, row, sides[name], processes, width)
+            result = run(testbed, row, sides[name], processes, width)
             found[name].append(result)
             print(
                 f"{time.strftime('%H:%M:%S')} {row.name}, {name}: {result.per_second:.0f}/s, {result.worker_ms:.2f} ms,"
@@ -159,10 +159,10 @@ def compare(place: Ground, row: Row, sides: dict[str, Path], rounds: int) -> dic
     return found
 
 
-def here(place: Ground, rounds: int) -> dict[str, list[dict[str, float]]]:
+def here(testbed: Testbed, rounds: int) -> dict[str, list[dict[str, float]]]:
     """Measure each row's rounds on this checkout alone."""
     return {
-        row.name: [asdict(result) for result in compare(place, row, {"now": CHECKOUT}, rounds)["now"]] for row in ROWS
+        row.name: [asdict(result) for result in compare(testbed, row, {"now": CHECKOUT}, rounds)["now"]] for row in ROWS
     }
 
 
@@ -177,9 +177,9 @@ def main(argv: list[str] | None = None) -> int:
     sides["after"] = CHECKOUT
     rows = [row for row in ROWS if not arguments.only or any(part in row.name for part in arguments.only)]
     results = {}
-    with ground() as place:
+    with running_testbed() as testbed:
         for row in rows:
-            found = compare(place, row, sides, arguments.rounds)
+            found = compare(testbed, row, sides, arguments.rounds)
             print(text(row.name, found), flush=True)
             results[row.name] = {name: [asdict(result) for result in rounds] for name, rounds in found.items()}
     print(json.dumps(results), flush=True)

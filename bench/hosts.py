@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bench import statements
-from bench.ground import Ground
 from bench.system import Workers, publish_all, stop
+from bench.testbed import Testbed
 from runner_cli.child import spawn
 from runner_cli.home import CHECKOUT
 from tests.proxy import Proxy
@@ -45,10 +45,10 @@ def possible() -> bool:
     return os.geteuid() == 0 and shutil.which("ip") is not None
 
 
-def run(ground: Ground, delays: dict[str, float] | None) -> Spread:
+def run(testbed: Testbed, delays: dict[str, float] | None) -> Spread:
     """Run the same jobs with one worker a region: on this host, or (`delays`, one way) each on its own."""
-    ground.empty()
-    env = {**ground.env, "REGIONS_FILE": str(ground.regions(CALL_SECONDS, regions=len(REGIONS)))}
+    testbed.empty()
+    env = {**testbed.env, "REGIONS_FILE": str(testbed.regions(CALL_SECONDS, regions=len(REGIONS)))}
     workers: Workers = []
     with contextlib.ExitStack() as hosts:
         try:
@@ -58,27 +58,27 @@ def run(ground: Ground, delays: dict[str, float] | None) -> Spread:
                 if delays is not None:
                     name, near = hosts.enter_context(_host(number))
                     command = ["ip", "netns", "exec", name, *command]
-                    there = env | _through(hosts, ground, near, delays[region])
-                with ground.log("hosts").open("wb") as log:
+                    there = env | _through(hosts, testbed, near, delays[region])
+                with testbed.log("hosts").open("wb") as log:
                     workers.append(
                         spawn(command, death_signal=signal.SIGKILL, env=there, cwd=CHECKOUT, stdout=log, stderr=log)
                     )
-            _wait(ground, "SELECT 3 - count(*) FROM processes WHERE kind = 'worker'")
+            _wait(testbed, "SELECT 3 - count(*) FROM processes WHERE kind = 'worker'")
             plan = "{" + ", ".join(f'"{region}": ["m1"]' for region in REGIONS) + "}"
-            ground.submit(JOBS, plan=plan, staged=True)
+            testbed.submit(JOBS, plan=plan, staged=True)
             began = time.monotonic()
-            publish_all(ground)
-            most = _wait(ground, statements.text("unfinished"))
+            publish_all(testbed)
+            most = _wait(testbed, statements.text("unfinished"))
             return Spread(JOBS * len(REGIONS), time.monotonic() - began, most)
         finally:
             stop(workers)
 
 
-def _wait(ground: Ground, query: str) -> int:
+def _wait(testbed: Testbed, query: str) -> int:
     """Wait until the query returns 0; return the most calls in flight meanwhile."""
     deadline, most = time.monotonic() + PATIENCE_SECONDS, 0
-    while ground.one(query) > 0:
-        most = max(most, ground.value(statements.for_psycopg("in_flight")))
+    while testbed.one(query) > 0:
+        most = max(most, testbed.value(statements.for_psycopg("in_flight")))
         if time.monotonic() > deadline:
             raise TimeoutError(f"still not so after {PATIENCE_SECONDS:.0f} s: {query}")
         time.sleep(0.05)
@@ -112,13 +112,14 @@ def _ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, capture_output=True)  # noqa: S607  iproute2's, wherever it is
 
 
-def _through(hosts: contextlib.ExitStack, ground: Ground, near: str, delay: float) -> dict[str, str]:
+def _through(hosts: contextlib.ExitStack, testbed: Testbed, near: str, delay: float) -> dict[str, str]:
     """Return the addresses of both servers for the processes in the namespace."""
-    postgres = hosts.enter_context(Proxy(ground.postgres.host, ground.postgres.port, bind=near))
-    valkey = hosts.enter_context(Proxy(ground.valkey.host, ground.valkey.port, bind=near))
+    postgres = hosts.enter_context(Proxy(testbed.postgres.host, testbed.postgres.port, bind=near))
+    valkey = hosts.enter_context(Proxy(testbed.valkey.host, testbed.valkey.port, bind=near))
     for proxy in (postgres, valkey):
         proxy.delay(delay)
-    where = conninfo_to_dict(ground.env["DATABASE_URL"]) | {"host": near, "port": str(postgres.port)}
-    redis_url = ground.env["REDIS_URL"].replace(f"{ground.valkey.host}:{ground.valkey.port}", f"{near}:{valkey.port}")
+    where = conninfo_to_dict(testbed.env["DATABASE_URL"]) | {"host": near, "port": str(postgres.port)}
+    direct = f"{testbed.valkey.host}:{testbed.valkey.port}"
+    redis_url = testbed.env["REDIS_URL"].replace(direct, f"{near}:{valkey.port}")
     # The embedded server speaks no TLS, and the link never leaves this machine.
     return {"DATABASE_URL": make_conninfo(**where, sslmode="disable"), "REDIS_URL": redis_url}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import environment
-from bench.ground import Ground
+from bench.testbed import Testbed
 from runner_cli.child import end, free_port, spawn
 from runner_cli.home import CHECKOUT
 from runner_core.keys import PrivateKey
@@ -29,14 +29,14 @@ START_SECONDS = 30.0
 
 
 @contextlib.contextmanager
-def running(ground: Ground, command: list[str] = GUNICORN) -> Iterator[tuple[int, int]]:
+def running(testbed: Testbed, command: list[str] = GUNICORN) -> Iterator[tuple[int, int]]:
     """Start the API by `command`, and yield its port and pid when it is ready."""
     port = free_port()
-    env = {**ground.env, "REGIONS_FILE": str(ground.regions()), "PORT": str(port)}
+    env = {**testbed.env, "REGIONS_FILE": str(testbed.regions()), "PORT": str(port)}
     if command is not GUNICORN:
         site = Path(next(p for p in sys.path if p.endswith("site-packages")))
         env |= {"PYTHONPATH": f"{CHECKOUT}{os.pathsep}{site}"}
-    with ground.log("api").open("wb") as log:
+    with testbed.log("api").open("wb") as log:
         process = spawn(
             [part.replace("{port}", str(port)) for part in command],
             death_signal=signal.SIGKILL,
@@ -71,9 +71,9 @@ def load(port: int, seconds: float, bodies: Path | None = None) -> dict[str, Any
     return result
 
 
-def signed_jobs(ground: Ground, count: int) -> list[bytes]:
+def signed_jobs(testbed: Testbed, count: int) -> list[bytes]:
     """Return `count` different jobs, signed with a key that the API trusts."""
-    key = PrivateKey.load(ground.home / "signing.pem")
+    key = PrivateKey.load(testbed.home / "signing.pem")
     now = datetime.now(UTC).isoformat()
     return [json.dumps(sign(_job(now), key)).encode() for _ in range(count)]
 
@@ -90,17 +90,17 @@ def _job(now: str) -> dict[str, Any]:
     }
 
 
-def post_against_noop(ground: Ground, port: int, seconds: float) -> dict[str, Any]:
+def post_against_noop(testbed: Testbed, port: int, seconds: float) -> dict[str, Any]:
     """Measure one round: first the route that does nothing, then submissions."""
-    bodies = ground.home / "bodies.jsonl"
-    bodies.write_bytes(b"\n".join(signed_jobs(ground, int(BODIES_PER_SECOND * seconds))))
+    bodies = testbed.home / "bodies.jsonl"
+    bodies.write_bytes(b"\n".join(signed_jobs(testbed, int(BODIES_PER_SECOND * seconds))))
     return {"noop": load(port, seconds), "post": load(port, seconds, bodies)}
 
 
 @contextlib.contextmanager
-def open_streams(ground: Ground, port: int, count: int = STREAMS) -> Iterator[int]:
+def open_streams(testbed: Testbed, port: int, count: int = STREAMS) -> Iterator[int]:
     """Open `count` connections that read a job's event stream; yield how many the server accepted."""
-    job_id = ground.submit(1, staged=False)[0]
+    job_id = testbed.submit(1, staged=False)[0]
     request = f"GET /api/v1/jobs/{job_id}/events HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n"
     sockets = []
     try:

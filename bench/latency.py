@@ -7,9 +7,9 @@ import sys
 import time
 
 from bench import environment, http_server, statements
-from bench.ground import Ground
 from bench.peers.all import PGQUEUER
 from bench.system import OURS, stop
+from bench.testbed import Testbed
 from runner_cli.child import spawn
 from runner_cli.home import CHECKOUT
 
@@ -17,20 +17,20 @@ PER_SECOND = 10.0
 WARM = 10  # the first second's jobs meet cold caches and unprepared statements
 
 
-def ours(ground: Ground, seconds: float) -> list[float]:
+def ours(testbed: Testbed, seconds: float) -> list[float]:
     """Return the milliseconds of each job, through the API, a publisher and a worker."""
-    ground.empty()
-    jobs = http_server.signed_jobs(ground, int(PER_SECOND * seconds) + WARM)
-    with http_server.running(ground) as (port, _), ground.log("publisher").open("wb") as log:
+    testbed.empty()
+    jobs = http_server.signed_jobs(testbed, int(PER_SECOND * seconds) + WARM)
+    with http_server.running(testbed) as (port, _), testbed.log("publisher").open("wb") as log:
         publisher = spawn(
             [sys.executable, "-m", "outbox_publisher"],
             death_signal=signal.SIGKILL,
-            env=ground.env,
+            env=testbed.env,
             cwd=CHECKOUT,
             stdout=log,
             stderr=log,
         )
-        workers = OURS.start(ground, 1)
+        workers = OURS.start(testbed, 1)
         try:
             time.sleep(2.0)  # both connected and listening
             connection = http.client.HTTPConnection("127.0.0.1", port)
@@ -44,30 +44,30 @@ def ours(ground: Ground, seconds: float) -> list[float]:
             time.sleep(1.0)
         finally:
             stop([*workers, publisher])
-    return _starts(ground, len(jobs))
+    return _starts(testbed, len(jobs))
 
 
-def notify_only(ground: Ground, seconds: float) -> list[float]:
+def notify_only(testbed: Testbed, seconds: float) -> list[float]:
     """Return the same for pgqueuer, which keeps messages in PostgreSQL and wakes its worker by NOTIFY."""
-    ground.empty()
+    testbed.empty()
     count = int(PER_SECOND * seconds) + WARM
-    first, ground.jobs = ground.jobs + 1, ground.jobs + count
+    first, testbed.jobs = testbed.jobs + 1, testbed.jobs + count
     python = [str(environment.program("python")), "-m", "bench.peers.pgqueuer"]
-    env = {**environment.variables(), **{name: ground.env[name] for name in ("DATABASE_URL", "REDIS_URL")}}
+    env = {**environment.variables(), **{name: testbed.env[name] for name in ("DATABASE_URL", "REDIS_URL")}}
     subprocess.run([*python, "fill", "none-1", "none-0"], env=env, cwd=CHECKOUT, check=True)
-    workers = PGQUEUER.start(ground, 1)
+    workers = PGQUEUER.start(testbed, 1)
     try:
         time.sleep(2.0)
-        trickle = [*python, "trickle", f"bench-{first}", f"bench-{ground.jobs}", str(PER_SECOND)]
+        trickle = [*python, "trickle", f"bench-{first}", f"bench-{testbed.jobs}", str(PER_SECOND)]
         subprocess.run(trickle, env=env, cwd=CHECKOUT, check=True)
         time.sleep(1.0)
     finally:
         stop(workers)
-    return _starts(ground, count)
+    return _starts(testbed, count)
 
 
-def _starts(ground: Ground, wanted: int) -> list[float]:
-    found = [row[0] for row in ground.conn.execute(statements.for_psycopg("starts"))]
+def _starts(testbed: Testbed, wanted: int) -> list[float]:
+    found = [row[0] for row in testbed.conn.execute(statements.for_psycopg("starts"))]
     if len(found) != wanted:
         raise RuntimeError(f"{len(found)} of {wanted} jobs were started")
     return found[WARM:]

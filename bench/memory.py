@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench import measure, statements
-from bench.ground import Ground
 from bench.system import System, stop
+from bench.testbed import Testbed
 
 CALL_SECONDS = 0.5
 SATURATED = 0.9
@@ -27,20 +27,20 @@ class Memory:
         return self.mb / self.calls
 
 
-def run(ground: Ground, system: System, width: int) -> Memory:
+def run(testbed: Testbed, system: System, width: int) -> Memory:
     """Keep `width` calls in flight, or as many as the system can, and measure the workers' memory.
 
     Raises TimeoutError if the system never has a call in flight.
     """
-    ground.empty()
-    system.fill(ground, width * 10 if system.wide else width * 40)
-    workers = system.start(ground, 1, CALL_SECONDS, width)
+    testbed.empty()
+    system.fill(testbed, width * 10 if system.wide else width * 40)
+    workers = system.start(testbed, 1, CALL_SECONDS, width)
     pids = [worker.pid for worker in workers]
     looks: list[tuple[int, float]] = []
     deadline = time.monotonic() + PATIENCE_SECONDS
     try:
         while sum(calls >= SATURATED * width for calls, _ in looks) < SAMPLES and time.monotonic() < deadline:
-            if calls := ground.value(statements.for_psycopg("in_flight")):
+            if calls := testbed.value(statements.for_psycopg("in_flight")):
                 looks.append((calls, measure.pss_mb(pids)))
             time.sleep(0.3)
         processes = len(measure.tree(pids))

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import psycopg
 from flask import Flask
 
-from bench.ground import Ground, ground
+from bench.testbed import Testbed, running_testbed
 from runner_api.app import create_app
 from runner_api.http.wire import timestamp
 from runner_core.db import Database
@@ -101,25 +101,25 @@ class Recorder(ObservedCursor[Any]):
         return self
 
 
-def run(many: Ground, tell: Callable[[str], None], few: int = FEW) -> dict[str, Any]:
+def run(many: Testbed, tell: Callable[[str], None], few: int = FEW) -> dict[str, Any]:
     """Measure on `many`, which is full, and on a database of `few` finished jobs that is made beside it."""
     with many.beside("few") as small:
         small.load(few)
         databases = {"few": small, "many": many}
-        for where in databases.values():
-            where.submit(OPEN, staged=True)
-            where.run("give_key")
-            where.conn.execute("VACUUM ANALYZE")  # the catalogue too, that both may have the same plans of it
-        asked = {name: statements_of(where) for name, where in databases.items()}
+        for testbed in databases.values():
+            testbed.submit(OPEN, staged=True)
+            testbed.run("give_key")
+            testbed.conn.execute("VACUUM ANALYZE")  # the catalogue too, that both may have the same plans of it
+        asked = {name: statements_of(testbed) for name, testbed in databases.items()}
         costs: dict[str, dict[str, list[Cost]]] = {address: {"few": [], "many": []} for address in asked["few"]}
         for turn in range(TURNS):
-            for name, where in databases.items():
-                where.settle()
-                with application(where) as (_, db), db.pool.connection() as conn:
+            for name, testbed in databases.items():
+                testbed.settle()
+                with application(testbed) as (_, db), db.pool.connection() as conn:
                     plain(conn)
                     for address, statements in asked[name].items():
                         # What the rounds before have left of their rows is no work of this address.
-                        where.conn.execute("VACUUM processes, readiness")
+                        testbed.conn.execute("VACUUM processes, readiness")
                         costs[address][name].append(cost(conn, statements))
             tell(f"{len(costs)} reads with {few:,} and {many.old:,} finished jobs, turn {turn + 1} of {TURNS}")
     pages = {address: {name: vars(middle(turns)) for name, turns in both.items()} for address, both in costs.items()}
@@ -131,16 +131,16 @@ def middle(turns: list[Cost]) -> Cost:
     return Cost(median(turn.ms for turn in turns), median(turn.buffers for turn in turns))
 
 
-def statements_of(where: Ground) -> dict[str, Asked]:
+def statements_of(testbed: Testbed) -> dict[str, Asked]:
     """Each address that says something to the database, and what it says."""
-    with application(where) as (app, _):
+    with application(testbed) as (app, _):
         missing = {r.endpoint for r in app.url_map.iter_rules() if "GET" in (r.methods or ())}
         if missing := missing - ADDRESSES.keys() - WITHOUT_SQL:
             raise RuntimeError(f"no address to measure for {', '.join(sorted(missing))}")
         client = app.test_client()
-        token = where.env["ADMIN_TOKENS"].partition(":")[2]
+        token = testbed.env["ADMIN_TOKENS"].partition(":")[2]
         client.post("/login", data={"token": token})
-        values, asked = names(where), {}
+        values, asked = names(testbed), {}
         for address in (address for addresses in ADDRESSES.values() for address in addresses):
             Recorder.asked.clear()
             answer = client.get(address.format(**values), headers={"Authorization": f"Bearer {token}"})
@@ -151,9 +151,9 @@ def statements_of(where: Ground) -> dict[str, Asked]:
 
 
 @contextmanager
-def application(where: Ground) -> Iterator[tuple[Flask, Database]]:
+def application(testbed: Testbed) -> Iterator[tuple[Flask, Database]]:
     """The API's application in this process, on that database."""
-    env = {**where.env, "REGIONS_FILE": str(where.regions())}
+    env = {**testbed.env, "REGIONS_FILE": str(testbed.regions())}
     settings = Settings.from_env(env, process="api")
     db = Database(settings, "api")
     db.pool.kwargs = {**db.pool.kwargs, "cursor_factory": Recorder}
@@ -163,17 +163,17 @@ def application(where: Ground) -> Iterator[tuple[Flask, Database]]:
         db.close()
 
 
-def names(where: Ground) -> dict[str, Any]:
+def names(testbed: Testbed) -> dict[str, Any]:
     """What the addresses ask for: the same finished job in either database."""
-    job, execution = f"old-{ONE}", where.one(f"SELECT id FROM executions WHERE job_id = 'old-{ONE}'")  # noqa: S608
-    created = timestamp(where.one(f"SELECT created_at FROM jobs WHERE id = '{job}'"))  # noqa: S608 - ours
-    ended = timestamp(where.one(f"SELECT created_at FROM executions WHERE id = {execution}"))  # noqa: S608 - ours
+    job, execution = f"old-{ONE}", testbed.one(f"SELECT id FROM executions WHERE job_id = 'old-{ONE}'")  # noqa: S608
+    created = timestamp(testbed.one(f"SELECT created_at FROM jobs WHERE id = '{job}'"))  # noqa: S608 - ours
+    ended = timestamp(testbed.one(f"SELECT created_at FROM executions WHERE id = {execution}"))  # noqa: S608 - ours
     return {
         "job": job,
-        "open": f"bench-{where.jobs}",
+        "open": f"bench-{testbed.jobs}",
         "execution": execution,
-        "uuid": where.one(f"SELECT cross_region_execution_id FROM jobs WHERE id = '{job}'"),  # noqa: S608 - ours
-        "message": where.one(f"SELECT id FROM outbox WHERE job_id = '{job}'"),  # noqa: S608 - ours
+        "uuid": testbed.one(f"SELECT cross_region_execution_id FROM jobs WHERE id = '{job}'"),  # noqa: S608 - ours
+        "message": testbed.one(f"SELECT id FROM outbox WHERE job_id = '{job}'"),  # noqa: S608 - ours
         "jobs": urlsafe_b64encode(f"{created} {job}".encode()).decode().rstrip("="),
         "executions": urlsafe_b64encode(f"{ended} {execution}".encode()).decode().rstrip("="),
     }
@@ -229,11 +229,11 @@ def main(argv: list[str] | None = None) -> int:
     def tell(words: str) -> None:
         print(f"{time.monotonic() - began:6.0f} s {words}", file=sys.stderr, flush=True)
 
-    with ground() as place:
+    with running_testbed() as testbed:
         tell(f"writing {arguments.finished:,} finished jobs")
-        place.load(arguments.finished)
-        results = run(place, tell, arguments.few)
-        tell(f"{float(place.one('SELECT pg_database_size(current_database()) / 1e9')):.1f} GB")
+        testbed.load(arguments.finished)
+        results = run(testbed, tell, arguments.few)
+        tell(f"{float(testbed.one('SELECT pg_database_size(current_database()) / 1e9')):.1f} GB")
     for line in lines(results):
         print("  ".join([*(text.rjust(7) for text in line[1:7]), line[0].strip("`"), line[7]]))
     return int(any(verdict(address, page) == "too much" for address, page in results["pages"].items()))

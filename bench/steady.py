@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from bench import statements
-from bench.ground import Ground
+from bench.testbed import Testbed
 from outbox_publisher.relay import publish_batch
 from outbox_publisher.retention import remove_old
 from runner_core.db import Database
@@ -33,13 +33,13 @@ class Steady:
     last_mb: float
 
 
-def run(ground: Ground, seconds: float) -> Steady:
+def run(testbed: Testbed, seconds: float) -> Steady:
     """Insert 1,000 rows a second; meanwhile publish them in the publisher's batches, and delete them each second.
 
     Retention is set to 0 days, so that a row is due as soon as it is pushed and its job has ended.
     """
-    ground.empty()
-    settings = Settings.from_env(ground.env, process="publisher")
+    testbed.empty()
+    settings = Settings.from_env(testbed.env, process="publisher")
     settings = replace(settings, outbox=replace(settings.outbox, retention_days=0))
     db, broker = Database(settings, "publisher").open(), Broker(settings)
     passed = removed = 0
@@ -57,17 +57,17 @@ def run(ground: Ground, seconds: float) -> Steady:
             began = due = time.monotonic()
             next_removal = began + REMOVAL_SECONDS
             while (now := time.monotonic()) - began < seconds and not publishing.done():
-                first, ground.jobs = ground.jobs + 1, ground.jobs + JOBS
-                where = {"prefix": "bench-", "first": first, "last": ground.jobs}
-                ground.run("submit", **where, plan=PLAN, questions="[]", key="benchmark", spec="{}")
-                ground.run("stage", **where)
+                first, testbed.jobs = testbed.jobs + 1, testbed.jobs + JOBS
+                where = {"prefix": "bench-", "first": first, "last": testbed.jobs}
+                testbed.run("submit", **where, plan=PLAN, questions="[]", key="benchmark", spec="{}")
+                testbed.run("stage", **where)
                 passed += 3 * JOBS
                 if now >= next_removal:
                     next_removal = now + REMOVAL_SECONDS
-                    ground.run("ended")
+                    testbed.run("ended")
                     removed += remove_old(db)
-                    ground.redis.flushdb()  # nobody takes the messages here
-                    sizes.append(ground.value(statements.for_psycopg("outbox_size")) / 2**20)
+                    testbed.redis.flushdb()  # nobody takes the messages here
+                    sizes.append(testbed.value(statements.for_psycopg("outbox_size")) / 2**20)
                 due += STEP_SECONDS
                 time.sleep(max(0.0, due - time.monotonic()))
             took = time.monotonic() - began

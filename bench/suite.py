@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bench import drain, engine, hosts, http_server, latency, measure, memory, reads, rest, steady, throughput
-from bench.ground import Ground
 from bench.peers.all import PEERS
 from bench.peers.all import QUICK as FEW
 from bench.system import OURS, System
+from bench.testbed import Testbed
 from runner_queue.broker import Broker
 
 # The same peers with the least that a claim and a result must write: how much of the difference is the rows'.
@@ -43,100 +43,100 @@ def adjusted(plan: Plan, rounds: int | None, finished: int | None) -> Plan:
     return replace(plan, rounds=rounds or plan.rounds, finished=plan.finished if finished is None else finished)
 
 
-def run(ground: Ground, plan: Plan, tell: Tell) -> Results:
+def run(testbed: Testbed, plan: Plan, tell: Tell) -> Results:
     """Run all benchmarks; those that fill the tables come last."""
     results: Results = {"rounds": plan.rounds, "settings": _settings(plan)}
-    results["full"] = full(ground, plan, tell)
-    results["memory"] = weigh(ground, plan, tell)
+    results["full"] = full(testbed, plan, tell)
+    results["memory"] = weigh(testbed, plan, tell)
     tell("commit to start, at 10 jobs a second")
     results["latency"] = {"ours": [], "pgqueuer": []}
     for _ in range(max(3, plan.rounds)):
-        results["latency"]["ours"].append(latency.ours(ground, plan.latency_seconds))
-        results["latency"]["pgqueuer"].append(latency.notify_only(ground, plan.latency_seconds))
+        results["latency"]["ours"].append(latency.ours(testbed, plan.latency_seconds))
+        results["latency"]["pgqueuer"].append(latency.notify_only(testbed, plan.latency_seconds))
     tell("outbox drain")
     results["drain"] = {"ours": [], "enqueue_many": []}
     for _ in range(plan.rounds):
-        results["drain"]["ours"].append(drain.run(ground, Broker, plan.drain_rows))
-        results["drain"]["enqueue_many"].append(drain.run(ground, drain.EnqueueMany, plan.drain_rows))
-    results["http"] = http(ground, plan, tell)
+        results["drain"]["ours"].append(drain.run(testbed, Broker, plan.drain_rows))
+        results["drain"]["enqueue_many"].append(drain.run(testbed, drain.EnqueueMany, plan.drain_rows))
+    results["http"] = http(testbed, plan, tell)
     if plan.complete:
         tell("at rest; one job of 8 regions, 16 models and 15 questions")
-        results["idle"] = rest.idle(ground, 20.0)
-        results["large"] = asdict(rest.large_job(ground))
+        results["idle"] = rest.idle(testbed, 20.0)
+        results["large"] = asdict(rest.large_job(testbed))
         tell("calls of several lengths and widths")
-        results["engine"] = engine.here(ground, plan.rounds)
+        results["engine"] = engine.here(testbed, plan.rounds)
         tell("an outbox at 1,000 rows a second, for a minute")
-        results["steady"] = asdict(steady.run(ground, 60.0))
-        results["hosts"] = spread_out(ground, tell)
-    results["growth"] = growth(ground, plan, tell)
+        results["steady"] = asdict(steady.run(testbed, 60.0))
+        results["hosts"] = spread_out(testbed, tell)
+    results["growth"] = growth(testbed, plan, tell)
     if plan.complete:
         tell("each page and each read, on the full tables and on ten thousand jobs beside them")
-        results["reads"] = reads.run(ground, tell)
+        results["reads"] = reads.run(testbed, tell)
     return results
 
 
-def full(ground: Ground, plan: Plan, tell: Tell) -> Results:
+def full(testbed: Testbed, plan: Plan, tell: Tell) -> Results:
     """Measure full durable executions: each round runs every system once, and pgbench with the peers' statements."""
     found: Results = {system.name: [] for system in (OURS, *plan.peers, *(BARE if plan.complete else []))}
     found["limit"] = []
     for number in range(1, plan.rounds + 1):
         for system in (OURS, *plan.peers, *(BARE if plan.complete else [])):
-            run = throughput.run(ground, system, int(system.executions * plan.executions))
+            run = throughput.run(testbed, system, int(system.executions * plan.executions))
             found[system.name].append(_flat(run))
             tell(f"round {number}: {system.name} {run.pace.per_second:.0f} full executions/s")
         if plan.complete or number == 1:
-            found["limit"].append(throughput.limit(ground, 16_000))
+            found["limit"].append(throughput.limit(testbed, 16_000))
             tell(f"round {number}: pgbench {found['limit'][-1]:.0f} full executions/s")
     return found
 
 
-def weigh(ground: Ground, plan: Plan, tell: Tell) -> Results:
+def weigh(testbed: Testbed, plan: Plan, tell: Tell) -> Results:
     """Measure the memory per call in flight, with 50 and 400 concurrent calls."""
     found: Results = {"50": {}, "400": {}}
     for system in (OURS, *(plan.peers if plan.complete else [])):
         for width in (50, 400):
             if width == 50 or system.wide:
-                found[str(width)][system.name] = weight = asdict(memory.run(ground, system, width))
+                found[str(width)][system.name] = weight = asdict(memory.run(testbed, system, width))
                 tell(f"{system.name}, {width} wide: {weight['mb']:.0f} MB for {weight['calls']:.0f} calls")
     return found
 
 
-def http(ground: Ground, plan: Plan, tell: Tell) -> Results:
+def http(testbed: Testbed, plan: Plan, tell: Tell) -> Results:
     """Measure POST /jobs and the route that does nothing."""
     found: Results = {}
     servers = {"gunicorn": http_server.GUNICORN}
     if plan.complete:
         servers["granian"] = http_server.granian()
     for name, command in servers.items():
-        ground.empty()
-        with http_server.running(ground, command) as (port, _):
+        testbed.empty()
+        with http_server.running(testbed, command) as (port, _):
             rounds = range(2 * plan.rounds)  # short ones, because the ratio is of two numbers that drift
-            found[name] = [http_server.post_against_noop(ground, port, plan.http_seconds) for _ in rounds]
+            found[name] = [http_server.post_against_noop(testbed, port, plan.http_seconds) for _ in rounds]
             if plan.complete:
-                with http_server.open_streams(ground, port) as count:
-                    busy = [http_server.post_against_noop(ground, port, plan.http_seconds) for _ in rounds]
+                with http_server.open_streams(testbed, port) as count:
+                    busy = [http_server.post_against_noop(testbed, port, plan.http_seconds) for _ in rounds]
                 found[f"{name}, {count} event streams open"] = busy
         tell(f"POST /jobs with {name} {found[name][-1]['post']['per_second']:.0f}/s")
     return found
 
 
-def spread_out(ground: Ground, tell: Tell) -> Results:
+def spread_out(testbed: Testbed, tell: Tell) -> Results:
     """Measure the workers of three regions on this host and on separate ones; skip it if namespaces can't be made."""
     if not hosts.possible():
         tell("no hosts of their own: that needs root and iproute2")
         return {}
     found: Results = {"delays": hosts.FAR}
     for name, delays in (("one host", None), ("a host each", hosts.NEAR), ("a host each, far apart", hosts.FAR)):
-        found[name] = asdict(hosts.run(ground, delays))
+        found[name] = asdict(hosts.run(testbed, delays))
         tell(f"{name}: {found[name]['runs']} region runs of half a second in {found[name]['seconds']:.1f} s")
     return found
 
 
-def growth(ground: Ground, plan: Plan, tell: Tell) -> Results:
+def growth(testbed: Testbed, plan: Plan, tell: Tell) -> Results:
     """Measure the same work with more processes, more calls and more stored jobs."""
     found: Results = {}
 
-    def add(name: str, *arguments: Any, where: Ground = ground, **options: Any) -> None:
+    def add(name: str, *arguments: Any, where: Testbed = testbed, **options: Any) -> None:
         found.setdefault(name, []).append(_flat(throughput.run(where, OURS, *arguments, **options)))
         tell(f"{name}: {found[name][-1]['per_second']:.0f} full executions/s")
 
@@ -148,16 +148,16 @@ def growth(ground: Ground, plan: Plan, tell: Tell) -> Results:
         add("1 model a job", 10_000)
         add("10 models a job", 10_000, models=10)
     size = int(OURS.executions * plan.executions)
-    ground.empty()
+    testbed.empty()
     tell(f"writing {plan.finished} finished jobs")
-    ground.load(plan.finished)
-    with ground.beside("empty") as empty:
+    testbed.load(plan.finished)
+    with testbed.beside("empty") as empty:
         for _ in range(plan.rounds):
             add("empty tables", size, where=empty)
             add("full tables", size, keep=True)
     found["finished"] = plan.finished
-    found["database_gb"] = float(ground.one("SELECT pg_database_size(current_database()) / 1e9"))
-    found["claim"] = rest.claim_plan(ground)
+    found["database_gb"] = float(testbed.one("SELECT pg_database_size(current_database()) / 1e9"))
+    found["claim"] = rest.claim_plan(testbed)
     return found
 
 

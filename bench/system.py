@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench import environment
-from bench.ground import PLAN, Ground
+from bench.testbed import PLAN, Testbed
 from outbox_publisher.relay import publish_batch
 from runner_cli.child import end, spawn
 from runner_cli.home import CHECKOUT
@@ -34,33 +34,33 @@ class System:
     bare: bool = False  # its peers write jobs, region_runs and executions alone
     wide: bool = True  # can have many calls in the air in one process
 
-    def fill(self, ground: Ground, count: int, plan: str = PLAN) -> list[str]:
+    def fill(self, testbed: Testbed, count: int, plan: str = PLAN) -> list[str]:
         """Insert `count` jobs and put them into the system's queue."""
-        ids = ground.submit(count, plan=plan, staged=not self.peer)
+        ids = testbed.submit(count, plan=plan, staged=not self.peer)
         if self.peer:
             command = [str(environment.program("python")), "-m", f"bench.peers.{self.peer}", "fill", ids[0], ids[-1]]
-            subprocess.run(command, env=self._variables(ground, 0), cwd=CHECKOUT, check=True)
+            subprocess.run(command, env=self._variables(testbed, 0), cwd=CHECKOUT, check=True)
         else:
-            publish_all(ground)
+            publish_all(testbed)
         return ids
 
     def start(
-        self, ground: Ground, processes: int, seconds: float = 0.0, width: int | None = None, models: int = 1
+        self, testbed: Testbed, processes: int, seconds: float = 0.0, width: int | None = None, models: int = 1
     ) -> Workers:
         """Start the system's workers; a call takes `seconds`."""
-        env = self._variables(ground, seconds, width, models)
+        env = self._variables(testbed, seconds, width, models)
         workers = []
         for command in self.commands(processes, width):
-            with ground.log(self.name.split()[0]).open("wb") as log:
+            with testbed.log(self.name.split()[0]).open("wb") as log:
                 workers.append(
                     spawn(command, death_signal=signal.SIGKILL, env=env, cwd=CHECKOUT, stdout=log, stderr=log)
                 )
         return workers
 
-    def _variables(self, ground: Ground, seconds: float, width: int | None = None, models: int = 1) -> dict[str, str]:
+    def _variables(self, testbed: Testbed, seconds: float, width: int | None = None, models: int = 1) -> dict[str, str]:
         if not self.peer:
-            return {**ground.env, "REGIONS_FILE": str(ground.regions(seconds, models, max(64, width or 0)))}
-        urls = {name: ground.env[name] for name in ("DATABASE_URL", "REDIS_URL")}
+            return {**testbed.env, "REGIONS_FILE": str(testbed.regions(seconds, models, max(64, width or 0)))}
+        urls = {name: testbed.env[name] for name in ("DATABASE_URL", "REDIS_URL")}
         how = {"BENCH_SECONDS": str(seconds), "BENCH_WIDTH": str(width or 0), "BENCH_BARE": "1" if self.bare else ""}
         return {**environment.variables(), **urls, **how}
 
@@ -73,9 +73,9 @@ def stop(workers: Workers) -> None:
         end(worker, (signal.SIGTERM, STOP_SECONDS))
 
 
-def publish_all(ground: Ground) -> None:
+def publish_all(testbed: Testbed) -> None:
     """Push every waiting outbox row, as the publisher does."""
-    settings = Settings.from_env(ground.env, process="publisher")
+    settings = Settings.from_env(testbed.env, process="publisher")
     db, broker = Database(settings, "publisher").open(), Broker(settings)
     while publish_batch(db, broker) == settings.outbox.batch:
         pass

@@ -5,9 +5,9 @@ import time
 from dataclasses import dataclass
 
 from bench import measure, statements
-from bench.ground import PLAN, Ground
 from bench.measure import Pace, Sampler
 from bench.system import System, stop
+from bench.testbed import PLAN, Testbed
 
 PATIENCE_SECONDS = 60.0
 
@@ -22,17 +22,17 @@ class Run:
 
 
 def run(
-    ground: Ground, system: System, executions: int, *, processes: int = 2, models: int = 1, keep: bool = False
+    testbed: Testbed, system: System, executions: int, *, processes: int = 2, models: int = 1, keep: bool = False
 ) -> Run:
     """Fill the queue, start the workers, wait until all is done, stop. With `keep` the tables are not emptied first."""
     if not keep:
-        ground.empty()
+        testbed.empty()
     plan = '{"US": [' + ", ".join(f'"m{n}"' for n in range(1, models + 1)) + "]}" if models > 1 else PLAN
-    system.fill(ground, executions // models, plan)
-    since = ground.since()
-    commits, commands = measure.commits(ground.conn), measure.redis_commands(ground.redis)
-    workers = system.start(ground, processes, models=models)
-    sampler = Sampler(ground.env["DATABASE_URL"], ground.server_pid, lambda: [w.pid for w in workers], since)
+    system.fill(testbed, executions // models, plan)
+    since = testbed.since()
+    commits, commands = measure.commits(testbed.conn), measure.redis_commands(testbed.redis)
+    workers = system.start(testbed, processes, models=models)
+    sampler = Sampler(testbed.env["DATABASE_URL"], testbed.server_pid, lambda: [w.pid for w in workers], since)
     try:
         sampler.until(executions // models * models, PATIENCE_SECONDS)
     finally:
@@ -42,24 +42,24 @@ def run(
     own = len(sampler.samples)  # the watcher's commits are not the workers'
     return Run(
         sampler.pace(executions // models * models),
-        (measure.commits(ground.conn) - commits - own) / executions,
-        (measure.redis_commands(ground.redis) - commands) / executions,
+        (measure.commits(testbed.conn) - commits - own) / executions,
+        (measure.redis_commands(testbed.redis) - commands) / executions,
     )
 
 
-def limit(ground: Ground, executions: int, clients: int = 16) -> float:
+def limit(testbed: Testbed, executions: int, clients: int = 16) -> float:
     """Return the rate of pgbench with the peers' two statements: the limit of the server alone, in executions/s."""
-    ground.empty()
+    testbed.empty()
     for client in range(clients):
         where = {"prefix": "p", "first": client * 100_000, "last": client * 100_000 + executions // clients}
-        ground.run("submit", **where, plan=PLAN, questions="[]", key="benchmark", spec="{}")
-    ground.settle()
-    script = ground.home / "limit.pgbench"
+        testbed.run("submit", **where, plan=PLAN, questions="[]", key="benchmark", spec="{}")
+    testbed.settle()
+    script = testbed.home / "limit.pgbench"
     script.write_text(statements.for_pgbench())
     script.chmod(0o644)
-    pgbench = ground.postgres._programs / "pgbench"  # beside the server, of the same version
+    pgbench = testbed.postgres._programs / "pgbench"  # beside the server, of the same version
     command = [str(pgbench), "-n", "-M", "prepared", "-f", str(script), "-c", str(clients), "-j", "2"]
-    command += ["-D", "n=0", "-t", str(executions // clients), ground.postgres.url]
+    command += ["-D", "n=0", "-t", str(executions // clients), testbed.postgres.url]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     line = next(line for line in done.stdout.splitlines() if line.startswith("tps ="))
     return float(line.split()[2])

@@ -29,7 +29,7 @@ LOAD_ROWS = 50_000  # finished jobs a transaction
 
 
 @dataclass
-class Ground:
+class Testbed:
     """The servers of a benchmark, and the environment variables of the processes on them."""
 
     home: Path
@@ -49,7 +49,7 @@ class Ground:
         return self.postgres.pid or 0
 
     @contextlib.contextmanager
-    def beside(self, name: str) -> Iterator["Ground"]:
+    def beside(self, name: str) -> Iterator["Testbed"]:
         """Yield an empty database of that name on the same servers, to be measured in turn with this one."""
         self.conn.execute(f"CREATE DATABASE {name}".encode())
         url = self.postgres.url.rpartition("/")[0] + f"/{name}"
@@ -151,7 +151,7 @@ class Ground:
 
 
 @contextlib.contextmanager
-def ground() -> Iterator[Ground]:
+def running_testbed() -> Iterator[Testbed]:
     """Start both servers in a temporary folder; stop them and delete the folder at the end."""
     with contextlib.ExitStack() as stop:
         home = Path(stop.enter_context(tempfile.TemporaryDirectory(prefix="beacon-bench-", ignore_cleanup_errors=True)))
@@ -171,4 +171,4 @@ def ground() -> Iterator[Ground]:
         env |= {"ALLOW_SANDBOX": "1", **make_keys(home, env)}
         conn = stop.enter_context(psycopg.connect(url, autocommit=True))
         client = stop.enter_context(redis.Redis.from_url(redis_url))
-        yield Ground(home, postgres, valkey, conn, client, env)
+        yield Testbed(home, postgres, valkey, conn, client, env)
