@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.crash import coverage, report
-from bench.crash.ground import servers
 from bench.crash.points import Cut, Learned, Result
 from bench.crash.processes import preload
 from bench.crash.schedule import LaneLost, Lanes, lanes
+from bench.crash.servers import servers
 from bench.crash.verbs import BY_NAME
 from runner_cli.home import CHECKOUT
 from runner_core.errors import BeaconError
