@@ -2,7 +2,7 @@
 
 A database per test is a copy of a template that was migrated once, so commits and locks are real and nothing has to
 be cleaned up. Set TEST_DATABASE_URL (a superuser's) and TEST_REDIS_URL to run against servers of your own, or
-TEST_GROUND=pooler to put what `stack` starts behind PgBouncer (tests/pooler.py). Where a server can't run, the tests
+TEST_SERVERS=pooler to put what `stack` starts behind PgBouncer (tests/pooler.py). Where a server can't run, the tests
 that need it are skipped with a line, and fail when CI is set.
 """
 
@@ -111,14 +111,14 @@ def home(make_home: Callable[[], Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def servers(request: pytest.FixtureRequest, make_home: Callable[[], Path]) -> Iterator[Servers]:
-    """The session's PostgreSQL and Valkey; on the pooled ground PgBouncer, PostgreSQL 15 and Redis 7."""
+    """The session's PostgreSQL and Valkey; with TEST_SERVERS=pooler, PgBouncer, PostgreSQL 15 and Redis 7."""
     from runner_cli.binaries import EmbeddedError
     from runner_cli.child import ChildError
     from runner_cli.embedded import EmbeddedPostgres, EmbeddedValkey
     from tests.pooler import pgbouncer, system_programs
 
     home = make_home()
-    pooled = getattr(request, "param", os.environ.get("TEST_GROUND")) == "pooler"
+    pooled = getattr(request, "param", os.environ.get("TEST_SERVERS")) == "pooler"
     with ExitStack() as stop:
         try:
             if pooled:

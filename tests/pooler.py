@@ -1,4 +1,4 @@
-"""Debian 12's own servers, for TEST_GROUND=pooler: PgBouncer in transaction mode before PostgreSQL 15, and Redis 7."""
+"""Debian 12's own servers, for TEST_SERVERS=pooler: PgBouncer in transaction mode before PostgreSQL 15, and Redis 7."""
 
 import os
 import pwd

@@ -1,7 +1,7 @@
 """PgBouncer in transaction mode between everything and PostgreSQL 15, with Redis 7: Debian 12's own servers.
 
 What a transaction pooler can't carry is a listening connection; everything else works as it does without one. The
-other tests of a stack run here too, when TEST_GROUND=pooler says so.
+other tests of a stack run here too, when TEST_SERVERS=pooler says so.
 """
 
 import urllib.request
