@@ -11,10 +11,10 @@ from pathlib import Path
 
 from bench.chaos import books, keep, ledger, merge, page, parts, report
 from bench.chaos.client import Client
+from bench.chaos.deployment import running_deployment
 from bench.chaos.drills import drills, reclaimed, too_late
 from bench.chaos.faults import Fault, all_faults
 from bench.chaos.modes import DEFAULT, FAST, QUICK, Mode
-from bench.chaos.plant import running_plant
 from bench.chaos.scene import Scene
 from bench.chaos.storm import BEGUN, Injection, inject, measure, schedule, tell, wait_for_quiet
 from bench.model import traces
@@ -87,44 +87,44 @@ def run(arguments: argparse.Namespace, mode: Mode, home: Path, path: Path) -> in
     """Start, storm, heal, wait, count, tell. The ledger is left at `path`."""
     about = {"commit": report.commit(), "machine": report.machine(), "jobs_per_second": arguments.rate}
     began, rounds = time.time(), arguments.rounds or (3 if arguments.hours else mode.rounds)
-    with running_plant(home, mode.settings, mode.counts, mode.answer_seconds) as plant:
+    with running_deployment(home, mode.settings, mode.counts, mode.answer_seconds) as deployment:
         client = Client(
-            plant.api_url,
-            PrivateKey.load(plant.local.signing_key),
+            deployment.api_url,
+            PrivateKey.load(deployment.local.signing_key),
             arguments.seed,
             timeout_seconds=JOB_TIMEOUT_SECONDS,
             patience_seconds=mode.client_seconds,
         )
-        scene = Scene(plant, client, random.Random(f"faults {arguments.seed}"))
-        every = all_faults(plant.lease_seconds, mode.spans)
+        scene = Scene(deployment, client, random.Random(f"faults {arguments.seed}"))
+        every = all_faults(deployment.lease_seconds, mode.spans)
         faults = [fault for fault in every if not arguments.only or fault.name in arguments.only]
         tell(f"{BEGUN}: {len(faults)} of them, {rounds} rounds at least, seed {arguments.seed}; home {home}")
         client.start(arguments.rate)
         try:
             injections = storm(scene, mode, faults, rounds, arguments)
             drilled = drills(scene) if arguments.drills or (mode is DEFAULT and not arguments.only) else []
-            plant.heal()
+            deployment.heal()
             tell("healed; waiting for the clients' last answers and for quiet")
             client.finish()
             quiet = wait_for_quiet(scene, mode.quiet_seconds)
         finally:
             client.abandon()
-        tell("quiet" if quiet else f"NOT quiet: {plant.open_regions()} regions are still open")
+        tell("quiet" if quiet else f"NOT quiet: {deployment.open_regions()} regions are still open")
         for injection in injections:
             if not injection.missed:
                 measure(scene, injection)
-        again = reclaimed(plant, injections)
-        counted = books.count(plant, client.submissions)
+        again = reclaimed(deployment, injections)
+        counted = books.count(deployment, client.submissions)
         if arguments.traces:
-            tell(f"{traces.write(plant.ask, arguments.traces)} traces written")
+            tell(f"{traces.write(deployment.ask, arguments.traces)} traces written")
         # Only in a default run is there time: elsewhere faults overlap, or stacks share the machine.
-        late = too_late(drilled, again if mode is DEFAULT else [], plant.lease_seconds)
+        late = too_late(drilled, again if mode is DEFAULT else [], deployment.lease_seconds)
         counted.wrong += [(0.0, words) for words in late]
-        fenced = sorted(plant.fenced)
+        fenced = sorted(deployment.fenced)
         if not arguments.quick:
-            keep.rows(plant, "job_events", path.with_suffix(".events.csv"))
+            keep.rows(deployment, "job_events", path.with_suffix(".events.csv"))
         if not counted.clean:
-            keep.evidence(plant, path.with_suffix(".evidence"))
+            keep.evidence(deployment, path.with_suffix(".evidence"))
     for _, words in (*counted.lost, *counted.duplicated, *counted.wrong):
         tell(f"BROKEN {words}")
     for words in counted.struck:

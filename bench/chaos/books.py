@@ -17,7 +17,7 @@ from typing import Any
 
 from bench.chaos import tries
 from bench.chaos.client import Submission
-from bench.chaos.plant import Plant
+from bench.chaos.deployment import Deployment
 from runner_cli.home import CHECKOUT
 from tests.http_requests import request
 
@@ -53,27 +53,27 @@ class Books:
         return self.verified and not (self.lost or self.duplicated or self.wrong)
 
 
-def count(plant: Plant, submissions: Sequence[Submission]) -> Books:
+def count(deployment: Deployment, submissions: Sequence[Submission]) -> Books:
     """Count everything. The stack runs without faults and has no open jobs."""
     books = Books()
     accepted = [s for s in submissions if s.accepted is not None]
     books.accepted = len(accepted)
     books.unanswered_clients = sum(s.accepted is None and not s.refusal for s in submissions)
     books.wrong += [(s.began, f"{s.key}: refused, {s.refusal}") for s in submissions if s.refusal]
-    calls = _calls(plant.calls)
+    calls = _calls(deployment.calls)
     books.calls = sum(len(times) for cells in calls.values() for times in cells.values())
     # Straight to the API: the proxy before it is the storm's.
     with ThreadPoolExecutor(8) as readers:
-        found = readers.map(lambda s: (s, *read_job(plant.local.api_url, s)), accepted)
+        found = readers.map(lambda s: (s, *read_job(deployment.local.api_url, s)), accepted)
         for submission, job, events in found:
             check(books, submission, job, events, calls)
-    for label, jobs in jobs_by_label(plant).items():
+    for label, jobs in jobs_by_label(deployment).items():
         if jobs > 1:
             books.duplicated.append((0.0, f"{label}: {jobs} jobs of one submission"))
     if books.calls != books.answers + len(books.repeated) + books.vain_calls and not books.unanswered_clients:
         books.wrong.append((0.0, f"{books.calls} calls are not answers, repeated and vain ones together"))
-    tries.compare(books, tries.cells(plant), tries.requests(plant.calls))
-    books.verified = verify(plant)
+    tries.compare(books, tries.cells(deployment), tries.requests(deployment.calls))
+    books.verified = verify(deployment)
     return books
 
 
@@ -189,16 +189,16 @@ def answer_text(region: str, model: str, question: str) -> str:
     return f"answer {hashlib.sha256(seed.encode()).hexdigest()[:12]}"
 
 
-def jobs_by_label(plant: Plant) -> Counter[str]:
-    rows = plant.ask("SELECT spec #>> '{metadata,created_by}' AS label, count(*) AS jobs FROM jobs GROUP BY 1")
+def jobs_by_label(deployment: Deployment) -> Counter[str]:
+    rows = deployment.ask("SELECT spec #>> '{metadata,created_by}' AS label, count(*) AS jobs FROM jobs GROUP BY 1")
     return Counter({row["label"]: row["jobs"] for row in rows})
 
 
-def verify(plant: Plant) -> bool:
+def verify(deployment: Deployment) -> bool:
     """Whether `beacon verify` finds every invariant kept; its words go to stderr."""
     done = subprocess.run(
         [sys.executable, "-m", "runner_cli", "verify"],
-        env={**plant.local.env, "DATABASE_URL": plant.postgres.url},
+        env={**deployment.local.env, "DATABASE_URL": deployment.postgres.url},
         cwd=CHECKOUT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.chaos.plant import Plant, set_rules, slow_answers
+from bench.chaos.deployment import Deployment, set_rules, slow_answers
 from bench.chaos.scene import Scene
 from bench.chaos.storm import Injection
 from tests.loopback_regions import REGIONS
@@ -29,35 +29,35 @@ class Drill:
 
 def drills(scene: Scene) -> list[Drill]:
     """Let a queue grow while the provider hangs, and lose it, twice. At the end the provider answers again."""
-    plant = scene.plant
-    old = plant.home / "older-aof"
-    shutil.copytree(plant.valkey.appended, old)
+    deployment = scene.deployment
+    old = deployment.home / "older-aof"
+    shutil.copytree(deployment.valkey.appended, old)
 
     def restart() -> None:
-        plant.valkey.kill()
-        plant.valkey.start(old)
+        deployment.valkey.kill()
+        deployment.valkey.start(old)
 
-    set_rules(plant.provider_url, [{"fault": "hang"}])
+    set_rules(deployment.provider_url, [{"fault": "hang"}])
     try:
         _until(lambda: _filled(scene), "the queue is long")
         scene.client.pause()
         return [
-            _lose(scene, "Redis: FLUSHALL", plant.flush),
+            _lose(scene, "Redis: FLUSHALL", deployment.flush),
             _lose(scene, "Redis: killed, started again from an older AOF", restart),
         ]
     finally:
-        set_rules(plant.provider_url, slow_answers(plant.answer_seconds))
-        plant.release_answers()
+        set_rules(deployment.provider_url, slow_answers(deployment.answer_seconds))
+        deployment.release_answers()
         scene.client.resume()
 
 
-def reclaimed(plant: Plant, injections: Sequence[Injection]) -> list[float]:
+def reclaimed(deployment: Deployment, injections: Sequence[Injection]) -> list[float]:
     """Seconds from each SIGKILL of a worker to the next claim of each region that it held."""
     return [
         row["at"] - injection.moment
         for injection in injections
         if injection.fault.name == "worker_killed" and injection.recovered
-        for row in plant.ask(RECLAIMED, injection.moment, injection.recovered)
+        for row in deployment.ask(RECLAIMED, injection.moment, injection.recovered)
     ]
 
 
@@ -75,7 +75,7 @@ def too_late(drilled: Sequence[Drill], again: Sequence[float], lease_seconds: fl
 
 
 def _filled(scene: Scene) -> bool:
-    if _depth(scene.plant) >= LEAST_QUEUED:
+    if _depth(scene.deployment) >= LEAST_QUEUED:
         return True
     scene.client.submit(AT_ONCE)
     return False
@@ -83,22 +83,22 @@ def _filled(scene: Scene) -> bool:
 
 def _lose(scene: Scene, told: str, blow: Callable[[], None]) -> Drill:
     """Measure from the blow until the queue is as long as it was. The times are the database's."""
-    plant = scene.plant
-    queued = _depth(plant)
+    deployment = scene.deployment
+    queued = _depth(deployment)
     scene.strike()
     blow()
-    _until(lambda: plant.ask(STAGED, scene.struck)[0]["regions"] >= queued, f"all is staged again after {told}")
-    row = plant.ask(STAGED, scene.struck)[0]
-    _until(lambda: _depth(plant) >= queued, f"all is queued again after {told}")
+    _until(lambda: deployment.ask(STAGED, scene.struck)[0]["regions"] >= queued, f"all is staged again after {told}")
+    row = deployment.ask(STAGED, scene.struck)[0]
+    _until(lambda: _depth(deployment) >= queued, f"all is queued again after {told}")
     return Drill(told, queued, row["first"] - scene.struck, row["last"] - scene.struck)
 
 
-def _depth(plant: Plant) -> int:
+def _depth(deployment: Deployment) -> int:
     """How many messages wait in all queues; it has to stand still to be counted."""
     while True:
         looks = []
         for _ in range(2):
-            looks.append(plant.queued(*REGIONS))
+            looks.append(deployment.queued(*REGIONS))
             time.sleep(LOOK_SECONDS)
         if looks[0] == looks[1]:
             return looks[0]

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from bench.chaos.deployment import FAILURES, set_rules, slow_answers
 from bench.chaos.modes import Spans
-from bench.chaos.plant import FAILURES, set_rules, slow_answers
 from bench.chaos.scene import BURST, Scene
 
 Lift = Callable[[], object]
@@ -127,12 +127,12 @@ def _pause_worker(scene: Scene) -> Lift:
 def _flush(scene: Scene) -> None:
     with scene.queued_messages():
         scene.strike()
-        scene.plant.flush()
+        scene.deployment.flush()
 
 
 def _restart_redis(scene: Scene, *, empty: bool) -> None:
     """Kill it with messages in it; give it nothing, or what it had a moment ago, to start with."""
-    valkey, old = scene.plant.valkey, scene.plant.home / "old-aof"
+    valkey, old = scene.deployment.valkey, scene.deployment.home / "old-aof"
     if not empty:
         shutil.rmtree(old, ignore_errors=True)
         shutil.copytree(valkey.appended, old)
@@ -148,33 +148,33 @@ def _restart_redis(scene: Scene, *, empty: bool) -> None:
 def _crash_postgres(scene: Scene) -> None:
     scene.open_region()
     scene.strike()
-    scene.plant.postgres.restart(immediate=True)
+    scene.deployment.postgres.restart(immediate=True)
 
 
 def _terminate(scene: Scene) -> None:
     scene.open_region()
     scene.strike()
-    scene.plant.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'beacon\\_%'")
+    scene.deployment.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'beacon\\_%'")
 
 
 def _lead_to_standby(scene: Scene) -> Lift:
     """Move the database's address to a standby, and back. Each move ends every connection."""
-    plant = scene.plant
-    standby = plant.standby.start()
+    deployment = scene.deployment
+    standby = deployment.standby.start()
     scene.client.submit(BURST)
     scene.open_region()
     scene.strike()
-    plant.lead_database_to(standby)
+    deployment.lead_database_to(standby)
 
     def back() -> None:
-        plant.lead_database_to(plant.postgres)
-        plant.standby.stop()
+        deployment.lead_database_to(deployment.postgres)
+        deployment.standby.stop()
 
     return back
 
 
 def _proxy(scene: Scene, *, name: str, kind: str) -> Lift:
-    proxy = scene.plant.proxies[name]
+    proxy = scene.deployment.proxies[name]
     scene.strike()
     match kind:
         case "delayed":
@@ -192,12 +192,12 @@ def _proxy(scene: Scene, *, name: str, kind: str) -> Lift:
 
 def _proxy_api(scene: Scene) -> Lift:
     scene.strike()
-    scene.plant.proxies["api"].swallow()
-    return scene.plant.proxies["api"].heal
+    scene.deployment.proxies["api"].swallow()
+    return scene.deployment.proxies["api"].heal
 
 
 def _fail_provider(scene: Scene) -> Lift:
     scene.strike()
-    url, usual = scene.plant.provider_url, slow_answers(scene.plant.answer_seconds)
+    url, usual = scene.deployment.provider_url, slow_answers(scene.deployment.answer_seconds)
     set_rules(url, FAILURES + usual)
     return lambda: set_rules(url, usual)

@@ -6,13 +6,13 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from bench.chaos.plant import Plant
+from bench.chaos.deployment import Deployment
 
 
-def rows(plant: Plant, table: str, path: Path) -> None:
+def rows(deployment: Deployment, table: str, path: Path) -> None:
     """Write a table as CSV, its columns' names first, its rows in the order of its primary key."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with psycopg.connect(plant.postgres.url, autocommit=True) as conn, path.open("wb") as file:
+    with psycopg.connect(deployment.postgres.url, autocommit=True) as conn, path.open("wb") as file:
         keys = [name for (name,) in conn.execute(KEYS, [table])]
         query = sql.SQL("COPY (SELECT * FROM {} {}) TO STDOUT (FORMAT csv, HEADER)").format(
             sql.Identifier(table),
@@ -23,14 +23,14 @@ def rows(plant: Plant, table: str, path: Path) -> None:
                 file.write(block)
 
 
-def evidence(plant: Plant, folder: Path) -> None:
+def evidence(deployment: Deployment, folder: Path) -> None:
     """Copy every table, the processes' and the servers' logs and the provider's own log."""
-    for row in plant.ask("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
-        rows(plant, row["tablename"], folder / f"{row['tablename']}.csv")
-    shutil.copytree(plant.home / "log", folder / "log", dirs_exist_ok=True)
+    for row in deployment.ask("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
+        rows(deployment, row["tablename"], folder / f"{row['tablename']}.csv")
+    shutil.copytree(deployment.home / "log", folder / "log", dirs_exist_ok=True)
     for server in ("postgres", "valkey"):
-        shutil.copy(plant.home / server / "server.log", folder / f"{server}.log")
-    shutil.copy(plant.calls, folder)
+        shutil.copy(deployment.home / server / "server.log", folder / f"{server}.log")
+    shutil.copy(deployment.calls, folder)
 
 
 KEYS = """SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)

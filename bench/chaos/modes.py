@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bench.chaos.plant import ANSWER_SECONDS, COUNTS
+from bench.chaos.deployment import ANSWER_SECONDS, COUNTS
 from runner_core.settings import Settings
 
 

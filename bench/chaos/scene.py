@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bench.chaos.client import Client
-from bench.chaos.plant import Plant
+from bench.chaos.deployment import Deployment
 from tests.loopback_regions import REGIONS
 
 PATIENCE_SECONDS = 60.0
@@ -26,7 +26,7 @@ class Scene:
     """`dice` follow from the seed; `struck` is the Unix time of the last blow. What waits raises NothingInFlight after
     a minute."""
 
-    plant: Plant
+    deployment: Deployment
     client: Client
     dice: random.Random
     struck: float = 0.0
@@ -37,19 +37,19 @@ class Scene:
 
     def running(self, kind: str) -> list[int]:
         """The pids of the processes whose names begin with `kind`, as soon as one runs."""
-        _until(lambda: self.plant.pids(kind), f"no {kind} ran")
-        return list(self.plant.pids(kind).values())
+        _until(lambda: self.deployment.pids(kind), f"no {kind} ran")
+        return list(self.deployment.pids(kind).values())
 
     def open_region(self) -> None:
         """Return when a region run is open."""
-        _until(self.plant.open_regions, "no region was open")
+        _until(self.deployment.open_regions, "no region was open")
 
     def frozen_holder(self, then: signal.Signals) -> int:
         """Stop a worker that holds a lease, and signal it: it is frozen while one looks whether it holds one."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
-            pids = list(self.plant.pids("worker").values())
-            held = self.plant.leases()
+            pids = list(self.deployment.pids("worker").values())
+            held = self.deployment.leases()
             holders = [pid for pid in pids if held.get(pid)]
             if not holders:
                 time.sleep(LOOK_SECONDS)
@@ -58,7 +58,7 @@ class Scene:
             self.strike()
             with contextlib.suppress(ProcessLookupError):  # it was stopping, and has ended
                 os.kill(pid, signal.SIGSTOP)
-                if self.plant.leases().get(pid):
+                if self.deployment.leases().get(pid):
                     os.kill(pid, then)
                     return pid
                 os.kill(pid, signal.SIGCONT)
@@ -74,7 +74,7 @@ class Scene:
             for pid in stopped:
                 _signal(pid, signal.SIGSTOP)
             self.client.submit(BURST)
-            _until(lambda: self.plant.queued(region), "no message was queued")
+            _until(lambda: self.deployment.queued(region), "no message was queued")
             yield
         finally:
             for pid in stopped:

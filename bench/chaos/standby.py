@@ -1,4 +1,4 @@
-"""A hot standby of the plant's PostgreSQL: it answers reads and refuses every write with SQLSTATE 25006."""
+"""A hot standby of the deployment's PostgreSQL: it answers reads and refuses every write with SQLSTATE 25006."""
 
 import shutil
 import subprocess

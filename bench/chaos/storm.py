@@ -74,7 +74,7 @@ def measure(scene: Scene, injection: Injection) -> None:
 
     The times are the database's, whose clock is this machine's.
     """
-    row = scene.plant.ask(RECOVERY, *[injection.moment] * 4)[0]
+    row = scene.deployment.ask(RECOVERY, *[injection.moment] * 4)[0]
     if not row["still_open"] and row["later_job"] is not None:
         injection.recovered = max(row["last_finished"] or injection.moment, row["later_job"])
 
@@ -83,7 +83,7 @@ def wait_for_quiet(scene: Scene, seconds: float) -> bool:
     """Wait until no region is open; False when some still are after `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if not scene.plant.open_regions():
+        if not scene.deployment.open_regions():
             return True
         time.sleep(LOOK_SECONDS)
     return False

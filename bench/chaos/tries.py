@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.chaos.plant import Plant
+from bench.chaos.deployment import Deployment
 
 if TYPE_CHECKING:
     from bench.chaos.books import Books
@@ -29,13 +29,13 @@ class Tried:
     cut: int
 
 
-def cells(plant: Plant) -> dict[Cell, Tried]:
+def cells(deployment: Deployment) -> dict[Cell, Tried]:
     """What the database says of each question that was begun."""
     return {
         (row["label"], row["region"], row["model_id"], row["question"]): Tried(
             row["tries"], row["in_struck_attempts"], row["cut"]
         )
-        for row in plant.ask(TRIED)
+        for row in deployment.ask(TRIED)
     }
 
 

@@ -17,8 +17,8 @@ Conn = psycopg.Connection[Any]
 
 
 @pytest.fixture
-def plant(conn: Conn) -> Any:
-    """What the accountant needs of a plant."""
+def deployment(conn: Conn) -> Any:
+    """What the accountant needs of a deployment."""
     return SimpleNamespace(ask=lambda sql: query(conn, sql))
 
 
@@ -32,7 +32,7 @@ def start(db: Database, job_id: str) -> None:
 
 
 def test_an_attempt_is_struck_when_its_region_is_claimed_again_before_the_sweeper_has_looked(
-    database_url: str, conn: Conn, plant: Any
+    database_url: str, conn: Conn, deployment: Any
 ) -> None:
     """The claim takes over a lease that has run out, and no event says that it ran out."""
     with opened(settings_for(database_url), "worker") as db:
@@ -41,7 +41,7 @@ def test_an_attempt_is_struck_when_its_region_is_claimed_again_before_the_sweepe
         cell = ("chaos-1", "US", "m1", job.questions[0].text)
         submit(db, job)
         start(db, job.job_id)
-        assert cells(plant) == {cell: Tried(1, 0, 0)}
+        assert cells(deployment) == {cell: Tried(1, 0, 0)}
         conn.execute(b"UPDATE region_runs SET lease_expires_at = clock_timestamp() - interval '1 s'")
         start(db, job.job_id)
-    assert cells(plant) == {cell: Tried(2, 1, 0)}
+    assert cells(deployment) == {cell: Tried(2, 1, 0)}

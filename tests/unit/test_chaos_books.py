@@ -138,25 +138,25 @@ def test_the_providers_log_and_the_answers_are_counted_against_each_other(
         | {"in_struck_attempts": 0, "cut": 0}
         for (region, question), n in zip(cells, (2, 2, 1, 1), strict=True)
     ]
-    plant: Any = SimpleNamespace(calls=log, local=SimpleNamespace(api_url=""), ask=lambda _: written)
+    deployment: Any = SimpleNamespace(calls=log, local=SimpleNamespace(api_url=""), ask=lambda _: written)
     monkeypatch.setattr(accounts, "read_job", lambda *_: (job, events))
     monkeypatch.setattr(accounts, "jobs_by_label", lambda _: Counter({"chaos-000001": 1}))
     monkeypatch.setattr(accounts, "verify", lambda _: True)
     answered = Submission(1, ["US", "EU"], ["m1"], QUESTIONS, b"", accepted=5.0, ids={"chaos-000001"})
     silent = Submission(2, ["US"], ["m1"], QUESTIONS, b"")
-    good = accounts.count(plant, [answered, silent])
+    good = accounts.count(deployment, [answered, silent])
     assert (good.accepted, good.unanswered_clients, good.calls, good.answers) == (1, 1, 5, 4)
     assert (len(good.repeated), good.tries, good.received, good.clean) == (1, 6, 6, True)
 
     with log.open("a") as more:
         more.write("\n" + call("US", "chaos-000002 question 1?"))
-    books = accounts.count(plant, [answered])
+    books = accounts.count(deployment, [answered])
     assert [words for _, words in books.wrong] == [
         "6 calls are not answers, repeated and vain ones together",
         "chaos-000002 US m1: 1 requests received, 0 tries written",
     ]
     monkeypatch.setattr(accounts, "jobs_by_label", lambda _: Counter({"chaos-000001": 2}))
-    assert len(accounts.count(plant, [answered]).duplicated) == 1
+    assert len(accounts.count(deployment, [answered]).duplicated) == 1
 
 
 CELL = ("chaos-000001", "US", "m1", QUESTIONS[0])

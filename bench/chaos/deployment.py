@@ -34,7 +34,7 @@ ANSWER_SECONDS = {"US": 0.4, "EU": 0.7, "ASIA": 1.0}
 
 
 @dataclass
-class Plant:
+class Deployment:
     """The running stack. `lease_seconds`: the workers' setting. `fenced`: Unix times at which a worker lost a lease."""
 
     home: Path
@@ -102,12 +102,12 @@ class Plant:
 
 
 @contextlib.contextmanager
-def running_plant(
+def running_deployment(
     home: Path,
     settings: Mapping[str, str],
     counts: Mapping[str, int] = COUNTS,
     answer_seconds: Mapping[str, float] = ANSWER_SECONDS,
-) -> Iterator[Plant]:
+) -> Iterator[Deployment]:
     """Start the stack and wait until it accepts jobs; stop it at the end. `settings` go to every process."""
     make_home(home)
     with contextlib.ExitStack() as stop:
@@ -161,7 +161,7 @@ def running_plant(
         local = stop.enter_context(running_stack(home, env, counts, on_line=listen, max_ends=1_000_000))
         local.servers.embedded.extend([postgres, valkey])
         lease_seconds = float(settings.get("LEASE_SECONDS", 15))
-        yield Plant(
+        yield Deployment(
             home,
             lease_seconds,
             postgres,
