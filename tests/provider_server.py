@@ -1,4 +1,4 @@
-"""A provider on loopback that speaks both protocols, misbehaves to order, and keeps the books of what it received.
+"""A provider on loopback that speaks both protocols, misbehaves to order, and logs what it received.
 
     with ProviderServer() as server:
         server.add_rule(fault="status", status=429, retry_after=1, times=2, match={"model": "m1"})
@@ -77,7 +77,7 @@ class ProviderServer:
     def record(
         self, connection: int, method: str, path: str, headers: dict[str, str], body: Any
     ) -> tuple[Call, Rule, threading.Event]:
-        """Choose the rule and write the books; the event ends what this call makes hang."""
+        """Choose the rule and log the call; the event ends what this call makes hang."""
         known = {"path": path, "request_id": headers.get("x-request-id", "")}
         if isinstance(body, dict):
             known |= {"model": str(body.get("model", "")), "prompt": prompt_of(body)}

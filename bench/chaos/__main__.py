@@ -9,7 +9,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from bench.chaos import books, keep, ledger, merge, page, parts, report
+from bench.chaos import keep, ledger, merge, page, parts, report, tally
 from bench.chaos.client import Client
 from bench.chaos.deployment import running_deployment
 from bench.chaos.drills import drills, reclaimed, too_late
@@ -28,7 +28,7 @@ QUICK_SECONDS = 120.0  # for the faults of a quick run
 
 def main(argv: list[str] | None = None) -> int:
     """0 when every promise was kept, 1 when one was broken, 2 when the run proves nothing."""
-    parser = argparse.ArgumentParser("python -m bench.chaos", description="Causes every fault and counts the books.")
+    parser = argparse.ArgumentParser("python -m bench.chaos", description="Causes every fault and counts the results.")
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--quick", action="store_true", help="short leases, every fault at most once, no page")
     kind.add_argument("--fast", action="store_true", help="a lease of 1 s, a breaker of 2 s, small stacks")
@@ -114,7 +114,7 @@ def run(arguments: argparse.Namespace, mode: Mode, home: Path, path: Path) -> in
             if not injection.missed:
                 measure(scene, injection)
         again = reclaimed(deployment, injections)
-        counted = books.count(deployment, client.submissions)
+        counted = tally.count(deployment, client.submissions)
         if arguments.traces:
             tell(f"{traces.write(deployment.ask, arguments.traces)} traces written")
         # Only in a default run is there time: elsewhere faults overlap, or stacks share the machine.

@@ -35,7 +35,7 @@ class Submission:
 
     @property
     def key(self) -> str:
-        """Its Idempotency-Key, and the name by which its job is known in every book."""
+        """Its Idempotency-Key, and the name by which its job is known in every log and in the database."""
         return f"chaos-{self.number:06d}"
 
     @property

@@ -1,4 +1,4 @@
-"""What a run found, in a form that can be kept and added up: one row a fault, and the totals of its books."""
+"""The results of a run in a form that can be stored and added up: one row a fault, and the totals."""
 
 import json
 from collections import Counter
@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from bench.chaos.books import Books
 from bench.chaos.drills import Drill
 from bench.chaos.faults import Fault
 from bench.chaos.modes import Mode
 from bench.chaos.storm import Injection
+from bench.chaos.tally import Tally
 
 
 class LedgerError(Exception):
@@ -87,11 +87,11 @@ class Ledger:
         return 1 if not self.clean else 2 if self.short else 0
 
 
-def rows(faults: Sequence[Fault], injections: Sequence[Injection], books: Books, fenced: Sequence[float]) -> list[Row]:
+def rows(faults: Sequence[Fault], injections: Sequence[Injection], tally: Tally, fenced: Sequence[float]) -> list[Row]:
     """One row a fault. What was found belongs to the fault that was caused last before it."""
-    lost = _shares(injections, (at for at, _ in books.lost))
-    duplicated = _shares(injections, (at for at, _ in books.duplicated))
-    repeated, zombies = _shares(injections, books.repeated), _shares(injections, fenced)
+    lost = _shares(injections, (at for at, _ in tally.lost))
+    duplicated = _shares(injections, (at for at, _ in tally.duplicated))
+    repeated, zombies = _shares(injections, tally.repeated), _shares(injections, fenced)
     found = []
     for fault in faults:
         mine = [i for i in injections if i.fault is fault]
@@ -131,7 +131,7 @@ def part(
     mode: Mode,
     about: Mapping[str, Any],
     found: Sequence[Row],
-    books: Books,
+    tally: Tally,
     *,
     fenced: int,
     drilled: Sequence[Drill],
@@ -148,17 +148,17 @@ def part(
         rows=list(found),
         drills=list(drilled),
         reclaimed=[round(seconds, 2) for seconds in reclaimed],
-        repeated=len(books.repeated),
-        struck=len(books.struck),
+        repeated=len(tally.repeated),
+        struck=len(tally.struck),
         fenced=fenced,
-        verified=books.verified,
-        statuses=dict(books.statuses),
-        failures=dict(books.failures),
-        lost=[words for _, words in books.lost],
-        duplicated=[words for _, words in books.duplicated],
-        wrong=[words for _, words in books.wrong],
+        verified=tally.verified,
+        statuses=dict(tally.statuses),
+        failures=dict(tally.failures),
+        lost=[words for _, words in tally.lost],
+        duplicated=[words for _, words in tally.duplicated],
+        wrong=[words for _, words in tally.wrong],
         short=[],
-        **{name: getattr(books, name) for name in COUNTED},
+        **{name: getattr(tally, name) for name in COUNTED},
         **about,
     )
 

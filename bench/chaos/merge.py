@@ -25,7 +25,7 @@ NUMBERS = (*COUNTED, "repeated", "struck", "fenced")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0 when every part's books agree, 1 when one's do not, 2 when they prove nothing or can't be added up."""
+    """Return 0 if every part is clean, 1 if one is not, 2 if they prove nothing or can't be added up."""
     parser = argparse.ArgumentParser("python -m bench.chaos.merge", description="Writes docs/faults.md from ledgers.")
     parser.add_argument("ledgers", nargs="*", type=Path, metavar="LEDGER", help="none: write the page anew")
     parser.add_argument("--page", type=Path, default=PAGE, help="where the page is [docs/faults.md]")

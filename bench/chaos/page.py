@@ -33,7 +33,7 @@ def text(fast: Ledger | None, default: Ledger | None, old: str) -> str:
 
 
 def section(title: str, ledger: Ledger | None, old: str) -> str:
-    """One section: what was run, its books, its table."""
+    """Return one section: what was run, the totals and the table."""
     if ledger is None:
         kept = re.search(rf"^## {re.escape(title)}\n.*?(?=^## )", old, re.DOTALL | re.MULTILINE)
         return kept[0].rstrip() + "\n" if kept else ""
@@ -118,7 +118,7 @@ def _verdict(ledger: Ledger) -> str:
     if not ledger.clean:
         words = "; ".join((*ledger.lost, *ledger.duplicated, *ledger.wrong)) or "`beacon verify` says why"
         return f"**NOT CLEAN** ({words})"
-    return f"clean, and **prove nothing** ({'; '.join(ledger.short)})" if ledger.short else "**clean**"
+    return f"clean, and **proves nothing** ({'; '.join(ledger.short)})" if ledger.short else "**clean**"
 
 
 def _several(number: int, noun: str) -> str:
@@ -141,7 +141,7 @@ Settings: {settings}.
 
 A stack takes {rate} jobs/s. Its processes: the API with two workers, {processes}; each has its own database role.
 
-The books are {verdict}: {accepted} jobs accepted (the clients' lists of 202s), {terminal} ended ({statuses}),
+The result is {verdict}: {accepted} jobs accepted (the clients' lists of 202s), {terminal} ended ({statuses}),
 {regions} region runs, {answers} answers stored. The providers' own logs have {calls} calls that they answered well: one
 for each answer, {repeated} repeated ones, and {vain} for questions that failed in the end. `beacon verify`: {verified}.
 Questions that failed, by code: {failures}.

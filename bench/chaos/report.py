@@ -9,24 +9,24 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from bench.chaos.books import Books
 from bench.chaos.storm import Injection
+from bench.chaos.tally import Tally
 from runner_cli.home import CHECKOUT
 
 
-def summary(seed: int, injections: Sequence[Injection], books: Books, fenced: int) -> str:
+def summary(seed: int, injections: Sequence[Injection], tally: Tally, fenced: int) -> str:
     """The one line of JSON."""
     caused = Counter(injection.fault.name for injection in injections if not injection.missed)
     return json.dumps(
         {
-            "accepted": books.accepted,
-            "terminal": books.terminal,
-            "lost": len(books.lost),
-            "duplicated": len(books.duplicated),
-            "repeated_calls": len(books.repeated),
+            "accepted": tally.accepted,
+            "terminal": tally.terminal,
+            "lost": len(tally.lost),
+            "duplicated": len(tally.duplicated),
+            "repeated_calls": len(tally.repeated),
             "fenced": fenced,
-            "tries": books.tries,
-            "received": books.received,
+            "tries": tally.tries,
+            "received": tally.received,
             "faults": dict(sorted(caused.items())),
             "seed": seed,
         }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from bench.chaos.deployment import Deployment
 
 if TYPE_CHECKING:
-    from bench.chaos.books import Books
+    from bench.chaos.tally import Tally
 
 Cell = tuple[str, str, str, str]  # the job's name, region, model, question
 
@@ -50,18 +50,18 @@ def requests(log: Path) -> Counter[Cell]:
     return found
 
 
-def compare(books: "Books", tried: Mapping[Cell, Tried], received: Counter[Cell]) -> None:
-    """Add to `books` what is counted wrongly, and name what a fault explains."""
-    books.tries, books.received = sum(t.rows for t in tried.values()), received.total()
+def compare(tally: "Tally", tried: Mapping[Cell, Tried], received: Counter[Cell]) -> None:
+    """Add to `tally` what is counted wrongly, and name what a fault explains."""
+    tally.tries, tally.received = sum(t.rows for t in tried.values()), received.total()
     for cell in sorted(tried.keys() | received.keys()):
         name, row = " ".join(cell[:3]), tried.get(cell, Tried(0, 0, 0))
         missing = row.rows - received[cell]
         if missing < 0:
-            books.wrong.append((0.0, f"{name}: {received[cell]} requests received, {row.rows} tries written"))
+            tally.wrong.append((0.0, f"{name}: {received[cell]} requests received, {row.rows} tries written"))
         elif missing > row.in_struck_attempts + row.cut:
-            books.wrong.append((0.0, f"{name}: {row.rows} tries written, {received[cell]} requests received"))
+            tally.wrong.append((0.0, f"{name}: {row.rows} tries written, {received[cell]} requests received"))
         elif missing:
-            books.struck.append(f"{name}: {missing} of {row.rows} tries did not arrive")
+            tally.struck.append(f"{name}: {missing} of {row.rows} tries did not arrive")
 
 
 # A stored error of these codes says that the request, or the answer to it, did not get through.

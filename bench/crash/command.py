@@ -65,7 +65,7 @@ def _run(home: Path, arguments: argparse.Namespace, verbs: Sequence[str]) -> int
         else:
             results = _cut(working, chosen(cuts, arguments.share, arguments.seed))
     for result in results:
-        wrong += [f"BROKEN {result.cut}: {sentence}" for sentence in result.books.wrong]
+        wrong += [f"BROKEN {result.cut}: {sentence}" for sentence in result.tally.wrong]
     for sentence in wrong:
         print(sentence)
     seconds = time.monotonic() - began
@@ -98,7 +98,7 @@ def _cut(working: Lanes, cuts: Sequence[Cut]) -> list[Result]:
     began = told = time.monotonic()
     for result in working.run(cuts):
         results.append(result)
-        for sentence in result.books.wrong:
+        for sentence in result.tally.wrong:
             _say(f"BROKEN {result.cut}: {sentence}")
         if time.monotonic() - told > PROGRESS_SECONDS:
             told = time.monotonic()

@@ -5,10 +5,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from bench.crash.books import Books, check
 from bench.crash.environment import LATE_ANSWER_SECONDS
 from bench.crash.lane import Lane, until
 from bench.crash.point import WAYS, Passed, Point, Way
+from bench.crash.tally import Tally, check
 from bench.crash.verb import CONNECTING, Story, Verb, jobs_ended, statements_of
 from bench.crash.verbs import BY_NAME
 
@@ -37,7 +37,7 @@ class Result:
 
     cut: Cut
     seconds: float = 0.0
-    books: Books = field(default_factory=Books)
+    tally: Tally = field(default_factory=Tally)
     met: bool = True
     runs: int = 1
 
@@ -114,21 +114,21 @@ def run(lane: Lane, cut: Cut) -> Result:
     places: list[int] = []
     for number in range(1, TRIES + 2):
         began = time.monotonic()
-        books = _run(lane, replace(cut, place=places[0]) if number > TRIES else cut)
-        if isinstance(books, Books):
-            return Result(cut, time.monotonic() - began, books, runs=number)
-        why.append(f"at place {books}, not {cut.place}" if isinstance(books, int) else books)
-        places += [books] if isinstance(books, int) else []
+        outcome = _run(lane, replace(cut, place=places[0]) if number > TRIES else cut)
+        if isinstance(outcome, Tally):
+            return Result(cut, time.monotonic() - began, outcome, runs=number)
+        why.append(f"at place {outcome}, not {cut.place}" if isinstance(outcome, int) else outcome)
+        places += [outcome] if isinstance(outcome, int) else []
         if number == TRIES and places != places[:1] * TRIES:
             break
     again = learn(lane, cut.verb)
     if not again.error and cut not in again.cuts:
         return Result(cut, met=False)
-    return Result(cut, books=Books(wrong=[f"its message was not met: {', '.join(why)}"]), met=False)
+    return Result(cut, tally=Tally(wrong=[f"its message was not met: {', '.join(why)}"]), met=False)
 
 
-def _run(lane: Lane, cut: Cut) -> Books | int | str:
-    """Run a point once. Return the findings; if its message was not met, its other position or a sentence."""
+def _run(lane: Lane, cut: Cut) -> Tally | int | str:
+    """Run a point once. Return the tally; if its message was not met, its other position or a sentence."""
     verb, tap = BY_NAME[cut.verb], lane.taps[cut.protocol]
     story = _begin(lane, verb)
 
@@ -161,9 +161,9 @@ def _run(lane: Lane, cut: Cut) -> Books | int | str:
         until(lambda: story.is_told() and ended(lane, story), "the end", END_SECONDS)
     except TimeoutError:
         wrong.append("it did not come to an end")
-    books = check(lane, story, verb, cut.protocol, cut.way)
-    books.wrong = wrong + books.wrong
-    return books
+    tally = check(lane, story, verb, cut.protocol, cut.way)
+    tally.wrong = wrong + tally.wrong
+    return tally
 
 
 def _begin(lane: Lane, verb: Verb) -> Story:
@@ -186,4 +186,4 @@ def _end(lane: Lane, story: Story) -> None:
 def failed(item: str | Cut, error: Exception) -> Learned | Result:
     """Return the result of a point or a verb at which this program itself failed."""
     sentence = f"the net itself failed: {error!r}"
-    return Learned(item, error=sentence) if isinstance(item, str) else Result(item, books=Books(wrong=[sentence]))
+    return Learned(item, error=sentence) if isinstance(item, str) else Result(item, tally=Tally(wrong=[sentence]))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bench.chaos.report import machine
 from bench.crash import coverage
-from bench.crash.books import ENDINGS
 from bench.crash.points import Learned, Result
+from bench.crash.tally import ENDINGS
 
 BEGIN, END = "<!-- crash points -->", "<!-- /crash points -->"
 TITLE = "# Crash points\n\n"
@@ -17,19 +17,19 @@ TITLE = "# Crash points\n\n"
 def summary(results: Sequence[Result], seconds: float) -> str:
     """Return one line for the terminal."""
     prompt = sorted(result.seconds for result in results if result.cut.way != "late") or [0.0]
-    endings = Counter(result.books.ending for result in results if result.met)
+    endings = Counter(result.tally.ending for result in results if result.met)
     return (
-        f"{len(results)} points, {sum(bool(r.books.wrong) for r in results)} broken, "
+        f"{len(results)} points, {sum(bool(r.tally.wrong) for r in results)} broken, "
         f"{sum(not r.met for r in results)} not met, "
         f"{len(kinds(results))} distinct endings; {', '.join(f'{name} {endings[name]}' for name in ENDINGS)}; "
-        f"repeated calls {sum(r.books.repeated for r in results)}; "
+        f"repeated calls {sum(r.tally.repeated for r in results)}; "
         f"median {prompt[len(prompt) // 2]:.2f} s without the late ones, {seconds:.0f} s in all"
     )
 
 
 def kinds(results: Sequence[Result]) -> set[tuple[str, str, str]]:
     """Return the distinct endings as (verb, way, ending)."""
-    return {(result.cut.verb, result.cut.way, result.books.ending) for result in results if result.met}
+    return {(result.cut.verb, result.cut.way, result.tally.ending) for result in results if result.met}
 
 
 def write(
@@ -98,9 +98,9 @@ def _table(learned: Sequence[Learned], results: Sequence[Result]) -> list[str]:
 
 def _row(name: str, results: Sequence[Result]) -> str:
     messages = {(r.cut.verb, r.cut.protocol, r.cut.point) for r in results}
-    endings = Counter(r.books.ending for r in results if r.met)
+    endings = Counter(r.tally.ending for r in results if r.met)
     cells = [len(messages), len({r.cut.way for r in results}), len(results), *(endings[ending] for ending in ENDINGS)]
-    cells += [sum(getattr(r.books, field) for r in results) for field in ("lost", "doubled", "repeated", "uncalled")]
+    cells += [sum(getattr(r.tally, field) for r in results) for field in ("lost", "doubled", "repeated", "uncalled")]
     return f"| {name} | {' | '.join(map(str, cells))} |"
 
 
@@ -109,9 +109,9 @@ def _ways(results: Sequence[Result]) -> list[str]:
     lines.append("| --- |" + " ---: |" * (len(ENDINGS) + 3))
     for way in dict.fromkeys(sorted(r.cut.way for r in results)):
         those = [r for r in results if r.cut.way == way]
-        endings = Counter(r.books.ending for r in those if r.met)
+        endings = Counter(r.tally.ending for r in those if r.met)
         times = sorted(r.seconds for r in those)
-        cells = [len(those), *(endings[ending] for ending in ENDINGS), sum(r.books.repeated for r in those)]
+        cells = [len(those), *(endings[ending] for ending in ENDINGS), sum(r.tally.repeated for r in those)]
         lines.append(f"| {way} | {' | '.join(map(str, cells))} | {times[len(times) // 2]:.2f} |")
     return lines
 

@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """0 when every schedule held, 1 when one was broken or met a deadlock, 2 when the run proves nothing."""
     parser = argparse.ArgumentParser(
         "python -m bench.interleavings",
-        description="Runs all interleavings of the verbs that can meet, and checks the books after each.",
+        description="Runs all interleavings of the verbs that can meet, and checks the results after each.",
         epilog="Exit codes: 0 every schedule held, 1 one was broken or met a deadlock, 2 the run proves nothing.",
     )
     parser.add_argument("--only", action="append", metavar="PAIR", help="only this one; repeat it for more")

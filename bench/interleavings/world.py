@@ -1,4 +1,4 @@
-"""The database and the Redis that schedules run in: set back before each, and the books checked after each."""
+"""The database and the Redis that schedules run in: set back before each, and checked after each."""
 
 from collections.abc import Iterator, Sequence
 from importlib import resources

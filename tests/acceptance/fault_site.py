@@ -29,7 +29,7 @@ SHORT_LEASES = {"LEASE_SECONDS": "1", "HEARTBEAT_SECONDS": "0.25", "REDIS_TIMEOU
 
 @dataclass
 class Site:
-    """`conn` is the database owner's, in autocommit; `calls` below are the provider's own books."""
+    """`conn` is the database owner's, in autocommit; `calls` reads the provider's own log."""
 
     local: Local
     provider: ProviderServer
@@ -39,7 +39,7 @@ class Site:
     def spec(
         self, *regions: str, questions: tuple[str, ...] = ("q1",), models: int = 1, timeout_seconds: float = 30.0
     ) -> dict[str, Any]:
-        """A signed job; its id is in each question, so that the provider's books can be read by job."""
+        """A signed job; its id is in each question, so that the calls of a job can be found in the provider's log."""
         name = f"job-{next(self._numbers)}"
         return sign(
             {
@@ -121,7 +121,7 @@ class Site:
                 total += sum(float(line.split()[-1]) for line in lines if line.startswith(name))
         return total
 
-    def books(self) -> dict[str, list[dict[str, Any]]]:
+    def stored_rows(self) -> dict[str, list[dict[str, Any]]]:
         """Everything that a late write could change."""
         tables = ("jobs", "executions", "answers", "job_events", "region_runs")
         return {table: query(self.conn, f"SELECT * FROM {table} ORDER BY 1, 2, 3") for table in tables}  # noqa: S608

@@ -50,7 +50,7 @@ def test_a_publisher_killed_between_push_and_commit_publishes_twice_and_nothing_
     with build(dying_once(home, "publisher.pushed"), worker_us=1) as it:
         job_id = it.submit()
         assert it.ended(job_id)["status"] == "completed"
-        # The first message was sent and forgotten by the database; the second is in its books.
+        # The first message was sent, and its mark was rolled back; the second one is marked as processed.
         until(lambda: one(it.conn, "SELECT processed_at FROM outbox WHERE job_id = %s", job_id))
         with redis.Redis.from_url(redis_url) as queue:
             until(lambda: not queue.exists("rq:queue:beacon-us"))
@@ -123,9 +123,9 @@ def test_a_worker_that_sleeps_past_its_lease_changes_nothing_when_it_wakes(build
         with frozen(it.holder(job_id)):
             assert it.ended(job_id)["status"] == "completed"
             assert it.run(job_id)["attempt"] == 2
-            before = it.books()
+            before = it.stored_rows()
         until(lambda: it.metric("worker_us", "runner_fenced_total ") == 1)
-        assert it.books() == before
+        assert it.stored_rows() == before
 
 
 def test_sigterm_hands_over_at_once_what_has_not_begun_and_burns_no_attempt(build: Build) -> None:

@@ -40,10 +40,10 @@ def test_cancelling_races_with_completing_and_has_one_winner(build: Build) -> No
             assert len(it.events(job_id, "job_cancelled")) + len(it.events(job_id, "job_completed")) == 1
             assert {row["status"] for row in job["executions"]} <= {"completed", "cancelled"}
         assert {status for status, _ in told} == {200, 409}, "each of the two has won"
-        before = {table: rows for table, rows in it.books().items() if table != "region_runs"}
+        before = {table: rows for table, rows in it.stored_rows().items() if table != "region_runs"}
         until(lambda: it.metric("worker_us", "runner_region_runs_in_flight ") == 0)
         until(lambda: it.metric("worker_eu", "runner_region_runs_in_flight ") == 0)
-        assert {table: rows for table, rows in it.books().items() if table in before} == before
+        assert {table: rows for table, rows in it.stored_rows().items() if table in before} == before
 
 
 def test_a_hostile_provider_does_no_harm(build: Build) -> None:

@@ -1,4 +1,4 @@
-"""The chaos suite's accountant reads from the database which tries a fault may have kept from the provider."""
+"""The chaos suite's checks read from the database which tries a fault may have kept from the provider."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +18,7 @@ Conn = psycopg.Connection[Any]
 
 @pytest.fixture
 def deployment(conn: Conn) -> Any:
-    """What the accountant needs of a deployment."""
+    """What the checks need of a deployment."""
     return SimpleNamespace(ask=lambda sql: query(conn, sql))
 
 

@@ -10,12 +10,12 @@ import pytest
 
 from bench.chaos import ledger as ledgers
 from bench.chaos import merge, page, report
-from bench.chaos.books import Books
 from bench.chaos.drills import Drill
 from bench.chaos.faults import Fault
 from bench.chaos.ledger import Ledger, LedgerError
 from bench.chaos.modes import DEFAULT, FAST, Mode
 from bench.chaos.storm import Injection
+from bench.chaos.tally import Tally
 
 NONE, KILL, CUT = (Fault(name, f"it is {name}", lambda scene: None) for name in ("none", "worker_killed", "redis_cut"))
 FAULTS = [NONE, KILL, CUT]
@@ -27,15 +27,15 @@ def part(seed: int, *, mode: Mode = FAST, caused: int = 3, **changes: Any) -> Le
     injections = [
         Injection(fault, 10.0 * n, 10.0 * n, 10.0 * n + seed) for n in range(caused) for fault in FAULTS
     ]  # each is felt for as many seconds as the seed says
-    books = Books(
+    tally = Tally(
         accepted=600, terminal=600, region_runs=1200, answers=2400, calls=2410, vain_calls=2, verified=True,
         tries=2420, received=2415, repeated=[5.0] * 8, struck=["a", "b"],
         statuses=Counter(completed=599, partial=1), failures=Counter(http_503=1),
     )  # fmt: skip
     about = {"seeds": [seed], "commit": "abc1234", "machine": "a machine", "jobs_per_second": 3.0}
     about |= {"spans": [(100.0 * seed, 100.0 * seed + 150.0)]}
-    rows = ledgers.rows(FAULTS, injections, books, [5.0])
-    return replace(ledgers.part(mode, about, rows, books, fenced=1, drilled=[DRILL], reclaimed=[1.0 * seed]), **changes)
+    rows = ledgers.rows(FAULTS, injections, tally, [5.0])
+    return replace(ledgers.part(mode, about, rows, tally, fenced=1, drilled=[DRILL], reclaimed=[1.0 * seed]), **changes)
 
 
 def test_merged_counts_are_the_sums_of_the_parts() -> None:
@@ -91,7 +91,7 @@ def test_a_part_with_too_little_of_a_fault_is_named(tmp_path: Path) -> None:
         "seed 3: 499 jobs accepted, at least 500 are needed",
     ]
     assert merge.publish([part(1), few], tmp_path / "faults.md") == 2
-    assert "**prove nothing** (seed 2: worker_killed was caused 2 times" in (tmp_path / "faults.md").read_text()
+    assert "**proves nothing** (seed 2: worker_killed was caused 2 times" in (tmp_path / "faults.md").read_text()
 
 
 def test_fewer_faults_than_were_asked_for_prove_nothing(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_the_page_of_the_project_is_what_its_ledgers_say(tmp_path: Path) -> None
 
 def test_a_run_that_left_something_out_proves_nothing() -> None:
     def found(*injections: Injection, accepted: int = 1) -> list[str]:
-        rows = ledgers.rows([KILL, CUT], list(injections), Books(), [])
+        rows = ledgers.rows([KILL, CUT], list(injections), Tally(), [])
         return ledgers.shortcomings(part(1, rows=rows, accepted=accepted), least_accepted=1, least_runs=1)
 
     met, missed = Injection(KILL, 1.0, 1.0, 2.0), Injection(KILL, 1.0, 1.0, missed="no worker held a lease")
@@ -178,13 +178,13 @@ def test_a_run_that_left_something_out_proves_nothing() -> None:
 def test_the_table_gives_what_was_found_to_the_fault_before_it() -> None:
     injections = [Injection(KILL, 1.0, 1.0, 2.0), Injection(CUT, 3.0, 3.0, missed="x"), Injection(CUT, 5.0, 5.0, 8.0)]
     injections += [Injection(CUT, 9.0, 9.0)]
-    books = Books(lost=[(6.0, "a")], repeated=[1.5, 1.6])
-    rows = ledgers.rows([KILL, CUT], injections, books, [5.5])
+    tally = Tally(lost=[(6.0, "a")], repeated=[1.5, 1.6])
+    rows = ledgers.rows([KILL, CUT], injections, tally, [5.5])
     killed, cut, both = page.table(part(1, rows=rows, lost=["a"], repeated=2)).splitlines()[2:]
     assert killed == "| it is worker_killed | 1 | 0 | 0 | 2 | 0 | 1.0 | 1.0 |"
     assert cut == "| it is redis_cut | 2 | 1 | 0 | 0 | 1 | inf | inf |"
     assert both.startswith("| **all faults** | 3 | 1 | 0 | 2 | 1 |")
-    assert json.loads(report.summary(7, injections, books, 1))["faults"] == {"redis_cut": 2, "worker_killed": 1}
+    assert json.loads(report.summary(7, injections, tally, 1))["faults"] == {"redis_cut": 2, "worker_killed": 1}
 
 
 @pytest.mark.parametrize(("spans", "most"), [

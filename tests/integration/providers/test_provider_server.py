@@ -24,9 +24,9 @@ def test_four_hundred_calls_at_once(server: ProviderServer, make: Make) -> None:
     assert len({call.connection for call in server.calls}) <= 400
 
 
-def test_the_server_runs_alone_and_writes_its_books_first(make: Make, tmp_path: Path) -> None:
-    books = tmp_path / "calls.jsonl"
-    command = [sys.executable, "-m", "tests.provider_server", "--log", str(books)]
+def test_the_server_runs_alone_and_writes_its_calls_log_first(make: Make, tmp_path: Path) -> None:
+    calls_log = tmp_path / "calls.jsonl"
+    command = [sys.executable, "-m", "tests.provider_server", "--log", str(calls_log)]
     root = Path(__file__).parents[3]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:
         try:
@@ -40,7 +40,7 @@ def test_the_server_runs_alone_and_writes_its_books_first(make: Make, tmp_path: 
             assert providers.ask(provider, question()).calls == 2
         finally:
             process.terminate()
-    lines = [json.loads(line) for line in books.read_text().splitlines()]
+    lines = [json.loads(line) for line in calls_log.read_text().splitlines()]
     assert [(line["number"], line["fault"], line["path"]) for line in lines] == [
         (1, "hang", "/EU/v1/chat/completions"),
         (2, "none", "/EU/v1/chat/completions"),

@@ -1,4 +1,4 @@
-"""The chaos suite's accountant finds what is wrong: each promise is broken by hand, and it alone is reported."""
+"""The chaos suite's checks find what is wrong: a test breaks one promise, and only that one is reported."""
 
 import copy
 import json
@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from bench.chaos import books as accounts
-from bench.chaos.books import Books, answer_text, check
+from bench.chaos import tally as tallies
 from bench.chaos.client import Submission
 from bench.chaos.drills import Drill, too_late
+from bench.chaos.tally import Tally, answer_text, check
 from bench.chaos.tries import Tried, compare
 
 QUESTIONS = ["chaos-000001 question 1?", "chaos-000001 question 2?"]
@@ -54,26 +54,26 @@ def calls() -> Calls:
     return {"chaos-000001": {(r, "m1", q): [1.0] for r in ("US", "EU") for q in QUESTIONS}}
 
 
-def counted(job: dict[str, Any] | None, events: list[dict[str, Any]], calls: Calls) -> Books:
-    books = Books(verified=True)
+def counted(job: dict[str, Any] | None, events: list[dict[str, Any]], calls: Calls) -> Tally:
+    tally = Tally(verified=True)
     submission = Submission(1, ["US", "EU"], ["m1"], QUESTIONS, b"", accepted=5.0, ids={"chaos-000001"})
-    check(books, submission, job, events, calls)
-    return books
+    check(tally, submission, job, events, calls)
+    return tally
 
 
 def test_good_books_are_clean(job: dict[str, Any], events: list[dict[str, Any]], calls: Calls) -> None:
-    books = counted(job, events, calls)
-    assert books.clean
-    assert (books.terminal, books.region_runs, books.answers, books.repeated, books.vain_calls) == (1, 2, 4, [], 0)
+    tally = counted(job, events, calls)
+    assert tally.clean
+    assert (tally.terminal, tally.region_runs, tally.answers, tally.repeated, tally.vain_calls) == (1, 2, 4, [], 0)
 
 
 def test_a_call_whose_question_failed_in_the_end_was_in_vain(
     job: dict[str, Any], events: list[dict[str, Any]], calls: Calls
 ) -> None:
     job["executions"][0] |= {"status": "failed", "error_detail": {"code": "connection_lost"}}
-    books = counted(job, events, calls)
-    assert (books.answers, books.vain_calls, books.failures) == (3, 1, {"connection_lost": 1})
-    assert books.clean
+    tally = counted(job, events, calls)
+    assert (tally.answers, tally.vain_calls, tally.failures) == (3, 1, {"connection_lost": 1})
+    assert tally.clean
 
 
 def test_an_unknown_job_is_lost(events: list[dict[str, Any]], calls: Calls) -> None:
@@ -115,10 +115,10 @@ def test_each_broken_promise_is_found(
     breaking, (lost, duplicated, wrong, repeated) = BREAKS[name]
     changed = copy.deepcopy((job, events, calls))
     breaking(*changed)
-    books = counted(*changed)
-    found = (len(books.lost), len(books.duplicated), len(books.wrong), len(books.repeated))
-    assert found == (lost, duplicated, wrong, repeated), (books.lost, books.duplicated, books.wrong)
-    assert books.clean == (not (lost or duplicated or wrong))
+    tally = counted(*changed)
+    found = (len(tally.lost), len(tally.duplicated), len(tally.wrong), len(tally.repeated))
+    assert found == (lost, duplicated, wrong, repeated), (tally.lost, tally.duplicated, tally.wrong)
+    assert tally.clean == (not (lost or duplicated or wrong))
 
 
 def test_the_providers_log_and_the_answers_are_counted_against_each_other(
@@ -139,24 +139,24 @@ def test_the_providers_log_and_the_answers_are_counted_against_each_other(
         for (region, question), n in zip(cells, (2, 2, 1, 1), strict=True)
     ]
     deployment: Any = SimpleNamespace(calls=log, local=SimpleNamespace(api_url=""), ask=lambda _: written)
-    monkeypatch.setattr(accounts, "read_job", lambda *_: (job, events))
-    monkeypatch.setattr(accounts, "jobs_by_label", lambda _: Counter({"chaos-000001": 1}))
-    monkeypatch.setattr(accounts, "verify", lambda _: True)
+    monkeypatch.setattr(tallies, "read_job", lambda *_: (job, events))
+    monkeypatch.setattr(tallies, "jobs_by_label", lambda _: Counter({"chaos-000001": 1}))
+    monkeypatch.setattr(tallies, "verify", lambda _: True)
     answered = Submission(1, ["US", "EU"], ["m1"], QUESTIONS, b"", accepted=5.0, ids={"chaos-000001"})
     silent = Submission(2, ["US"], ["m1"], QUESTIONS, b"")
-    good = accounts.count(deployment, [answered, silent])
+    good = tallies.count(deployment, [answered, silent])
     assert (good.accepted, good.unanswered_clients, good.calls, good.answers) == (1, 1, 5, 4)
     assert (len(good.repeated), good.tries, good.received, good.clean) == (1, 6, 6, True)
 
     with log.open("a") as more:
         more.write("\n" + call("US", "chaos-000002 question 1?"))
-    books = accounts.count(deployment, [answered])
-    assert [words for _, words in books.wrong] == [
+    tally = tallies.count(deployment, [answered])
+    assert [words for _, words in tally.wrong] == [
         "6 calls are not answers, repeated and vain ones together",
         "chaos-000002 US m1: 1 requests received, 0 tries written",
     ]
-    monkeypatch.setattr(accounts, "jobs_by_label", lambda _: Counter({"chaos-000001": 2}))
-    assert len(accounts.count(deployment, [answered]).duplicated) == 1
+    monkeypatch.setattr(tallies, "jobs_by_label", lambda _: Counter({"chaos-000001": 2}))
+    assert len(tallies.count(deployment, [answered]).duplicated) == 1
 
 
 CELL = ("chaos-000001", "US", "m1", QUESTIONS[0])
@@ -174,10 +174,10 @@ CELL = ("chaos-000001", "US", "m1", QUESTIONS[0])
     ],
 )
 def test_every_try_is_received_or_explained(tried: Tried, received: int, wrong: int, struck: int) -> None:
-    books = Books()
-    compare(books, {CELL: tried}, Counter({CELL: received}))
-    assert (len(books.wrong), len(books.struck)) == (wrong, struck)
-    assert (books.tries, books.received) == (tried.rows, received)
+    tally = Tally()
+    compare(tally, {CELL: tried}, Counter({CELL: received}))
+    assert (len(tally.wrong), len(tally.struck)) == (wrong, struck)
+    assert (tally.tries, tally.received) == (tried.rows, received)
 
 
 def test_a_recovery_later_than_promised_breaks_the_promise() -> None:

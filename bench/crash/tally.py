@@ -41,7 +41,7 @@ HELD_SECONDS = 10.0
 
 
 @dataclass
-class Books:
+class Tally:
     """The findings. `wrong` has every broken promise; calls and tries are counted."""
 
     ending: Ending = "unnoticed"
@@ -52,19 +52,19 @@ class Books:
     uncalled: int = 0  # tries with a row and without a request
 
 
-def check(lane: Lane, story: Story, verb: Verb, protocol: str, way: Way) -> Books:
+def check(lane: Lane, story: Story, verb: Verb, protocol: str, way: Way) -> Tally:
     """Compare the stored rows with the promises. Ends the victims and the other processes."""
-    books = Books()
+    tally = Tally()
     for name, query in INVARIANTS.items():
         found = [row["broken"] for row in lane.conn.execute(query.encode(), _parameters(lane)) if row["broken"]]
-        books.wrong += [f"{name}: {sentence}" for sentence in found]
-    books.wrong += client.wrongs(lane, story)
-    books.wrong += verb.check(lane, story) if verb.check else ()
-    _results(lane, books)
-    _calls(lane, books, protocol, way, story)
-    books.ending = _ending(lane, story, way)
-    _held(lane, books)
-    return books
+        tally.wrong += [f"{name}: {sentence}" for sentence in found]
+    tally.wrong += client.wrongs(lane, story)
+    tally.wrong += verb.check(lane, story) if verb.check else ()
+    _results(lane, tally)
+    _calls(lane, tally, protocol, way, story)
+    tally.ending = _ending(lane, story, way)
+    _held(lane, tally)
+    return tally
 
 
 def _parameters(lane: Lane) -> dict[str, object]:
@@ -73,15 +73,15 @@ def _parameters(lane: Lane) -> dict[str, object]:
     return {"lease_seconds": float(SETTINGS["LEASE_SECONDS"]), "max_attempts": 3, "retention_days": 8, "queued": queued}
 
 
-def _results(lane: Lane, books: Books) -> None:
+def _results(lane: Lane, tally: Tally) -> None:
     """Check that each planned unit has one result."""
     for row in lane.ask(UNITS):
-        books.wrong.append(f"{row['id']} {row['region']} {row['model_id']} has {row['results']} results")
-        books.lost += row["results"] == 0
-        books.doubled += row["results"] > 1
+        tally.wrong.append(f"{row['id']} {row['region']} {row['model_id']} has {row['results']} results")
+        tally.lost += row["results"] == 0
+        tally.doubled += row["results"] > 1
 
 
-def _calls(lane: Lane, books: Books, protocol: str, way: Way, story: Story) -> None:
+def _calls(lane: Lane, tally: Tally, protocol: str, way: Way, story: Story) -> None:
     """Check that every request that a provider received has a row, and every answer is stored or explained."""
     received: Counter[tuple[str, str, str]] = Counter()
     answered: Counter[tuple[str, str, str]] = Counter()
@@ -94,32 +94,32 @@ def _calls(lane: Lane, books: Books, protocol: str, way: Way, story: Story) -> N
         where = (row["request_id"], row["region"], row["text"])
         cell = f"{row['id']} {row['region']} {row['question_id']}"
         if received[where] > row["tries"]:
-            books.wrong.append(f"{cell}: {received[where]} requests, {row['tries']} rows of tries")
+            tally.wrong.append(f"{cell}: {received[where]} requests, {row['tries']} rows of tries")
         # The only answer may be the one whose message was cut: then the call may have failed.
         cut = int(protocol == "provider" and way not in ("before", "middle"))
         if answered[where] > cut and row["status"] != "ok" and row["result"] != "cancelled":
-            books.wrong.append(f"{cell}: the provider answered, and the answer is {row['status']}")
-            books.lost += 1
+            tally.wrong.append(f"{cell}: the provider answered, and the answer is {row['status']}")
+            tally.lost += 1
         uncalled = max(0, row["tries"] - received[where])
         if uncalled and not (way in ("killed", "late") or protocol == "provider" or ran_out):
-            books.wrong.append(f"{cell}: {uncalled} tries have rows, and reached no provider")
+            tally.wrong.append(f"{cell}: {uncalled} tries have rows, and reached no provider")
         again = max(0, answered[where] - 1)
         if again and not (way in ("killed", "late") or protocol == "provider" or ran_out):
-            books.wrong.append(f"{cell}: {again} answers of the provider are missing, and nothing explains it")
-        books.uncalled += uncalled
-        books.repeated += again
+            tally.wrong.append(f"{cell}: {again} answers of the provider are missing, and nothing explains it")
+        tally.uncalled += uncalled
+        tally.repeated += again
 
 
-def _held(lane: Lane, books: Books) -> None:
+def _held(lane: Lane, tally: Tally) -> None:
     """Check that no process holds a lease or a transaction, and no ended victim a connection."""
     if leases := lane.one("SELECT count(*) FROM region_runs WHERE lease_token IS NOT NULL"):
-        books.wrong.append(f"{leases} leases are held")
-    _until_none(lane, books, "in a transaction", "xact_start < clock_timestamp() - interval '1 second'")
+        tally.wrong.append(f"{leases} leases are held")
+    _until_none(lane, tally, "in a transaction", "xact_start < clock_timestamp() - interval '1 second'")
     lane.victims.kill_all()
-    _until_none(lane, books, "connected", "client_port = ANY (%s)", lane.taps["postgres"].ports)
+    _until_none(lane, tally, "connected", "client_port = ANY (%s)", lane.taps["postgres"].ports)
 
 
-def _until_none(lane: Lane, books: Books, what: str, rule: str, *params: object) -> None:
+def _until_none(lane: Lane, tally: Tally, what: str, rule: str, *params: object) -> None:
     """Wait until none of the sessions that match now matches; later sessions may match, because processes work."""
     query = f"{SESSIONS} AND {rule}"
     found = {row["session"]: row for row in lane.ask(query, *params)}
@@ -135,7 +135,7 @@ def _until_none(lane: Lane, books: Books, what: str, rule: str, *params: object)
     try:
         until(have_gone, "", HELD_SECONDS)
     except TimeoutError:
-        books.wrong += [f"a session is still {what}: {tuple(row.values())}" for row in found.values()]
+        tally.wrong += [f"a session is still {what}: {tuple(row.values())}" for row in found.values()]
 
 
 def _ending(lane: Lane, story: Story, way: Way) -> Ending:

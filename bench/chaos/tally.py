@@ -26,7 +26,7 @@ Cell = tuple[str, str, str]  # region, model, question
 
 
 @dataclass
-class Books:
+class Tally:
     """The totals of a run. `lost`, `duplicated` and `wrong` have the broken promises, each with its Unix time."""
 
     accepted: int = 0
@@ -53,28 +53,28 @@ class Books:
         return self.verified and not (self.lost or self.duplicated or self.wrong)
 
 
-def count(deployment: Deployment, submissions: Sequence[Submission]) -> Books:
+def count(deployment: Deployment, submissions: Sequence[Submission]) -> Tally:
     """Count everything. The stack runs without faults and has no open jobs."""
-    books = Books()
+    tally = Tally()
     accepted = [s for s in submissions if s.accepted is not None]
-    books.accepted = len(accepted)
-    books.unanswered_clients = sum(s.accepted is None and not s.refusal for s in submissions)
-    books.wrong += [(s.began, f"{s.key}: refused, {s.refusal}") for s in submissions if s.refusal]
+    tally.accepted = len(accepted)
+    tally.unanswered_clients = sum(s.accepted is None and not s.refusal for s in submissions)
+    tally.wrong += [(s.began, f"{s.key}: refused, {s.refusal}") for s in submissions if s.refusal]
     calls = _calls(deployment.calls)
-    books.calls = sum(len(times) for cells in calls.values() for times in cells.values())
+    tally.calls = sum(len(times) for cells in calls.values() for times in cells.values())
     # Straight to the API: the proxy before it is the storm's.
     with ThreadPoolExecutor(8) as readers:
         found = readers.map(lambda s: (s, *read_job(deployment.local.api_url, s)), accepted)
         for submission, job, events in found:
-            check(books, submission, job, events, calls)
+            check(tally, submission, job, events, calls)
     for label, jobs in jobs_by_label(deployment).items():
         if jobs > 1:
-            books.duplicated.append((0.0, f"{label}: {jobs} jobs of one submission"))
-    if books.calls != books.answers + len(books.repeated) + books.vain_calls and not books.unanswered_clients:
-        books.wrong.append((0.0, f"{books.calls} calls are not answers, repeated and vain ones together"))
-    tries.compare(books, tries.cells(deployment), tries.requests(deployment.calls))
-    books.verified = verify(deployment)
-    return books
+            tally.duplicated.append((0.0, f"{label}: {jobs} jobs of one submission"))
+    if tally.calls != tally.answers + len(tally.repeated) + tally.vain_calls and not tally.unanswered_clients:
+        tally.wrong.append((0.0, f"{tally.calls} calls are not answers, repeated and vain ones together"))
+    tries.compare(tally, tries.cells(deployment), tries.requests(deployment.calls))
+    tally.verified = verify(deployment)
+    return tally
 
 
 def read_job(api_url: str, submission: Submission) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
@@ -87,7 +87,7 @@ def read_job(api_url: str, submission: Submission) -> tuple[dict[str, Any] | Non
 
 
 def check(
-    books: Books,
+    tally: Tally,
     submission: Submission,
     job: dict[str, Any] | None,
     events: list[dict[str, Any]],
@@ -96,47 +96,47 @@ def check(
     """Check one accepted job: it exists, it has ended, and each answer exists once, is right and was asked once."""
     at, name = submission.accepted or 0.0, submission.key
     if len(submission.ids) > 1:
-        books.duplicated.append((at, f"{name}: accepted as {len(submission.ids)} jobs"))
+        tally.duplicated.append((at, f"{name}: accepted as {len(submission.ids)} jobs"))
     if job is None:
-        books.lost.append((at, f"{name}: accepted and unknown"))
+        tally.lost.append((at, f"{name}: accepted and unknown"))
         return
     if job["status"] not in TERMINAL:
-        books.lost.append((at, f"{name}: {job['status']}"))
+        tally.lost.append((at, f"{name}: {job['status']}"))
         return
-    books.terminal += 1
-    books.statuses[job["cross_region"]["status"]] += 1
-    books.region_runs += len(submission.regions)
+    tally.terminal += 1
+    tally.statuses[job["cross_region"]["status"]] += 1
+    tally.region_runs += len(submission.regions)
     rows = [row for row in job["executions"] if row["status"] in TERMINAL]
-    books.failures.update((row["error_detail"] or {}).get("code", "?") for row in rows if row["status"] != "completed")
+    tally.failures.update((row["error_detail"] or {}).get("code", "?") for row in rows if row["status"] != "completed")
     units = Counter((row["region"], row["model_id"]) for row in rows)
     for region, model in dict.fromkeys((region, model) for region, model, _ in submission.cells):
         missing = len(submission.questions) - units[region, model]
         if missing > 0:
-            books.lost.append((at, f"{name}: {missing} rows missing in {region} {model}"))
+            tally.lost.append((at, f"{name}: {missing} rows missing in {region} {model}"))
         elif missing < 0:
-            books.duplicated.append((at, f"{name}: {-missing} rows too many in {region} {model}"))
+            tally.duplicated.append((at, f"{name}: {-missing} rows too many in {region} {model}"))
     answers = Counter((r["region"], r["model_id"], r["output"]["response"]) for r in rows if r["status"] == "completed")
-    books.answers += answers.total()
+    tally.answers += answers.total()
     expected = {(r, m, answer_text(r, m, q)): (r, m, q) for r, m, q in submission.cells}
     answered: set[Cell] = set()
     for row, times in answers.items():
         if row not in expected:
-            books.wrong.append((at, f"{name}: an answer that nobody gave in {row[0]} {row[1]}"))
+            tally.wrong.append((at, f"{name}: an answer that nobody gave in {row[0]} {row[1]}"))
             continue
         if times > 1:
-            books.duplicated.append((at, f"{name}: an answer stored {times} times"))
+            tally.duplicated.append((at, f"{name}: an answer stored {times} times"))
         asked = sorted(calls.get(name, {}).get(expected[row], []))
         if not asked:
-            books.wrong.append((at, f"{name}: answered and never asked"))
-        books.repeated += asked[1:]
+            tally.wrong.append((at, f"{name}: answered and never asked"))
+        tally.repeated += asked[1:]
         answered.add(expected[row])
     vain = {cell: times for cell, times in calls.get(name, {}).items() if cell not in answered}
-    books.vain_calls += sum(map(len, vain.values()))
+    tally.vain_calls += sum(map(len, vain.values()))
     failed = Counter((row["region"], row["model_id"]) for row in rows if row["status"] != "completed")
     for (region, model), asked_in_vain in Counter((region, model) for region, model, _ in vain).items():
         if asked_in_vain > failed[region, model]:
-            books.wrong.append((at, f"{name}: asked, and neither answered nor failed, in {region} {model}"))
-    books.wrong += [(at, f"{name}: {complaint}") for complaint in (*_status(job, rows), *_timeline(job, events))]
+            tally.wrong.append((at, f"{name}: asked, and neither answered nor failed, in {region} {model}"))
+    tally.wrong += [(at, f"{name}: {complaint}") for complaint in (*_status(job, rows), *_timeline(job, events))]
 
 
 def _status(job: dict[str, Any], rows: list[dict[str, Any]]) -> Iterator[str]:
