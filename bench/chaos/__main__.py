@@ -1,4 +1,4 @@
-"""`python -m bench.chaos`: faults for twenty minutes and more, or, with --quick, a bounded run for every change."""
+"""`python -m bench.chaos`: causes faults for twenty minutes or longer, or with --quick for two minutes at most."""
 
 import argparse
 import random
@@ -27,7 +27,7 @@ QUICK_SECONDS = 120.0  # for the faults of a quick run
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0 when every promise was kept, 1 when one was broken, 2 when the run proves nothing."""
+    """Return 0 if every promise was kept, 1 if one was broken, 2 if the run proves nothing."""
     parser = argparse.ArgumentParser("python -m bench.chaos", description="Causes every fault and counts the results.")
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--quick", action="store_true", help="short leases, every fault at most once, no page")
@@ -84,7 +84,7 @@ def run_parts(arguments: argparse.Namespace, mode: Mode) -> int:
 
 
 def run(arguments: argparse.Namespace, mode: Mode, home: Path, path: Path) -> int:
-    """Start, storm, heal, wait, count, tell. The ledger is left at `path`."""
+    """Start the stack, cause the faults, end them, wait, count and print. Write the ledger to `path`."""
     about = {"commit": report.commit(), "machine": report.machine(), "jobs_per_second": arguments.rate}
     began, rounds = time.time(), arguments.rounds or (3 if arguments.hours else mode.rounds)
     with running_deployment(home, mode.settings, mode.counts, mode.answer_seconds) as deployment:
@@ -117,7 +117,7 @@ def run(arguments: argparse.Namespace, mode: Mode, home: Path, path: Path) -> in
         counted = tally.count(deployment, client.submissions)
         if arguments.traces:
             tell(f"{traces.write(deployment.ask, arguments.traces)} traces written")
-        # Only in a default run is there time: elsewhere faults overlap, or stacks share the machine.
+        # Check the promised times in a default run only. In other runs faults overlap, or stacks share the machine.
         late = too_late(drilled, again if mode is DEFAULT else [], deployment.lease_seconds)
         counted.wrong += [(0.0, words) for words in late]
         fenced = sorted(deployment.fenced)
@@ -152,7 +152,7 @@ def run(arguments: argparse.Namespace, mode: Mode, home: Path, path: Path) -> in
 
 
 def storm(scene: Scene, mode: Mode, faults: list[Fault], rounds: int, arguments: argparse.Namespace) -> list[Injection]:
-    """Every fault of the schedule, one after the other."""
+    """Cause every fault of the schedule, one after the other; return what happened."""
     over = time.monotonic() + (QUICK_SECONDS if mode is QUICK else arguments.hours * 3600)
     injections: list[Injection] = []
     planned = schedule(faults, rounds, arguments.seed, lambda: mode is QUICK or time.monotonic() >= over)

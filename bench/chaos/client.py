@@ -1,4 +1,4 @@
-"""Submits signed jobs at a steady rate, as a careful client does, and keeps its own list of what was accepted."""
+"""Submits signed jobs at a steady rate, repeats unanswered ones, and has its own list of the accepted jobs."""
 
 import itertools
 import json
@@ -20,7 +20,7 @@ NANOSECONDS = 1_000_000_000
 
 @dataclass
 class Submission:
-    """One job as the client knows it. Times are Unix seconds."""
+    """The client's record of one job. Times are Unix seconds."""
 
     number: int
     regions: list[str]
@@ -35,17 +35,18 @@ class Submission:
 
     @property
     def key(self) -> str:
-        """Its Idempotency-Key, and the name by which its job is known in every log and in the database."""
+        """Return its Idempotency-Key, which is also the job's name in the logs and in the database."""
         return f"chaos-{self.number:06d}"
 
     @property
     def cells(self) -> list[tuple[str, str, str]]:
-        """Every (region, model, question) that it asks for."""
+        """Return every (region, model, question) of the job."""
         return list(itertools.product(self.regions, self.models, self.questions))
 
 
 class Client:
-    """`submissions` is its ledger. Jobs follow from `seed` alone; every second one leaves its id to the API."""
+    """`submissions` has every job that was sent. The jobs follow from `seed` alone. Half of them have no id: the API
+    chooses one."""
 
     def __init__(
         self, url: str, key: PrivateKey, seed: int, *, timeout_seconds: float, patience_seconds: float
@@ -55,7 +56,7 @@ class Client:
         self._key = key
         self._random = random.Random(f"jobs {seed}")
         self._timeout_seconds = timeout_seconds
-        self._patience_seconds = patience_seconds  # how long one submission is tried again under its key
+        self._patience_seconds = patience_seconds  # how long a submission without an answer is repeated
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._paused = threading.Event()
@@ -64,7 +65,7 @@ class Client:
         self._thread: threading.Thread | None = None
 
     def start(self, jobs_per_second: float) -> None:
-        """Begin to submit, beside the caller."""
+        """Start to submit in a thread of its own."""
 
         def work() -> None:
             due = time.monotonic()
@@ -77,7 +78,7 @@ class Client:
         self._thread.start()
 
     def submit(self, count: int) -> None:
-        """Send `count` jobs at once; returns when they are on their way."""
+        """Send `count` jobs at once. Return before they have answers."""
         for _ in range(count):
             with self._lock:
                 submission = self._make(len(self.submissions) + 1)
@@ -85,31 +86,31 @@ class Client:
             self._senders.submit(self._send, submission)
 
     def pause(self) -> None:
-        """Submit nothing on one's own for a while; returns when what is on its way has its answer."""
+        """Stop the steady submissions until `resume`. Wait until every submission has its answer."""
         self._paused.set()
         over = time.time() + self._patience_seconds
         while time.time() < over and any(s.accepted is None and not s.refusal for s in self.submissions):
             time.sleep(0.05)
 
     def resume(self) -> None:
-        """Submit again."""
+        """Continue the steady submissions."""
         self._paused.clear()
 
     def finish(self) -> None:
-        """Submit nothing new and wait until every submission has its answer, or its client has lost patience."""
+        """Submit nothing more. Wait until every submission has its answer or is given up."""
         self._stopped.set()
         if self._thread:
             self._thread.join()
         self._senders.shutdown(wait=True)
 
     def abandon(self) -> None:
-        """Leave at once."""
+        """Stop at once, without waiting for answers."""
         self._stopped.set()
         self._abandoned.set()
         self._senders.shutdown(wait=False, cancel_futures=True)
 
     def accepted(self) -> list[Submission]:
-        """Those that got a 202, or the 200 of a repeat."""
+        """Return the submissions that were answered with 202, or with 200 to a repeat."""
         return [submission for submission in self.submissions if submission.accepted is not None]
 
     def _make(self, number: int) -> Submission:

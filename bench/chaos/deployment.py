@@ -64,7 +64,7 @@ class Deployment:
         return {p.name: p.pid for p in self.local.stack.processes() if p.name.startswith(kind) and p.pid}
 
     def leases(self) -> dict[int, int]:
-        """How many live leases each worker holds, by its pid, which is the third part of its name from the end."""
+        """Return how many live leases each worker holds, by its pid. The pid is part of the worker's name."""
         held = self.ask(LEASES)
         return {int(row["worker"].rsplit("-", 2)[1]): row["held"] for row in held}
 
@@ -177,7 +177,7 @@ def running_deployment(
 
 
 def set_rules(provider_url: str, rules: list[dict[str, Any]], patience_seconds: float = 60.0) -> None:
-    """Tell the provider how to behave; waits until it listens."""
+    """Set the provider's rules. Wait until the provider listens."""
     deadline = time.monotonic() + patience_seconds
     body = json.dumps(rules).encode()
     while request("PUT", f"{provider_url}/_control/rules", body)[0] != 200:
@@ -187,11 +187,11 @@ def set_rules(provider_url: str, rules: list[dict[str, Any]], patience_seconds: 
 
 
 def slow_answers(seconds: Mapping[str, float]) -> list[dict[str, Any]]:
-    """The provider's usual behaviour: right answers, each region at its own speed."""
+    """Return the rules for right answers, with a delay for each region."""
     return [{"fault": "none", "match": {"path": f"/{region}/"}, "delay": delay} for region, delay in seconds.items()]
 
 
-# The first rule that matches counts; a third of the calls is answered well.
+# The first rule that matches is applied, so about a third of the calls is answered well.
 FAILURES: list[dict[str, Any]] = [
     {"fault": "status", "status": 503, "probability": 0.3},
     {"fault": "status", "status": 429, "retry_after": 1, "probability": 0.3},
@@ -201,7 +201,7 @@ FAILURES: list[dict[str, Any]] = [
 
 
 def _through(proxy: Proxy, url: str) -> str:
-    """`url` with the proxy's address."""
+    """Return `url` with the proxy's address."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{proxy.port}"))
 

@@ -1,4 +1,4 @@
-"""How fast recovery is, to the point: a long queue lost and staged again, a dead worker's regions claimed again."""
+"""Measures two recoveries: a long queue is lost and staged again; a killed worker's regions are claimed again."""
 
 import shutil
 import time
@@ -11,7 +11,7 @@ from bench.chaos.storm import Injection
 from tests.loopback_regions import REGIONS
 
 LEAST_QUEUED = 1000
-AT_ONCE = 50  # jobs submitted between two looks at the queue
+AT_ONCE = 50  # jobs submitted before the queue's length is read again
 PATIENCE_SECONDS = 120.0
 LOOK_SECONDS = 0.1
 NOTICED_SECONDS, STAGED_SECONDS, AFTER_LEASE_SECONDS = 2.0, 10.0, 2.0  # what is promised
@@ -19,7 +19,7 @@ NOTICED_SECONDS, STAGED_SECONDS, AFTER_LEASE_SECONDS = 2.0, 10.0, 2.0  # what is
 
 @dataclass(frozen=True)
 class Drill:
-    """`noticed` and `staged`: seconds from the blow to the first and to the last region staged again."""
+    """One loss of the queue. `noticed` and `staged`: seconds until the first and the last region were staged again."""
 
     told: str
     queued: int
@@ -28,7 +28,7 @@ class Drill:
 
 
 def drills(scene: Scene) -> list[Drill]:
-    """Let a queue grow while the provider hangs, and lose it, twice. At the end the provider answers again."""
+    """Let the queue grow while the provider hangs, and lose it, twice. At the end let the provider answer again."""
     deployment = scene.deployment
     old = deployment.home / "older-aof"
     shutil.copytree(deployment.valkey.appended, old)
@@ -52,7 +52,7 @@ def drills(scene: Scene) -> list[Drill]:
 
 
 def reclaimed(deployment: Deployment, injections: Sequence[Injection]) -> list[float]:
-    """Seconds from each SIGKILL of a worker to the next claim of each region that it held."""
+    """Return the seconds from each SIGKILL of a worker to the next claim of each region that the worker held."""
     return [
         row["at"] - injection.moment
         for injection in injections
@@ -62,7 +62,7 @@ def reclaimed(deployment: Deployment, injections: Sequence[Injection]) -> list[f
 
 
 def too_late(drilled: Sequence[Drill], again: Sequence[float], lease_seconds: float) -> list[str]:
-    """Which recoveries took longer than is promised."""
+    """Return a sentence for each recovery that took longer than promised."""
     found = []
     for drill in drilled:
         if drill.noticed > NOTICED_SECONDS:
@@ -82,7 +82,7 @@ def _filled(scene: Scene) -> bool:
 
 
 def _lose(scene: Scene, told: str, blow: Callable[[], None]) -> Drill:
-    """Measure from the blow until the queue is as long as it was. The times are the database's."""
+    """Lose the queue by `blow` and wait until it is as long as before. The times are from the database."""
     deployment = scene.deployment
     queued = _depth(deployment)
     scene.strike()
@@ -94,7 +94,7 @@ def _lose(scene: Scene, told: str, blow: Callable[[], None]) -> Drill:
 
 
 def _depth(deployment: Deployment) -> int:
-    """How many messages wait in all queues; it has to stand still to be counted."""
+    """Return how many messages wait in all queues, once the number no longer changes."""
     while True:
         looks = []
         for _ in range(2):

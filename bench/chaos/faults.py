@@ -1,6 +1,6 @@
-"""Every fault, each a function that causes it and returns what takes it back (None where nothing has to be).
+"""The faults. A function causes each one, and returns the function that ends it, or None if it needs no end.
 
-A fault that needs work to be in its way waits for it.
+A fault that must meet work in progress waits for the work first.
 """
 
 import os
@@ -21,7 +21,7 @@ Lift = Callable[[], object]
 
 @dataclass(frozen=True)
 class Fault:
-    """`seconds` is how long it lasts until it is lifted; `from_end` whether recovery counts from then."""
+    """A fault that lasts `seconds`. `from_end`: whether the recovery is measured from its end."""
 
     name: str
     told: str
@@ -31,7 +31,7 @@ class Fault:
 
 
 def all_faults(lease_seconds: float, last: Spans) -> list[Fault]:
-    """Every fault that a run must cause, and `none`, which shows what the same measurement gives without one."""
+    """Return every fault that a run must cause, and `none`, which is measured in the same way without a fault."""
     lost = last.swallowed
     proxied = [
         Fault(f"{name}_{kind}", f"{title}: {told}", partial(_proxy, name=name, kind=kind), seconds, from_end=True)
@@ -86,7 +86,7 @@ def all_faults(lease_seconds: float, last: Spans) -> list[Fault]:
 
 
 def _kill_api(scene: Scene) -> None:
-    """SIGKILL one of the server's workers, or the master with all of them, while requests are under way."""
+    """SIGKILL one of the server's workers, or the master with all workers, during requests."""
     (server,) = scene.running("api")
     workers = [int(pid) for pid in Path(f"/proc/{server}/task/{server}/children").read_text().split()]
     scene.client.submit(BURST)
@@ -131,7 +131,7 @@ def _flush(scene: Scene) -> None:
 
 
 def _restart_redis(scene: Scene, *, empty: bool) -> None:
-    """Kill it with messages in it; give it nothing, or what it had a moment ago, to start with."""
+    """Kill Redis while messages are queued; start it with no data (`empty`) or with an older copy of its data."""
     valkey, old = scene.deployment.valkey, scene.deployment.home / "old-aof"
     if not empty:
         shutil.rmtree(old, ignore_errors=True)
@@ -158,7 +158,7 @@ def _terminate(scene: Scene) -> None:
 
 
 def _lead_to_standby(scene: Scene) -> Lift:
-    """Move the database's address to a standby, and back. Each move ends every connection."""
+    """Point the database's address to a standby, and back later. Both close every connection."""
     deployment = scene.deployment
     standby = deployment.standby.start()
     scene.client.submit(BURST)

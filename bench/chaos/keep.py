@@ -1,4 +1,4 @@
-"""Keeps what a run leaves behind, before its servers and its folder are gone."""
+"""Stores the rows and logs of a run before its servers stop and its folder is deleted."""
 
 import shutil
 from pathlib import Path
@@ -10,7 +10,7 @@ from bench.chaos.deployment import Deployment
 
 
 def rows(deployment: Deployment, table: str, path: Path) -> None:
-    """Write a table as CSV, its columns' names first, its rows in the order of its primary key."""
+    """Write a table as CSV: a header, then the rows in the order of the primary key."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with psycopg.connect(deployment.postgres.url, autocommit=True) as conn, path.open("wb") as file:
         keys = [name for (name,) in conn.execute(KEYS, [table])]
@@ -24,7 +24,7 @@ def rows(deployment: Deployment, table: str, path: Path) -> None:
 
 
 def evidence(deployment: Deployment, folder: Path) -> None:
-    """Copy every table, the processes' and the servers' logs and the provider's own log."""
+    """Copy every table, the logs of processes and servers, and the provider's own log."""
     for row in deployment.ask("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
         rows(deployment, row["tablename"], folder / f"{row['tablename']}.csv")
     shutil.copytree(deployment.home / "log", folder / "log", dirs_exist_ok=True)

@@ -15,17 +15,17 @@ from bench.chaos.tally import Tally
 
 
 class LedgerError(Exception):
-    """Ledgers that can't be read, or not be added up."""
+    """Ledgers can't be read or can't be added up."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One fault. `recovery` has the seconds of each time that it was caused, None where it was felt to the end."""
+    """The results of one fault. `recovery`: the seconds for each time that it was caused; None: not before the end."""
 
     name: str
     told: str
     runs: int
-    missed: int  # times that it met no work, and so proves nothing
+    missed: int  # times that the fault met no work, and so proves nothing
     lost: int
     duplicated: int
     repeated: int
@@ -35,8 +35,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Ledger:
-    """One part, or the sum of several: `seeds` and `spans` (Unix times of its first and last moment) have one entry
-    a part. `settings` are those that differ from the product's defaults."""
+    """The results of one part, or the sum of several. `seeds` and `spans` (Unix times of begin and end) have one entry
+    a part. `settings`: those that differ from the product's defaults."""
 
     mode: str
     commit: str
@@ -50,7 +50,7 @@ class Ledger:
     spans: list[tuple[float, float]]
     rows: list[Row]
     drills: list[Drill]
-    reclaimed: list[float]  # seconds from each SIGKILL of a worker to the next claim of each region that it held
+    reclaimed: list[float]  # seconds from each SIGKILL of a worker to the next claim of each region of it
     accepted: int
     terminal: int
     region_runs: int
@@ -68,27 +68,27 @@ class Ledger:
     duplicated: list[str]
     wrong: list[str]
     verified: bool
-    short: list[str]  # why it proves nothing
+    short: list[str]  # why the part proves nothing
 
     @property
     def clean(self) -> bool:
-        """Whether every promise was kept, as the numbers say."""
+        """Return whether every promise was kept."""
         broken = self.lost or self.duplicated or self.wrong
         return self.verified and not broken and self.terminal == self.accepted
 
     @property
     def faults(self) -> int:
-        """How many faults were caused; nothing is none."""
+        """Return how many faults were caused, `none` not counted."""
         return sum(row.runs for row in self.rows if row.name != "none")
 
     @property
     def status(self) -> int:
-        """The exit status that tells it: 1 for a broken promise, 2 for a run that proves nothing."""
+        """Return the exit status: 1 for a broken promise, 2 for a run that proves nothing, else 0."""
         return 1 if not self.clean else 2 if self.short else 0
 
 
 def rows(faults: Sequence[Fault], injections: Sequence[Injection], tally: Tally, fenced: Sequence[float]) -> list[Row]:
-    """One row a fault. What was found belongs to the fault that was caused last before it."""
+    """Return one row a fault. Each loss, duplicate and repeated call counts for the last fault before it."""
     lost = _shares(injections, (at for at, _ in tally.lost))
     duplicated = _shares(injections, (at for at, _ in tally.duplicated))
     repeated, zombies = _shares(injections, tally.repeated), _shares(injections, fenced)
@@ -115,7 +115,7 @@ def rows(faults: Sequence[Fault], injections: Sequence[Injection], tally: Tally,
 
 
 def shortcomings(ledger: Ledger, *, least_accepted: int, least_runs: int) -> list[str]:
-    """Why a part proves nothing."""
+    """Return the reasons why a part proves nothing."""
     found = []
     if ledger.accepted < least_accepted:
         found.append(f"{ledger.accepted} jobs accepted, at least {least_accepted} are needed")
@@ -137,7 +137,7 @@ def part(
     drilled: Sequence[Drill],
     reclaimed: Sequence[float],
 ) -> Ledger:
-    """The ledger of one part. `about` has its seed, commit, machine, span and jobs a second."""
+    """Return the ledger of one part. `about` has its seed, commit, machine, span and jobs a second."""
     product = mode.product
     return Ledger(
         mode=mode.name,
@@ -164,13 +164,13 @@ def part(
 
 
 def write(path: Path, ledgers: Iterable[Ledger]) -> None:
-    """Keep ledgers as a JSON array, one a line."""
+    """Write ledgers as a JSON array, one a line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("[\n" + ",\n".join(json.dumps(asdict(ledger)) for ledger in ledgers) + "\n]\n")
 
 
 def read(path: Path) -> list[Ledger]:
-    """The ledgers of a file. Raises LedgerError."""
+    """Return the ledgers of a file. Raises LedgerError."""
     names = {field.name for field in fields(Ledger)}
     try:
         found = json.loads(path.read_text())
@@ -189,7 +189,7 @@ def _ledger(one: dict[str, Any]) -> Ledger:
 
 
 def _shares(injections: Sequence[Injection], moments: Iterable[float]) -> Counter[str]:
-    """How many moments fall to each fault: to the one that was caused last before them."""
+    """Count the moments for each fault: a moment belongs to the last fault that was caused before it."""
     shares: Counter[str] = Counter()
     for moment in moments:
         earlier = [injection for injection in injections if injection.caused <= moment]

@@ -1,7 +1,7 @@
-"""`python -m bench.chaos.merge LEDGER...`: adds the ledgers of parts up and writes docs/faults.md from them.
+"""`python -m bench.chaos.merge LEDGER...`: adds up the ledgers of parts and writes docs/faults.md from them.
 
 The page has two sections: many faults with short leases, and the times of recovery with the default lease. The ledgers
-of both are kept beside it, so that a run of one kind leaves the other's section as it is.
+of both are stored beside the page, so that a run of one kind does not change the other section.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def publish(parts: Sequence[Ledger], path: Path, least: int = 0) -> int:
-    """Write the page at `path`, and keep the parts beside it; the exit status of the worst. Raises LedgerError."""
+    """Write the page to `path` and the parts beside it. Return the exit status of the worst. Raises LedgerError."""
     kept = path.with_suffix(".json")
     all_parts = by_mode(read(kept)) if kept.exists() else {}
     given = by_mode(parts)
@@ -62,12 +62,12 @@ def publish(parts: Sequence[Ledger], path: Path, least: int = 0) -> int:
 
 
 def by_mode(parts: Sequence[Ledger]) -> dict[str, list[Ledger]]:
-    """The parts of each mode."""
+    """Return the parts of each mode."""
     return {name: found for name in MODES if (found := [one for one in parts if one.mode == name])}
 
 
 def merge(parts: Sequence[Ledger]) -> Ledger:
-    """The sum of parts of one kind; what one of them lacks is named by its seed. Raises LedgerError."""
+    """Return the sum of the parts of one mode. What a part lacks is listed with its seed. Raises LedgerError."""
     seeds = [seed for one in parts for seed in one.seeds]
     if twice := sorted(seed for seed, times in Counter(seeds).items() if times > 1):
         raise LedgerError(f"the part of seed {', '.join(map(str, twice))} was given more than once")
@@ -82,7 +82,7 @@ def merge(parts: Sequence[Ledger]) -> Ledger:
 
 
 def _named(one: Ledger) -> Ledger:
-    """A part whose words say which it was, with what it lacks."""
+    """Return the part with its seed in each sentence, and with what it lacks."""
     mode, which = MODES[one.mode], f"seed {one.seeds[0]}: "
     short = shortcomings(one, least_accepted=mode.least_accepted, least_runs=mode.least_runs)
     words: dict[str, Any] = {

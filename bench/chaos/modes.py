@@ -1,4 +1,4 @@
-"""The three kinds of runs: with the product's own settings, a bounded one for every change, and one of many faults."""
+"""The three modes of a run: the product's default settings, a short run for every change, and many faults."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from runner_core.settings import Settings
 
 @dataclass(frozen=True)
 class Spans:
-    """How many seconds each fault lasts that has to be taken back."""
+    """How many seconds each fault lasts until it is ended."""
 
     delayed: float = 4.0
     cut: float = 2.0
@@ -22,7 +22,7 @@ class Spans:
 
 @dataclass(frozen=True)
 class Mode:
-    """`settings` go to every process. The seconds say how long a run waits for a fact before it goes on without it."""
+    """A mode. `settings` go to every process. The run waits at most the given seconds for each of its steps."""
 
     name: str
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -38,12 +38,12 @@ class Mode:
 
     @property
     def product(self) -> Settings:
-        """The settings as the product reads them."""
+        """Return the settings as the product reads them."""
         return Settings.from_env(self.settings)
 
 
 DEFAULT = Mode("default")
-# With start and counting, three minutes at most. Its faults overlap.
+# Three minutes at most, with start and count. The faults overlap.
 QUICK = Mode(
     "quick",
     {"LEASE_SECONDS": "3", "HEARTBEAT_SECONDS": "1"},
@@ -55,8 +55,8 @@ QUICK = Mode(
     least_accepted=1,
     least_runs=1,
 )
-# Every wait of the product that a fault is felt for is short, and every span just longer than the limit that it has to
-# exceed. Several such stacks share a machine, so a stack has few processes, and its run has patience.
+# The product's time limits are short, and each fault lasts just longer than the limit that it must exceed. Several such
+# stacks share a machine, so a stack has few processes and a run waits long.
 FAST = Mode(
     "fast",
     {

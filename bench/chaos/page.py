@@ -1,4 +1,4 @@
-"""docs/faults.md: every cell comes from ledgers."""
+"""Writes docs/faults.md. Every number comes from ledgers."""
 
 import re
 import statistics
@@ -21,7 +21,7 @@ HEADER = (
 
 
 def text(fast: Ledger | None, default: Ledger | None, old: str) -> str:
-    """The page. A section whose ledger is missing is taken from the `old` page."""
+    """Return the page. A section without a ledger is copied from the `old` page."""
     sections = [
         section(name, ledger, old)
         for name, ledger in (("Many faults, with short leases", fast), ("Recovery, with the default lease", default))
@@ -76,7 +76,7 @@ def section(title: str, ledger: Ledger | None, old: str) -> str:
 
 
 def table(ledger: Ledger) -> str:
-    """One row a fault, in Markdown, and their sum."""
+    """Return a Markdown table: one row a fault, and their sum."""
     lines = [" | ".join(HEADER), " | ".join(["---", *["---:"] * (len(HEADER) - 1)])]
     for row in ledger.rows:
         cells = [row.told, row.runs, row.lost, row.duplicated, row.repeated, row.fenced, *percentiles(row)]
@@ -87,7 +87,7 @@ def table(ledger: Ledger) -> str:
 
 
 def points(ledger: Ledger) -> list[str]:
-    """What was measured to the point, a line each."""
+    """Return one line for each measured recovery of a queue, and one for the killed workers."""
     lines = [
         f"- {drill.told}, with {drill.queued} regions queued: noticed after {drill.noticed:.1f} s, the last one staged "
         f"again after {drill.staged:.1f} s."
@@ -102,7 +102,7 @@ def points(ledger: Ledger) -> list[str]:
 
 
 def percentiles(row: Row) -> tuple[str, str]:
-    """The median and the 95th percentile of a row's times of recovery."""
+    """Return the median and the 95th percentile of a row's times of recovery."""
     times = sorted(float("inf") if seconds is None else seconds for seconds in row.recovery)
     if not times:
         return "-", "-"
@@ -110,7 +110,7 @@ def percentiles(row: Row) -> tuple[str, str]:
 
 
 def side_by_side(spans: Sequence[tuple[float, float]]) -> int:
-    """The most parts that ran at one moment."""
+    """Return the most parts that ran at the same time."""
     return max(sum(begin <= moment < end for begin, end in spans) for moment, _ in spans)
 
 

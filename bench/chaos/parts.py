@@ -1,6 +1,6 @@
-"""A long run in parts: stacks side by side, each a process of its own that runs one seeded part after the other.
+"""Divides a long run into parts. Several stacks run side by side, and each stack runs one seeded part after another.
 
-The parts share nothing. One that ends early, by whatever, leaves the others as they are; its ledger is missing then.
+Each part is a process. The parts share nothing: if one fails, the others continue, and only its ledger is missing.
 """
 
 import math
@@ -23,7 +23,7 @@ LOOK_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Part:
-    """What one process does: faults for so many seconds. Its files are named by `stem`."""
+    """One process that causes faults for `seconds`. The names of its files begin with `stem`."""
 
     seed: int
     seconds: float
@@ -31,12 +31,12 @@ class Part:
 
     @property
     def ledger(self) -> Path:
-        """Where it leaves what it found."""
+        """Return the path of the part's ledger."""
         return self.stem.with_suffix(".json")
 
 
 def plan(hours: float, stacks: int, seed: int, stem: Path) -> list[list[Part]]:
-    """The parts of each stack, as long as one another and at most 40 minutes, each with a seed of its own."""
+    """Return the parts of each stack: of equal length, at most 40 minutes, each with its own seed."""
     rounds = max(1, math.ceil(hours * 3600 / LONGEST_SECONDS))
     seconds = hours * 3600 / rounds
     return [
@@ -49,18 +49,18 @@ def plan(hours: float, stacks: int, seed: int, stem: Path) -> list[list[Part]]:
 
 
 def run(planned: Sequence[Sequence[Part]], options: Sequence[str]) -> list[Part]:
-    """Run every part with `options`; those that left no ledger. A Ctrl-C ends every stack in order, then raises."""
+    """Run every part with `options`; return the parts without a ledger. Ctrl-C stops every stack, then raises."""
     for part in (part for parts in planned for part in parts):
         part.stem.parent.mkdir(parents=True, exist_ok=True)
-        part.ledger.unlink(missing_ok=True)  # an earlier run's
+        part.ledger.unlink(missing_ok=True)  # of an earlier run
     lanes = [_Lane(parts, options) for parts in planned]
     try:
         for lane in lanes:
             lane.start()
-            while not lane.ready.wait(LOOK_SECONDS):  # stacks that start at the same time take each other's processor
+            while not lane.ready.wait(LOOK_SECONDS):  # stacks that start at the same time slow each other down
                 pass
         for lane in lanes:
-            while not lane.ended.wait(LOOK_SECONDS):  # a signal that interrupts Thread.join makes it believe the end
+            while not lane.ended.wait(LOOK_SECONDS):  # after a signal Thread.join may return too early
                 pass
     except KeyboardInterrupt:
         for lane in lanes:
@@ -73,7 +73,7 @@ def run(planned: Sequence[Sequence[Part]], options: Sequence[str]) -> list[Part]
 
 
 class _Lane(threading.Thread):
-    """One stack after the other. `ready` is set when its first one takes jobs, or has ended."""
+    """Runs one part after the other. `ready` is set when the first stack takes jobs or has ended."""
 
     def __init__(self, parts: Sequence[Part], options: Sequence[str]) -> None:
         super().__init__(name=f"parts from {parts[0].seed}", daemon=True)
@@ -100,7 +100,7 @@ class _Lane(threading.Thread):
             tell(f"seed {part.seed} ended with status {status}; {part.stem.with_suffix('.log')}")
 
     def stop(self) -> None:
-        """End the stack that runs, and begin no other."""
+        """Stop the running part, and start no other."""
         with self._lock:
             self._stopped = True
             if self._child is not None and self._child.poll() is None:

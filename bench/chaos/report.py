@@ -1,4 +1,4 @@
-"""What a run has to say beside its ledger: where it ran, and one line of JSON."""
+"""Describes a run: the machine, the commit, and a summary as one line of JSON."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from runner_cli.home import CHECKOUT
 
 
 def summary(seed: int, injections: Sequence[Injection], tally: Tally, fenced: int) -> str:
-    """The one line of JSON."""
+    """Return the summary as one line of JSON."""
     caused = Counter(injection.fault.name for injection in injections if not injection.missed)
     return json.dumps(
         {
@@ -34,7 +34,7 @@ def summary(seed: int, injections: Sequence[Injection], tally: Tally, fenced: in
 
 
 def machine() -> str:
-    """Processor, cores, memory, kernel, and the versions of what matters."""
+    """Return the processor, cores, memory, kernel, and the versions of the main packages."""
     model = next(
         (line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
         platform.machine(),
@@ -48,8 +48,8 @@ def machine() -> str:
 
 
 def commit() -> str:
-    """The commit of the checkout, with its subject, by which it is found again after a rebase. It says so when files
-    have changed since."""
+    """Return the commit of the checkout, and whether files have changed since. The commit's subject helps to find it
+    again after a rebase."""
     return f'{_git("describe", "--always", "--dirty", "--exclude=*")} "{_git("log", "-1", "--format=%s")}"'
 
 

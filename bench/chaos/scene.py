@@ -1,4 +1,7 @@
-"""What a fault may touch, and how it waits for work to be in its way: a fault that meets none proves nothing."""
+"""What a fault needs: the deployment, the client, and functions that wait for work.
+
+A fault that meets no work proves nothing.
+"""
 
 import contextlib
 import os
@@ -14,17 +17,17 @@ from tests.loopback_regions import REGIONS
 
 PATIENCE_SECONDS = 60.0
 LOOK_SECONDS = 0.01
-BURST = 12  # jobs that are under way when an API, a publisher or Redis is struck
+BURST = 12  # jobs in progress when an API, a publisher or Redis is struck
 
 
 class NothingInFlight(Exception):
-    """A fault found no work in its way."""
+    """A fault met no work."""
 
 
 @dataclass
 class Scene:
-    """`dice` follow from the seed; `struck` is the Unix time of the last blow. What waits raises NothingInFlight after
-    a minute."""
+    """`dice`: random numbers from the seed. `struck`: the Unix time of the last fault. Methods that wait raise
+    NothingInFlight after a minute."""
 
     deployment: Deployment
     client: Client
@@ -32,20 +35,20 @@ class Scene:
     struck: float = 0.0
 
     def strike(self) -> None:
-        """Note that it happens now: what a fault had to wait for does not count."""
+        """Record the time of the fault, without the time that the fault waited for work."""
         self.struck = time.time()
 
     def running(self, kind: str) -> list[int]:
-        """The pids of the processes whose names begin with `kind`, as soon as one runs."""
+        """Wait until a process whose name begins with `kind` runs; return the pids of all of them."""
         _until(lambda: self.deployment.pids(kind), f"no {kind} ran")
         return list(self.deployment.pids(kind).values())
 
     def open_region(self) -> None:
-        """Return when a region run is open."""
+        """Wait until a region run is open."""
         _until(self.deployment.open_regions, "no region was open")
 
     def frozen_holder(self, then: signal.Signals) -> int:
-        """Stop a worker that holds a lease, and signal it: it is frozen while one looks whether it holds one."""
+        """Send `then` to a worker that holds a lease; return its pid. The worker is stopped during the check."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             pids = list(self.deployment.pids("worker").values())
@@ -56,7 +59,7 @@ class Scene:
                 continue
             pid = self.dice.choice(holders)
             self.strike()
-            with contextlib.suppress(ProcessLookupError):  # it was stopping, and has ended
+            with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
                 os.kill(pid, signal.SIGSTOP)
                 if self.deployment.leases().get(pid):
                     os.kill(pid, then)
@@ -66,8 +69,8 @@ class Scene:
 
     @contextlib.contextmanager
     def queued_messages(self) -> Iterator[None]:
-        """Hold the block while a message waits in Redis. An idle worker takes each at once, so those of one region are
-        stopped until then."""
+        """Run the block while a message waits in Redis. The workers of one region are stopped until then, because an
+        idle worker takes each message at once."""
         region = self.dice.choice(REGIONS)
         stopped = self.running(f"worker_{region.lower()}")
         try:

@@ -9,17 +9,17 @@ from runner_cli.embedded import ENVIRONMENT, EmbeddedPostgres
 
 
 class Standby:
-    """Follows `primary`, whose home is `home`. It is made anew at each start, because a primary that crashed since
-    may have lost what the old one had."""
+    """A standby of `primary`, whose home is `home`. Each start makes a new copy, because a primary that crashed since
+    then may lack what the old copy has."""
 
     def __init__(self, home: Path, primary: EmbeddedPostgres) -> None:
         self._home, self._primary_home, self._primary = home / "standby", home, primary
         self._server: EmbeddedPostgres | None = None
 
     def start(self) -> EmbeddedPostgres:
-        """Copy the running primary and start a server that streams from it; returns when reads are answered."""
+        """Copy the running primary and start a server that replicates it. Return when the server answers reads."""
         self.stop()
-        # The primary's password, and its note that the database exists: a standby can create nothing.
+        # Copy the password and the record that the database exists, because a standby can't create a database.
         shutil.copytree(
             self._primary_home / "postgres",
             self._home / "postgres",
@@ -48,7 +48,7 @@ class Standby:
         return self._server
 
     def stop(self) -> None:
-        """End the server, if there is one, and remove its data."""
+        """Stop the server, if it runs, and remove its data."""
         if self._server is not None:
             self._server.stop(immediate=True)
             self._server = None

@@ -1,4 +1,4 @@
-"""Injects faults from a seeded schedule while the client submits, and measures how long each one is felt."""
+"""Injects faults in a seeded order while the client submits, and measures the recovery from each one."""
 
 import itertools
 import random
@@ -13,12 +13,12 @@ from bench.chaos.faults import Fault
 from bench.chaos.scene import NothingInFlight, Scene
 
 LOOK_SECONDS = 0.2
-BEGUN = "faults begin"  # a run says so when its stack takes jobs
+BEGUN = "faults begin"  # a run prints it when its stack takes jobs
 
 
 @dataclass
 class Injection:
-    """One fault, caused once. Times are Unix seconds; recovery counts from `moment`, until `recovered`."""
+    """One fault, caused once. Times are Unix seconds. The recovery lasts from `moment` to `recovered`."""
 
     fault: Fault
     caused: float
@@ -28,14 +28,14 @@ class Injection:
 
     @property
     def recovery_seconds(self) -> float | None:
-        """How long it was felt; None: to the end of the run."""
+        """Return the seconds of the recovery; None: it lasted to the end of the run."""
         return None if self.recovered is None else max(0.0, self.recovered - self.moment)
 
 
 def schedule(faults: Sequence[Fault], rounds: int, seed: int, is_over: Callable[[], bool]) -> Iterator[Fault]:
-    """Every fault once a round, each round in an order of its own that follows from `seed`.
+    """Yield every fault once a round. The order of each round follows from `seed`.
 
-    After `rounds` whole rounds it goes on until `is_over`, which is asked before each further fault."""
+    After `rounds` rounds, continue until `is_over` returns True."""
     dice = random.Random(f"schedule {seed}")
     for number in itertools.count(1):
         for fault in dice.sample(list(faults), len(faults)):
@@ -45,7 +45,7 @@ def schedule(faults: Sequence[Fault], rounds: int, seed: int, is_over: Callable[
 
 
 def inject(scene: Scene, fault: Fault, patience_seconds: float) -> Injection:
-    """Cause one fault, lift it after its time, and wait for the recovery, at most `patience_seconds`."""
+    """Cause one fault, end it after its time, and wait for the recovery, at most `patience_seconds`."""
     caused = time.time()
     try:
         lift = fault.cause(scene)
@@ -70,9 +70,9 @@ def inject(scene: Scene, fault: Fault, patience_seconds: float) -> Injection:
 
 
 def measure(scene: Scene, injection: Injection) -> None:
-    """Set `recovered` once every region run that was open at the moment has finished and a later job has gone through.
+    """Set `recovered` if every region run that was open at the moment has finished and a later job has completed.
 
-    The times are the database's, whose clock is this machine's.
+    The times are from the database, which uses this machine's clock.
     """
     row = scene.deployment.ask(RECOVERY, *[injection.moment] * 4)[0]
     if not row["still_open"] and row["later_job"] is not None:
@@ -80,7 +80,7 @@ def measure(scene: Scene, injection: Injection) -> None:
 
 
 def wait_for_quiet(scene: Scene, seconds: float) -> bool:
-    """Wait until no region is open; False when some still are after `seconds`."""
+    """Wait until no region is open; return False if one still is after `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if not scene.deployment.open_regions():
@@ -90,7 +90,7 @@ def wait_for_quiet(scene: Scene, seconds: float) -> bool:
 
 
 def tell(text: str) -> None:
-    """Say how it goes, on stderr."""
+    """Write a line to stderr."""
     sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
     sys.stderr.flush()
 

@@ -33,8 +33,8 @@ class Tally:
     terminal: int = 0
     region_runs: int = 0
     answers: int = 0
-    calls: int = 0  # that the provider answered well
-    vain_calls: int = 0  # those to questions that have no answer in the end
+    calls: int = 0  # calls that the provider answered well
+    vain_calls: int = 0  # calls for questions that have no answer in the end
     unanswered_clients: int = 0  # submissions that never got an answer
     lost: list[tuple[float, str]] = field(default_factory=list)
     duplicated: list[tuple[float, str]] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Tally:
 
     @property
     def clean(self) -> bool:
-        """Whether every promise was kept."""
+        """Return whether every promise was kept."""
         return self.verified and not (self.lost or self.duplicated or self.wrong)
 
 
@@ -62,7 +62,7 @@ def count(deployment: Deployment, submissions: Sequence[Submission]) -> Tally:
     tally.wrong += [(s.began, f"{s.key}: refused, {s.refusal}") for s in submissions if s.refusal]
     calls = _calls(deployment.calls)
     tally.calls = sum(len(times) for cells in calls.values() for times in cells.values())
-    # Straight to the API: the proxy before it is the storm's.
+    # Read from the API directly, because faults use the proxy before it.
     with ThreadPoolExecutor(8) as readers:
         found = readers.map(lambda s: (s, *read_job(deployment.local.api_url, s)), accepted)
         for submission, job, events in found:
@@ -171,7 +171,7 @@ def _timeline(job: dict[str, Any], events: list[dict[str, Any]]) -> Iterator[str
 
 
 def _calls(log: Path) -> dict[str, dict[Cell, list[float]]]:
-    """The times of the calls that the provider answered well, by job and cell. A prompt begins with its job's name."""
+    """Return the times of the calls that the provider answered well, by job and cell. A prompt begins with its job."""
     found: dict[str, dict[Cell, list[float]]] = defaultdict(lambda: defaultdict(list))
     with log.open() as lines:
         for line in lines:
@@ -184,7 +184,7 @@ def _calls(log: Path) -> dict[str, dict[Cell, list[float]]]:
 
 
 def answer_text(region: str, model: str, question: str) -> str:
-    """What the provider says to a question: it follows from the request alone."""
+    """Return the provider's answer to a question. It follows from the request alone."""
     seed = f"/{region}/v1/chat/completions|{model}|{question}"
     return f"answer {hashlib.sha256(seed.encode()).hexdigest()[:12]}"
 
@@ -195,7 +195,7 @@ def jobs_by_label(deployment: Deployment) -> Counter[str]:
 
 
 def verify(deployment: Deployment) -> bool:
-    """Whether `beacon verify` finds every invariant kept; its words go to stderr."""
+    """Return whether `beacon verify` finds every invariant kept. Write its output to stderr."""
     done = subprocess.run(
         [sys.executable, "-m", "runner_cli", "verify"],
         env={**deployment.local.env, "DATABASE_URL": deployment.postgres.url},

@@ -1,8 +1,8 @@
-"""Compares the rows of the table `tries` with the provider's own log: every call is counted, and counted once.
+"""Compares the rows of the table `tries` with the provider's own log: every call has exactly one row.
 
-A try is written before its request is sent. So the provider never has a request without a row, whatever was killed. A
-row without a request is right only where a fault struck between the two: the attempt lost its worker or its lease, or
-the connection to the provider was cut. Each of these is named.
+A try is written before its request is sent, so the provider never receives a request without a row. A row without a
+request is right only if a fault came between the two: the attempt lost its worker or its lease, or the connection to
+the provider was cut. The run lists each of these.
 """
 
 import json
@@ -22,7 +22,7 @@ Cell = tuple[str, str, str, str]  # the job's name, region, model, question
 
 @dataclass(frozen=True)
 class Tried:
-    """The tries of one cell, and how many of them a fault may have kept from the provider."""
+    """The tries of one cell, and how many of them may not have reached the provider because of a fault."""
 
     rows: int
     in_struck_attempts: int
@@ -30,7 +30,7 @@ class Tried:
 
 
 def cells(deployment: Deployment) -> dict[Cell, Tried]:
-    """What the database says of each question that was begun."""
+    """Return the tries in the database for each question that was started."""
     return {
         (row["label"], row["region"], row["model_id"], row["question"]): Tried(
             row["tries"], row["in_struck_attempts"], row["cut"]
@@ -40,7 +40,7 @@ def cells(deployment: Deployment) -> dict[Cell, Tried]:
 
 
 def requests(log: Path) -> Counter[Cell]:
-    """What the provider received, by cell. A prompt begins with its job's name."""
+    """Count the requests that the provider received for each cell. A prompt begins with its job's name."""
     found: Counter[Cell] = Counter()
     with log.open() as lines:
         for line in lines:
@@ -51,7 +51,7 @@ def requests(log: Path) -> Counter[Cell]:
 
 
 def compare(tally: "Tally", tried: Mapping[Cell, Tried], received: Counter[Cell]) -> None:
-    """Add to `tally` what is counted wrongly, and name what a fault explains."""
+    """Add to `tally` each difference, either as wrong or as explained by a fault."""
     tally.tries, tally.received = sum(t.rows for t in tried.values()), received.total()
     for cell in sorted(tried.keys() | received.keys()):
         name, row = " ".join(cell[:3]), tried.get(cell, Tried(0, 0, 0))
