@@ -1,4 +1,4 @@
-"""The client: it sends a request to the API behind the taps, and repeats it at another one until it knows."""
+"""The client: it sends a request to the API behind the taps, and repeats it at another API until it is answered."""
 
 import time
 from typing import Any
@@ -20,7 +20,7 @@ def send(
     headers: dict[str, str] | None = None,
     method: str = "POST",
 ) -> Request:
-    """Send a request to `story.facts["url"]`, beside the caller; repeat it at the other API while nobody can know."""
+    """Send a request to `story.facts["url"]` in a thread. While the outcome is unknown, repeat it at the other API."""
     asked = Request(path, body, headers or HEADERS, method)
     story.requests.append(asked)
     first = story.facts["url"]
@@ -45,7 +45,7 @@ def ask(url: str, asked: Request) -> tuple[int, Any]:
 
 
 def wrongs(lane: Lane, story: Story) -> list[str]:
-    """Every 202 of a submission has its job; every client's last answer is one that it can use."""
+    """Check that each accepted submission has its job, and that each client's last answer is a final one."""
     found = []
     for asked in story.requests:
         where, code, answer = asked.answers[-1]
@@ -61,7 +61,7 @@ def wrongs(lane: Lane, story: Story) -> list[str]:
 
 
 def _repeat(lane: Lane, asked: Request, code: int, answer: Any) -> list[str]:
-    """The repeat of a submission tells the truth: the same job, or the same refusal."""
+    """Check that a repeated submission gets the same job, or the same refusal."""
     again, document = ask(lane.url, asked)
     if code in (200, 202):
         if again != 200 or document.get("job_id") != answer.get("job_id"):

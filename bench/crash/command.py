@@ -25,7 +25,7 @@ PAGE = CHECKOUT / "docs" / "crash-points.md"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0 when every promise was kept at every point and every statement was reached, 1 when not, 2 for a usage error."""
+    """Return 0 if every promise was kept and every statement reached, 1 if not, 2 for a usage error."""
     parser = argparse.ArgumentParser("python -m bench.crash", description=__doc__)
     parser.add_argument("--share", type=_share, default=1.0, metavar="N", help="the share of the points to run [1]")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="which ones, and in which order [1]")
@@ -86,7 +86,7 @@ def _learn(working: Lanes, verbs: Sequence[str]) -> list[Learned]:
 
 
 def unreached(learned: Iterable[Learned]) -> list[str]:
-    """Say of each statement that a point must reach and none does."""
+    """Return a sentence for each statement that a point must reach and that no point reaches."""
     found = list(learned)
     missing = coverage.required({name for one in found for name in one.seen})
     missing -= {name for one in found for name in one.reached}
@@ -107,7 +107,7 @@ def _cut(working: Lanes, cuts: Sequence[Cut]) -> list[Result]:
 
 
 def chosen(cuts: Sequence[Cut], share: float, seed: int) -> list[Cut]:
-    """A seeded share of the points, in a seeded order; at least one of each verb and way."""
+    """Return a share of the points in an order that follows from `seed`: at least one of each verb and way."""
     shuffled = random.Random(seed).sample(cuts, len(cuts))
     if share >= 1:
         return shuffled

@@ -1,19 +1,19 @@
-"""Which statements of sql/queries a point must reach, and which need not, each with its reason."""
+"""Names the statements of sql/queries that a point must reach, and the exceptions, each with a reason."""
 
 import re
 from collections.abc import Iterable
 from importlib import resources
 
 NAME = re.compile(r"^-- name: (\S+)(?: -- writes)?$", re.MULTILINE)
-# What writes or locks, as far as the text says: data that is changed, rows that are locked, functions that change.
+# Matches the text of a statement that changes data, locks rows, or calls a function that changes data.
 CHANGES = re.compile(
     r"\b(INSERT INTO|UPDATE \w+|DELETE FROM|CREATE TABLE|FOR (NO KEY )?UPDATE|FOR (KEY )?SHARE|pg_\w*advisory\w*|"
     r"close_jobs|close_regions|cancel_units|end_units|reopen_units)\b"
 )
 
-READS = ("reads.", "portal.")  # one class, which the verb "a read" cuts once
+READS = ("reads.", "portal.")  # all alike: the verb "a read" cuts one of them
 GAUGES = "it reads for the publisher's gauges, in a transaction of its own that changes nothing"
-# Statements that write, lock or run in a verb's transaction, and that no point cuts.
+# Statements that write, lock or run in a verb's transaction, and that no point needs to cut.
 EXCEPTIONS = {
     "sessions.end": "a logout of the portal: no job depends on it, and whoever is still logged in logs out again",
     "sessions.ended": "it is read before each page; no verb's transaction",
@@ -30,7 +30,7 @@ EXCEPTIONS = {
 
 
 def statements() -> dict[str, str]:
-    """Every statement of sql/queries: its text by its name."""
+    """Return the text of every statement of sql/queries by its name."""
     found = {}
     for file in resources.files("sql").joinpath("queries").iterdir():
         text = file.read_text("utf-8")
@@ -41,12 +41,12 @@ def statements() -> dict[str, str]:
 
 
 def changes(text: str) -> bool:
-    """Whether a statement writes or locks."""
+    """Return whether a statement writes or locks."""
     return bool(CHANGES.search(re.sub(r"--.*", "", text)))
 
 
 def required(seen: Iterable[str] = ()) -> set[str]:
-    """The statements that a point must reach: what writes or locks, and what was `seen` in a verb's transaction."""
+    """Return the statements that a point must reach: those that write or lock, and those `seen` in a transaction."""
     known = statements()
     seen = {name for name in seen if not name.startswith(READS)}
     return ({name for name, text in known.items() if changes(text)} | set(seen) & set(known)) - set(EXCEPTIONS)

@@ -1,4 +1,4 @@
-"""Where a lane lives, and the environment of its processes: short leases and limits, and one provider a region."""
+"""The site of a lane and the environment of its processes: short leases and limits, and one provider a region."""
 
 import os
 from collections.abc import Mapping
@@ -8,10 +8,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 ADMIN = "crash-points-administrator-0123456789abcdef"
 REGIONS = ("US", "EU")
-# Longer than any client waits: DB_WRITE_TIMEOUT_MS below, the second that is added to it, and the half second between
-# two looks of the watchdog.
+# Longer than any client waits: DB_WRITE_TIMEOUT_MS below, one second that is added to it, and the half second between
+# two checks of the watchdog.
 LATE_SECONDS = 2.1
-# Of a call, in a job: a busy machine may need seconds for what happens before it. An answer that is late comes later.
+# A job's time limit for a call, long because a busy machine may need seconds before the call. A late answer comes
+# after the limit.
 PROVIDER_SECONDS, LATE_ANSWER_SECONDS = 4, 5.0
 SETTINGS = {
     "BEACON_TEST": "1",
@@ -29,13 +30,13 @@ SETTINGS = {
     "DB_POOL_MAX": "4",
     "METRICS_PORT": "0",
 }
-FIRST_PORT, PORTS = 20_000, 500  # below those that the system chooses
+FIRST_PORT, PORTS = 20_000, 500  # below the ports that the system chooses
 
 
 @dataclass(frozen=True)
 class Site:
-    """Where a lane lives. `number` is its own in the run, `url` the database owner's; `maintenance_url` leads to
-    another database of the server, and `template` is one that is migrated and that nobody is connected to."""
+    """The folder and databases of a lane. `number` is unique in the run. `url`: for the database's owner.
+    `maintenance_url`: another database of the server. `template`: a migrated database without connections."""
 
     number: int
     folder: Path
@@ -47,7 +48,7 @@ class Site:
 
 
 def environment(site: Site, kind: str, ports: Mapping[str, int], provider_port: int) -> dict[str, str]:
-    """A process's environment. It reaches each server at the port of its name, where one is given."""
+    """Return a process's environment. `ports` replaces the ports of the servers that it names."""
     regions = site.folder / f"{kind}.toml"
     regions.write_text(regions_file(f"http://127.0.0.1:{ports.get('provider', provider_port)}"))
     return {
@@ -63,7 +64,7 @@ def environment(site: Site, kind: str, ports: Mapping[str, int], provider_port: 
 
 
 def regions_file(provider_url: str) -> str:
-    """US and EU, each with one provider that is asked over HTTP."""
+    """Return a regions file with US and EU, each with one HTTP provider."""
     lines = ['default_model = "m1"', "[questions]", 'q1 = "What is one?"', 'q2 = "What is two?"']
     for region in REGIONS:
         lines += [f"[regions.{region}]", f'display = "{region}"', f'system_prompt = "You answer for {region}."']
@@ -76,7 +77,7 @@ def regions_file(provider_url: str) -> str:
 
 
 def moved(url: str, port: int | None) -> str:
-    """`url` with another port."""
+    """Return `url` with another port."""
     if port is None:
         return url
     parts = urlsplit(url)

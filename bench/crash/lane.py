@@ -31,10 +31,10 @@ from tests.provider_server import ProviderServer
 # Which of several connections has sent a statement before, and need not send its text, would differ between runs.
 ONE_CONNECTION = {"DB_POOL_MAX": "1"}
 BACKGROUND = ("api", "publisher", "worker US", "worker EU")
-KEPT = (b"beacon:sentinel", b"beacon:stack")  # without the first one the publisher takes Redis for emptied
+KEPT = (b"beacon:sentinel", b"beacon:stack")  # without the first one the publisher would consider Redis emptied
 OTHERS = """SELECT client_port, state = 'idle' AND wait_event = 'ClientRead' AS is_idle FROM pg_stat_activity
              WHERE datname = current_database() AND application_name IN ('beacon-publisher', 'beacon-worker')"""
-OWNED = ("jobs", "nonces", "idempotency_keys", "processes", "job_events", "tries")  # what they own goes with them
+OWNED = ("jobs", "nonces", "idempotency_keys", "processes", "job_events", "tries")  # with the rows that refer to them
 
 
 class Lane:
@@ -89,7 +89,7 @@ class Lane:
                 file.truncate(0)
 
     def said(self) -> str:
-        """What the victims have written to their log since `reset`."""
+        """Return the victims' log since `reset`."""
         log = self._logs[0]
         return log.read_text(errors="replace") if log.exists() else ""
 
@@ -137,12 +137,12 @@ class Lane:
 
     def _is_popped(self) -> bool:
         """Return whether a client waits for a message: Redis would give the message to a stopped process."""
-        # The server chooses: with every client of every lane in the answer, reading it took most of a lane's time.
+        # The server filters: to read the list of all clients of all lanes took most of a lane's time.
         client: Any = self.redis  # its stub lacks the types
         return bool(client.execute_command("CLIENT LIST", "DB", str(self.site.number), "FLAGS", "b"))
 
     def close(self) -> None:
-        """End everything that this lane has started."""
+        """Stop everything that this lane has started."""
         self.victims.kill_all()
         self.others.kill_all()
         for tap in self.taps.values():
@@ -155,42 +155,42 @@ class Lane:
         return self.victims.start(kind, self.tapped | ONE_CONNECTION | env)
 
     def victim_api(self, **env: str) -> str:
-        """Start an API behind the taps, and wait until it listens; its address."""
+        """Start an API behind the taps, and wait until it listens. Return its URL."""
         port = self.free_port()
         self.victim("api", PORT=str(port), **env)
         url = f"http://127.0.0.1:{port}"
         until(lambda: request("GET", f"{url}/health/live")[0] == 200, "the victim's API answers")
         return url
 
-    # -- what the database says --
+    # -- queries --
 
     def ask(self, query: str, *params: Any) -> list[dict[str, Any]]:
-        """Rows, as the owner sees them."""
+        """Return the rows of a query, as the database's owner."""
         return self.conn.execute(query.encode(), params or None).fetchall()
 
     def do(self, statement: str, *params: Any) -> None:
-        """Change something, as the owner."""
+        """Run a statement, as the database's owner."""
         self.conn.execute(statement.encode(), params or None)
 
     def one(self, query: str, *params: Any) -> Any:
-        """The first column of the first row."""
+        """Return the first column of the first row."""
         found = self.ask(query, *params)
         return next(iter(found[0].values())) if found else None
 
     def free_port(self) -> int:
-        """A port of this lane's own: one that the system chose could be given to another lane before it is used."""
+        """Return a port of this lane: one that the system chose could be given to another lane before its use."""
         while True:
             port = FIRST_PORT + PORTS * self.site.number + next(self._ports) % PORTS
             with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
                 return port
 
     def name(self) -> str:
-        """A job's name that this lane has not used."""
+        """Return a job's name that this lane has not used."""
         return f"job-{next(self._numbers)}"
 
 
 def until(look: Callable[[], Any], what: str, seconds: float = 15.0) -> Any:
-    """Look until it is true. Raises TimeoutError that says what was waited for."""
+    """Wait until `look` returns True. Raises TimeoutError with `what`."""
     deadline, pause = time.monotonic() + seconds, 0.005
     while not (seen := look()):
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""One connection through the proxy: it carries bytes both ways, message by message, until its point is cut."""
+"""One connection through the proxy. It forwards bytes in both directions, message by message, until the cut."""
 
 import contextlib
 import select
@@ -14,11 +14,11 @@ from bench.wire.postgres import FLUSH, PostgresReader
 
 CHUNK = 65536
 NAMELESS = frozenset(f"{kind} BEGIN" for kind in ("Parse", "Bind", "Describe", "Execute"))
-PATIENCE_SECONDS = 5.0  # for an answer that the server owes
+PATIENCE_SECONDS = 5.0  # for a missing answer of the server
 
 
 class Counter(Protocol):
-    """Counts the messages of every connection, and says which one is cut."""
+    """Counts the messages of every connection, and decides which one is cut."""
 
     late_seconds: float
 
@@ -26,24 +26,24 @@ class Counter(Protocol):
         """Return the number of a new exchange."""
 
     def way_of(self, message: Message, exchange: int, place: int, client_port: int) -> Way | None:
-        """Count a message; what has to be done with it, None when it just passes."""
+        """Count a message. Return the way in which it must be cut; None if it passes."""
 
 
 class Link:
-    """One connection, carried by its own thread."""
+    """One connection, with its own thread."""
 
     def __init__(self, tap: Counter, reader: Reader, client: socket.socket, server: socket.socket, port: int) -> None:
         self._tap, self._reader, self._client, self._server, self._client_port = tap, reader, client, server, port
         for end in (client, server):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._owed = 0  # messages that the server has and has not answered
+        self._owed = 0  # messages that the server has received and not answered
         self._cut = False
         self._exchange = self._place = 0
         self._is_open = False  # a transaction
         self._nameless: list[Message] = []
 
     def reset(self) -> None:
-        """End both sides, without a goodbye."""
+        """Shut down both sides at once."""
         self._cut = True
         for end in (self._client, self._server):
             with contextlib.suppress(OSError):
@@ -55,7 +55,7 @@ class Link:
         close(self._server, reset=self._cut)
 
     def carry(self) -> None:
-        """Carry bytes both ways until either side ends or the point is cut."""
+        """Forward bytes in both directions until one side ends or the point is cut."""
         ready = select.poll()
         ready.register(self._client, select.POLLIN)
         ready.register(self._server, select.POLLIN)
@@ -73,8 +73,8 @@ class Link:
                         return
 
     def _named(self, data: bytes) -> Iterator[Message]:
-        """The messages that `data` completes. The BEGIN of a pipeline is kept back until the statement that follows it
-        gives it its name, however the bytes were divided; nobody waits for its answer before."""
+        """Yield the messages that `data` completes. The BEGIN of a pipeline is held until the next statement, which
+        gives the BEGIN its name. Nobody waits for the answer to a BEGIN before that."""
         for message in self._reader.sent(data):
             if message.label in NAMELESS:
                 self._nameless.append(message)
@@ -107,7 +107,7 @@ class Link:
             self._await_answer(message)
 
     def _await_answer(self, message: Message) -> None:
-        """Wait until the server has acted, and drop its answer. A Flush makes it answer in the middle of a pipeline."""
+        """Wait for the server's answer, and drop it. A Flush makes the server answer in the middle of a pipeline."""
         if isinstance(self._reader, PostgresReader) and message.kind in (b"P", b"B", b"D", b"E", b"C"):
             self._server.sendall(FLUSH)
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -116,7 +116,7 @@ class Link:
             self._owed -= self._reader.answers(data)
 
     def _placed(self, message: Message) -> tuple[int, int]:
-        """The exchange of a message and its place there. A Flush has none of its own: it comes when somebody reads."""
+        """Return the exchange of a message and its place there. A Flush has no own place, because its time varies."""
         if message.label.startswith("Flush"):
             return self._exchange, self._place
         self._place += 1
@@ -136,7 +136,7 @@ class Link:
 
 
 def close(end: socket.socket, *, reset: bool) -> None:
-    """Close one side; with `reset` the other end is told that it was no ordinary end."""
+    """Close one side; with `reset`, send a TCP reset."""
     with contextlib.suppress(OSError):
         if reset:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,4 +1,4 @@
-"""What is cut: a message of a learned exchange, and the way in which it is cut."""
+"""A point: a message of a learned exchange. A way: how the message is cut."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -20,10 +20,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Passed:
-    """A message that passed: its point, the exchange that it belongs to, and its place there, from 0.
+    """A message that passed: its point, its exchange, and its place in the exchange, from 0.
 
-    An exchange is what one connection sends from the begin of a transaction to its end, a statement that is a
-    transaction of its own, or what comes before the first statement; of other protocols it is one message.
+    With PostgreSQL an exchange is one transaction of one connection, or everything before the first statement. With
+    other protocols it is one message.
     """
 
     point: Point

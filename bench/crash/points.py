@@ -105,10 +105,10 @@ def _cuts(verb: Verb, protocol: str, own: list[Passed]) -> Iterator[Cut]:
 
 
 def run(lane: Lane, cut: Cut) -> Result:
-    """Run one point. A run with other exchanges than the learned ones is repeated, three times, and then not met.
+    """Run one point. A run with other exchanges than the learned ones is repeated, at most three times.
 
-    A message that comes at one other place each time is cut there. A point that is not met is wrong, unless the verb,
-    learned anew, does not have it. In both cases the odd run was the one that the verb was learned from.
+    If the message comes at the same other place each time, it is cut there. If it does not come, the verb is learned
+    again: the point is wrong if it still belongs to the verb. In both cases the first learned run was the exception.
     """
     why: list[str] = []
     places: list[int] = []

@@ -1,6 +1,6 @@
-"""The product's processes, forked from one that has imported everything: a start costs milliseconds, and each is real.
+"""The product's processes, forked from a process that has imported everything, so that a start takes milliseconds.
 
-The lane's own process has threads and may not fork. So it keeps a process without any, which forks for it.
+The lane's own process has threads and must not fork. So another process without threads forks for it.
 """
 
 import contextlib
@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STOP_SECONDS = 5.0
-# The sweeper looks more often: its own second is no setting, and each killed worker would cost half of one.
+# More often than the sweeper's own interval of a second, which is no setting and would make each point longer.
 SWEEP_SECONDS = 0.4
-RETENTION_SECONDS = 5.0  # a removal that waits for a late one has its next turn within the time that a point has
-ESTABLISHED = "01"  # of /proc/net/tcp's states
+RETENTION_SECONDS = 5.0  # a removal that had to wait is repeated within the time of a point
+ESTABLISHED = "01"  # a state in /proc/net/tcp
 KILL_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
 
 
@@ -37,18 +37,18 @@ class Process:
     handle: int
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal; nothing when it has ended."""
+        """Send a signal; do nothing if the process has ended."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.handle, number)
 
     def has_ended(self, seconds: float = 0.0) -> bool:
-        """Wait for its end, for so many seconds."""
+        """Return whether the process ends within so many seconds."""
         ready = select.poll()
         ready.register(self.handle, select.POLLIN)
         return bool(ready.poll(seconds * 1000))
 
     def has_read(self, requests: int, port: int) -> bool:
-        """Whether it has read so many requests at that port to their end, and all its threads wait for something."""
+        """Return whether it has read so many requests at that port completely, and all its threads wait."""
         with contextlib.suppress(FileNotFoundError):  # it has ended
             rows = [line.split() for line in Path(f"/proc/{self.pid}/net/tcp").read_text().splitlines()[1:]]
             open_there = [row for row in rows if row[1].endswith(f":{port:04X}") and row[3] == ESTABLISHED]
@@ -57,13 +57,13 @@ class Process:
         return False
 
     def stop(self) -> None:
-        """Let it stand still, and wait until each of its threads does."""
+        """Stop it (SIGSTOP), and wait until all its threads are stopped."""
         self.send(signal.SIGSTOP)
         while not self._is_in("T") and not self.has_ended(0.001):
             pass
 
     def _is_in(self, state: str) -> bool:
-        """Whether each of its threads is in this state of /proc."""
+        """Return whether all its threads are in this state of /proc."""
         with contextlib.suppress(FileNotFoundError):  # it has ended
             for task in os.scandir(f"/proc/{self.pid}/task"):
                 with contextlib.suppress(OSError):  # the thread has ended
@@ -72,7 +72,7 @@ class Process:
         return True
 
     def holds(self, port: int) -> bool:
-        """Whether this process has a TCP connection from that local port."""
+        """Return whether this process has a TCP connection from that local port."""
         with contextlib.suppress(OSError):
             end = f":{port:04X}"
             table = Path(f"/proc/{self.pid}/net/tcp").read_text().splitlines()[1:]
@@ -85,7 +85,7 @@ class Process:
 
 
 class Processes:
-    """Starts processes of the product, and ends them all. What they write goes to `log`."""
+    """Starts and ends processes of the product. Their output goes to `log`."""
 
     def __init__(self, log: str) -> None:
         self._log = log
@@ -107,11 +107,11 @@ class Processes:
         raise RuntimeError(f"{kind} ended at once, see {self._log}")
 
     def running(self) -> list[Process]:
-        """Those that have not ended."""
+        """Return the processes that have not ended."""
         return [process for process in self._running if not process.has_ended()]
 
     def stop(self, *processes: Process) -> None:
-        """End these as a deploy does, with SIGTERM."""
+        """Stop these by SIGTERM, as a deployment does."""
         for process in processes:
             process.send(signal.SIGTERM)
         self._reap(processes)
@@ -134,12 +134,12 @@ class Processes:
                 os.close(process.handle)
 
     def kill_all(self) -> None:
-        """SIGKILL whatever runs."""
+        """SIGKILL all of them."""
         self.kill(*self._running)
 
 
 def unread(port: int) -> set[int]:
-    """The clients' ports of the connections to `port` that have sent what the server has not read yet."""
+    """Return the clients' ports of the connections to `port` with data that the server has not read yet."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines() if f":{port:04X} " in line]
     waiting = [row for row in rows if row[1].endswith(f":{port:04X}") and int(row[4].partition(":")[2], 16)]
     return {int(row[2].rpartition(":")[2], 16) for row in waiting}
@@ -159,14 +159,14 @@ def preload() -> None:
 
 
 def die_with_parent() -> None:
-    """Have the kernel SIGKILL this process when the thread that forked it ends."""
+    """Let the kernel SIGKILL this process when the thread that forked it ends."""
     ctypes.CDLL(None).prctl(KILL_WITH_PARENT, signal.SIGKILL)
 
 
 def _fork_on_demand(line: socket.socket) -> None:
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how they ended
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody reads their exit status
     while request := line.recv(1 << 16):
         kind, env, log = json.loads(request)
         if (pid := os.fork()) == 0:
@@ -221,7 +221,7 @@ def _main(kind: str, env: Mapping[str, str]) -> int:
 
 
 def _serve(env: Mapping[str, str]) -> int:
-    """The real application on werkzeug's server: gunicorn's arbiter takes longer to start than a point takes."""
+    """Serve the real application by werkzeug, because gunicorn takes longer to start than a point takes."""
     from werkzeug.serving import make_server
 
     from runner_api.app import create_app

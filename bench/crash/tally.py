@@ -42,7 +42,7 @@ HELD_SECONDS = 10.0
 
 @dataclass
 class Tally:
-    """The findings. `wrong` has every broken promise; calls and tries are counted."""
+    """The counts of one point. `wrong` has a sentence for each broken promise."""
 
     ending: Ending = "unnoticed"
     wrong: list[str] = field(default_factory=list)

@@ -52,12 +52,12 @@ def nothing(lane: Lane, story: Story) -> None:
 
 @dataclass(frozen=True)
 class Verb:
-    """`anchors` name its exchanges: what contains a statement whose name begins so, in full or up to its dot, and none
-    of `without`. Of such an exchange everything is cut but `elsewhere`, which another verb has cut. Commands to Redis
-    and requests to providers are its own when they begin as `redis` and `provider` say.
+    """A verb. Its exchanges are those with a statement of `anchors` (a name, or a prefix that ends with a dot) and
+    without one of `without`. All messages of these exchanges are cut, except `elsewhere`, which another verb cuts.
+    `redis` and `provider`: the beginnings of its commands to Redis and of its requests to providers.
 
-    `then` is what happens outside meanwhile, such as a provider's answer. `others` go on after the cut. They, the
-    victims and the client bring it to an end; `ended` tells when.
+    `then`: what happens outside meanwhile, such as a provider's answer. `others`: the processes that continue after
+    the cut. They, the victims and the client finish the work; `ended` returns whether it is finished.
     """
 
     name: str
@@ -71,21 +71,21 @@ class Verb:
     provider: tuple[str, ...] = ()
     then: Step = nothing
     others: tuple[str, ...] = ("publisher", "worker US")
-    warm: Step | None = None  # what the victims do before, so that their connections have sent all this once
+    warm: Step | None = None  # run before, so that the victims' connections have sent the same messages once
     ended: Question | None = None
     check: Callable[[Lane, Story], Iterable[str]] | None = None
-    # Settings that the publisher needs to end it: then one with them starts after the cut, as a supervisor starts it.
+    # Settings of the publisher. If there are any, a publisher with them starts after the cut, as by a supervisor.
     env: dict[str, str] = field(default_factory=dict)
     late_seconds: float = LATE_SECONDS
-    # None: every message. Else the first of each label, and every one of the statements that begin so: a migration
-    # sends two hundred grants.
+    # None: cut every message. Else cut the first message of each label, and every message of these statements. A
+    # migration sends two hundred grants.
     repeats: tuple[str, ...] | None = None
 
     def own(self, protocol: str, exchange: list[Passed]) -> Iterator[Passed]:
-        """Yield what this verb cuts of one exchange."""
+        """Yield the messages of one exchange that this verb cuts."""
         if protocol != "postgres":
             prefixes = self.redis if protocol == "redis" else self.provider
-            # An idle worker asks Redis for ever: the first of each command does the verb's work.
+            # An idle worker sends commands all the time: only the first of each belongs to the verb.
             most = 1 if protocol == "redis" else len(exchange)
             yield from (p for p in exchange if p.point.label.startswith(prefixes) and p.point.nth <= most)
             return
@@ -101,7 +101,7 @@ class Verb:
 
 
 def statements_of(exchange: Iterable[Passed]) -> set[str]:
-    """The names of the statements of an exchange with PostgreSQL."""
+    """Return the names of the statements of an exchange with PostgreSQL."""
     found = set()
     for passed in exchange:
         kind, _, statement = passed.point.label.partition(" ")
@@ -118,7 +118,7 @@ def _begins(name: str, prefixes: tuple[str, ...]) -> bool:
 
 
 def jobs_ended(lane: Lane, story: Story) -> bool:
-    """Every job of the story has ended, and nothing waits to be published."""
+    """Return whether every job of the story has ended and no message waits to be published."""
     ended = lane.one(
         """SELECT (SELECT count(*) FROM jobs WHERE id = ANY (%s) AND status = ANY (%s))
                 - (SELECT count(*) FROM outbox WHERE processed_at IS NULL AND dead_at IS NULL)""",
@@ -128,10 +128,10 @@ def jobs_ended(lane: Lane, story: Story) -> bool:
 
 
 def nothing_waits(lane: Lane, story: Story) -> bool:
-    """No message waits to be published."""
+    """Return whether no message waits to be published."""
     return not lane.one("SELECT count(*) FROM outbox WHERE processed_at IS NULL AND dead_at IS NULL")
 
 
 def all_told(lane: Lane, story: Story) -> bool:
-    """Every client has its answer."""
+    """Return whether every client has its answer."""
     return story.is_told()

@@ -1,4 +1,4 @@
-"""Every verb. A new statement is enumerated by itself when one of these sends it; a new verb is a line in its file."""
+"""All verbs. A new statement of one of these verbs gets points without a change here; a new verb needs an entry."""
 
 from bench.crash import verbs_api, verbs_migrate, verbs_publisher, verbs_worker
 from bench.crash.verb import Verb

@@ -19,7 +19,7 @@ KEYED = HEADERS | {"Idempotency-Key": "a-key-of-the-client"}
 
 
 def behind_the_taps(prepare: Step = nothing, env: dict[str, str] | None = None) -> Step:
-    """An API behind the taps, whose connection has sent nothing yet, and what lies there before."""
+    """Return a step that runs `prepare` and starts an API behind the taps, whose connection has sent nothing yet."""
 
     def prepared(lane: Lane, story: Story) -> None:
         prepare(lane, story)
@@ -29,7 +29,7 @@ def behind_the_taps(prepare: Step = nothing, env: dict[str, str] | None = None) 
 
 
 def accept(lane: Lane, story: Story, *, count: int = 1) -> None:
-    """Submit new jobs at once."""
+    """Submit new jobs at the same time."""
     for _ in range(count):
         name = lane.name()
         story.jobs.append(name)
@@ -37,7 +37,7 @@ def accept(lane: Lane, story: Story, *, count: int = 1) -> None:
 
 
 def accepted_before(lane: Lane, story: Story) -> None:
-    """Submit a job to the API behind the taps, so that its connection has sent everything once."""
+    """Submit a job to the API behind the taps, so that its connection has sent each statement once."""
     name = lane.name()
     code, answer = request("POST", f"{story.facts['url']}{JOBS}", states.spec(lane, name), HEADERS)
     assert code == 202, answer
@@ -45,8 +45,8 @@ def accepted_before(lane: Lane, story: Story) -> None:
 
 
 def held_up(lane: Lane, story: Story) -> None:
-    """A submission that waits for its table's lock: what comes meanwhile shares the next commit."""
-    accepted_before(lane, story)  # else the submission waits before it has sent all
+    """Submit a job that waits for a lock of its table, so that later submissions share the next commit."""
+    accepted_before(lane, story)  # without this the submission would wait before it has sent everything
     lock = psycopg.connect(lane.site.url)
     lock.execute("LOCK TABLE jobs IN SHARE MODE")
     story.facts["lock"] = lock
@@ -56,13 +56,13 @@ def held_up(lane: Lane, story: Story) -> None:
 
 
 def accept_in_a_group(lane: Lane, story: Story) -> None:
-    """Two jobs that come while a third one is being committed."""
+    """Submit two jobs while a third one is committed."""
     accept(lane, story, count=2)
     _commit_together(lane, story)
 
 
 def _commit_together(lane: Lane, story: Story) -> None:
-    """Let the first submission go on when the two others wait for it."""
+    """Release the lock of the first submission when the two others wait for its commit."""
     (api,) = lane.victims.running()
     port = int(story.facts["url"].rpartition(":")[2])
     try:
@@ -72,7 +72,7 @@ def _commit_together(lane: Lane, story: Story) -> None:
 
 
 def accept_beside_a_used_nonce(lane: Lane, story: Story) -> None:
-    """A job whose nonce another job has used, in a group with a new one."""
+    """Submit a job with a used nonce, and a new job in the same group."""
     used = json.loads(story.facts["spec"])["metadata"]["nonce"]
     body = json.loads(states.spec(lane, used)) | {"id": lane.name()}
     send(lane, story, JOBS, json.dumps(sign(body, lane.key)).encode())
@@ -81,7 +81,7 @@ def accept_beside_a_used_nonce(lane: Lane, story: Story) -> None:
 
 
 def keyed(lane: Lane, story: Story, *, has_expired: bool = False) -> None:
-    """A job that was accepted under a client's key."""
+    """Submit a job with a client's key."""
     name = lane.name()
     story.facts["spec"] = states.spec(lane, name)
     code, answer = request("POST", f"{lane.url}{JOBS}", story.facts["spec"], KEYED)
@@ -92,56 +92,56 @@ def keyed(lane: Lane, story: Story, *, has_expired: bool = False) -> None:
 
 
 def repeat(lane: Lane, story: Story) -> None:
-    """Submit the same job under the same key."""
+    """Submit the same job with the same key."""
     send(lane, story, JOBS, story.facts["spec"], KEYED)
 
 
 def reuse_the_key(lane: Lane, story: Story) -> None:
-    """Submit another job under the key of an earlier one."""
+    """Submit another job with the key of an earlier one."""
     name = lane.name()
     story.jobs.append(name)
     send(lane, story, JOBS, states.spec(lane, name), KEYED)
 
 
 def contradict(lane: Lane, story: Story) -> None:
-    """Submit another job under the id of the earlier one."""
+    """Submit another job with the id of an earlier one."""
     send(lane, story, JOBS, states.spec(lane, story.jobs[0], ("EU",), ("q2",)))
 
 
 def was_refused(lane: Lane, story: Story, code: str) -> Iterable[str]:
-    """One request was refused with that error code, and no other."""
+    """Check that exactly one request was refused, with that error code."""
     refusals = [asked.answers[-1][2].get("error_code") for asked in story.requests if asked.answers[-1][1] >= 400]
     if refusals != [code]:
         yield f"refused were {refusals}, not {code} alone"
 
 
 def act(lane: Lane, story: Story, action: str) -> None:
-    """The job's owner asks for something, signed."""
+    """Send a signed action of the job's owner."""
     name = story.jobs[0]
     body = sign({"action": action, "job_id": name, "nonce": f"{name}-{action}"}, lane.key)
     send(lane, story, f"{JOBS}/{name}/{action}", json.dumps(body).encode())
 
 
 def republish(lane: Lane, story: Story, *, row: bool) -> None:
-    """An administrator sends messages again."""
+    """Republish one message (`row`) or all messages of a job, as an administrator."""
     newest = lane.one("SELECT max(id) FROM outbox")
     of = f"outbox/{newest}" if row else f"jobs/{story.jobs[0]}"
     send(lane, story, f"/admin/{of}/republish", headers=ADMIN_HEADERS)
 
 
 def read(lane: Lane, story: Story) -> None:
-    """Somebody asks how the job is."""
+    """Read the job."""
     send(lane, story, f"{JOBS}/{story.jobs[0]}", method="GET")
 
 
 def lose_connections(lane: Lane, story: Story) -> None:
-    """The server ends the API's sessions, so that the next request needs a new one."""
+    """Reset the API's connections to PostgreSQL, and submit a job, which needs a new one."""
     lane.taps["postgres"].reset()
     accept(lane, story)
 
 
 def was_cancelled(lane: Lane, story: Story) -> Iterable[str]:
-    """The job is cancelled, once; or it had ended before, and the client was told so."""
+    """Check that the job is cancelled once; or that it had ended before, and the client was told so."""
     status, (_, code, answer) = states.status(lane, story.jobs[0]), story.requests[0].answers[-1]
     if status != "cancelled" and not (code == 409 and f"its status is {status}" in str(answer.get("detail"))):
         yield f"the client was told {code} {answer}, and the job is {status}"
@@ -150,7 +150,7 @@ def was_cancelled(lane: Lane, story: Story) -> Iterable[str]:
 
 
 def was_retried(lane: Lane, story: Story) -> Iterable[str]:
-    """The job ran again, once."""
+    """Check that the job ran again, once."""
     yield from _once(lane, story, "retry_requested")
     if (status := states.status(lane, story.jobs[0])) != "completed":
         yield f"the retried job is {status}"
@@ -162,10 +162,10 @@ def _once(lane: Lane, story: Story, event: str) -> Iterable[str]:
         yield f"the job has {count} events {event}"
 
 
-# The submission that the others wait for waits itself, for its table, until both have arrived.
+# Long limits, because the first submission waits for a lock until both others have arrived.
 PATIENT, PATIENT_SECONDS = {"DB_WRITE_TIMEOUT_MS": "6000"}, 7.7
 SUBMITTING = ("jobs.submit",)
-BEGINNING = ("BEGIN", "jobs.lock", "jobs.state", "jobs.action", "nonces.spend")  # which each action has in common
+BEGINNING = ("BEGIN", "jobs.lock", "jobs.state", "jobs.action", "nonces.spend")  # the same in each action
 VERBS = [
     Verb("accept: alone", behind_the_taps(), accept, all_told, SUBMITTING),
     Verb("accept: alone, warm", behind_the_taps(), accept, all_told, SUBMITTING, warm=accepted_before),

@@ -1,4 +1,4 @@
-"""Migrate: a fresh database, and a second time. The deployment repeats a migration that failed."""
+"""The migrations: of an empty database, and a second time. The deployment repeats a migration that failed."""
 
 from collections.abc import Iterable
 from urllib.parse import urlsplit, urlunsplit
@@ -13,7 +13,7 @@ MIGRATING = ("migrations.", "rights.", "preflight.")
 
 
 def fresh(lane: Lane, story: Story, template: str = "template0") -> None:
-    """A database without anything."""
+    """Create an empty database."""
     name = f"{urlsplit(lane.site.url).path.strip('/')}_fresh"
     with psycopg.connect(lane.site.maintenance_url, autocommit=True) as conn:
         conn.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
@@ -22,22 +22,22 @@ def fresh(lane: Lane, story: Story, template: str = "template0") -> None:
 
 
 def migrated(lane: Lane, story: Story) -> None:
-    """A database of this release."""
+    """Create a database that is already migrated."""
     fresh(lane, story, lane.site.template)
 
 
 def deploy(lane: Lane, story: Story) -> None:
-    """Somebody migrates; `deployed` has them do it again until it succeeds."""
+    """Start a migration; `deployed` repeats it until it succeeds."""
     story.facts["migrating"] = lane.victim("migrate", DATABASE_URL=_url(lane, story, lane.tapped))
 
 
 def is_over(lane: Lane, story: Story) -> bool:
-    """The process has ended."""
+    """Return whether the process has ended."""
     return bool(story.facts["migrating"].has_ended())
 
 
 def deployed(lane: Lane, story: Story) -> bool:
-    """Whether the database is up to date; where the process has ended and it is not, the deployment comes again."""
+    """Return whether the migration has succeeded; if its process has ended without success, start it again."""
     if not is_over(lane, story):
         return False
     if "migrate: done" in lane.said():
@@ -48,7 +48,7 @@ def deployed(lane: Lane, story: Story) -> bool:
 
 
 def is_whole(lane: Lane, story: Story) -> Iterable[str]:
-    """The database has each migration once and what each makes, and nobody is connected to it."""
+    """Check that the database has each migration once, the whole schema and no connections."""
     with psycopg.connect(_url(lane, story, lane.direct), autocommit=True) as conn:
         versions = [row[0] for row in conn.execute("SELECT version FROM schema_migrations ORDER BY version")]
         here = conn.execute(THINGS).fetchall()
@@ -82,7 +82,7 @@ SELECT application_name, state FROM pg_stat_activity
  WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"""
 
 VERBS = [
-    # What a migration is made of, at the first one; how each deployment begins and ends is cut where it is the second.
+    # The first verb cuts the migrations themselves, the second one the beginning and the end of a deployment.
     Verb("migrate: a fresh database", fresh, deploy, is_over, ("migrations.record",), others=(), ended=deployed,
          check=is_whole, elsewhere=("BEGIN", "db.settings", "migrations.lock"), repeats=()),
     Verb("migrate: a second time", migrated, deploy, is_over, MIGRATING, others=(), ended=deployed, check=is_whole,

@@ -14,29 +14,29 @@ LEASES = (
     "sweep.expired",
     "sweep.lock",
     "sweep.clear",
-)  # the beginning of each branch that takes back
+)  # the beginning of each branch that clears a lease
 CLOSING = ("sweep.doomed", "region_runs.close", "jobs.close")  # the end of each branch that ends a region
 
 
 def publisher(lane: Lane, story: Story, **env: str) -> None:
-    """A publisher starts."""
+    """Start a publisher."""
     lane.victim("publisher", **env)
 
 
 def three(lane: Lane, story: Story) -> None:
-    """Three jobs that were accepted."""
+    """Make three accepted jobs."""
     for _ in range(3):
         states.submitted(lane, story, "US")
 
 
 def with_a_bad_row(lane: Lane, story: Story) -> None:
-    """A message for a queue that cannot be: it fails alone, and is given up at once."""
+    """Make a message with an invalid queue name: only that message fails, and is given up at once."""
     name = states.submitted(lane, story, "US")
     lane.do("INSERT INTO outbox (job_id, topic, payload) VALUES (%s, 'NOT A QUEUE', '{}')", name)
 
 
 def published_before(lane: Lane, story: Story) -> None:
-    """The publisher behind the taps has published a job, and waits for a notification."""
+    """Let the publisher behind the taps publish a job and wait for a notification."""
     publisher(lane, story, OUTBOX_POLL_MS="60000")
     listening = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%LISTEN %'"
     until(lambda: lane.one(listening), "the publisher listens")
@@ -45,16 +45,16 @@ def published_before(lane: Lane, story: Story) -> None:
 
 
 def one_more(lane: Lane, story: Story) -> None:
-    """A job is accepted."""
+    """Submit a job."""
     states.submitted(lane, story, "US")
 
 
 def nothing_yet(lane: Lane, story: Story) -> None:
-    """Nothing."""
+    """Do nothing."""
 
 
 def staged(lane: Lane, story: Story) -> bool:
-    """The region was sent again."""
+    """Return whether the region was staged again and no message waits to be published."""
     return bool(lane.one("SELECT count(*) FROM job_events WHERE type = 'region_staged'")) and nothing_waits(lane, story)
 
 

@@ -14,42 +14,42 @@ BOTH = ("publisher", "worker US", "worker EU")
 ASK = ("POST /US",)
 CLAIM = ("region_runs.claim",)
 RECORD = ("executions.record",)
-LOCK = ("BEGIN", "jobs.lock")  # how every verb that changes a job begins
-WRITE = ("BEGIN", "region_runs.hold", "answers.finish")  # what a record has in common with a stored answer
+LOCK = ("BEGIN", "jobs.lock")  # the first statements of every verb that changes a job
+WRITE = ("BEGIN", "region_runs.hold", "answers.finish")  # the same in a record and in a stored answer
 DISTANT_SECONDS = 30.0
 
 
 def waiting(lane: Lane, story: Story, *regions: str, **shape: Any) -> None:
-    """A job whose messages lie in Redis."""
+    """Make a job whose messages are in Redis."""
     states.published(lane, story, *regions, **shape)
 
 
 def for_both(lane: Lane, story: Story) -> None:
-    """A job of both regions."""
+    """Make a job of both regions."""
     waiting(lane, story, "US", "EU", provider_seconds=15)
 
 
 def work(lane: Lane, story: Story, *regions: str, **env: str) -> None:
-    """Workers start."""
+    """Start workers."""
     for region in regions or ("US",):
         lane.victim(f"worker {region}", **env)
 
 
 def worked_before(lane: Lane, story: Story) -> None:
-    """The worker behind the taps has run a job."""
+    """Let the worker behind the taps run a job."""
     work(lane, story)
     waiting(lane, story, questions=("q1", "q2"))
     until(lambda: jobs_ended(lane, story), "the first job has ended")
 
 
 def two_answers(lane: Lane, story: Story) -> None:
-    """A job of two questions, of which one takes a while: its first answer is stored alone."""
+    """Make a job of two questions, one of them slow, so that the first answer is stored alone."""
     lane.provider.set_rules([{"fault": "none", "delay": 0.25, "match": {"prompt": "two"}}])
     waiting(lane, story, questions=("q1", "q2"))
 
 
 def both_at_once(lane: Lane, story: Story) -> None:
-    """Two workers whose providers answer at the same moment."""
+    """Let the providers of two workers answer at the same moment."""
     lane.provider.set_rules([{"fault": "none", "delay": DISTANT_SECONDS, "times": 2}])
     work(lane, story, "US", "EU")
     lane.provider.wait_for_calls(2)
@@ -57,17 +57,17 @@ def both_at_once(lane: Lane, story: Story) -> None:
 
 
 def us_has_ended(lane: Lane, story: Story) -> bool:
-    """US has finished."""
+    """Return whether the region US has finished."""
     return bool(lane.one("SELECT count(*) FROM region_runs WHERE region = 'US' AND finished_at IS NOT NULL"))
 
 
 def claim_refused(lane: Lane, story: Story) -> bool:
-    """The message was taken and settled, and nothing came of it."""
+    """Return whether the message was taken and removed."""
     return not lane.redis.exists("rq:queue:beacon-us") and not lane.redis.keys("rq:job:*")
 
 
 def held_by_another(lane: Lane, story: Story) -> None:
-    """A second message of a region that another worker runs, whose provider takes its time."""
+    """Send a second message of a region while another worker runs the region and its provider is slow."""
     lane.provider.set_rules([{"fault": "none", "delay": DISTANT_SECONDS, "times": 1}])
     waiting(lane, story, provider_seconds=15)
     lane.others.start("worker US", lane.direct | {"CONCURRENCY": "1"})
@@ -77,19 +77,19 @@ def held_by_another(lane: Lane, story: Story) -> None:
 
 
 def slow(lane: Lane, story: Story) -> None:
-    """A provider that takes two heartbeats."""
+    """Make a job whose provider answers after two heartbeats."""
     waiting(lane, story)
     lane.provider.set_rules([{"fault": "none", "delay": 0.6}])
 
 
 def failing_once(lane: Lane, story: Story) -> None:
-    """A provider that fails once."""
+    """Make a job whose provider fails once."""
     waiting(lane, story)
     lane.provider.set_rules([{"fault": "status", "status": 503, "times": 1}])
 
 
 def out_of_reach(lane: Lane, story: Story) -> None:
-    """The provider takes no connection for the first try."""
+    """Refuse connections to the provider during the first try."""
     lane.taps["provider"].refuse()
     work(lane, story)
     until(lambda: lane.one("SELECT count(*) FROM tries"), "the first try has begun")
@@ -97,7 +97,7 @@ def out_of_reach(lane: Lane, story: Story) -> None:
 
 
 def told_to_stop(lane: Lane, story: Story) -> None:
-    """A worker that is told to stop while its provider is silent."""
+    """Stop a worker by SIGTERM while its provider hangs."""
     lane.provider.set_rules([{"fault": "hang", "times": 1}])
     work(lane, story)
     lane.provider.wait_for_calls(1)
@@ -105,12 +105,12 @@ def told_to_stop(lane: Lane, story: Story) -> None:
 
 
 def released(lane: Lane, story: Story) -> bool:
-    """The region was handed back."""
+    """Return whether the region was released."""
     return bool(lane.one("SELECT count(*) FROM job_events WHERE type = 'region_released'"))
 
 
 def robbed(lane: Lane, story: Story) -> None:
-    """Another worker has taken the region over and asks the provider again, which owes the victim its answer."""
+    """Let another worker take the region over and call the provider, while the victim still waits for its answer."""
     late = {"fault": "none", "delay": DISTANT_SECONDS, "times": 1, "text": "The answer to who has lost the lease."}
     lane.provider.set_rules([late, {"fault": "none", "delay": 0.6, "times": 1}])
     work(lane, story, LEASE_SECONDS="60", HEARTBEAT_SECONDS="30", CONCURRENCY="1")
@@ -121,12 +121,12 @@ def robbed(lane: Lane, story: Story) -> None:
 
 
 def answer(lane: Lane, story: Story) -> None:
-    """The provider answers the victim at last."""
+    """Let the provider answer the victim."""
     lane.provider.release()
 
 
 def fenced(lane: Lane, story: Story) -> bool:
-    """The victim was told that its lease is lost."""
+    """Return whether the victim has logged that its lease is lost."""
     return "lease lost" in lane.said()
 
 
