@@ -1,1 +1,1 @@
-"""All interleavings of verbs that can meet: each statement is a step, held at a gate until the scheduler lets it go."""
+"""All interleavings of concurrent verbs. Each statement is a step: a proxy holds it until the scheduler sends it."""

@@ -1,4 +1,4 @@
-"""`python -m bench.interleavings`: every interleaving of the verbs that can meet, and the table of them."""
+"""`python -m bench.interleavings`: runs every interleaving of concurrent verbs, and writes their table."""
 
 import argparse
 import os
@@ -16,7 +16,7 @@ PAGE = Path(__file__).parents[2] / "docs/crash-points.md"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0 when every schedule held, 1 when one was broken or met a deadlock, 2 when the run proves nothing."""
+    """Return 0 if every schedule held, 1 if one was broken or had a deadlock, 2 if the run proves nothing."""
     parser = argparse.ArgumentParser(
         "python -m bench.interleavings",
         description="Runs all interleavings of the verbs that can meet, and checks the results after each.",

@@ -1,4 +1,4 @@
-"""Every order of the sessions' steps, depth first, without those that can't differ in their effect."""
+"""Runs every order of the sessions' steps, depth first, except orders that can't differ in their effect."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ from bench.interleavings.steps import NotRepeatable, Run, Step, may_affect
 
 @dataclass
 class Choice:
-    """A place where several sessions could go on: those, the one that went on, and what the others did here before.
+    """One choice of a schedule: the sessions that can continue, the session that was taken, and those tried before.
 
-    `asleep` are sessions whose next step has been taken earlier, in a run that this one would only repeat: nothing that
-    was done since can matter to that step. (Sleep sets: P. Godefroid, Partial-Order Methods for the Verification of
-    Concurrent Systems, 1996, chapter 5.)
+    `asleep`: sessions whose next step was tried in an earlier run that this run would only repeat, because no later
+    step affects that step. (Sleep sets: P. Godefroid, Partial-Order Methods for the Verification of Concurrent Systems,
+    1996, chapter 5.)
     """
 
     ready: tuple[int, ...]
@@ -22,11 +22,11 @@ class Choice:
     tried: dict[int, Step] = field(default_factory=dict)
 
     def left(self) -> list[int]:
-        """The sessions that are still to be tried here."""
+        """Return the sessions that must still be tried here."""
         return [n for n in self.ready if n not in self.tried and n not in self.asleep]
 
     def asleep_after(self) -> dict[int, Step]:
-        """The sessions that sleep after the step that was taken here."""
+        """Return the sessions that are asleep after the step that was taken here."""
         step = self.tried[self.taken]
         earlier = {**self.asleep, **self.tried}
         return {n: e for n, e in earlier.items() if n != self.taken and not may_affect(e, step)}
@@ -34,7 +34,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Schedule:
-    """One complete order of steps and what the verbs returned. A `redundant` one was left at the first repetition."""
+    """One order of steps and what the verbs returned. `redundant`: the run was ended because it repeats another one."""
 
     order: tuple[Step, ...]
     results: list[Any]
@@ -43,9 +43,9 @@ class Schedule:
 
 
 def schedules(begin: Callable[[], Run], *, reduced: bool = True) -> Iterator[Schedule]:
-    """Run every schedule from `begin`'s state, each to its end; `reduced` leaves out what can't differ.
+    """Run every schedule from `begin`'s state to its end. `reduced`: without orders that can't differ.
 
-    Raises NotRepeatable when a run takes other steps than the one before it took, Stuck when a verb stands still.
+    Raises NotRepeatable if a run takes other steps than the run before it, Stuck if a verb does not continue.
     """
     path: list[Choice] = []
     while True:

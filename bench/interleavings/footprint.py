@@ -1,4 +1,4 @@
-"""What a session's transaction has touched so far, as the server's table of locks says."""
+"""The relations that a session's transaction has used so far, read from pg_locks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,8 +6,8 @@ from typing import Any
 
 import psycopg
 
-# A transaction gets its id with its first change or row lock. A table that is only read is locked in ACCESS SHARE. The
-# relations are tables, indexes and views; those of other databases are the server's own.
+# A transaction gets its id with its first change or row lock. A table that is only read has an ACCESS SHARE lock. The
+# relations are tables, indexes and views.
 FOOTPRINTS = b"""
 SELECT a.pid, a.backend_xid IS NOT NULL, array_agg(l.relation) FILTER (WHERE l.mode IS NOT NULL),
        array_agg(l.relation) FILTER (WHERE l.mode <> 'AccessShareLock')
@@ -21,7 +21,7 @@ SELECT a.pid, a.backend_xid IS NOT NULL, array_agg(l.relation) FILTER (WHERE l.m
 class Footprint:
     """The relations that a transaction has read, and those of which it has locked or changed rows, by their oids.
 
-    `has_changed` is false until it has locked or changed a row. None stands for every relation.
+    `has_changed`: it has locked or changed a row. None means every relation.
     """
 
     has_changed: bool
@@ -31,19 +31,19 @@ class Footprint:
 
     @property
     def is_readable(self) -> bool:
-        """Whether it says anything: a statement that has touched no relation at all has ended its transaction, too."""
+        """Return whether anything is known. A statement without any relation has already ended its transaction."""
         return self.has_changed or self.read is None or bool(self.read)
 
     def changes_what(self, other: "Footprint") -> bool:
-        """Whether the end of this transaction may change what the other one reads."""
+        """Return whether the end of this transaction may change what the other one reads."""
         return _meet(self.locked, other.read)
 
     def locks_what_is_locked_by(self, other: "Footprint") -> bool:
-        """Whether both lock rows of one relation."""
+        """Return whether both lock rows of the same relation."""
         return _meet(self.locked, other.locked)
 
     def with_advisory_lock(self) -> "Footprint":
-        """The same with an advisory lock."""
+        """Return the same footprint with an advisory lock."""
         return replace(self, is_advisory=True)
 
 
@@ -52,7 +52,7 @@ EVERYTHING = Footprint(True, None, None)
 
 
 def read_footprints(look: psycopg.Connection[Any], pids: Mapping[int, Sequence[int]]) -> dict[int, Footprint]:
-    """The footprints of these sessions' transactions. A session has one that is open, at most."""
+    """Return the footprints of these sessions' transactions. A session has at most one open transaction."""
     owner = {pid: number for number, its in pids.items() for pid in its}
     found = dict.fromkeys(pids, NOTHING)
     if not owner:

@@ -1,9 +1,9 @@
-"""A gate before PostgreSQL: a session's statements pass one at a time, each when it is let through.
+"""A gate: a proxy before PostgreSQL that holds each statement of a session until the scheduler lets it pass.
 
-A statement begins with its Bind, because there its snapshot is taken, and ends with its Execute. The gate asks the
-server to Flush then, so that a statement inside a pipeline is answered before the next one is sent. BEGIN passes with
-the statement that follows it. A COMMIT is a step of its own; where a statement is a transaction by itself, the Sync
-that commits it is that step.
+A statement begins with its Bind, because its snapshot is taken there, and ends with its Execute. Then the gate sends a
+Flush, so that a statement inside a pipeline is answered before the next one is sent. BEGIN passes together with the
+next statement. A COMMIT is a step of its own; if a statement is a transaction by itself, the Sync that commits it is
+that step.
 """
 
 import re
@@ -19,15 +19,15 @@ from bench.wire.postgres import FLUSH, PostgresReader
 from runner_core.queries import statements
 
 ENDS = frozenset({"COMMIT", "ROLLBACK"})
-# Statements of the session, of its driver and of its notifications; none of a verb.
+# Statements of the session, of its driver and of its notifications. They belong to no verb.
 ASIDE = frozenset({"db.settings", "bell.ring", "DEALLOCATE"})
 LOCKS = re.compile(r"\bFOR (?:NO KEY |KEY )?(?:UPDATE|SHARE)\b")
-ANSWERS = {b"E": b"CIs", b"Q": b"Z", b"S": b"Z"}  # what ends the server's answer to an Execute, a Query, a Sync
+ANSWERS = {b"E": b"CIs", b"Q": b"Z", b"S": b"Z"}  # the end of the answer to an Execute, a Query, a Sync
 RECEIVED_BYTES = 65536
 
 
 def sees_locks(name: str) -> bool:
-    """Whether a statement may find rows locked, and may lock them. Of one that is not the product's: yes."""
+    """Return whether a statement may wait for row locks and may lock rows. An unknown statement may."""
     if name in ENDS:
         return False
     statement = statements().get(name)
@@ -35,7 +35,7 @@ def sees_locks(name: str) -> bool:
 
 
 def is_advisory(name: str) -> bool:
-    """Whether a statement takes an advisory lock."""
+    """Return whether a statement takes an advisory lock."""
     statement = statements().get(name)
     return statement is not None and b"advisory" in statement.sql
 
@@ -51,15 +51,15 @@ class Wire:
         self.selector.register(sock, selectors.EVENT_READ, ready)
 
     def forget(self, sock: socket.socket) -> None:
-        """Watch the socket no more, and close it."""
+        """Stop watching the socket, and close it."""
         self.selector.unregister(sock)
         sock.close()
 
     def pump(self, seconds: float) -> bool:
-        """Serve what is ready, waiting for it up to `seconds`; False when nothing was."""
+        """Handle the sockets that are ready within `seconds`. Return False if none was."""
         ready = self.selector.select(seconds)
         for key, _ in ready:
-            if not isinstance(key.fileobj, int) and key.fileobj.fileno() >= 0:  # what was served before may close it
+            if not isinstance(key.fileobj, int) and key.fileobj.fileno() >= 0:  # an earlier handler may have closed it
                 key.data()
         return bool(ready)
 
@@ -83,7 +83,7 @@ class Replies:
 
 
 class Relay:
-    """One connection of a session: what it holds back, and what the server has not answered yet."""
+    """One connection of a session: the messages that are held, and the statement without an answer."""
 
     def __init__(self, gate: "Gate", client: socket.socket) -> None:
         self.gate = gate
@@ -94,7 +94,7 @@ class Relay:
         self.pid = 0
         self.held: deque[Message] = deque()
         self.passing = False  # the next statement may pass
-        self.sent = ""  # the statement that the server has and has not answered
+        self.sent = ""  # the statement without an answer
         self.latest = ""  # the statement that was sent last, or is being answered
         self.sent_kind = b""
         self.has_failed = False  # the server skips everything until the next Sync
@@ -105,13 +105,13 @@ class Relay:
 
     @property
     def parked(self) -> str:
-        """The name of the statement that waits to be let through; empty when none does."""
+        """Return the name of the statement that is held; empty if none is."""
         if not self.held or self.sent or self.passing:
             return ""
         return _name(self.held[0])
 
     def let(self) -> None:
-        """Let the statement that is parked through."""
+        """Let the held statement pass."""
         self.passing = True
         self._advance()
 
@@ -129,7 +129,7 @@ class Relay:
         self._advance()
 
     def _advance(self) -> None:
-        """Send what is held, up to the next statement that has to wait."""
+        """Send the held messages, up to the next statement that must wait."""
         out = b""
         while self.held:
             message = self.held[0]
@@ -163,7 +163,7 @@ class Relay:
             self.close()
             return
         self.client.sendall(data)
-        self.reader.answers(data)  # what it remembers of them goes
+        self.reader.answers(data)  # so that the reader forgets the answered messages
         for kind, body in self.replies.read(data):
             if kind == b"K":
                 (self.pid,) = struct.unpack_from("!i", body)
@@ -188,7 +188,7 @@ class Relay:
 
 
 class Gate:
-    """Where one session connects to. While it is not armed everything passes."""
+    """The address that one session connects to. Everything passes while the gate is not armed."""
 
     def __init__(self, wire: Wire, address: tuple[str, int]) -> None:
         self.wire = wire
@@ -225,14 +225,14 @@ class Gate:
 
 
 def _name(message: Message) -> str:
-    """The statement's name; the last one's of a transaction, which a COMMIT's label has too, is left out."""
+    """Return the statement's name, without the transaction's last statement, which a COMMIT's label has too."""
     if message.kind == b"S":
         return "COMMIT"
     return message.label.partition(" ")[2].partition(",")[0]
 
 
 def _sqlstate(body: bytes) -> str:
-    """The SQLSTATE of an ErrorResponse."""
+    """Return the SQLSTATE of an ErrorResponse."""
     return next((field[1:].decode() for field in body.split(b"\x00") if field[:1] == b"C"), "XX000")
 
 

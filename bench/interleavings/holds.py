@@ -1,4 +1,4 @@
-"""What must hold at the end of a schedule besides the invariants, for verbs that have met."""
+"""Checks at the end of a schedule, besides the invariants. Each one yields what is wrong."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from runner_core.errors import Conflict, NotFound, Rejected
 
 @dataclass(frozen=True)
 class Seen:
-    """A schedule's end: what the verbs returned or raised, and the database."""
+    """The end of a schedule: what the verbs returned or raised, and the database."""
 
     world: World
     results: Sequence[Any]
 
     @property
     def status(self) -> str | None:
-        """The job's status; None without the job."""
+        """Return the job's status; None without the job."""
         status: str | None = self.world.value("SELECT status FROM jobs WHERE id = %s", JOB)
         return status
 
     def count(self, table_and_condition: str) -> int:
-        """How many rows there are of `table_and_condition`."""
+        """Return how many rows of `table_and_condition` there are."""
         return int(self.world.value(f"SELECT count(*) FROM {table_and_condition}"))  # noqa: S608  named here
 
 
@@ -32,7 +32,7 @@ Holds = Callable[[Seen], Iterator[str]]
 
 
 def one_claims(seen: Seen) -> Iterator[str]:
-    """One claim has the region and its call, the other nothing."""
+    """Check that one claim has the region and its call, and the other one nothing."""
     won = sorted((len(claimed), len(begun)) for claimed, _, begun in seen.results)
     if won != [(0, 0), (1, 1)]:
         yield f"(regions, calls) of the claims: {won}"
@@ -41,7 +41,7 @@ def one_claims(seen: Seen) -> Iterator[str]:
 
 
 def is_cancelled(seen: Seen) -> Iterator[str]:
-    """The job is cancelled; nobody holds a region of it, and nothing of it waits."""
+    """Check that the job is cancelled and all its regions have ended."""
     if isinstance(seen.results[-1], Conflict) or seen.status != "cancelled":
         yield f"the job is {seen.status}, and cancelling said {seen.results[-1]}"
     if left := seen.count("region_runs WHERE lease_token IS NOT NULL OR finished_at IS NULL"):
@@ -49,7 +49,7 @@ def is_cancelled(seen: Seen) -> Iterator[str]:
 
 
 def is_cancelled_or_done(seen: Seen) -> Iterator[str]:
-    """The job has ended as the verb that was first says."""
+    """Check that the job is completed if cancelling was refused, else cancelled."""
     wanted = "completed" if isinstance(seen.results[-1], Conflict) else "cancelled"
     if seen.status != wanted:
         yield f"the job is {seen.status} and should be {wanted}"
@@ -58,7 +58,7 @@ def is_cancelled_or_done(seen: Seen) -> Iterator[str]:
 
 
 def is_completed(seen: Seen) -> Iterator[str]:
-    """Each region was recorded by its worker, and the last one has closed the job."""
+    """Check that each worker has recorded its region, and that exactly one of them has closed the job."""
     if seen.status != "completed":
         yield f"the job is {seen.status}"
     closers = sum(len(written.endings.jobs) for written in seen.results)
@@ -67,8 +67,8 @@ def is_completed(seen: Seen) -> Iterator[str]:
 
 
 def is_recorded_or_staged(seen: Seen) -> Iterator[str]:
-    """Either the worker was first and the region has ended, or the sweeper was, and the region is staged again. The
-    answer, which was paid for, is stored."""
+    """Check that the region has ended if the worker was first, and is staged again if the sweeper was first. The answer
+    is stored in both cases."""
     written = seen.results[0]
     staged = seen.count("outbox WHERE processed_at IS NULL")
     if (bool(written.fenced), seen.status, staged) not in ((False, "completed", 0), (True, "running", 1)):
@@ -78,7 +78,7 @@ def is_recorded_or_staged(seen: Seen) -> Iterator[str]:
 
 
 def is_recorded_or_crashed(seen: Seen) -> Iterator[str]:
-    """The region has ended, whoever was first, and has its answer unless the sweeper was."""
+    """Check that the region has ended; it has its answer if the worker was first."""
     fenced = bool(seen.results[0].fenced)
     if seen.status not in (("completed",) if not fenced else ("completed", "failed")):
         yield f"fenced {fenced}, the job is {seen.status}"
@@ -87,7 +87,7 @@ def is_recorded_or_crashed(seen: Seen) -> Iterator[str]:
 
 
 def keeps_or_loses_its_lease(seen: Seen) -> Iterator[str]:
-    """A lease that was extended stays; one that was not is taken back, and its region staged again."""
+    """Check that the lease is either extended, or cleared and its region staged again."""
     taken = bool(seen.results[1])
     live = seen.count("region_runs WHERE lease_expires_at > clock_timestamp()")
     staged = seen.count("outbox WHERE processed_at IS NULL")
@@ -98,7 +98,7 @@ def keeps_or_loses_its_lease(seen: Seen) -> Iterator[str]:
 
 
 def is_cancelled_for_good(seen: Seen) -> Iterator[str]:
-    """The job is cancelled whether it was retried before or not, and the retry says which."""
+    """Check that the job is cancelled, and that the retry's result tells whether it was retried before."""
     yield from is_cancelled(Seen(seen.world, seen.results[::-1]))
     retried = isinstance(seen.results[1], Retried)
     if retried != bool(seen.count("job_events WHERE type = 'retry_requested'")):
@@ -106,14 +106,14 @@ def is_cancelled_for_good(seen: Seen) -> Iterator[str]:
 
 
 def runs_again(seen: Seen) -> Iterator[str]:
-    """The failed region is open and staged, the other one recorded."""
+    """Check that the failed region is open and staged, and the other one recorded."""
     waiting = seen.count("outbox WHERE processed_at IS NULL AND topic = 'beacon-us'")
     if (seen.status, waiting, seen.count("executions WHERE region = 'EU'")) != ("running", 1, 1):
         yield f"the job is {seen.status}, {waiting} messages wait: {seen.results}"
 
 
 def is_published_once(seen: Seen) -> Iterator[str]:
-    """Each message is marked as sent once, and Redis holds it under the id that it is marked with."""
+    """Check that each message is marked as sent once, and is in Redis under the marked id."""
     marked = {
         row["dispatch_id"] for row in seen.world.rows("SELECT dispatch_id FROM outbox WHERE processed_at IS NOT NULL")
     }
@@ -125,7 +125,7 @@ def is_published_once(seen: Seen) -> Iterator[str]:
 
 
 def is_withdrawn_or_sent(seen: Seen) -> Iterator[str]:
-    """The job is cancelled. A message was sent or withdrawn, and what Redis holds nobody can claim."""
+    """Check that the job is cancelled, and that each message was either sent or withdrawn."""
     yield from is_cancelled(seen)
     for row in seen.world.rows("SELECT processed_at, dispatch_id, last_error FROM outbox"):
         if row["processed_at"] is None or (row["dispatch_id"] is None) != (row["last_error"] == "job cancelled"):
@@ -135,21 +135,21 @@ def is_withdrawn_or_sent(seen: Seen) -> Iterator[str]:
 
 
 def is_accepted_once(seen: Seen) -> Iterator[str]:
-    """There is one job; one request has made it, the other is told of it."""
+    """Check that there is one job: one request has made it, and the other one is answered as a repeat."""
     answers = sorted(str(getattr(result, "replayed", type(result).__name__)) for result in seen.results)
     if seen.count("jobs") != 1 or answers != ["False", "True"]:
         yield f"{seen.count('jobs')} jobs, replayed: {answers}, {seen.results}"
 
 
 def is_refused_once(seen: Seen) -> Iterator[str]:
-    """There is one job; the other request is refused for the key that it shares."""
+    """Check that there is one job, and that the other request is refused because of the shared key."""
     codes = [result.code for result in seen.results if isinstance(result, Rejected)]
     if seen.count("jobs") != 1 or codes not in (["idempotency_key_reuse"], ["replay_detected"]):
         yield f"{seen.count('jobs')} jobs, refused: {codes}, {seen.results}"
 
 
 def is_removed_or_retried(seen: Seen) -> Iterator[str]:
-    """The job is gone with all that was its own, and the retry says so; or it runs again and has a message."""
+    """Check that the job is removed with all its rows and the retry says so, or that it runs again with a message."""
     retried = seen.results[1]
     if isinstance(retried, NotFound):
         left = [table for table in ("jobs", "job_events", "outbox", "executions", "tries") if seen.count(table)]
@@ -162,7 +162,7 @@ def is_removed_or_retried(seen: Seen) -> Iterator[str]:
 
 
 def is_sent_again(seen: Seen) -> Iterator[str]:
-    """The first message was sent; the second, which an operator asked for, was sent or waits."""
+    """Check that the first message was sent, and that the second one, of the operator, was sent or waits."""
     sent, waiting = (seen.count(f"outbox WHERE processed_at IS {null} NULL") for null in ("NOT", ""))
     said = seen.results[0]
     if isinstance(said, Conflict):
@@ -173,7 +173,7 @@ def is_sent_again(seen: Seen) -> Iterator[str]:
 
 
 def one_acts(seen: Seen) -> Iterator[str]:
-    """One of two equal actions happens, the other one is told that there is nothing to do."""
+    """Check that one of two equal actions happened, and that the other one was refused."""
     if sum(isinstance(result, Conflict) for result in seen.results) != 1:
         yield f"the actions said {seen.results}"
     if seen.count("job_events WHERE type IN ('cancel_requested', 'retry_requested')") != 1:
@@ -181,7 +181,7 @@ def one_acts(seen: Seen) -> Iterator[str]:
 
 
 def is_stored(seen: Seen) -> Iterator[str]:
-    """The answer is stored, or its region had ended before; a region that has ended is not written to."""
+    """Check that the answer is stored, unless its region had ended before."""
     stored = seen.count("answers WHERE status = 'ok'")
     if not stored and not seen.results[0].fenced:
         yield "the answer is lost"
@@ -190,7 +190,7 @@ def is_stored(seen: Seen) -> Iterator[str]:
 
 
 def is_stored_and_staged(seen: Seen) -> Iterator[str]:
-    """The answer, which was paid for, is stored whether the lease was taken back before or after."""
+    """Check that the answer is stored, whether the lease was cleared before or after it."""
     if not seen.count("answers WHERE status = 'ok'"):
         yield "the answer is lost"
     if not seen.results[1] and not seen.count("region_runs WHERE lease_token IS NOT NULL"):
@@ -198,14 +198,14 @@ def is_stored_and_staged(seen: Seen) -> Iterator[str]:
 
 
 def is_released_once(seen: Seen) -> Iterator[str]:
-    """The region is staged once, by whoever was first, and no try is left of a call that was not sent."""
+    """Check that the region is staged once and has no lease."""
     waiting = seen.count("outbox WHERE processed_at IS NULL")
     if (waiting, seen.count("region_runs WHERE lease_token IS NOT NULL")) != (1, 0):
         yield f"{waiting} messages wait, and the lease is not what it should be"
 
 
 def has_a_claim(seen: Seen) -> Iterator[str]:
-    """The region is held by the worker that claimed it."""
+    """Check that the worker that claimed the region has its lease."""
     claimed = seen.results[0][0]
     held = {str(row["lease_token"]) for row in seen.world.rows("SELECT lease_token FROM region_runs")}
     if {row["token"] for row in claimed} != held or not claimed:
@@ -213,13 +213,13 @@ def has_a_claim(seen: Seen) -> Iterator[str]:
 
 
 def is_reachable(seen: Seen) -> Iterator[str]:
-    """The region's message is in Redis or waits in the outbox."""
+    """Check that the region's message is in Redis or waits in the outbox."""
     if not seen.world.queued() and not seen.count("outbox WHERE processed_at IS NULL"):
         yield "the message is nowhere"
 
 
 def has_its_next_worker(seen: Seen) -> Iterator[str]:
-    """Either the late worker has recorded the region, or the next one has it; never both."""
+    """Check that either the late worker has recorded the region, or the next one has claimed it; never both."""
     fenced, claimed = bool(seen.results[0].fenced), bool(seen.results[1][0])
     if fenced != claimed or seen.status != ("running" if claimed else "completed"):
         yield f"the late worker is fenced: {fenced}, the next one has claimed: {claimed}, the job is {seen.status}"
@@ -228,7 +228,7 @@ def has_its_next_worker(seen: Seen) -> Iterator[str]:
 
 
 def is_accepted_anew(seen: Seen) -> Iterator[str]:
-    """A key past its days names the new request."""
+    """Check that an expired key is used for the new request."""
     said = seen.results[0]
     if getattr(said, "replayed", True) or seen.count("jobs") != 2:
         yield f"there are {seen.count('jobs')} jobs, and the request was told {said!r}"

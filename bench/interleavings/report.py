@@ -1,4 +1,4 @@
-"""The table of schedules, and its place in the page. Every cell comes from the run."""
+"""Writes the table of schedules into the page. Every number comes from the run."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,7 +38,7 @@ test compares the ends. Two ends are different when more than times, ids and tok
 
 
 def table(results: Sequence[Result], *, reduced: bool) -> str:
-    """One row for each specification, in Markdown, and the sum."""
+    """Return a Markdown table: one row for each specification, and the sum."""
     rows: list[tuple[object, ...]] = [HEADER, ("---", *["---:"] * (len(HEADER) - 1))]
     for result in results:
         rows.append((result.name, " + ".join(map(str, result.steps)), *_numbers([result])))
@@ -51,7 +51,7 @@ def table(results: Sequence[Result], *, reduced: bool) -> str:
 
 
 def write(page: Path, text: str) -> None:
-    """Put the text between the marks of the page, and leave the rest of the page as it is."""
+    """Replace the text between the marks of the page; the rest of the page is not changed."""
     old = page.read_text() if page.exists() else PAGE
     if FIRST not in old:
         old = old.rstrip("\n") + "\n" + SECTION

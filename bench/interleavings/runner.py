@@ -1,4 +1,4 @@
-"""All schedules of one specification: prepared, run, checked, counted."""
+"""Prepares, runs, checks and counts all schedules of one specification."""
 
 import logging
 import time
@@ -25,7 +25,7 @@ ENOUGH_BROKEN = 20  # without its locks a verb has millions of schedules
 
 @dataclass
 class Result:
-    """What a specification's schedules came to. `steps` are the most that each verb took."""
+    """The results of a specification's schedules. `steps`: the most steps of each verb."""
 
     name: str
     steps: list[int] = field(default_factory=list)
@@ -35,12 +35,12 @@ class Result:
     deadlocks: int = 0
     broken: int = 0
     seconds: float = 0.0
-    ends: set[str] = field(default_factory=set)  # the states that they came to
+    ends: set[str] = field(default_factory=set)  # the different states at their ends
     examples: list[str] = field(default_factory=list)
 
 
 def settings_for(database_url: str, redis_url: str, spec: Spec) -> Settings:
-    """The settings of every session: leases outlast the run, so that only those end that the state has ended."""
+    """Return the settings of every session. Leases are longer than the run, so that only prepared ones expire."""
     return Settings.from_env(
         {
             "BEACON_TEST": "1",
@@ -56,10 +56,10 @@ def settings_for(database_url: str, redis_url: str, spec: Spec) -> Settings:
 def explore(
     spec: Spec, database_url: str, redis_url: str, *, reduced: bool = True, tell: Callable[[Result], None] | None = None
 ) -> Result:
-    """Run every schedule of `spec` in this database; `tell` hears of each. Raises Stuck, NotRepeatable."""
+    """Run every schedule of `spec` in this database; call `tell` after each. Raises Stuck, NotRepeatable."""
     result, began = Result(spec.name, [0] * len(spec.verbs)), time.monotonic()
     with ExitStack() as stop:
-        logging.disable(logging.CRITICAL)  # refusals and fenced writes are what is asked for
+        logging.disable(logging.CRITICAL)  # refusals and fenced writes are expected
         stop.callback(logging.disable, logging.NOTSET)
         world = stop.enter_context(closing(World(database_url, redis_url)))
         prepare(spec, scene := Scene(world), settings_for(database_url, redis_url, spec))
@@ -96,13 +96,13 @@ def explore(
                 result.examples.append("the rest was not run")
                 break
     with closing(World(database_url, redis_url)) as world:
-        # The sessions have ended and reported: what the gates did not see would be here.
+        # Read it after the sessions have ended: a session reports its deadlocks late.
         result.deadlocks = max(result.deadlocks, world.deadlocks() - before)
     return result
 
 
 def prepare(spec: Spec, scene: Scene, settings: Settings) -> None:
-    """Make the state and keep it."""
+    """Make the state and store a copy."""
     scene.world.empty()
     with closing(Database(settings, "worker").open()) as scene.db:
         spec.prepare(scene)
@@ -111,7 +111,7 @@ def prepare(spec: Spec, scene: Scene, settings: Settings) -> None:
 
 
 def _connect(db: Database) -> None:
-    """Open the connection. What is sent after a commit is no part of a verb: its thread ends with one notification."""
+    """Open the connection, and end the thread that sends notifications, because these belong to no verb."""
     with db.open().statement() as conn:
         conn.execute("SELECT 1")
     db.notifier.notify(outbox=True)
@@ -127,7 +127,7 @@ def _failures(spec: Spec, schedule: Schedule) -> list[str]:
 
 
 def _wrong(spec: Spec, seen: Seen) -> list[str]:
-    """What does not hold; a verb that ended in a way that its specification does not know is wrong, too."""
+    """Return what does not hold. A result that the specification does not expect is also wrong."""
     try:
         return list(spec.holds(seen))
     except (AttributeError, TypeError, ValueError):

@@ -13,7 +13,7 @@ Call = Callable[[], Any]
 
 
 class Session:
-    """Calls one verb at a time on a thread of its own. Its connections lead through its gate."""
+    """Calls one verb at a time in a thread of its own. Its connections go through its gate."""
 
     def __init__(self, wire: Wire, database_url: str, name: str) -> None:
         where = urlsplit(database_url)
@@ -21,7 +21,7 @@ class Session:
         self.gate = Gate(wire, (where.hostname or "127.0.0.1", where.port or 5432))
         user = where.netloc.rpartition("@")[0]
         netloc = f"{user}@127.0.0.1:{self.gate.port}"
-        # Nothing encrypted: the gate reads what passes.
+        # Without encryption, because the gate reads the messages.
         self.url = urlunsplit((where.scheme, netloc, where.path, "sslmode=disable&gssencmode=disable", ""))
         self.ended = True
         self.result: Any = None  # what the verb returned, or the exception that it raised
@@ -33,12 +33,12 @@ class Session:
         self._thread.start()
 
     def begin(self, call: Call) -> None:
-        """Have the thread call it. `ended` says when it is over."""
+        """Let the thread call the verb. `ended` becomes True at its end."""
         self.ended, self.result = False, None
         self._calls.put(call)
 
     def close(self) -> None:
-        """End the thread and every connection. The verb has ended."""
+        """End the thread and every connection, after the verb has ended."""
         self._calls.put(None)
         self._thread.join(10)
         self._wire.forget(self._heard)
@@ -47,17 +47,17 @@ class Session:
 
     @property
     def pids(self) -> list[int]:
-        """The server processes of its connections."""
+        """Return the pids of the server processes of its connections."""
         return [relay.pid for relay in self.gate.relays]
 
     @property
     def parked(self) -> Relay | None:
-        """The connection whose next statement waits to be let through."""
+        """Return the connection whose next statement is held."""
         return next((relay for relay in self.gate.relays if relay.parked), None)
 
     @property
     def busy(self) -> Relay | None:
-        """The connection whose statement the server has not answered yet."""
+        """Return the connection whose statement has no answer yet."""
         return next((relay for relay in self.gate.relays if relay.sent), None)
 
     def _serve(self) -> None:

@@ -1,4 +1,4 @@
-"""Specifications side by side: a process each, with a database of its own on one server."""
+"""Runs specifications side by side: several processes, each with a database of its own on one server."""
 
 import multiprocessing
 import signal
@@ -17,9 +17,9 @@ from bench.interleavings.specs import SPECS, Spec
 from runner_cli.embedded import EmbeddedPostgres, EmbeddedValkey
 from runner_core.migrate import migrate
 
-TRIES = 3  # of a specification whose run was disturbed: a starved machine lets a limit of time pass
+TRIES = 3  # for a specification that failed because of the machine: on a busy machine a time limit may pass
 TELL_SECONDS = 10.0
-# A crash of this server costs nothing, deadlocks are ended soon, and nobody but the verbs takes locks.
+# Data may be lost in a crash, deadlocks are detected soon, and only the verbs take locks.
 SERVER = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -27,8 +27,8 @@ SERVER = {
     "autovacuum": "off",
     "deadlock_timeout": "200ms",
 }
-Place = tuple[str, str]  # the URLs of a process's own database and of its own numbered database of Redis
-_place: Place  # this process's, in a process of the pool
+Place = tuple[str, str]  # the URLs of a process's database and of its numbered database of Redis
+_place: Place  # of this process of the pool
 
 
 def tell(line: str) -> None:
@@ -37,7 +37,7 @@ def tell(line: str) -> None:
 
 @contextmanager
 def places(count: int) -> Iterator[list[Place]]:
-    """A PostgreSQL and a Valkey with a database for each of `count` processes."""
+    """Start a PostgreSQL and a Valkey with a database for each of `count` processes."""
     with tempfile.TemporaryDirectory(prefix="beacon-interleavings-", ignore_cleanup_errors=True) as folder:
         home = Path(folder)
         home.chmod(0o711)  # the servers may run as another user
@@ -57,7 +57,7 @@ def places(count: int) -> Iterator[list[Place]]:
 
 
 def run(specs: Sequence[Spec], where: Sequence[Place], *, reduced: bool) -> tuple[list[Result], list[str]]:
-    """Run the specifications side by side; their results in their order, and the names of those that were disturbed."""
+    """Run the specifications side by side. Return their results in order, and the names of those that failed to run."""
     context = multiprocessing.get_context("spawn")
     free: multiprocessing.Queue[Place] = context.Queue()
     for place in where:
@@ -83,7 +83,7 @@ def run(specs: Sequence[Spec], where: Sequence[Place], *, reduced: bool) -> tupl
 
 
 def _begin(free: "multiprocessing.Queue[Place]") -> None:
-    """In a process of the pool: take a place. An interrupt is the first process's to act on."""
+    """In a process of the pool: take a place, and leave an interrupt to the parent process."""
     global _place
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -91,7 +91,7 @@ def _begin(free: "multiprocessing.Queue[Place]") -> None:
 
 
 def _explore(name: str, reduced: bool) -> tuple[str, Result | str]:
-    """In a process of the pool: run one specification, once more when it was disturbed."""
+    """In a process of the pool: run one specification, and again if the run fails."""
     spec = next(spec for spec in SPECS if spec.name == name)
     told = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""The verbs that can meet, and the states that they meet in."""
+"""The specifications: concurrent verbs, the state before them, and what must hold after them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,13 +11,13 @@ from bench.interleavings.verbs import Verb, job
 
 @dataclass(frozen=True)
 class Spec:
-    """Verbs that meet in a state. `holds` yields what is wrong; a refusal (BeaconError) is a result, too."""
+    """Concurrent verbs in a state. `holds` yields what is wrong. A refusal (BeaconError) is also a result."""
 
     name: str
     prepare: Prepare
     verbs: tuple[Verb, ...]
     holds: Holds
-    quick: bool = False  # in the bounded run, too
+    quick: bool = False  # also in the run with --quick
     settings: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -1,4 +1,4 @@
-"""States that verbs meet in, each made by the product's verbs."""
+"""The states before the verbs, made by the product's verbs."""
 
 from collections.abc import Callable
 
@@ -9,11 +9,11 @@ Prepare = Callable[[Scene], None]
 
 
 def nothing(scene: Scene) -> None:
-    """No job."""
+    """Make no job."""
 
 
 def queued(regions: str = "US", questions: int = 1) -> Prepare:
-    """An accepted job; its messages wait in the outbox."""
+    """Make an accepted job whose messages wait in the outbox."""
 
     def prepare(scene: Scene) -> None:
         verbs.accept(verbs.job(JOB, regions, questions)).do(scene.db, scene)
@@ -22,7 +22,7 @@ def queued(regions: str = "US", questions: int = 1) -> Prepare:
 
 
 def published(regions: str = "US", questions: int = 1) -> Prepare:
-    """An accepted job whose messages are in Redis."""
+    """Make an accepted job whose messages are in Redis."""
 
     def prepare(scene: Scene) -> None:
         queued(regions, questions)(scene)
@@ -32,7 +32,7 @@ def published(regions: str = "US", questions: int = 1) -> Prepare:
 
 
 def claimed(regions: str = "US", questions: int = 1, *, of: str | None = None) -> Prepare:
-    """A job whose regions `of` (all without it) are held by workers, their calls started."""
+    """Make a job whose regions `of` (default: all) are held by workers that have started their calls."""
 
     def prepare(scene: Scene) -> None:
         published(regions, questions)(scene)
@@ -43,7 +43,7 @@ def claimed(regions: str = "US", questions: int = 1, *, of: str | None = None) -
 
 
 def expired(regions: str = "US", questions: int = 1, attempts: int = 1) -> Prepare:
-    """As claimed, `attempts` times, each lease run out a second ago and, but the last, taken back."""
+    """Make a job that was claimed `attempts` times. Each lease expired a second ago; all but the last were cleared."""
 
     def prepare(scene: Scene) -> None:
         published(regions, questions)(scene)
@@ -59,7 +59,7 @@ def expired(regions: str = "US", questions: int = 1, attempts: int = 1) -> Prepa
 
 
 def failed(regions: str = "US", *, also: str = "") -> Prepare:
-    """A job whose `regions` have failed and ended; workers hold the regions `also`."""
+    """Make a job whose `regions` have failed and ended, while workers hold the regions `also`."""
 
     def prepare(scene: Scene) -> None:
         claimed(f"{regions} {also}")(scene)
@@ -70,7 +70,7 @@ def failed(regions: str = "US", *, also: str = "") -> Prepare:
 
 
 def emptied(state: Prepare) -> Prepare:
-    """As `state`, with a Redis that has lost everything."""
+    """Make `state`, and empty Redis."""
 
     def prepare(scene: Scene) -> None:
         state(scene)
@@ -80,7 +80,7 @@ def emptied(state: Prepare) -> Prepare:
 
 
 def expired_key(key: str) -> Prepare:
-    """A job that was accepted with a key that is past its days by now."""
+    """Make a job with an expired idempotency key."""
 
     def prepare(scene: Scene) -> None:
         verbs.accept(verbs.job(), key).do(scene.db, scene)
@@ -90,7 +90,7 @@ def expired_key(key: str) -> Prepare:
 
 
 def old(state: Prepare, days: int) -> Prepare:
-    """As `state`, some days ago."""
+    """Make `state`, with all times `days` days earlier."""
 
     def prepare(scene: Scene) -> None:
         state(scene)
@@ -108,6 +108,6 @@ def old(state: Prepare, days: int) -> Prepare:
 
 
 def take(scene: Scene, region: str) -> None:
-    """Claim a region, as its worker; what the claim said is kept for the verbs."""
+    """Claim a region as its worker, and store the result of the claim for the verbs."""
     rows, stored, _ = verbs.claim(region).do(scene.db, scene)
     scene.claims[region] = (rows[0], stored)

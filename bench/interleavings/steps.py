@@ -1,4 +1,4 @@
-"""One run of several verbs, step by step: who may go on, what a step did, who waits for whom."""
+"""One run of several verbs, step by step: which sessions can continue, what a step did, and which sessions wait."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,13 @@ from bench.interleavings.footprint import EVERYTHING, NOTHING, Footprint, read_f
 from bench.interleavings.gate import ENDS, Wire, is_advisory, sees_locks
 from bench.interleavings.session import Call, Session
 
-LOOK_SECONDS = 0.001  # a statement that is not answered by then may be waiting for another session
+LOOK_SECONDS = 0.001  # a statement without an answer by then may wait for another session
 PATIENCE_SECONDS = 20.0
 BLOCKERS = b"SELECT pid, pg_blocking_pids(pid) FROM unnest(%s::integer[]) AS p (pid)"
 
 
 class Stuck(Exception):
-    """A verb neither went on nor ended."""
+    """A verb neither continued nor ended."""
 
 
 class NotRepeatable(Exception):
@@ -26,10 +26,10 @@ class NotRepeatable(Exception):
 
 @dataclass(frozen=True)
 class Step:
-    """One step of one session, as far as another session could notice.
+    """One step of one session.
 
-    `waits_for` are the sessions that it waited for when it was sent. `footprint` is its transaction's until its end,
-    `after` the footprints that sessions have after it. `frees`: others that waited went on with it.
+    `waits_for`: the sessions that it waited for when it was sent. `footprint`: that of its transaction until its end.
+    `after`: the footprints of sessions after it. `frees`: sessions that waited could continue because of it.
     """
 
     session: int
@@ -42,22 +42,21 @@ class Step:
 
     @property
     def is_end(self) -> bool:
-        """Whether it has ended its transaction."""
+        """Return whether it has ended its transaction."""
         return self.failed or self.name in ENDS
 
     @property
     def takes_locks(self) -> bool:
-        """Whether row locks of others matter to it."""
+        """Return whether row locks of other sessions affect it."""
         return not self.is_end and sees_locks(self.name)
 
 
 def may_affect(one: Step, other: Step) -> bool:
-    """Whether it can matter which of two steps of different sessions comes first.
+    """Return whether the order of two steps of different sessions may matter.
 
-    It matters only where their transactions have touched a table in common. There, a statement reads what is committed,
-    so that it notices the end of a transaction that has changed something; a statement that locks or changes rows also
-    notices the locks of others. Two that wait stand in one line. A step with which others went on has done what they
-    did.
+    It matters only if their transactions have used the same table. A statement reads committed rows, so the end of a
+    transaction that has changed rows affects it; locks of other sessions affect a statement that locks or changes rows.
+    Two steps that wait are in the same queue. A step that lets others continue has the effects of the others too.
     """
     if one.frees or other.frees:
         return True
@@ -69,12 +68,12 @@ def may_affect(one: Step, other: Step) -> bool:
 
 
 def _notices(step: Step, other: Step) -> bool:
-    """Whether `step` may come to something else after `other` than before it."""
+    """Return whether `step` may have another result after `other` than before it."""
     if not other.footprint.has_changed:
         return False
     if other.is_end:
         return other.footprint.changes_what(step.footprint) and (not step.is_end or step.footprint.has_changed)
-    # What waits for a session and holds nothing itself goes on waiting, whatever that session does before its end.
+    # A step that waits for a session and holds nothing continues to wait until that session's transaction ends.
     is_waiting = other.session in step.waits_for and not step.footprint.has_changed
     return (
         step.takes_locks
@@ -85,17 +84,17 @@ def _notices(step: Step, other: Step) -> bool:
 
 
 class Run:
-    """Verbs of several sessions, from their start to their ends. `look` is a connection past the gates."""
+    """Verbs of several sessions, from start to end. `look` is a connection without a gate."""
 
     def __init__(
         self, wire: Wire, look: psycopg.Connection[Any], sessions: Sequence[Session], calls: Sequence[Call]
     ) -> None:
         self.sessions = sessions
-        self.is_deadlocked = False  # sessions wait for each other, until the server ends one of them
+        self.is_deadlocked = False  # sessions wait for each other until the server ends one of them
         self.order: list[Step] = []
         self._wire = wire
         self._look = look
-        self._waiting: dict[int, frozenset[int]] = {}  # sessions that wait, and for whom
+        self._waiting: dict[int, frozenset[int]] = {}  # sessions that wait, and for which others
         self._footprints = dict.fromkeys(range(len(sessions)), NOTHING)
         for session, call in zip(sessions, calls, strict=True):
             session.gate.arm()
@@ -103,16 +102,16 @@ class Run:
         self._settle()
 
     def ready(self) -> tuple[int, ...]:
-        """The sessions whose next statement may be let through. None in a deadlock: which session the server then ends
-        is a matter of time, so that what follows could not be repeated."""
+        """Return the sessions whose next statement may pass. There is none in a deadlock: which session the server then
+        ends depends on time, so the rest could not be repeated."""
         if self.is_deadlocked:
             return ()
         return tuple(number for number, session in enumerate(self.sessions) if session.parked)
 
     def step(self, number: int, before: Step | None = None) -> Step:
-        """Let one session's next statement through; wait until everybody stands still again.
+        """Let one session's next statement pass; wait until every session is held, waits or has ended.
 
-        `before` is what the same step was in an earlier run. Raises NotRepeatable when it is another one now.
+        `before`: the same step in an earlier run. Raises NotRepeatable if the step differs now.
         """
         session = self.sessions[number]
         relay = session.parked
@@ -131,7 +130,7 @@ class Run:
         return step
 
     def finish(self) -> list[Any]:
-        """Let everything through to the ends; return what each verb returned or raised."""
+        """Let every statement pass until all verbs end; return what each verb returned or raised."""
         for session in self.sessions:
             session.gate.open()
         until = time.monotonic() + PATIENCE_SECONDS
@@ -143,7 +142,7 @@ class Run:
         return [session.result for session in self.sessions]
 
     def _noted(self, number: int, name: str, waits_for: frozenset[int], waited: Sequence[int], *, failed: bool) -> Step:
-        """The step that was just taken, with what the server tells of it."""
+        """Return the step that was just taken, with the footprints from the server."""
         after = {n: NOTHING for n in (number,) if failed or name in ENDS}
         moved = [n for n in {number, *waited} if n not in after and not self.sessions[n].ended]
         after |= read_footprints(self._look, {n: self.sessions[n].pids for n in moved})
@@ -151,15 +150,15 @@ class Run:
         if number in moved and (is_advisory(name) or self._footprints[number].is_advisory):
             footprint = after[number] = footprint.with_advisory_lock()
         if not footprint.is_readable and not (failed or name in ENDS):
-            footprint = EVERYTHING  # a statement that was a transaction by itself has left no trace
+            footprint = EVERYTHING  # of a statement that was a transaction by itself nothing is known
         return Step(number, name, waits_for, footprint, after, failed, frees=bool(set(waited) - self._waiting.keys()))
 
     def _note_deadlock(self) -> None:
-        """The server may have ended a deadlock before it was seen here."""
+        """Record a deadlock that the server has ended before this program found it."""
         self.is_deadlocked |= any("40P01" in session.gate.failures for session in self.sessions)
 
     def _settle(self) -> None:
-        """Serve the gates until every session has ended, is parked, or waits for another one."""
+        """Serve the gates until every session has ended, is held, or waits for another one."""
         until = time.monotonic() + PATIENCE_SECONDS
         while True:
             served = self._wire.pump(LOOK_SECONDS)
@@ -177,7 +176,7 @@ class Run:
                 raise Stuck(f"neither answered nor seen to wait for another session: {', '.join(names)}")
 
     def _who_waits(self, moving: Sequence[int]) -> dict[int, frozenset[int]]:
-        """The sessions that wait for others, and for whom."""
+        """Return the sessions that wait, and for which others."""
         owner = {pid: n for n, session in enumerate(self.sessions) for pid in session.pids}
         pids = [relay.pid for n in moving if (relay := self.sessions[n].busy)]
         return {
@@ -188,7 +187,7 @@ class Run:
 
 
 def _reach(waiting: Mapping[int, frozenset[int]], ready: Sequence[int]) -> bool:
-    """Whether every line of waiting leads to a session that can go on."""
+    """Return whether every waiting session waits, directly or not, for a session that can continue."""
     reached = set(ready)
     while more := {n for n, others in waiting.items() if n not in reached and others & reached}:
         reached |= more

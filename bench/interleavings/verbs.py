@@ -1,4 +1,4 @@
-"""The product's verbs as sessions call them, and the states that they meet in, made by the same verbs."""
+"""The product's verbs, as the sessions call them."""
 
 import hashlib
 import time
@@ -34,16 +34,16 @@ FAILURE = {"code": "http_403", "type": "http", "stage": "response", "message": "
 
 @dataclass
 class Scene:
-    """A prepared state: what a worker was told at its claims, and what the verbs need besides a database."""
+    """A prepared state: the results of the workers' claims, and what the verbs need besides a database."""
 
     world: World
-    db: Database = field(init=False)  # past the gates, for the preparation
+    db: Database = field(init=False)  # without a gate, for the preparation
     catalogue: Catalogue = field(default_factory=lambda: load_catalogue(REGIONS, allow_sandbox=True))
     claims: dict[str, tuple[Row, list[Row]]] = field(default_factory=dict)
     message: int = 0  # the id of the first outbox row
 
     def run(self, region: str) -> Run:
-        """The region run as its worker holds it, made anew from its claim."""
+        """Return the region run, made from the result of its claim."""
         claimed, stored = self.claims[region]
         return Run(claimed, Message(JOB, region, "r-1", "d-1"), _nothing, self.catalogue, stored)
 
@@ -61,11 +61,11 @@ class Verb:
 
 
 def _nothing(message: Message, outcome: str) -> None:
-    """What a worker does at the end of a run; here nothing."""
+    """Do nothing at the end of a run."""
 
 
 def job(job_id: str = JOB, regions: str = "US", questions: int = 1, **changes: Any) -> Submission:
-    """A valid job; `changes` are fields of Submission."""
+    """Return a valid job; `changes` are fields of Submission."""
     return replace(
         Submission(
             job_id=job_id,
@@ -120,7 +120,7 @@ def claim(region: str = "US", worker: str = "worker-1") -> Verb:
 
 
 def store(region: str = "US") -> Verb:
-    """Store the answer to the first question; others are open."""
+    """Store the answer to the first question while others are open."""
 
     def do(db: Database, scene: Scene) -> Any:
         run = scene.run(region)
@@ -130,7 +130,7 @@ def store(region: str = "US") -> Verb:
 
 
 def record(region: str = "US", *, ok: bool = True) -> Verb:
-    """Store the last answer of a region, its execution, and close what ends with it."""
+    """Store the last answer of a region and its execution, and close the region and, if it was the last, the job."""
 
     def do(db: Database, scene: Scene) -> Any:
         run = scene.run(region)
@@ -148,7 +148,7 @@ def beat(region: str = "US") -> Verb:
 
 
 def release(region: str = "US") -> Verb:
-    """Hand a region back before its first request."""
+    """Release a region before its first request."""
 
     def do(db: Database, scene: Scene) -> None:
         run = scene.run(region)
@@ -158,12 +158,12 @@ def release(region: str = "US") -> Verb:
 
 
 def take_back() -> Verb:
-    """Sweep the leases that ran out."""
+    """Clear the expired leases."""
     return Verb("sweep leases", "publisher", lambda db, _: sweep.take_back(db))
 
 
 def look_for_messages() -> Verb:
-    """Sweep for messages that an emptied Redis has lost, after the leases."""
+    """Run the sweeper, which clears expired leases and then stages regions whose messages Redis has lost."""
 
     def do(db: Database, scene: Scene) -> int:
         with closing(Broker(db.settings)) as broker:
@@ -178,23 +178,23 @@ def cancel(action: str = "cancel-1") -> Verb:
 
 
 def retry(action: str = "retry-1") -> Verb:
-    """Retry all that has failed."""
+    """Retry everything that has failed."""
     return Verb("retry", "api", lambda db, _: retry_job(db, JOB, Wanted(), WHO, action))
 
 
 def republish() -> Verb:
-    """Send the region of the job's first message again."""
+    """Republish the first message of the job."""
 
     return Verb("republish", "api", lambda db, scene: republish_row(db, scene.message, WHO, "republish-1"))
 
 
 def remove_old() -> Verb:
-    """Remove what is past its days."""
+    """Remove the rows that retention removes."""
     return Verb("retention", "publisher", lambda db, _: retention.remove_old(db))
 
 
 def _answer(run: Run, *, ok: bool) -> Answer:
-    """What a provider said to the first open call."""
+    """Return a provider's answer to the first open call."""
     call = run.plan[0]
     call.begun = time.monotonic()
     if not ok:

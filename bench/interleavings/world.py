@@ -1,4 +1,4 @@
-"""The database and the Redis that schedules run in: set back before each, and checked after each."""
+"""The database and the Redis of the schedules: restored before each schedule, and checked after it."""
 
 from collections.abc import Iterator, Sequence
 from importlib import resources
@@ -24,7 +24,7 @@ TABLES = (
     "answers",
     "tries",
 )
-# Without triggers, which would look up every reference anew.
+# Without triggers, which would check every reference again.
 BEGIN = "BEGIN; SET LOCAL session_replication_role = replica"
 RESTORE = "; ".join(
     [
@@ -39,7 +39,7 @@ RESTORE = "; ".join(
         "COMMIT",
     ]
 )
-VACUUM_EVERY = 100  # schedules: each leaves the rows of one that are dead
+VACUUM_EVERY = 100  # schedules: each one leaves dead rows
 OPEN = b"""
 SELECT a.pid, a.state, (SELECT count(*) FROM pg_locks l WHERE l.pid = a.pid AND l.locktype <> 'virtualxid') AS locks
   FROM pg_stat_activity a
@@ -47,7 +47,7 @@ SELECT a.pid, a.state, (SELECT count(*) FROM pg_locks l WHERE l.pid = a.pid AND 
 """
 
 
-# What the end of one schedule has in common with that of another: everything but times, ids and tokens.
+# The state at the end of a schedule without times, ids and tokens, so that equal ends are equal texts.
 END = """
 SELECT json_build_array(
   (SELECT json_agg(json_build_array(id, status, outcome) ORDER BY id) FROM jobs),
@@ -65,7 +65,7 @@ SELECT json_build_array(
 
 
 class World:
-    """What is kept of a prepared state, and the way back to it. `look` is the owner's connection, past every gate."""
+    """Stores a copy of a prepared state and restores it. `look` is the owner's connection, without a gate."""
 
     def __init__(self, database_url: str, redis_url: str) -> None:
         self.look: psycopg.Connection[Any] = psycopg.connect(database_url, autocommit=True, prepare_threshold=0)
@@ -82,21 +82,21 @@ class World:
         self.redis.close()
 
     def empty(self) -> None:
-        """Forget every job and every message."""
+        """Delete every job and every message."""
         self._run("TRUNCATE " + ", ".join(TABLES) + " CASCADE")
         self.redis.flushdb()
 
     def keep(self) -> None:
-        """Remember the state as it is now."""
+        """Store a copy of the current state."""
         for table in TABLES:
             self._run(f"DROP TABLE IF EXISTS kept.{table}; CREATE TABLE kept.{table} AS TABLE public.{table}")
         self._messages = self._queues()
 
     def restore(self) -> None:
-        """Set everything back to what was kept.
+        """Restore the stored copy.
 
-        Jobs come back with their first events, and the rest in another transaction, because the check of executions
-        compares the transactions of rows; where all have one, it takes them for those of a dump.
+        One transaction restores the jobs and their first events, another one the rest. The check of executions compares
+        the transactions of rows, and would take rows of a single transaction for a restored dump.
         """
         self._run(RESTORE)
         self.redis.flushdb()
@@ -107,21 +107,21 @@ class World:
             self._run("VACUUM " + ", ".join(TABLES))
 
     def rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
-        """Rows of a look into the database."""
+        """Return the rows of a query."""
         with self.look.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(sql.encode(), values or None).fetchall()
 
     def value(self, sql: str, *values: Any) -> Any:
-        """The first column of the first row; None without a row."""
+        """Return the first column of the first row; None without a row."""
         rows = self.rows(sql, *values)
         return next(iter(rows[0].values())) if rows else None
 
     def queued(self) -> list[str]:
-        """The dispatch ids that Redis holds."""
+        """Return the dispatch ids in Redis."""
         return [id_ for ids in self._queues().values() for id_ in ids]
 
     def broken(self, settings: Settings, sessions: Sequence[Session]) -> Iterator[str]:
-        """What is broken of the invariants, and what the sessions have left open."""
+        """Yield the broken invariants, and the transactions and locks that the sessions have left open."""
         for left in self.rows(OPEN.decode(), [pid for session in sessions for pid in session.pids]):
             yield f"session {left['pid']} has left a transaction or {left['locks']} locks open: {left['state']}"
         parameters = {
@@ -137,15 +137,15 @@ class World:
                         yield f"{name}: {row['job_id']}: {row['broken']}"
 
     def end(self) -> str:
-        """The state that a schedule has come to; equal texts are equal states."""
+        """Return the state at the end of a schedule; equal texts are equal states."""
         return f"{self.value(END)} {len(self.queued())}"
 
     def deadlocks(self) -> int:
-        """How many deadlocks the server has counted in this database, as far as its sessions have reported."""
+        """Return how many deadlocks of this database the sessions have reported to the server."""
         return int(self.value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"))
 
     def _queues(self) -> dict[str, list[str]]:
-        """Each queue with what waits in it."""
+        """Return each queue with its messages."""
         return {str(key): [*map(str, self.redis.lrange(key, 0, -1))] for key in self.redis.keys("rq:queue:*")}
 
     def _run(self, sql: str) -> None:
