@@ -1,4 +1,4 @@
-"""`python -m bench.model`: explore the model of a region run's life completely, and find its mutants."""
+"""`python -m bench.model`: explores every state of the model of a region run, and checks that it finds all mutants."""
 
 import argparse
 import sys
@@ -16,7 +16,7 @@ PAGE = Path(__file__).parent.parent.parent / "docs/model.md"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0 when every configuration holds and every mutant is found, 1 when not, 2 when that can't be told."""
+    """Return 0 if every configuration holds and every mutant is found, 1 if not, 2 if the checker can't run."""
     parser = argparse.ArgumentParser(
         "python -m bench.model",
         description="Explores every state of the model of a region run's life, and finds its mutants.",
@@ -73,7 +73,7 @@ def mutated(mutant: Mutant) -> dict[str, int]:
 
 
 def complaints(explored: list[Explored], hunted: list[Hunted], *, whole: bool) -> list[str]:
-    """Say what is not as it must be."""
+    """Return a sentence for each unexpected result."""
     said = []
     for e in explored:
         for what in filter(None, (e.states.found, e.endless.found)):
@@ -89,7 +89,7 @@ def complaints(explored: list[Explored], hunted: list[Hunted], *, whole: bool) -
 
 
 def tell_steps(explored: list[Explored], hunted: list[Hunted]) -> None:
-    """Print how to come to what was found."""
+    """Print the steps to each error that was found."""
     found: list[tuple[str, Search]] = [(e.configuration.name, s) for e in explored for s in (e.states, e.endless)]
     for name, one in [*found, *((h.mutant.name, h.search) for h in hunted)]:
         if one.found:

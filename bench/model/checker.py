@@ -1,4 +1,4 @@
-"""Runs SPIN on the model: writes its verifier, compiles it, lets it explore every state."""
+"""Runs SPIN on the model: generates the verifier, compiles it, and runs it over every state."""
 
 import re
 import shutil
@@ -15,20 +15,20 @@ Defines = Mapping[str, int]
 
 
 class CheckerError(Exception):
-    """The checker itself could not do its work."""
+    """The checker itself failed."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """What one search found. `found` is empty where every state was explored and nothing is wrong."""
+    """The result of one search. `found` is empty if every state was explored without an error."""
 
     states: int
     transitions: int
     depth: int
     seconds: float
     found: str
-    unreached: frozenset[int]  # lines of the model that this search never took
-    steps: tuple[str, ...] = ()  # the way to what was found
+    unreached: frozenset[int]  # lines of the model that this search never reached
+    steps: tuple[str, ...] = ()  # the steps to the error
 
 
 def missing() -> list[str]:
@@ -37,10 +37,10 @@ def missing() -> list[str]:
 
 
 def build(folder: Path, defines: Defines, flags: Iterable[str]) -> Path:
-    """Write and compile the verifier of the model with these bounds; returns its path. Raises CheckerError."""
+    """Generate and compile the verifier of the model with these bounds; return its path. Raises CheckerError."""
     folder.mkdir(parents=True, exist_ok=True)
     for part in LIFE.parent.glob("*.pml"):
-        shutil.copy(part, folder)  # the trail of what is found is looked for beside the model
+        shutil.copy(part, folder)  # SPIN looks for the trail of an error beside the model
     given = [f"-D{name}={value}" for name, value in defines.items()]
     _run(["spin", *given, "-a", LIFE.name], folder)
     _run(["gcc", "-w", *flags, f"-DMEMLIM={MEMORY_MIB}", "-o", "pan", "pan.c"], folder)
@@ -48,17 +48,17 @@ def build(folder: Path, defines: Defines, flags: Iterable[str]) -> Path:
 
 
 def safety(folder: Path, defines: Defines) -> Search:
-    """Explore every state: the invariants hold, and where nothing is left to do the job has ended."""
+    """Explore every state: check the invariants, and that the job has ended when no step is left."""
     return _search(build(folder, defines, ["-O2", "-DSAFETY", "-DNOREDUCE"]), defines, [])
 
 
 def hunt(folder: Path, defines: Defines) -> Search:
-    """Explore until something is found: that takes fewer seconds than a better code takes to compile."""
+    """Explore until an error is found, without compiler optimization, because these searches are short."""
     return _search(build(folder, defines, ["-O0", "-DSAFETY", "-DNOREDUCE"]), defines, [])
 
 
 def cycles(folder: Path, defines: Defines) -> Search:
-    """Explore every state again: nothing can go on for ever, but for an expiry and a late heartbeat in turn."""
+    """Explore every state again: check that no cycle is endless, except an expiry and a late heartbeat in turn."""
     return _search(build(folder, defines, ["-O2", "-DNP", "-DNOREDUCE"]), defines, ["-l"])
 
 
@@ -97,7 +97,7 @@ def _unreached(said: str) -> frozenset[int]:
 
 
 def _steps(folder: Path, defines: Defines) -> tuple[str, ...]:
-    """Tell the steps of the trail that the verifier left."""
+    """Return the steps of the trail that the verifier wrote."""
     given = [f"-D{name}={value}" for name, value in defines.items()]
     said = _run(["spin", *given, "-t", LIFE.name], folder)
     names = [f"worker {n}" for n in range(defines["W"])] + ["publisher", "sweeper", "sweeper", "world", "client"]

@@ -1,4 +1,4 @@
-"""What is explored: the configurations of the model, and the mutants that it must find."""
+"""The configurations of the model that are explored, and the mutants that must be found."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Mutant:
-    """The model with one guard of the product taken out. `found` is what the exploration must say."""
+    """The model without one guard of the product. `found`: the error that the exploration must find."""
 
     name: str
     about: str
@@ -23,7 +23,7 @@ class Mutant:
 
     @property
     def define(self) -> dict[str, int]:
-        """What switches it on in the model."""
+        """Return the definition that enables the mutant in the model."""
         return {self.name.upper(): 1}
 
 

@@ -1,4 +1,4 @@
-"""The tables of an exploration, on the terminal and in docs/model.md."""
+"""Writes the tables of an exploration to the terminal and into docs/model.md."""
 
 import os
 import platform
@@ -53,7 +53,7 @@ def table(explored: list[Explored], hunted: list[Hunted]) -> str:
 
 
 def write_page(page: Path, explored: list[Explored], hunted: list[Hunted]) -> None:
-    """Put the tables between the markers of the page; the rest of it stays."""
+    """Replace the text between the markers of the page by the tables; the rest is not changed."""
     before, _, rest = page.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     where = f"{os.cpu_count()} processors, {platform.system()}, two searches at once."

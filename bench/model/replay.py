@@ -1,4 +1,4 @@
-"""`python -m bench.model.replay TRACES`: every step of every job is one that the model allows."""
+"""`python -m bench.model.replay TRACES`: checks that the model allows every step of every job."""
 
 import argparse
 import json
@@ -14,7 +14,7 @@ from typing import Any
 from bench.model import checker
 from bench.model.checker import CheckerError
 
-# The numbers of life.pml. `submitted` is where it begins.
+# The numbers of life.pml, which begins after `submitted`.
 TYPES = {
     "region_claimed": 1,
     "region_released": 2,
@@ -28,17 +28,17 @@ TYPES = {
 STATUSES = {"running": 1, "completed": 2, "failed": 3, "cancelled": 4}
 REASONS = {"released": 1, "lease_expired": 2, "message_lost": 3, "retry": 4}
 REGIONS, UNITS = 3, 2
-# What the checker bounds, wide: a trace says itself what happened. Messages are lost with workers that hold them.
+# The checker's bounds, wide, because a trace itself has what happened. A message is lost with the worker that holds it.
 WIDE = {"EMPTIED": 0, "RETRIES": 9, "CANCELS": 9, "DEADS": REGIONS, "TIMEOUTS": REGIONS}
 
 
 class Unfit(Exception):
-    """A trace that the model has no words for."""
+    """The model can't represent the trace."""
 
 
 @dataclass(frozen=True)
 class Trace:
-    """One job's trace without names and times. `steps` is a number an event, and 0 between transactions."""
+    """One job's trace without names and times. `steps`: one number for each event, and 0 between transactions."""
 
     units: tuple[int, ...]  # of each region
     min_regions: int
@@ -47,14 +47,14 @@ class Trace:
 
 @dataclass(frozen=True)
 class Refused:
-    """A trace that the model does not allow, as the shortest beginning that it does not allow."""
+    """A trace that the model does not allow. `prefix`: the shortest beginning that is not allowed."""
 
     job_id: str
     prefix: list[str]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0 when the model allows every trace, 1 when it refuses one, 2 when that can't be told."""
+    """Return 0 if the model allows every trace, 1 if it refuses one, 2 if the checker can't run."""
     parser = argparse.ArgumentParser(
         "python -m bench.model.replay",
         description="Replays the traces of jobs against the model of a region run's life.",
@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def replay(jobs: Iterable[dict[str, Any]], attempts: int) -> tuple[int, list[Refused]]:
-    """Return how many different traces there are, and what is refused. Raises CheckerError, Unfit."""
+    """Return the number of different traces, and the refused ones. Raises CheckerError, Unfit."""
     different: dict[Trace, dict[str, Any]] = {}
     for job in jobs:
         different.setdefault(trace_of(job), job)
@@ -96,7 +96,7 @@ def replay(jobs: Iterable[dict[str, Any]], attempts: int) -> tuple[int, list[Ref
 
 
 def trace_of(job: dict[str, Any]) -> Trace:
-    """Return the job's trace in the model's numbers: regions and models by their place in the alphabet."""
+    """Return the job's trace in the model's numbers. Regions and models are numbered in alphabetical order."""
     plan = {region: sorted(models) for region, models in sorted(job["plan"].items())}
     if len(plan) > REGIONS or max(map(len, plan.values())) > UNITS:
         raise Unfit(f"{job['job_id']} has more regions or models than the {REGIONS} and {UNITS} of the replay")
@@ -133,11 +133,11 @@ def _code(event: dict[str, Any], plan: dict[str, list[str]]) -> int:
 
 
 def _judge(pan: Path, trace: Trace) -> int | None:
-    """None for a trace that the model allows, else how many of its steps it allows at most."""
+    """Return None if the model allows the trace, else the number of steps that it allows."""
     file = pan.parent / "trace"
     numbers = (len(trace.units), trace.min_regions, *trace.units, *trace.steps)
     file.write_text(" ".join(map(str, numbers)))
-    command = [str(pan), "-E", "-m100000", "-w18"]  # -E: to end without the trace is no error of the model
+    command = [str(pan), "-E", "-m100000", "-w18"]  # -E: an end before the end of the trace is no error of the model
     done = subprocess.run(
         command, cwd=pan.parent, env={**os.environ, "TRACE": str(file)}, capture_output=True, text=True, check=False
     )
@@ -150,7 +150,7 @@ def _judge(pan: Path, trace: Trace) -> int | None:
 
 
 def _words(job: dict[str, Any], trace: Trace, reached: int) -> Iterator[str]:
-    """Tell the events up to the first that is not allowed, with a line between transactions."""
+    """Yield the events up to the first that is not allowed, with a line between transactions."""
     left = reached - sum(code == 0 for code in trace.steps[:reached]) + 1
     for transaction in job["transactions"]:
         events = [event for event in transaction if event["type"] != "submitted"]

@@ -1,4 +1,4 @@
-"""The traces of jobs: what their events say, transaction by transaction, as one JSON line a job."""
+"""Writes the traces of jobs: the events of each job by transaction, as one JSON line a job."""
 
 import json
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-# Events of one transaction have one xmin: no verb writes its events from a subtransaction.
+# Events of one transaction have the same xmin, because no verb writes events in a subtransaction.
 TRACES = """
 SELECT j.id AS job_id, j.plan, j.min_regions,
        (SELECT jsonb_agg(jsonb_build_object('type', v.type, 'region', v.region, 'model', v.model_id, 'detail', v.detail,
@@ -17,7 +17,7 @@ SELECT j.id AS job_id, j.plan, j.min_regions,
 
 
 def write(ask: Callable[[str], list[dict[str, Any]]], file: Path) -> int:
-    """Write the trace of every job that `ask` finds in its database; returns how many jobs there are."""
+    """Write the trace of every job that `ask` finds in its database; return the number of jobs."""
     jobs = ask(TRACES)
     with file.open("w") as lines:
         for job in jobs:
