@@ -1,1 +1,1 @@
-"""The protocols on the wire, divided into their messages, and proxies that act on one message at a time."""
+"""Divides the byte streams of PostgreSQL, Redis and HTTP into messages, for proxies that act on single messages."""

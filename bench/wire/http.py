@@ -24,7 +24,7 @@ class HttpReader:
         return True
 
     def answers(self, data: bytes) -> int:
-        """How many answers `data` completes."""
+        """Return how many answers `data` completes."""
         self._out += data
         done = 0
         while (end := _http_end(self._out)) is not None:
@@ -34,7 +34,7 @@ class HttpReader:
 
 
 def _http_end(data: bytes) -> int | None:
-    """Where the first request or answer in `data` ends; None while it is not complete."""
+    """Return the end of the first request or answer in `data`; None if it is not complete."""
     head = data.find(b"\r\n\r\n")
     if head < 0:
         return None

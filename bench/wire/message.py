@@ -1,4 +1,4 @@
-"""What a protocol's connection is divided into."""
+"""The messages of a connection, and the interface of a protocol's reader."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -17,13 +17,13 @@ class Message:
 
 
 class Reader(Protocol):
-    """Both directions of one connection, as its protocol divides them."""
+    """Divides both directions of one connection into messages."""
 
     def sent(self, data: bytes) -> Iterator[Message]:
         """Yield the client's messages that `data` completes."""
 
     def expects(self, message: Message) -> bool:
-        """Whether the server says something to this message alone."""
+        """Return whether the server answers this message separately."""
 
     def answers(self, data: bytes) -> int:
-        """How many of the client's messages, in their order, `data` completes the answers to."""
+        """Return how many of the client's messages, in their order, `data` completes the answers to."""

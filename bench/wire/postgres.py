@@ -8,7 +8,7 @@ from bench.wire.message import Message
 
 NAMED = re.compile(rb"-- name: ([a-z_]+\.[a-z_0-9]+)")
 SSL_REQUEST, GSS_REQUEST, CANCEL_REQUEST = 80877103, 80877104, 80877102
-# What ends the server's answer to a message of the client, by the message's type.
+# The last message of the server's answer, by the type of the client's message.
 ANSWERED = {
     b"P": b"1",  # Parse: ParseComplete
     b"B": b"2",  # Bind: BindComplete
@@ -34,7 +34,7 @@ FLUSH = b"H\x00\x00\x00\x04"
 
 
 class PostgresReader:
-    """A connection to PostgreSQL. A statement's name is read from its text, and remembered with its prepared name."""
+    """A connection to PostgreSQL. A statement's name is read from its text and stored for its prepared name."""
 
     def __init__(self) -> None:
         self._in, self._out = b"", b""
@@ -97,11 +97,11 @@ class PostgresReader:
         return Message(raw, " ".join(words).rstrip(), kind)
 
     def expects(self, message: Message) -> bool:
-        """Whether the server says something to this message alone."""
+        """Return whether the server answers this message separately."""
         return message.kind in ANSWERED or message.kind in (b"startup", b"p", b"ssl")
 
     def answers(self, data: bytes) -> int:
-        """How many of the client's messages `data` completes the answers to. After an error all is answered by Sync."""
+        """Return how many of the client's messages `data` completes the answers to. An error ends at Sync."""
         self._out += data
         done = 0
         while self._out:
@@ -128,7 +128,7 @@ class PostgresReader:
         return done
 
     def _awaited_until_ready(self) -> int:
-        """A ReadyForQuery answers the first Sync or Query and all that was skipped before it."""
+        """Remove and count what a ReadyForQuery answers: the first Sync or Query, and everything skipped before it."""
         self._failed = False
         for number, kind in enumerate(self._awaited, 1):
             if kind in b"SQ":
@@ -138,7 +138,7 @@ class PostgresReader:
 
 
 def _name_of(text: bytes) -> str:
-    """A statement's name, or its first word for BEGIN, COMMIT and the like."""
+    """Return a statement's name, or its first word if it has none, such as BEGIN or COMMIT."""
     if found := NAMED.search(text):
         return found[1].decode()
     return text.split(b"\x00")[0].strip().split(b" ")[0].decode(errors="replace")

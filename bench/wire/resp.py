@@ -25,7 +25,7 @@ class RedisReader:
         return True
 
     def answers(self, data: bytes) -> int:
-        """How many replies `data` completes."""
+        """Return how many replies `data` completes."""
         self._out += data
         done = 0
         while (end := _resp_end(self._out, 0)) is not None:
@@ -35,13 +35,13 @@ class RedisReader:
 
 
 def _word(word: bytes) -> str:
-    """The first line of a word, shortened: a script's first line, a key without what differs between runs."""
+    """Return the first line of a word, shortened, without the parts of a key that differ between runs."""
     line = word.strip().split(b"\n")[0][:40].decode(errors="replace")
     return re.sub(r"[0-9a-f]{8,}.*|test_\S+|[\w.-]*-\d+-[0-9a-f]{4}\S*", "*", line)
 
 
 def _resp_end(data: bytes, at: int) -> int | None:
-    """Where the RESP value that begins at `at` ends; None while it is not complete."""
+    """Return the end of the RESP value that begins at `at`; None if it is not complete."""
     line = data.find(b"\r\n", at)
     if line < 0:
         return None
