@@ -1,4 +1,4 @@
-"""The peers: the same claim and the same result on the same server, with what each one's documentation recommends.
+"""The peers: each does the same claim and writes the same result, with the settings that its documentation recommends.
 
-The modules beside this one run in the peers' own environment and import nothing of the project but bench.statements.
+The modules here run in the peers' own environment. Of the project they import bench.statements only.
 """

@@ -1,4 +1,4 @@
-"""What each peer is started with, and what it promises: the text that stands beside its number."""
+"""The commands of each peer, and the texts of the page about its promise and its settings."""
 
 from bench.environment import program
 from bench.system import System

@@ -7,7 +7,7 @@ from celery import Celery
 from bench.peers import work
 
 app = Celery("bench", broker=work.REDIS_URL)
-# acks_late is what makes a task survive its worker; no result backend, because the result is in PostgreSQL.
+# With acks_late a task survives its worker. There is no result backend, because the result is in PostgreSQL.
 app.conf.update(task_acks_late=True, task_ignore_result=True, broker_connection_retry_on_startup=True)
 
 

@@ -18,5 +18,5 @@ def region(job_id: str) -> None:
 
 if __name__ == "__main__":
     for id_ in work.ids(*sys.argv[2:4]):
-        # The actor's own send(), with the module's name that the workers know it by.
+        # As the actor's send(), with the module's name that the workers use.
         broker.enqueue(region.message(id_))

@@ -16,9 +16,9 @@ from bench.peers import work
 
 
 async def serve(batch_size: int, most: int | None) -> None:
-    """What `pgq run` does, whose own command fails in this release on its log level (typer hands it a string).
+    """Do the same as `pgq run`, because that command fails in this release: its log level is a string.
 
-    One connection for the queue, as in its README.
+    The queue has one connection, as in its README.
     """
     queue = PgQueuer(AsyncpgDriver(await asyncpg.connect(work.URL)))
     pool = await asyncpg.create_pool(work.URL, min_size=1, max_size=work.CONNECTIONS)
@@ -43,7 +43,7 @@ async def fill(ids: list[str]) -> None:
 
 
 async def trickle(ids: list[str], per_second: float) -> None:
-    """Submit one job after the other, each with its message in one transaction, which is what such a queue is for."""
+    """Submit one job after the other, each with its message in the same transaction."""
     connection = await asyncpg.connect(work.URL)
     queries = Queries(AsyncpgDriver(connection))
     names = ("prefix", "first", "last", "plan", "questions", "key", "spec")

@@ -15,7 +15,7 @@ _pool: AsyncConnectionPool | None = None
 
 @app.task(queue="regions", name="region")
 async def region(job_id: str) -> None:
-    """The asynchronous kind of task, which its documentation recommends."""
+    """Run a job as an asynchronous task, which its documentation recommends."""
     global _pool
     if _pool is None:
         _pool = AsyncConnectionPool(

@@ -29,7 +29,7 @@ _connection: psycopg.Connection | None = None
 
 
 def region(job_id: str) -> None:
-    """One connection: a SimpleWorker keeps it, a forked job opens its own (its parent never did)."""
+    """Run a job with one connection. A SimpleWorker keeps the connection; each forked job opens its own."""
     global _connection
     if _connection is None:
         _connection = psycopg.connect(work.URL, autocommit=True, prepare_threshold=0)

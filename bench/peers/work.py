@@ -1,7 +1,7 @@
-"""The work that every peer does for one job: claim commit, a provider that does nothing, result commit.
+"""The work of every peer for one job: a commit for the claim, a provider that does nothing, a commit for the result.
 
-Run in the peers' environment. One statement a commit, prepared once a connection, in autocommit: what costs a peer
-beyond that is its own.
+It runs in the peers' environment. Each commit is one statement in autocommit, prepared once a connection, so that all
+other costs are the peer's own.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from bench import statements
 
 URL, REDIS_URL = os.environ["DATABASE_URL"], os.environ["REDIS_URL"]
 SECONDS = float(os.environ.get("BENCH_SECONDS", "0"))
-CONNECTIONS = 10  # the pool of a process; nobody holds one during the call
+CONNECTIONS = 10  # in the pool of a process; none is held during the call
 CLAIM, FINISH = ("claim_bare", "finish_bare") if os.environ.get("BENCH_BARE") else ("claim", "finish")
 ANSWER = "The answer of a provider that does nothing."
 
@@ -21,7 +21,7 @@ _pool: tuple[int, Any] = (0, None)
 
 
 def execute(job_id: str) -> None:
-    """The work with psycopg, on a thread."""
+    """Do the work with psycopg, in a thread."""
     pool = _pool_of_this_process()
     with pool.connection() as conn:
         row = conn.execute(statements.for_psycopg(CLAIM), {"job_id": job_id}).fetchone()
@@ -34,7 +34,7 @@ def execute(job_id: str) -> None:
 
 
 def _pool_of_this_process() -> Any:
-    """A forked worker must not share its parent's connections."""
+    """Return a pool of this process, because a forked worker must not share its parent's connections."""
     global _pool
     from psycopg_pool import ConnectionPool
 
@@ -47,7 +47,7 @@ def _pool_of_this_process() -> Any:
 
 
 async def execute_psycopg(pool: Any, job_id: str) -> None:
-    """The work with psycopg, in an event loop."""
+    """Do the work with psycopg, in an event loop."""
     async with pool.connection() as conn:
         found = await conn.execute(statements.for_psycopg(CLAIM), {"job_id": job_id})
         row = await found.fetchone()
@@ -60,7 +60,7 @@ async def execute_psycopg(pool: Any, job_id: str) -> None:
 
 
 async def execute_asyncpg(pool: Any, job_id: str) -> None:
-    """The work with asyncpg."""
+    """Do the work with asyncpg."""
     token = await pool.fetchval(statements.for_asyncpg(CLAIM, "job_id"), job_id)
     if token is None:
         return
@@ -70,6 +70,6 @@ async def execute_asyncpg(pool: Any, job_id: str) -> None:
 
 
 def ids(first: str, last: str) -> list[str]:
-    """The jobs from `first` to `last`: bench-7, bench-8, ..."""
+    """Return the ids from `first` to `last`: bench-7, bench-8, ..."""
     prefix, _, low = first.rpartition("-")
     return [f"{prefix}-{n}" for n in range(int(low), int(last.rpartition("-")[2]) + 1)]
