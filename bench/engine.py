@@ -1,10 +1,10 @@
-"""The worker's engine at several lengths of calls and widths, of this checkout and of another one, side by side.
+"""Measures the worker's engine with calls of several durations and widths, of this checkout and of another one.
 
     python -m bench.engine --before CHECKOUT [--rounds N] [--only NAME ...]
 
-Bars that compare two versions are ratios of one run: rounds are interleaved, their order is reversed each time, and a
-ratio is told as the median of the rounds with its 90 % interval. The other checkout needs an environment of its own
-(`./beacon --help` makes it).
+Two versions are compared by ratios of one run. Rounds of both are interleaved, in reversed order each time. A ratio is
+the median of the rounds with its 90 % interval. The other checkout needs an environment of its own (`./beacon --help`
+makes it).
 """
 
 import argparse
@@ -34,9 +34,9 @@ LOOK_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Row:
-    """What is measured: calls of `seconds`, `width` at once in each of `processes` (None: the default).
+    """One measurement: calls of `seconds`, `width` of them in flight in each of `processes` (None: the default).
 
-    `before` is how many processes of `width` another version needs, where it can't have so many calls in one."""
+    `before`: the processes and the width of the other version, if it can't have so many calls in one process."""
 
     name: str
     seconds: float
@@ -58,7 +58,7 @@ ROWS = [
 
 
 def run(testbed: Testbed, row: Row, checkout: Path, processes: int, width: int | None) -> Result:
-    """Fill the queue, start the workers of `checkout`, watch until all is done, stop."""
+    """Fill the queue, start the workers of `checkout`, sample until all is done, stop."""
     testbed.empty()
     testbed.submit(row.executions, staged=True)
     publish_all(testbed)
@@ -98,8 +98,8 @@ def _watch(testbed: Testbed, row: Row, workers: Workers, since: int, width: int)
     full = [number for number, (calls, _) in enumerate(weights) if calls >= SATURATED * width]
     if len(full) < 2:
         raise TimeoutError(f"never {width} calls in flight; at most {max(calls for calls, _ in weights)}")
-    # The calls of one wave begin and end together. A rate is that of whole waves: from the end of the first to that of
-    # the last, because the first one also pays for the claims and the connections.
+    # The calls of one wave begin and end together. The rate is measured over whole waves, from the end of the first
+    # wave to the end of the last, because the first wave includes the claims and the connections.
     first, last = (next(s for s in sampler.samples if s.done >= done) for done in (width, row.executions))
     done = last.done - first.done
     heaviest = sorted(weights[number] for number in full)[-4:]
@@ -107,14 +107,14 @@ def _watch(testbed: Testbed, row: Row, workers: Workers, since: int, width: int)
         done / (last.at - first.at),
         (last.workers - first.workers) * 1000 / done,
         median(mb for _, mb in heaviest),
-        # The rows say how many calls are claimed; a process has no more than its width in flight.
+        # The rows count claimed calls; a process has at most its width in flight.
         min(width, median(calls for calls, _ in heaviest)),
     )
 
 
 @contextlib.contextmanager
 def provider(seconds: float) -> Iterator[str]:
-    """The URL of a loopback provider."""
+    """Start a loopback provider, and yield its URL."""
     command = [sys.executable, "-m", "bench.provider", str(seconds)]
     process = spawn(command, death_signal=signal.SIGKILL, cwd=CHECKOUT, stdout=subprocess.PIPE)
     try:
@@ -125,7 +125,7 @@ def provider(seconds: float) -> Iterator[str]:
 
 
 def _regions(testbed: Testbed, row: Row, url: str) -> Path:
-    """A regions file with one provider for US: the loopback server, or a sandbox."""
+    """Write a regions file with one provider for US: the loopback server, or a sandbox; return its path."""
     kind = (
         f'kind = "openai"\nbase_url = "{url}"'
         if url
@@ -141,7 +141,7 @@ def _regions(testbed: Testbed, row: Row, url: str) -> Path:
 
 
 def compare(testbed: Testbed, row: Row, sides: dict[str, Path], rounds: int) -> dict[str, list[Result]]:
-    """Measure the sides in turn, in reversed order each round."""
+    """Measure the sides in turn; reverse the order each round."""
     found: dict[str, list[Result]] = {name: [] for name in sides}
     for number in range(rounds):
         for name in list(sides)[:: -1 if number % 2 else 1]:
@@ -160,14 +160,14 @@ def compare(testbed: Testbed, row: Row, sides: dict[str, Path], rounds: int) -> 
 
 
 def here(testbed: Testbed, rounds: int) -> dict[str, list[dict[str, float]]]:
-    """Measure each row's rounds on this checkout alone."""
+    """Measure the rounds of each row with this checkout alone."""
     return {
         row.name: [asdict(result) for result in compare(testbed, row, {"now": CHECKOUT}, rounds)["now"]] for row in ROWS
     }
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0 when everything was measured."""
+    """Return 0 if everything was measured."""
     parser = argparse.ArgumentParser("python -m bench.engine", description="Measures the worker's engine.")
     parser.add_argument("--before", type=Path, metavar="CHECKOUT", help="another checkout, measured in turn")
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds [3]")

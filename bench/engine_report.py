@@ -1,4 +1,4 @@
-"""What was measured of the engine, as text: one row for a terminal, and the table of docs/benchmarks.md."""
+"""Formats the engine's measurements: lines for the terminal, and the table of docs/benchmarks.md."""
 
 import random
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class Result:
-    """One round of one side. CPU in milliseconds per execution, memory (PSS) in MB per call in flight."""
+    """One round of one side. `worker_ms`: CPU per execution. `mb`: PSS of the processes with `in_flight` calls."""
 
     per_second: float
     worker_ms: float
@@ -23,14 +23,14 @@ class Result:
 
 
 def interval(ratios: list[float]) -> tuple[float, float, float]:
-    """The median of the rounds' ratios, and its 90 % interval by resampling."""
+    """Return the median of the rounds' ratios, and its 90 % interval by resampling."""
     chance = random.Random(1)
     medians = sorted(median(chance.choices(ratios, k=len(ratios))) for _ in range(RESAMPLES))
     return median(ratios), medians[RESAMPLES // 20], medians[-RESAMPLES // 20]
 
 
 def text(name: str, found: dict[str, list[Result]]) -> str:
-    """One row: medians of each side, and the ratios of the last side to the first."""
+    """Return the text of one row: medians of each side, and the ratios of the last side to the first."""
     lines = [f"{name} ({len(next(iter(found.values())))} rounds)"]
     for side, results in found.items():
         rate, ms = median(r.per_second for r in results), median(r.worker_ms for r in results)

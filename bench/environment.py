@@ -25,7 +25,7 @@ def make() -> None:
     else:
         subprocess.run([sys.executable, "-m", "venv", str(FOLDER)], check=True)
         installer = [str(program("python")), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # it would see .venv's project
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # it leads to .venv's project
     done = subprocess.run([*installer, "-r", str(REQUIREMENTS)], env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"the peers can't be installed: {done.stderr[-2000:]}")
@@ -33,11 +33,11 @@ def make() -> None:
 
 
 def program(name: str) -> Path:
-    """A program of the peers' environment."""
+    """Return the path of a program in the peers' environment."""
     return FOLDER / "bin" / name
 
 
 def variables() -> dict[str, str]:
-    """What a process of the peers' environment needs to find this checkout's bench package."""
+    """Return the variables with which a process of the peers' environment finds this checkout's bench package."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_URL", "BEACON_"))}
     return {**kept, "PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1"}

@@ -102,14 +102,14 @@ def _host(number: int) -> Iterator[tuple[str, str]]:
             _ip("-n", name, *action)
         yield name, near
     finally:
-        # The link first: a namespace goes later than it is told to, and its link's name would be taken until then.
-        with contextlib.suppress(subprocess.CalledProcessError):  # where making it is what failed
+        # Delete the link first: the namespace is deleted later, and the link's name would be in use until then.
+        with contextlib.suppress(subprocess.CalledProcessError):  # the link may not have been made
             _ip("link", "del", f"bb{number}")
         _ip("netns", "del", name)
 
 
 def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True)  # noqa: S607  iproute2's, wherever it is
+    subprocess.run(["ip", *words], check=True, capture_output=True)  # noqa: S607  ip is in PATH
 
 
 def _through(hosts: contextlib.ExitStack, testbed: Testbed, near: str, delay: float) -> dict[str, str]:
@@ -121,5 +121,5 @@ def _through(hosts: contextlib.ExitStack, testbed: Testbed, near: str, delay: fl
     where = conninfo_to_dict(testbed.env["DATABASE_URL"]) | {"host": near, "port": str(postgres.port)}
     direct = f"{testbed.valkey.host}:{testbed.valkey.port}"
     redis_url = testbed.env["REDIS_URL"].replace(direct, f"{near}:{valkey.port}")
-    # The embedded server speaks no TLS, and the link never leaves this machine.
+    # The embedded server has no TLS, and the link is inside this machine.
     return {"DATABASE_URL": make_conninfo(**where, sslmode="disable"), "REDIS_URL": redis_url}

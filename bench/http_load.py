@@ -24,7 +24,7 @@ def post(body: bytes) -> bytes:
 
 
 class Connection:
-    """One keep-alive connection with at most one request under way."""
+    """One keep-alive connection with at most one request in progress."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self.socket = socket.create_connection(address)

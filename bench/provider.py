@@ -1,7 +1,7 @@
-"""A provider on loopback that answers every question after so many seconds: `python -m bench.provider SECONDS`.
+"""A loopback provider that answers every question after so many seconds: `python -m bench.provider SECONDS`.
 
-Prints its port. It speaks as much of OpenAI's protocol as a worker needs, and is as cheap as Python allows, because it
-shares the machine with what is measured.
+It prints its port. It implements only the part of OpenAI's protocol that a worker needs, and uses little CPU, because
+it shares the machine with the measured processes.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 
 
 
 class Provider(asyncio.Protocol):
-    """One connection: a request, a pause, an answer, and again."""
+    """One connection. It answers each request after the pause."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -34,7 +34,7 @@ class Provider(asyncio.Protocol):
 
 
 async def serve(seconds: float) -> None:
-    """Serve until the process is ended."""
+    """Serve until the process ends."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Provider(seconds), "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)

@@ -1,7 +1,7 @@
-"""What each page and each read of the API costs the database with a million jobs, against ten thousand beside them.
+"""Measures the database cost of each page and read of the API, with a million jobs and with ten thousand.
 
-`python -m bench.reads` measures this alone and prints the table; it needs no peers. Every address that answers GET is
-asked once through the real application, which tells its statements; then these are explained again and again, in a
+`python -m bench.reads` measures only this and prints the table; it needs no peers. Each address that answers GET is
+requested once from the real application, and its statements are recorded. Then they are explained many times, in a
 session like the API's own.
 """
 
@@ -29,17 +29,17 @@ from runner_core.settings import Settings
 from tests.explain import buffers, plain, prepared, read
 
 FEW = 10_000
-OPEN = 200  # jobs that wait, in either database
-TURNS = 3  # each database in turn, so that what else the machine does meets both
+OPEN = 200  # waiting jobs in each database
+TURNS = 3  # the databases in turn, so that other load on the machine affects both
 ROUNDS = 50  # of each turn
 LARGEST_RATIO = 1.5
-SHORTEST_MS = 1.0  # below it a ratio of times says nothing
-FEWEST_BUFFERS = 20  # below it one more level of an index is half as much again
-# More than the few have: what they look through ends at a number that lies between the few and the many.
+SHORTEST_MS = 1.0  # below this a ratio of times means nothing
+FEWEST_BUFFERS = 20  # below this one more level of an index may exceed the ratio
+# These read a limited number of rows, which is larger than the few and smaller than the many.
 BOUNDED = {"/?q=": "the ids of the newest 20,000 jobs"}
-ONE = 5_000  # the finished job that is asked for; it is in the middle of the few
+ONE = 5_000  # the finished job that is read; it is in the middle of the few
 
-# By endpoint. One that is missing here ends the run.
+# By endpoint. An endpoint that is missing here ends the run.
 ADDRESSES = {
     "portal.jobs": ["/", "/?status=completed", "/?status=queued", "/?cursor={jobs}", "/?q=d-50", "/?q={job}"],
     "portal.job": ["/jobs/{job}", "/jobs/{open}"],
@@ -82,19 +82,19 @@ Asked = list[tuple[str, dict[str, Any]]]  # statements with their parameters
 
 @dataclass(frozen=True)
 class Cost:
-    """Milliseconds and buffers of all statements of one address: the median of a turn's rounds."""
+    """Milliseconds and buffers of all statements of one address: the median of the rounds."""
 
     ms: float
     buffers: float
 
 
 class Recorder(ObservedCursor[Any]):
-    """Notes each named statement that the application sends."""
+    """Records each named statement that the application sends."""
 
     asked: ClassVar[Asked] = []
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> "Recorder":
-        """As the application's own."""
+        """Record the statement, then execute it."""
         if isinstance(query, bytes) and (statement := named(query)) and statement.name != "db.settings":
             self.asked.append((statement.name, dict(params or {})))
         super().execute(query, params, **options)
@@ -102,14 +102,14 @@ class Recorder(ObservedCursor[Any]):
 
 
 def run(many: Testbed, tell: Callable[[str], None], few: int = FEW) -> dict[str, Any]:
-    """Measure on `many`, which is full, and on a database of `few` finished jobs that is made beside it."""
+    """Measure with `many`, which is already full, and with a second database of `few` finished jobs."""
     with many.beside("few") as small:
         small.load(few)
         databases = {"few": small, "many": many}
         for testbed in databases.values():
             testbed.submit(OPEN, staged=True)
             testbed.run("give_key")
-            testbed.conn.execute("VACUUM ANALYZE")  # the catalogue too, that both may have the same plans of it
+            testbed.conn.execute("VACUUM ANALYZE")  # with the catalogues: both get the same plans
         asked = {name: statements_of(testbed) for name, testbed in databases.items()}
         costs: dict[str, dict[str, list[Cost]]] = {address: {"few": [], "many": []} for address in asked["few"]}
         for turn in range(TURNS):
@@ -118,7 +118,7 @@ def run(many: Testbed, tell: Callable[[str], None], few: int = FEW) -> dict[str,
                 with application(testbed) as (_, db), db.pool.connection() as conn:
                     plain(conn)
                     for address, statements in asked[name].items():
-                        # What the rounds before have left of their rows is no work of this address.
+                        # Remove the dead rows of earlier rounds, which would cost this address time.
                         testbed.conn.execute("VACUUM processes, readiness")
                         costs[address][name].append(cost(conn, statements))
             tell(f"{len(costs)} reads with {few:,} and {many.old:,} finished jobs, turn {turn + 1} of {TURNS}")
@@ -127,12 +127,12 @@ def run(many: Testbed, tell: Callable[[str], None], few: int = FEW) -> dict[str,
 
 
 def middle(turns: list[Cost]) -> Cost:
-    """The median of the turns."""
+    """Return the median of the turns."""
     return Cost(median(turn.ms for turn in turns), median(turn.buffers for turn in turns))
 
 
 def statements_of(testbed: Testbed) -> dict[str, Asked]:
-    """Each address that says something to the database, and what it says."""
+    """Return the statements of each address that sends any."""
     with application(testbed) as (app, _):
         missing = {r.endpoint for r in app.url_map.iter_rules() if "GET" in (r.methods or ())}
         if missing := missing - ADDRESSES.keys() - WITHOUT_SQL:
@@ -152,7 +152,7 @@ def statements_of(testbed: Testbed) -> dict[str, Asked]:
 
 @contextmanager
 def application(testbed: Testbed) -> Iterator[tuple[Flask, Database]]:
-    """The API's application in this process, on that database."""
+    """Run the API's application in this process with that database."""
     env = {**testbed.env, "REGIONS_FILE": str(testbed.regions())}
     settings = Settings.from_env(env, process="api")
     db = Database(settings, "api")
@@ -164,7 +164,7 @@ def application(testbed: Testbed) -> Iterator[tuple[Flask, Database]]:
 
 
 def names(testbed: Testbed) -> dict[str, Any]:
-    """What the addresses ask for: the same finished job in either database."""
+    """Return the values for the addresses: the same finished job in both databases."""
     job, execution = f"old-{ONE}", testbed.one(f"SELECT id FROM executions WHERE job_id = 'old-{ONE}'")  # noqa: S608
     created = timestamp(testbed.one(f"SELECT created_at FROM jobs WHERE id = '{job}'"))  # noqa: S608 - ours
     ended = timestamp(testbed.one(f"SELECT created_at FROM executions WHERE id = {execution}"))  # noqa: S608 - ours
@@ -180,7 +180,7 @@ def names(testbed: Testbed) -> dict[str, Any]:
 
 
 def cost(conn: psycopg.Connection[Any], asked: Asked) -> Cost:
-    """Ask all of it so many times, in transactions that are taken back. The first ones warm the memory."""
+    """Explain the statements in many rounds, each in a transaction that is rolled back; return the medians."""
     calls = []
     for number, (name, params) in enumerate(asked):
         text, arguments = prepared(name, params)
@@ -197,7 +197,7 @@ def cost(conn: psycopg.Connection[Any], asked: Asked) -> Cost:
 
 
 def verdict(address: str, page: dict[str, dict[str, float]]) -> str:
-    """`too much` where a page costs more than it may with so many more jobs, in buffers or in time that can be felt."""
+    """Return `too much` if the address costs too much more with many jobs, in buffers or in time."""
     for beginning, bound in BOUNDED.items():
         if address.startswith(beginning):
             return f"bounded: {bound}"
@@ -208,7 +208,7 @@ def verdict(address: str, page: dict[str, dict[str, float]]) -> str:
 
 
 def lines(results: dict[str, Any]) -> list[list[str]]:
-    """A line for each address: milliseconds and buffers with few jobs and with many, and both ratios."""
+    """Return a line for each address: milliseconds and buffers with few and with many jobs, and both ratios."""
     found = []
     for address, page in results["pages"].items():
         few, many = page["few"], page["many"]
@@ -219,7 +219,7 @@ def lines(results: dict[str, Any]) -> list[list[str]]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0 when every read keeps to its ratio, 1 when one does not."""
+    """Return 0 if every read is within its ratio, 1 if one is not."""
     parser = argparse.ArgumentParser("python -m bench.reads", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--finished", type=int, metavar="N", default=1_000_000, help="finished jobs [1000000]")
     parser.add_argument("--few", type=int, metavar="N", default=FEW, help=f"finished jobs beside them [{FEW}]")

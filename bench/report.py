@@ -1,4 +1,4 @@
-"""Results as text: the page, the quick run's lines, and the one line of JSON."""
+"""Formats the results: docs/benchmarks.md and the lines of a quick run."""
 # ruff: noqa: E501 - paragraphs of the page, which wrap where they are read
 
 from bench import engine_report, reads
@@ -8,7 +8,7 @@ from bench.suite import Results, cost, spread
 from bench.summary import BARS, growth_ratio, numbers, per_call, rates, start
 from bench.system import OURS
 
-WORDS = {"full_vs_best_peer": "full_vs_best_of_these", "best_peer": "best_of_these"}  # the page says what is compared
+WORDS = {"full_vs_best_peer": "full_vs_best_of_these", "best_peer": "best_of_these"}  # the names on the page
 LEFT_OUT = (
     "The ratio is to the best of these peers, which are not all that there are. Two fast ones are left out. pgque hands "
     "a batch of events to a consumer that handles them one after another and acknowledges the batch: it has no job with "
@@ -19,7 +19,7 @@ LEFT_OUT = (
 
 
 def quick_text(results: Results, last: Results) -> str:
-    """What a quick run says before its line of JSON."""
+    """Return the lines that a quick run prints before its line of JSON."""
     date = last["where"]["date"] if last else None
     borrowed = [name for name, value in numbers(results, {}).items() if value is None]
     lines = _full_table(results)
@@ -36,7 +36,7 @@ def quick_text(results: Results, last: Results) -> str:
 
 
 def page(results: Results) -> str:
-    """docs/benchmarks.md."""
+    """Return the text of docs/benchmarks.md."""
     where, growth, http = results["where"], results["growth"], results["http"]
     short = numbers(results, {})
     parts = [
@@ -218,6 +218,6 @@ def _short(value: object) -> str:
 
 
 def table(head: list[str], rows: list[list[str]]) -> list[str]:
-    """Lines of a Markdown table."""
+    """Return the lines of a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return ["| " + " | ".join(line) + " |" for line in lines]

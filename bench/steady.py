@@ -48,7 +48,7 @@ def run(testbed: Testbed, seconds: float) -> Steady:
     def publish() -> None:
         while not stopped.is_set():
             if publish_batch(db, broker) < settings.outbox.batch:
-                stopped.wait(STEP_SECONDS / 10)  # as if the next step's notification woke it
+                stopped.wait(STEP_SECONDS / 10)  # as if the next step's notification had come
 
     sizes: list[float] = []
     with ThreadPoolExecutor(1) as threads:
@@ -66,7 +66,7 @@ def run(testbed: Testbed, seconds: float) -> Steady:
                     next_removal = now + REMOVAL_SECONDS
                     testbed.run("ended")
                     removed += remove_old(db)
-                    testbed.redis.flushdb()  # nobody takes the messages here
+                    testbed.redis.flushdb()  # no worker takes the messages here
                     sizes.append(testbed.value(statements.for_psycopg("outbox_size")) / 2**20)
                 due += STEP_SECONDS
                 time.sleep(max(0.0, due - time.monotonic()))

@@ -11,7 +11,7 @@ from bench.system import OURS, System
 from bench.testbed import Testbed
 from runner_queue.broker import Broker
 
-# The same peers with the least that a claim and a result must write: how much of the difference is the rows'.
+# The same peers with the fewest rows that a claim and a result must write, to show how much the rows cost.
 BARE = [
     replace(peer, name=f"{peer.name}, bare", bare=True, statements="2 commits; jobs, region_runs, executions alone")
     for peer in FEW[:2]

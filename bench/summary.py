@@ -1,4 +1,4 @@
-"""The numbers of the one line that a run ends with, and the bar of each."""
+"""Computes the numbers of the last line of a run, and has the limit of each."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ BARS = {
 
 
 def summary(results: Results, last: Results) -> dict[str, Any]:
-    """The fields of the one line; what `results` has not measured comes from `last`, the last full run."""
+    """Return the fields of the last line. Numbers that `results` lacks are from `last`, the last full run."""
     return {
         name: (round(value, 3) if isinstance(value, float) else value) for name, value in numbers(results, last).items()
     }

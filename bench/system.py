@@ -32,7 +32,7 @@ class System:
     peer: str = ""  # its module in bench.peers; "" for the project's own
     statements: str = "2 commits, one statement each; the same rows"
     bare: bool = False  # its peers write jobs, region_runs and executions alone
-    wide: bool = True  # can have many calls in the air in one process
+    wide: bool = True  # can have many calls in flight in one process
 
     def fill(self, testbed: Testbed, count: int, plan: str = PLAN) -> list[str]:
         """Insert `count` jobs and put them into the system's queue."""

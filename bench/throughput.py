@@ -38,8 +38,8 @@ def run(
     finally:
         stop(workers)
         sampler.close()
-    time.sleep(0.1)  # the last backends' reports
-    own = len(sampler.samples)  # the watcher's commits are not the workers'
+    time.sleep(0.1)  # until the last backends have reported
+    own = len(sampler.samples)  # the sampler's commits are not the workers'
     return Run(
         sampler.pace(executions // models * models),
         (measure.commits(testbed.conn) - commits - own) / executions,
