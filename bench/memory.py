@@ -47,6 +47,6 @@ def run(testbed: Testbed, system: System, width: int) -> Memory:
     finally:
         stop(workers)
     if not looks:
-        raise TimeoutError(f"{system.name} has no call in the air after {PATIENCE_SECONDS:.0f} s")
+        raise TimeoutError(f"{system.name} has no call in flight after {PATIENCE_SECONDS:.0f} s")
     looks = sorted(looks)[-SAMPLES:]
     return Memory(median(calls for calls, _ in looks), median(mb for _, mb in looks), processes)

@@ -76,7 +76,7 @@ def page(results: Results) -> str:
         ),
         "## Memory for a call in flight",
         "One worker process (RQ: one for each call) and a provider that takes half a second. PSS of all its processes, "
-        "divided by the calls in the air. Flags: `--concurrency` of that width, and each peer's own.",
+        "divided by the calls in flight. Flags: `--concurrency` of that width, and each peer's own.",
         "\n".join(_memory_table(results)),
         "## Calls in flight",
         "The worker's engine with calls of one length and width; HTTP is a loopback provider, the others are the sandbox. Rate, "
@@ -173,7 +173,7 @@ def _memory_table(results: Results) -> list[str]:
     for name, narrow in results["memory"]["50"].items():
         wide = results["memory"]["400"].get(name)
         rows.append([name, *_weight(narrow), *(_weight(wide) if wide else ("not tried", ""))])
-    return table(["system", "50 wide: MB a call", "in the air, MB", "400 wide: MB a call", "in the air, MB"], rows)
+    return table(["system", "50 wide: MB a call", "in flight, MB", "400 wide: MB a call", "in flight, MB"], rows)
 
 
 def _weight(weight: dict[str, float]) -> tuple[str, str]:

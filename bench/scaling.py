@@ -38,7 +38,7 @@ def page(results: Results) -> str:
         f"took {growth['claim']['ms']:.2f} ms.",
         "## Processes",
         f"One worker process made {one:,.0f} executions a second, two {two:,.0f}, four {four:,.0f}, on two cores that they share "
-        "with the database. One process a core; a second one is for the day that the first is killed. More calls in the air "
+        "with the database. One process a core; a second one is for the day that the first is killed. More calls in flight "
         "come from `--concurrency`, which costs memory and no core, until a process is busy all the time.",
         "## The next knob",
         "\n".join(
@@ -53,7 +53,7 @@ def page(results: Results) -> str:
                     [
                         "10 times",
                         "`--concurrency`, then `--count worker_us=2`; a second publisher and API for availability",
-                        "calls in the air, not statements, run out first; `region_queue_depth` and `region_workers` say where",
+                        "calls in flight, not statements, run out first; `region_queue_depth` and `region_workers` say where",
                     ],
                     [
                         "10 times",
@@ -106,9 +106,9 @@ def _hosts(hosts: Results) -> str:
             "region runs of half a second each, 300 in each of three regions, one worker process a region: all on this host, "
             "each in a network namespace of its own, and so with every packet held back on its way "
             f"(one way: {delays}; both servers are in the first region).",
-            "\n".join(table(["workers on", "region runs", "seconds", "a second", "most in the air"], rows)),
+            "\n".join(table(["workers on", "region runs", "seconds", "a second", "most in flight"], rows)),
             "Distance costs round trips, not correctness: a far worker spends them on its claim and its record, each of which "
-            "carries a whole batch, so a region that is far from the database wants more calls in the air (`--concurrency`), "
+            "carries a whole batch, so a region that is far from the database wants more calls in flight (`--concurrency`), "
             "not more processes. A lease of 15 s with a heartbeat of 5 s bears seconds of delay.",
         ]
     )

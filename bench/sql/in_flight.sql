@@ -1,2 +1,2 @@
--- Calls in the air: runs that were claimed and have not ended.
+-- Calls in flight: runs that were claimed and have not ended.
 SELECT count(*) AS running FROM region_runs WHERE lease_token IS NOT NULL
