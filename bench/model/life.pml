@@ -313,7 +313,7 @@ inline lost_runs() {
   skip
 }
 
-inline books() {              /* the end of every transaction */
+inline end_transaction() {    /* the end of every transaction */
   regions_finished();
   verdict();
   assert(status == v || I5);
@@ -380,7 +380,7 @@ inline release() {            /* region_runs.release, outbox.stage: the verb of 
     attempt[mine] = attempt[mine] - (b -> 0 : 1);
     event(REGION_RELEASED, mine, 0, b);
     stage(mine, WHY_RELEASED);
-    books()
+    end_transaction()
   :: else
   fi
 }
@@ -463,7 +463,7 @@ end:
          call(i) = (!MISSING(FIRST(mine) + i / A) -> RECORDED :
                     (answer[to_call(i)] == OK -> KNOWN_GOOD : (answer[to_call(i)] == BAD -> KNOWN_BAD : UNASKED)))
        }
-       books() }
+       end_transaction() }
   /* No row: the job has ended, somebody holds the region, or its attempts are used up. The message goes. */
   :: d_step { place == TAKEN && about(mine) &&
               !(OPEN && !finished[mine] && (!has_run[mine] || attempt[mine] < MAX_ATTEMPTS) &&
@@ -534,7 +534,7 @@ end:
 #endif
        close_jobs();
        place = RUN;
-       books();
+       end_transaction();
        if
        :: lease[mine] != me -> forget()   /* finished, or fenced */
        :: lease[mine] == me && NOTHING_LEFT -> release(); forget()   /* a unit was not recorded: back, with what is stored */
@@ -639,7 +639,7 @@ end:
        :: n_touched -> close_regions(); regions_finished(); close_jobs()
        :: else
        fi;
-       books() }
+       end_transaction() }
   od
 }
 
@@ -670,7 +670,7 @@ end:
        close_regions();
        regions_finished();
        close_jobs();
-       books() }
+       end_transaction() }
   od
 }
 
@@ -739,7 +739,7 @@ inline retry(only) {          /* reopen_units, jobs.reopen, outbox.stage; `only`
     :: else
     fi
   }
-  books()
+  end_transaction()
 }
 
 #define RETRYABLE(r) (finished[r] && FAILED_UNIT(r))
@@ -769,7 +769,7 @@ end:
        for (i : 0 .. REGIONS - 1) {
          newest[i] = (pushing[i] -> WAITING : SENT)
        }
-       books() }
+       end_transaction() }
   /* retry_job: all failed units, or one region's. */
   :: d_step { retries < RETRIES && !cancelled && ANY(RETRYABLE) ->
        say("%d: retries all that failed\n"); retry(REGIONS) }
