@@ -1,6 +1,6 @@
--- What every peer commits before it calls the provider, the same rows as the system's own claim writes: a fresh lease for
--- the job's one region, the job running, its event, the question as asked, and the try. One statement, so one round trip and one
--- commit, which is the best that a worker without batches can do.
+-- The commit of every peer before the call. It writes the same rows as this system's claim: a new lease for the job's
+-- only region, the job's status, its event, the question as asked, and the try. It is one statement, so one round trip
+-- and one commit, the fewest that a worker without batches can have.
 WITH claimed AS (
   INSERT INTO region_runs AS r (job_id, region, attempt, max_attempts, lease_token, lease_expires_at, worker, started_at, deadline)
   VALUES (:job_id, 'US', 1, 3, gen_random_uuid(), clock_timestamp() + make_interval(secs => 15), 'peer',

@@ -1,5 +1,5 @@
--- The least that a claim must write: the run of the job's one region gets a fresh lease, the job is running. No event,
--- and nothing that would tell of a call whose answer is lost.
+-- The fewest rows that a claim must write: a new lease for the job's only region, and the job's status. There is no event
+-- and no record of a call whose answer is lost.
 WITH claimed AS (
   INSERT INTO region_runs AS r (job_id, region, attempt, max_attempts, lease_token, lease_expires_at, worker, started_at, deadline)
   VALUES (:job_id, 'US', 1, 3, gen_random_uuid(), clock_timestamp() + make_interval(secs => 15), 'peer',

@@ -1,2 +1,2 @@
--- How many executions have been committed since a measurement began.
+-- The number of executions committed since a measurement began.
 SELECT count(*) AS done FROM executions WHERE id > :since

@@ -1,2 +1,2 @@
--- Jobs that have ended, as far as the outbox's retention asks.
+-- Ends jobs, in the columns that the outbox's retention reads.
 UPDATE jobs SET status = 'completed', completed_at = clock_timestamp() WHERE status = 'queued'

@@ -1,5 +1,5 @@
--- What every peer commits after the call, the same rows as the system's own: the answer, the execution with its output,
--- parameters and receipt (a constant here: nothing is signed), the end of the run, the job's status, and three events.
+-- The commit of every peer after the call. It writes the same rows as this system: the answer, the execution with its
+-- output, parameters and receipt (a constant, not signed), the end of the run, the job's status, and three events.
 WITH finished AS (
   UPDATE region_runs SET finished_at = clock_timestamp(), lease_token = NULL, lease_expires_at = NULL
    WHERE job_id = :job_id AND region = 'US' AND lease_token = :token::uuid

@@ -1,4 +1,4 @@
--- The least that a result must write: the result, the end of the run and the job's status, in one transaction.
+-- The fewest rows that a result must write: the result, the end of the run and the job's status, in one transaction.
 WITH finished AS (
   UPDATE region_runs SET finished_at = clock_timestamp(), lease_token = NULL, lease_expires_at = NULL
    WHERE job_id = :job_id AND region = 'US' AND lease_token = :token::uuid

@@ -1,4 +1,4 @@
--- Jobs that ended long ago, with every row that the system itself would have left of them.
+-- Jobs that ended long ago, with all rows that this system would have written.
 INSERT INTO jobs (id, status, version, plan, questions, runs, min_regions, min_success_rate, timeout_seconds,
                   provider_timeout_seconds, queued_until, created_at, started_at, completed_at, public_key, signature_form,
                   digest, spec, spec_raw, outcome, completed_units, failed_units, cancelled_units)

@@ -1,4 +1,4 @@
--- pgbench: the same two commits and nothing else, each client with jobs of its own.
+-- For pgbench: the same two commits and nothing else. Each client has its own jobs.
 \set job :client_id * 100000 + :n
 SELECT 'p' || :job AS job_id \gset
 :claim \gset
