@@ -202,5 +202,5 @@ def test_forced_colours_and_paper(browser: "Browser", local: "Local") -> None:
         assert not page.locator(".top").is_visible()
         assert not page.get_by_role("link", name="Compare").is_visible()
         assert page.locator("#timeline-region").evaluate("at => at.scrollHeight <= at.clientHeight")
-        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert ground == "rgb(255, 255, 255)", "no dark paper"
+        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert background == "rgb(255, 255, 255)", "no dark paper"

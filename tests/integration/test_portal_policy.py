@@ -76,7 +76,7 @@ class TestPolicy:
         parts = (STATIC / "portal.css").read_text().split(":root {")
         colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", parts[1 + dark].partition("}")[0]))
         states = ("ink", "soft", "accent", "completed", "running", "failed", "partial", "cancelled", "pending")
-        pairs = [(name, ground) for name in states for ground in ("paper", "raised", "button")]
+        pairs = [(name, background) for name in states for background in ("paper", "raised", "button")]
         pairs += [("ink", name) for name in ("added", "removed", "heat-0", "heat-1", "heat-2")]
         pairs += [("on-warm", "heat-3"), ("on-warm", "heat-4"), ("on-accent", "accent")]
         low = [pair for pair in pairs if contrast(*(colours[name] for name in pair)) < 4.5]
