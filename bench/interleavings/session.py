@@ -27,8 +27,8 @@ class Session:
         self.result: Any = None  # what the verb returned, or the exception that it raised
         self._wire = wire
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
-        self._bell, self._heard = socket.socketpair()
-        wire.watch(self._heard, self._hear)
+        self._end_sender, self._end_receiver = socket.socketpair()
+        wire.watch(self._end_receiver, self._on_end)
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
 
@@ -41,8 +41,8 @@ class Session:
         """End the thread and every connection, after the verb has ended."""
         self._calls.put(None)
         self._thread.join(10)
-        self._wire.forget(self._heard)
-        self._bell.close()
+        self._wire.forget(self._end_receiver)
+        self._end_sender.close()
         self.gate.close()
 
     @property
@@ -66,8 +66,8 @@ class Session:
                 self.result = call()
             except Exception as error:  # noqa: BLE001  it is the verb's result
                 self.result = error
-            self._bell.sendall(b"!")
+            self._end_sender.sendall(b"!")
 
-    def _hear(self) -> None:
-        self._heard.recv(1)
+    def _on_end(self) -> None:
+        self._end_receiver.recv(1)
         self.ended = True
