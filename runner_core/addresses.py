@@ -46,18 +46,18 @@ def database_mistake(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     is_url = bool(separator) and "=" not in scheme
     if not is_url and "=" not in url:
-        return f"is no address: {DATABASE_FORM}"
+        return f"is not an address: write {DATABASE_FORM}"
     if is_url:
         if "+" in scheme:
-            return f"names a driver in its scheme: {DATABASE_FORM}"
+            return f"names a driver in its scheme: write {DATABASE_FORM}"
         if scheme not in ("postgresql", "postgres"):
-            return f"has an unknown scheme: {DATABASE_FORM}"
+            return f"has an unknown scheme: write {DATABASE_FORM}"
         if re.search(r"%(?![0-9A-Fa-f]{2})", rest):
             return "has a % that is not followed by two hexadecimal digits: write it as %25"
         if " " in rest:
             return "has a space in it: write it as %20"
         if "@" in rest.partition("/")[2].partition("?")[0]:
-            return f"has an @ behind its host: {ESCAPES}"
+            return f"has an @ after its host: {ESCAPES}"
     try:
         parts = conninfo_to_dict(url)
     except ProgrammingError:  # psycopg's message would repeat a part of the address
@@ -86,10 +86,10 @@ def _database_parts_mistake(parts: Mapping[str, str], *, is_url: bool) -> str:
     sockets = "/" if is_url else ("/", "@")  # in a URL an @ ends the password
     for host in (parts.get("host", "") + "," + parts.get("hostaddr", "")).split(","):
         if host and not host.startswith(sockets) and not HOST.fullmatch(host):
-            return f"has a character in its host that no host's name has: {ESCAPES}"
+            return f"has a character in its host that a host's name can't have: {ESCAPES}"
     for port in filter(None, parts.get("port", "").split(",")):
         if not is_port(port):
-            return f"has a port that is not a number from 1 to 65535: {DATABASE_FORM}"
+            return f"has a port that is not a number from 1 to 65535: write {DATABASE_FORM}"
     for name, choices in _DATABASE_CHOICES.items():
         if name in parts and parts[name] not in choices:
             return f"has an option {name} that is not one of {', '.join(choices)}"
@@ -107,7 +107,7 @@ def character_mistake(url: str) -> str:
     if url[:1] in "\"'" or url[-1:] in "\"'":
         return "has quotes around it: remove them"
     if not url.isprintable():
-        return "has a line's end or another character in it that can't be printed: remove it"
+        return "has a line break or another unprintable character in it: remove it"
     return ""
 
 
@@ -120,7 +120,7 @@ def bind_mistake(bind: str) -> str:
     """Return the mistake in BIND, gunicorn's list of addresses to listen on; empty if there is none."""
     for place in bind.split(","):
         if not place.startswith(("unix:", "fd://")) and not is_port(place.rpartition(":")[2]):
-            return f"is not host:port with a port from 1 to 65535: {API_HOST}:{API_PORT}"
+            return f"must be host:port with a port from 1 to 65535, for example {API_HOST}:{API_PORT}"
     return ""
 
 

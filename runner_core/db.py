@@ -137,7 +137,9 @@ class Database:
             conn.dup_socket = conn.dup_socket or socket.socket(fileno=os.dup(conn.fileno()))
             self.watchdog.guard(conn.dup_socket, self._connections.limit_seconds)
         except (OSError, RuntimeError) as error:
-            raise psycopg.OperationalError(f"connection failed: this process has no room for it: {error}") from error
+            raise psycopg.OperationalError(
+                f"connection failed: this process has no descriptor, memory or thread left: {error}"
+            ) from error
 
     def _log_level(self, failure: Failure, optional: bool) -> int:
         """Return the log level of a failure: WARNING if the transaction is repeated or nothing is lost, else ERROR."""

@@ -51,14 +51,14 @@ class EnvironmentReader:
         value = self.env.get(name, "").strip().lower()
         if value in ("", *TRUE, *FALSE):
             return value in TRUE if value else default
-        self.mistakes.append(f"{name} is neither 1 nor 0")
+        self.mistakes.append(f"{name} must be 1 or 0")
         return default
 
     def choice(self, name: str, allowed: tuple[str, ...]) -> str:
         """Return the value, which must be one of `allowed`."""
         value = self.text(name)
         if value not in allowed:
-            self.mistakes.append(f"{name} is not {' or '.join(a or 'unset' for a in allowed)}")
+            self.mistakes.append(f"{name} must be {' or '.join(a or 'unset' for a in allowed)}")
         return value
 
     def integer(self, name: str, default: int, low: int, high: int) -> int:
@@ -86,7 +86,7 @@ class EnvironmentReader:
             self.mistakes.append(f"{name} is not a number")
             return default
         if not low <= number <= high:
-            self.mistakes.append(f"{name} is outside {low}..{high}")
+            self.mistakes.append(f"{name} must be from {low} to {high}")
             return default
         return number
 

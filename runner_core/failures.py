@@ -129,7 +129,7 @@ TABLE = (
         ends_connection=True,
         drains_pool=True,
     ),
-    Failure("a lock is not had in time", ("55P03",), "statement"),
+    Failure("a lock is not granted in time", ("55P03",), "statement"),
     Failure("the statement takes too long", ("57014",), "statement"),
     Failure("a limit of the server is reached", ("54000", "54001", "54011", "54023"), "statement", prefix=("54",)),
     UNPREPARED,
@@ -152,7 +152,7 @@ TABLE = (
 )
 OTHER = Failure("anything else", ("XX000",), "statement", status=500, code="internal_error")
 LACKING = Failure("this process has no descriptor, memory or thread left", (), "server")
-OURS = Failure("a mistake of our own", (), "row", status=500, code="internal_error")
+OURS = Failure("an error in the program itself", (), "row", status=500, code="internal_error")
 OTHER_STATE = "other"  # the label of all SQLSTATEs that the table does not name
 
 _BY_STATE = {state: failure for failure in (*TABLE, OTHER) for state in failure.states}

@@ -60,7 +60,7 @@ class Heartbeat:
             with self.db.transaction() as conn:
                 run(conn, "processes.leave", process_id=self.id)
         except (psycopg.Error, PoolTimeout) as error:
-            log.warning("could not sign off sqlstate=%s", sqlstate(error))
+            log.warning("could not remove this process's row sqlstate=%s", sqlstate(error))
 
     def _keep(self) -> None:
         while not self._stopped.is_set():

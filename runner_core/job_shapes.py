@@ -47,7 +47,9 @@ def _integer(value: object) -> object:
 def _addressable(name: str) -> str:
     """Refuse a job id that can't be part of a URL."""
     if name == "cross-region" or (name and not name.strip(".")):
-        raise PydanticCustomError("job_id", "no URL leads to such a job; cross-region and dots alone are no ids")
+        raise PydanticCustomError(
+            "job_id", "an id can't be cross-region or dots alone, because no URL can name such a job"
+        )
     return name
 
 
@@ -56,7 +58,7 @@ Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,255}$")]
 # Clients remove segments of dots from a URL (RFC 3986, 5.2.4), and /jobs/cross-region is an address of its own.
 JobId = Annotated[
     str,
-    Field(pattern=r"^[A-Za-z0-9._:-]{0,255}$", description="empty or absent: one is made"),
+    Field(pattern=r"^[A-Za-z0-9._:-]{0,255}$", description="empty or absent: the API makes an id"),
     AfterValidator(_addressable),
 ]
 Text = Annotated[str, Field(min_length=1)]
@@ -140,7 +142,7 @@ class JobSpec(_Received):
 
     id: JobId | None = None
     jobspec_id: JobId | None = None
-    version: Annotated[str, Field(description="empty or absent: benchmark.version counts")] | None = None
+    version: Annotated[str, Field(description="empty or absent: benchmark.version is used")] | None = None
     benchmark: Benchmark
     constraints: Constraints
     questions: (

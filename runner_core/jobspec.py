@@ -164,7 +164,7 @@ def _canonical(names: Iterable[str], catalogue: Catalogue) -> list[str]:
         region = catalogue.canonical_region(name)
         if region is None:
             raise SpecError(
-                "unknown_region", f"There is no region {name[:64]!r}; we have {', '.join(catalogue.regions)}."
+                "unknown_region", f"There is no region {name[:64]!r}; the regions are {', '.join(catalogue.regions)}."
             )
         found[region] = None
     return list(found)

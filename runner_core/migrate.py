@@ -120,10 +120,17 @@ def _missing(conn: psycopg.Connection[Any]) -> list[Migration]:
     try:
         applied = {row["version"]: row["checksum"] for row in rows(conn, "migrations.applied")}
     except psycopg.errors.UndefinedColumn:
-        raise MigrationError("the table schema_migrations here is another tool's: use a database of its own") from None
+        raise MigrationError(
+            "another tool owns the table schema_migrations: use a database for Beacon Runner alone"
+        ) from None
     known = {m.version: m for m in migrations()}
     if unknown := sorted(set(applied) - set(known)):
-        raise MigrationError(f"the database has migration {unknown[-1]}, which this release does not know: upgrade it")
+        raise MigrationError(
+            f"the database has migration {unknown[-1]}, which this release does not know: upgrade the release"
+        )
     if changed := [v for v in applied if applied[v] not in (known[v].checksum, *known[v].superseded)]:
-        raise MigrationError(f"migration {changed[0]} was changed after it was applied: migrations are forward only")
+        raise MigrationError(
+            f"migration {changed[0]} was changed after it was applied: restore its file, "
+            "and write changes as a new migration"
+        )
     return [m for m in known.values() if m.version not in applied]

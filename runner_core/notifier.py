@@ -88,7 +88,7 @@ class Notifier:
         try:
             self._send(notifications)
         except (psycopg.Error, PoolTimeout) as error:
-            log.warning("could not notify, the receivers poll sqlstate=%s", sqlstate(error))
+            log.warning("NOTIFY failed, so listening processes poll instead sqlstate=%s", sqlstate(error))
 
 
 def payloads(job_ids: Iterable[str]) -> list[str]:

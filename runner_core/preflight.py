@@ -45,7 +45,7 @@ def faults(conn: Connection[Any], needed: int, kind: str | None) -> Iterator[Fau
     found = row(conn, "preflight.server") or {}
     yield from _server(found)
     if not found["migrated"]:
-        yield Fault("migrations", "the database has no schema of ours: run `beacon migrate`")
+        yield Fault("migrations", "the database has no Beacon Runner schema: run `beacon migrate`")
         return
     if found["readable"] and found["usable"]:
         versions = [applied["version"] for applied in rows(conn, "migrations.applied")]
@@ -60,7 +60,7 @@ def faults(conn: Connection[Any], needed: int, kind: str | None) -> Iterator[Fau
         if at > needed:  # a newer release has just been deployed; this release works with its schema
             yield Fault(
                 "migrations",
-                f"the database's schema is at migration {at}, this release is of {needed}: upgrade the release",
+                f"the database's schema is at migration {at}, this release knows only {needed}: upgrade the release",
                 blocks=False,
             )
     if kind is None:
@@ -97,7 +97,7 @@ def prove(begin: Begin, trial: Begin, needed: int, kind: str | None) -> None:
         run(conn, "readiness.grow")
         raise psycopg.Rollback
     if written is None:
-        raise NotReady("the database did not give back what was written to it")
+        raise NotReady("a row that was written to the database could not be read back")
 
 
 def _server(found: Row) -> Iterator[Fault]:
@@ -107,13 +107,13 @@ def _server(found: Row) -> Iterator[Fault]:
         yield Fault(
             "encoding",
             f"the database's encoding is {found['encoding']}, which can't hold every text: "
-            "make one with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0",
+            "create the database again with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0",
         )
     if not found["lowers_ascii"]:
         yield Fault(
             "locale",
-            "the database's locale has other small letters than a to z for A to Z: "
-            "make one with CREATE DATABASE ... LOCALE 'C.UTF-8' TEMPLATE template0",
+            "the database's locale does not turn A to Z into a to z: "
+            "create the database again with CREATE DATABASE ... LOCALE 'C.UTF-8' TEMPLATE template0",
         )
     if found["usable"] is None:
         yield Fault("search_path", "the database has no schema public: run `CREATE SCHEMA public`")
@@ -121,7 +121,7 @@ def _server(found: Row) -> Iterator[Fault]:
         first = f"the schema {found['schema']} comes first" if found["schema"] else "no schema is"
         yield Fault(
             "search_path",
-            f"{first} in search_path, but the tables belong into public: run "
+            f"{first} in search_path, but the tables belong in the schema public: run "
             f"`ALTER ROLE {found['quoted_login']} IN DATABASE {found['database']} SET search_path = public`",
         )
     if found["standby"]:
@@ -139,5 +139,5 @@ def _logins(conn: Connection[Any]) -> Iterator[Fault]:
 
 
 def _read_only(login: str, *, blocks: bool = True) -> Fault:
-    sentence = f"default_transaction_read_only is on for {login}: nothing is written until it is off"
+    sentence = f"default_transaction_read_only is on for {login}, so this login can't write: turn it off"
     return Fault("writes", sentence, blocks)

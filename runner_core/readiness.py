@@ -28,11 +28,11 @@ def probe(db: Database) -> None:
         begin, trial = partial(db.transaction, expected=UNPREPARED.states), partial(db.transaction, pipeline=False)
         prove(begin, trial, latest(), db.kind)
     except PoolTimeout:
-        raise NotReady("no connection to the database could be had in time") from None
+        raise NotReady("no connection to the database became free in time") from None
     except psycopg.Error as error:
         state, failure = sqlstate(error), failure_of(error)
         if failure is UNPREPARED and not isinstance(error, psycopg.errors.InsufficientPrivilege):
-            raise NotReady("the database has no schema of ours: run `beacon migrate`") from None
+            raise NotReady("the database has no Beacon Runner schema: run `beacon migrate`") from None
         if failure is NO_ROOM:
             raise NotReady(f"the database has no room for a job (SQLSTATE {state})") from None
         raise NotReady(f"the database refused the probe (SQLSTATE {state})") from None

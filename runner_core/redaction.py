@@ -28,29 +28,32 @@ _SECRET_NAME = re.compile(r"(KEY|TOKEN|TOKENS|PASSWORD|PASSWD|SECRET)$")
 _WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(found, re.IGNORECASE), words)
     for found, words in (
-        (r"password authentication failed|WRONGPASS|invalid username-password|SASL", "it refuses user or password"),
-        (r"no password supplied|NOAUTH|authentication required|without any password", "it asks for a password"),
-        (r"pg_hba\.conf", "it lets this user in from nowhere near here (pg_hba.conf)"),
+        (
+            r"password authentication failed|WRONGPASS|invalid username-password|SASL",
+            "the server refuses the user or the password",
+        ),
+        (r"no password supplied|NOAUTH|authentication required|without any password", "the server asks for a password"),
+        (r"pg_hba\.conf", "pg_hba.conf does not let this user in from this host"),
         (r"not permitted to log in", "this user may not log in"),
-        (r'role ".*" does not exist', "it has no such user"),
-        (r'database ".*" does not exist', "it has no such database"),
+        (r'role ".*" does not exist', "the server does not know this user"),
+        (r'database ".*" does not exist', "the server does not have this database"),
         (
             r"remaining connection slots|too many (clients|connections)|max number of clients",
-            "it has no connection left",
+            "the server has no free connection",
         ),
-        (r"starting up|loading the dataset", "it is starting"),
-        (r"shutting down|the database system is in recovery", "it is shutting down or recovering"),
-        (r"certificate", "its certificate is not trusted, or ours is refused"),
-        (r"\b(SSL|TLS)\b|wrong version number", "no agreement on TLS"),
+        (r"starting up|loading the dataset", "the server is starting"),
+        (r"shutting down|the database system is in recovery", "the server is shutting down or recovering"),
+        (r"certificate", "one side does not accept the other's certificate"),
+        (r"\b(SSL|TLS)\b|wrong version number", "the TLS handshake failed: check that both sides use TLS"),
         (r"Connection refused", "connection refused"),
         (r"time(d )?out|timeout expired|couldn't get a connection", "no answer in time"),
         (
             r"translate host name|Name or service not known|name resolution|nodename|No address associated|idna|label",
-            "its host's name is not known",
+            "the host's name can't be resolved",
         ),
-        (r"No route to host|unreachable", "its host can't be reached"),
-        (r"No such file or directory", "its socket is not there"),
-        (r"read-only|not a primary|not acceptable", "it takes no writes"),
+        (r"No route to host|unreachable", "the host can't be reached"),
+        (r"No such file or directory", "the socket does not exist"),
+        (r"read-only|not a primary|not acceptable", "the server takes no writes"),
         (r"closed|reset by peer|broken pipe|connection.*lost|unexpected EOF", "the connection was lost"),
     )
 )

@@ -170,9 +170,9 @@ def _check_kind(provider: Provider, region: Region | None, allow_sandbox: bool, 
         table.wrong(f"kind must be one of {', '.join(KINDS)}")
     elif provider.kind == "sandbox":
         if not allow_sandbox:
-            table.wrong("a sandbox provider makes its answers up: it needs ALLOW_SANDBOX=1")
+            table.wrong("a sandbox provider simulates its answers: set ALLOW_SANDBOX=1 to allow that")
         if provider.base_url or provider.api_key_env:
-            table.wrong("a sandbox provider has neither base_url nor api_key_env")
+            table.wrong("a sandbox provider must have neither base_url nor api_key_env")
     else:
         if not provider.base_url:
             table.wrong(f"a provider of kind {provider.kind} needs a base_url")
@@ -213,7 +213,9 @@ def _pattern(text: str, table: Table) -> re.Pattern[str] | None:
 def _check_whole(catalogue: Catalogue, table: Table) -> None:
     """Check the rules that concern several parts of the file."""
     if PROMPT_ID in catalogue.questions:
-        table.wrong(f"questions: the id {PROMPT_ID!r} is that of a job's prompt when it has no questions")
+        table.wrong(
+            f"questions: the id {PROMPT_ID!r} is reserved for the prompt of a job without questions: choose another id"
+        )
     owners: dict[str, str] = {}
     for region in catalogue.regions.values():
         for name in dict.fromkeys(_folded(name) for name in (region.name, *region.aliases)):

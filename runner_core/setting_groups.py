@@ -34,7 +34,7 @@ class DatabaseSettings:
         urls = {name: env.address(name, database_mistake) for name in ("DATABASE_URL", *LOGINS)}
         own = urls[f"DATABASE_URL_{process.upper()}"] if process in PROCESSES else ""
         if process is not None and not own and not env.is_set("DATABASE_URL"):
-            env.mistakes.append(f"DATABASE_URL is not set: {DATABASE_FORM}")
+            env.mistakes.append(f"DATABASE_URL is not set: set it to {DATABASE_FORM}")
         return cls(
             url=require_tls(own or urls["DATABASE_URL"]),
             listen_url=require_tls(env.address("LISTEN_DATABASE_URL", database_mistake)),

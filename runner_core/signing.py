@@ -117,7 +117,10 @@ def verify(spec: dict[str, Any]) -> Verified:
             continue
         id_is_signed = form.startswith("jcs") and (spec.get("id") or spec.get("jobspec_id"))
         if not id_is_signed and not _has_nonce(spec):
-            raise SignatureError("missing_field:nonce", "metadata.nonce is required: the signature covers no id.")
+            raise SignatureError(
+                "missing_field:nonce",
+                "metadata.nonce is required, because this form of signature does not cover the job's id.",
+            )
         return Verified.of(spec, form, content)
     raise SignatureError(detail=f"The signature does not match the job. {HOW_TO_SIGN}")
 

@@ -51,22 +51,30 @@ DB_WRITE_LATENCY = Histogram(
 OUTBOX_PUBLISHED = Counter("outbox_published", "Outbox rows pushed to Redis and marked.")
 OUTBOX_PUBLISH_ERRORS = Counter("outbox_publish_errors", "Pushes that failed, of a row or of Redis.")
 # Rows in the database are counted up to 10,000; this value means "at least 10,000".
-OUTBOX_UNPUBLISHED = Gauge("outbox_unpublished_count", "Outbox rows that wait to be published; 10,000: at least.")
+OUTBOX_UNPUBLISHED = Gauge(
+    "outbox_unpublished_count", "Outbox rows that wait to be published; 10,000 means 10,000 or more."
+)
 OUTBOX_OLDEST = Gauge("outbox_oldest_unpublished_age_seconds", "Age of the oldest waiting outbox row.")
-OUTBOX_DEAD = Gauge("outbox_dead_rows", "Undeliverable outbox rows that wait for an operator; 10,000: at least.")
+OUTBOX_DEAD = Gauge(
+    "outbox_dead_rows", "Undeliverable outbox rows that wait for an operator; 10,000 means 10,000 or more."
+)
 
 # Jobs. Only the publisher exports the gauges; ended jobs are those of the last 24 hours.
-JOBS = Gauge("jobs", "Jobs by status; ended ones of the last 24 hours. 10,000: at least.", ["status"])
-JOBS_STUCK = Gauge("jobs_stuck", "Jobs queued for more than 10 minutes; 10,000: at least.")
-JOBS_OVERDUE = Gauge("jobs_overdue", "Running jobs past the deadline of their last region run; 10,000: at least.")
+JOBS = Gauge("jobs", "Jobs by status; ended jobs of the last 24 hours only. 10,000 means 10,000 or more.", ["status"])
+JOBS_STUCK = Gauge("jobs_stuck", "Jobs queued for more than 10 minutes; 10,000 means 10,000 or more.")
+JOBS_OVERDUE = Gauge(
+    "jobs_overdue", "Running jobs past the deadline of their last region run; 10,000 means 10,000 or more."
+)
 JOBS_ENQUEUED = Counter("jobs_enqueued", "Jobs accepted.")
 JOBS_PROCESSED = Counter("jobs_processed", "Jobs that ended, by status.", ["status"])
-REGION_QUEUE_DEPTH = Gauge("region_queue_depth", "Region runs staged, not claimed; 10,000: at least.", ["region"])
+REGION_QUEUE_DEPTH = Gauge(
+    "region_queue_depth", "Region runs staged, not claimed; 10,000 means 10,000 or more.", ["region"]
+)
 REGION_WORKERS = Gauge("region_workers", "Live worker processes.", ["region"])
 LEASES_EXPIRED = Counter("leases_expired", "Leases that ran out and were taken back.")
 REGIONS_STAGED = Counter("regions_staged", "Regions staged again by the sweeper.", ["reason"])
 ROWS_SET_ASIDE = Counter(
-    "rows_set_aside", "Rows that stop a publisher's work by themselves and are left out.", ["work"]
+    "rows_set_aside", "Rows that a publisher leaves out for a while because they fail by themselves.", ["work"]
 )
 
 # Region runs. Buckets fit calls of seconds to minutes.
@@ -94,7 +102,7 @@ PROVIDER_REQUESTS = Counter("provider_requests", "Calls to providers by outcome.
 PROVIDER_TOKENS = Counter("provider_tokens", "Tokens by direction, input or output.", ["region", "model", "direction"])
 
 # The state of the deployment.
-REDIS_UNFIT = Gauge("redis_unfit", "1 while this process's Redis is not one that it can or may work with.", ["reason"])
+REDIS_UNFIT = Gauge("redis_unfit", "1 while this process can't or may not use its Redis.", ["reason"])
 OTHER_REGIONS_FILE = Gauge("processes_with_other_regions_file", "Processes whose regions file is not the API's.")
 
 # The metrics of each kind of process. Other kinds do not export them, because a gauge that is never set would be 0.
@@ -158,7 +166,10 @@ def serve_metrics(process: str, host: str, port: int) -> None:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise ConfigError(
-            [f"METRICS_PORT {port} of {host} can't be used ({reason}): set METRICS_PORT to another, or to 0 for none"]
+            [
+                f"METRICS_PORT {port} of {host} can't be used ({reason}): set METRICS_PORT to another "
+                "port, or to 0 for no metrics"
+            ]
         ) from None
     server.RequestHandlerClass.timeout = SCRAPE_SECONDS  # type: ignore[attr-defined]  # of socketserver's stream handlers
 

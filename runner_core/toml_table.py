@@ -74,4 +74,4 @@ class Table:
     def no_more(self) -> None:
         """Report the keys that are left as unknown. Call it after all known keys were removed."""
         for key in self.values:
-            self.wrong(f"{key} is not known here")
+            self.wrong(f"{key} is not a known key")

@@ -92,7 +92,7 @@ class TrustList:
                 self._keys = {key.public_key: key for key in _read(self._path)}
             except ConfigError as error:
                 # A mistake in the file must not refuse every job: keep the last good list, and log an error.
-                log.error("trust list not read again, the earlier one stays in force: %s", error.detail)
+                log.error("could not read the trust list again, the earlier list stays in force: %s", error.detail)
             else:
                 log.info("trust list read again keys=%d", len(self._keys))
 
@@ -120,7 +120,7 @@ def _read(path: Path) -> list[TrustedKey]:
         try:
             key = _entry(entry)
             if any(key.kid == other.kid or key.public_key == other.public_key for other in keys):
-                raise ValueError("its kid or public_key is there twice")
+                raise ValueError("its kid or public_key is in the list twice")
             keys.append(key)
         except ValueError as error:
             mistakes.append(f"The trust list {path}, entry {number}: {error}.")

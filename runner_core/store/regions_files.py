@@ -18,5 +18,5 @@ def sentence(process: Row) -> str:
     name = f"{process['kind']} {process['region']}" if process["region"] else process["kind"]
     return (
         f"{name} (host {process['host']}, pid {process['pid']}) has another regions file than the API: give every "
-        "process the same REGIONS_FILE and start it again"
+        "process the same REGIONS_FILE and restart it"
     )

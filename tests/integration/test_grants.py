@@ -285,5 +285,5 @@ def test_a_login_that_may_not_grant_is_told_what_is_missing(database_url: str, o
 
 
 def test_the_grants_alone_need_a_migrated_database(empty_database_url: str) -> None:
-    with pytest.raises(MigrationError, match="no schema of ours: run `beacon migrate`"):
+    with pytest.raises(MigrationError, match="no Beacon Runner schema: run `beacon migrate`"):
         migrate(empty_database_url, grants_only=True)

@@ -106,7 +106,7 @@ def test_a_schema_before_public_in_the_search_path(empty_database_url: str) -> N
     execute(empty_database_url, "CREATE SCHEMA team", f"ALTER DATABASE {database} SET search_path = team, public")
     migrating, starting, doctor = refusals(empty_database_url)
     assert migrating == starting == doctor
-    assert migrating.startswith("the schema team comes first in search_path, but the tables belong into public")
+    assert migrating.startswith("the schema team comes first in search_path, but the tables belong in the schema")
     assert tables(empty_database_url) == 0
     (cure,) = re.findall(r"run `([^`]*)`", migrating)
     execute(empty_database_url, cure)
@@ -154,7 +154,7 @@ def test_a_locale_in_which_topics_would_have_other_names(servers: Servers, home:
         finally:
             postgres.stop()
     assert migrating == starting == doctor
-    assert migrating.startswith("the database's locale has other small letters")
+    assert migrating.startswith("the database's locale does not turn A to Z")
 
 
 def test_a_database_that_an_operator_switched_to_read_only(database_url: str) -> None:
@@ -198,7 +198,7 @@ def own_postgres_at(servers: Servers, make_home: Callable[[], Path]) -> Iterator
 
 def test_an_empty_database_and_an_older_one_need_a_migration(empty_database_url: str) -> None:
     with opened(settings_for(empty_database_url), "api") as db:
-        with pytest.raises(NotReady, match="no schema of ours: run `beacon migrate`"):
+        with pytest.raises(NotReady, match="no Beacon Runner schema: run `beacon migrate`"):
             probe(db)
         migrate(empty_database_url)
         execute(
@@ -220,7 +220,7 @@ def test_a_newer_schema_lets_the_processes_work_and_doctor_says_so(database_url:
     found = {f.subject: f for f in check_database(Settings.from_env({}), database_url)}
     assert found["migrations"].level == "warning"
     assert "upgrade the release" in found["migrations"].text
-    with pytest.raises(MigrationError, match="which this release does not know: upgrade it"):
+    with pytest.raises(MigrationError, match="which this release does not know: upgrade the release"):
         migrate(database_url)
 
 

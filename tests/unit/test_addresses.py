@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 WRONG_DATABASES = {
     "a driver's name": (f"postgresql+psycopg://u:{SECRET}@h/d", "names a driver"),
     "another database's scheme": (f"mysql://u:{SECRET}@h/d", "unknown scheme"),
-    "no address": (SECRET, "is no address"),
+    "no address": (SECRET, "is not an address"),
     "double quotes": (f'"postgresql://u:{SECRET}@h/d"', "quotes"),
     "single quotes": (f"'postgresql://u:{SECRET}@h/d'", "quotes"),
     "a bare %": (f"postgresql://u:{SECRET}%zz@h/d", "%25"),
@@ -30,7 +30,7 @@ WRONG_DATABASES = {
     "a bare / behind digits": (f"postgresql://u:12/{SECRET}@h/d", "%2F"),
     "a bare @ and /": (f"postgresql://u:x@y/{SECRET}@h/d", "%2F"),
     "a space": (f"postgresql://u:x {SECRET}@h/d", "%20"),
-    "a line's end": (f"postgresql://u:{SECRET}@h/d\nx", "line's end"),
+    "a line's end": (f"postgresql://u:{SECRET}@h/d\nx", "line break"),
     "a port that is no number": (f"postgresql://u:{SECRET}@h:port/d", "port"),
     "a port out of range": (f"postgresql://u:{SECRET}@h:65536/d", "port"),
     "one of two ports": (f"postgresql://u:{SECRET}@h:5432,i:0/d", "port"),

@@ -177,7 +177,7 @@ class TestLimits:
     @pytest.mark.parametrize("name", [".", "..", "...", "." * 255, "cross-region"])
     def test_ids_that_no_url_leads_to(self, field: str, name: str) -> None:
         detail = invalid(job(**({"id": ...} | {field: name})))
-        assert detail == f"{field}: no URL leads to such a job; cross-region and dots alone are no ids."
+        assert detail == f"{field}: an id can't be cross-region or dots alone, because no URL can name such a job."
 
     @pytest.mark.parametrize("name", ["..a", "a..", ".-", "-", "-x", "cross-region-1", "Cross-Region"])
     def test_ids_that_look_like_them(self, name: str) -> None:

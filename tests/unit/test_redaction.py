@@ -26,11 +26,14 @@ ROOT = Path(__file__).parents[2]
     ("error", "says"),
     [
         (psycopg.OperationalError(f'missing "=" after "{SECRET}" in connection info string'), "OperationalError"),
-        (psycopg.OperationalError(f"could not translate host name {SECRET}@h to address"), "its host's name"),
+        (psycopg.OperationalError(f"could not translate host name {SECRET}@h to address"), "the host's name"),
         (psycopg.OperationalError(f"connection to server at {SECRET} failed: Connection refused"), "refused"),
-        (psycopg.OperationalError(f'FATAL: password authentication failed for user "{SECRET}"'), "user or password"),
+        (
+            psycopg.OperationalError(f'FATAL: password authentication failed for user "{SECRET}"'),
+            "the user or the password",
+        ),
         (RedisConnectionError(f"Error 111 connecting to {SECRET}:6379. Connection refused."), "connection refused"),
-        (RedisConnectionError(f"Error -2 connecting to {SECRET}:1. Name or service not known."), "its host's name"),
+        (RedisConnectionError(f"Error -2 connecting to {SECRET}:1. Name or service not known."), "the host's name"),
         (RedisConnectionError(f"something new about {SECRET}"), "ConnectionError"),
         (ResponseError(f"unknown command 'HELLO', with args beginning with: '3' 'AUTH' '{SECRET}'"), "'HELLO'"),
         (NoPermissionError(f"Command # 1 (SET k {SECRET}) of pipeline caused error: may not run 'set'"), "'set'"),

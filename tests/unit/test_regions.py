@@ -82,12 +82,12 @@ ONE_MISTAKE = {
     "empty default model": (changed('default_model = "m"', 'default_model = ""'), "default_model is empty"),
     "unknown default model": (changed('"m"', '"x"'), "no provider has the default_model 'x'"),
     "default model of another type": (changed('= "m"', "= 7"), "default_model must be a text"),
-    "unknown key": (changed("[questions]", "defualt = 1\n[questions]"), "defualt is not known here"),
+    "unknown key": (changed("[questions]", "defualt = 1\n[questions]"), "defualt is not a known key"),
     "unknown key of a region": (
         changed("aliases", "alias = []\naliases"),
-        "regions.US: alias is not known here",
+        "regions.US: alias is not a known key",
     ),
-    "unknown key of a provider": (changed('id = "p"', 'id = "p"\nurl = ""'), "providers p: url is not known here"),
+    "unknown key of a provider": (changed('id = "p"', 'id = "p"\nurl = ""'), "providers p: url is not a known key"),
     "bad pattern": (
         changed("^no[.]", "("),
         "refusal_patterns: '(' is not a regular expression: missing ), unterminated subpattern at position 0",
@@ -102,7 +102,7 @@ ONE_MISTAKE = {
     ),
     "reserved question id": (
         changed("q =", "prompt ="),
-        "questions: the id 'prompt' is that of a job's prompt when it has no questions",
+        "questions: the id 'prompt' is reserved for the prompt of a job without questions: choose another id",
     ),
     "blank question": (changed('"Why?"', '" "'), "questions.q must be a text that is not empty"),
     "region's name": (
@@ -192,10 +192,10 @@ class TestMistakes:
 
     def test_sandbox(self, tmp_path: Path) -> None:
         text = changed('"openai"', '"sandbox"')
-        neither = "providers p: a sandbox provider has neither base_url nor api_key_env."
+        neither = "providers p: a sandbox provider must have neither base_url nor api_key_env."
         assert mistakes(tmp_path, text, allow_sandbox=True) == [neither]
         assert mistakes(tmp_path, text) == [
-            "providers p: a sandbox provider makes its answers up: it needs ALLOW_SANDBOX=1.",
+            "providers p: a sandbox provider simulates its answers: set ALLOW_SANDBOX=1 to allow that.",
             neither,
         ]
 

@@ -110,8 +110,8 @@ class TestTrustList:
             'entry 4: status must be "active" or "revoked".',
             "entry 5: not_before must be an RFC 3339 time.",
             "entry 6: not_after must be an RFC 3339 time.",
-            "entry 8: its kid or public_key is there twice.",
-            "entry 9: its kid or public_key is there twice.",
+            "entry 8: its kid or public_key is in the list twice.",
+            "entry 9: its kid or public_key is in the list twice.",
         ]
 
     @pytest.mark.parametrize("content", ["[", "{}", None])
