@@ -57,12 +57,12 @@ def redis_mistake(url: str) -> str:
     except ValueError:  # its text repeats a part of the address
         return f"can't be read: {ESCAPES}"
     if "@" in parts.path or "@" in parts.query:
-        return f"has an @ behind its host: {ESCAPES}"
+        return f"has an @ after its host: {ESCAPES}"
     return _redis_place_mistake(parts) or _redis_options_mistake(dict(options), tls=scheme == "rediss")
 
 
 def _redis_scheme_mistake(scheme: str, separator: str) -> str:
-    works = f"{REDIS_FORM}, rediss:// for TLS, unix:///path for a socket"
+    works = f"write {REDIS_FORM}, rediss:// for TLS, unix:///path for a socket"
     if not separator:
         return f"has no scheme: {works}"
     if scheme in ("redis", "rediss", "unix"):
@@ -70,10 +70,10 @@ def _redis_scheme_mistake(scheme: str, separator: str) -> str:
     if "sentinel" in scheme.lower():
         return (
             "names Sentinels, which are not supported: give the address of the primary, or of a proxy that follows "
-            f"the primary: {REDIS_FORM}"
+            f"the primary, as {REDIS_FORM}"
         )
     if scheme.lower() in ("valkey", "valkeys"):
-        return f"has the scheme of Valkey, which is reached by the same protocol: {works}"
+        return f"has the scheme of Valkey, which speaks Redis's protocol: {works}"
     return f"has an unknown scheme: {works}"
 
 
@@ -82,26 +82,26 @@ def _redis_place_mistake(parts: SplitResult) -> str:
     where = parts.netloc.rpartition("@")[2]
     if parts.scheme == "unix":
         if where or not parts.path.strip("/"):
-            return "names no socket: unix:///path/of/the/socket?db=0"
+            return "names no socket: write unix:///path/of/the/socket?db=0"
         return ""
     if "," in where:
-        return f"names several hosts, of which only one can be used: {REDIS_FORM}"
+        return f"names several hosts, of which only one can be used: write {REDIS_FORM}"
     host, _, port = where.rpartition(":") if re.search(r":[^\]]*$", where) else (where, "", "")
     if port and not is_port(port):
-        return f"has a port that is not a number from 1 to 65535: {REDIS_FORM}"
+        return f"has a port that is not a number from 1 to 65535: write {REDIS_FORM}"
     if host and not HOST.fullmatch(host.removeprefix("[").removesuffix("]")):
-        return f"has a character in its host that no host's name has: {ESCAPES}"
+        return f"has a character in its host that a host's name can't have: {ESCAPES}"
     if not re.fullmatch(r"/?|/[0-9]{1,9}", parts.path):
-        return f"has a path that is not the number of a database: {REDIS_FORM}"
+        return f"has a path that is not the number of a database: write {REDIS_FORM}"
     return ""
 
 
 def _redis_options_mistake(options: Mapping[str, str], *, tls: bool) -> str:
     known = {**_REDIS_OPTIONS, **(_REDIS_TLS_OPTIONS if tls else {})}
     if not tls and set(options) & set(_REDIS_TLS_OPTIONS):
-        return "has options of TLS, which need rediss:// as its scheme"
+        return "has options of TLS: write rediss:// as its scheme"
     if set(options) - set(known):
-        return f"has an option that is not known here: {', '.join(known)} are"
+        return f"has an unknown option; the known options are {', '.join(known)}"
     for name, value in options.items():
         if not known[name].fullmatch(value):
             return f"has an option {name} that is not valid"
@@ -129,9 +129,9 @@ def read_settings(env: EnvironmentReader, process: str | None = None) -> Setting
     env.address("REDIS_URL", redis_mistake)
     if env.env.get("RQ_KEY_PREFIX", "").strip() not in ("", "rq"):
         env.mistakes.append(
-            "RQ_KEY_PREFIX is set, and messages are always kept below rq: unset it, and give each stack a Redis "
-            "database of its own (the number at the end of REDIS_URL)"
+            "RQ_KEY_PREFIX is set, but the prefix of RQ's keys can't be changed: unset RQ_KEY_PREFIX, and give each "
+            "stack a Redis database of its own (the number at the end of REDIS_URL)"
         )
     if process is not None and not env.is_set("REDIS_URL"):
-        env.mistakes.append(f"REDIS_URL is not set: {REDIS_FORM}")
+        env.mistakes.append(f"REDIS_URL is not set: set it to {REDIS_FORM}")
     return settings

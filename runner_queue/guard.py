@@ -16,7 +16,7 @@ LOOK_SECONDS = 5.0
 INSPECT_SECONDS = 60.0
 RETRY_SECONDS = 0.5
 FOREIGN_SECONDS = LOOK_SECONDS + 1  # longer than the owner needs to set its marker again in an emptied Redis
-UNKNOWN = "Redis has not yet said which stack it belongs to"
+UNKNOWN = "this process has not yet read the stack marker in Redis"
 REASONS = ("another_stack", "cluster", "commands", "login", "replica")
 
 
@@ -49,7 +49,7 @@ class Guard:
                     raise ConfigError(unfit.values())
                 self._ask_owner()
             except RedisError as error:  # no answer, or a temporary refusal
-                log.warning("Redis can't be asked whose it is, and is asked again: %s", error)
+                log.warning("can't read the stack marker in Redis, trying again: %s", error)
                 return
             if not self.foreign:
                 return
@@ -108,6 +108,6 @@ class Guard:
                 if sentence:
                     log.error("%s", sentence)
                 else:
-                    log.info("over: %s", self._told[reason])
+                    log.info("resolved: %s", self._told[reason])
                 self._told[reason] = sentence
             REDIS_UNFIT.labels(reason).set(bool(sentence))

@@ -64,7 +64,7 @@ class Inspection:
         policy = self.info.get("maxmemory_policy", "noeviction")
         if policy == "noeviction":
             return ""
-        return f"maxmemory-policy is {policy}: full memory would drop queued messages; set noeviction"
+        return f"maxmemory-policy is {policy}: Redis would drop queued messages when its memory is full; set noeviction"
 
 
 def inspect(client: Redis, *uses: dict[str, tuple[str, ...]]) -> Inspection:
@@ -90,7 +90,7 @@ def inspect(client: Redis, *uses: dict[str, tuple[str, ...]]) -> Inspection:
     if denied:
         unfit["commands"] = (
             f"the login of REDIS_URL may not use {', '.join(denied)}: allow it (ACL SETUSER); "
-            "docs/configuration.md lists everything that is used"
+            "docs/configuration.md lists the commands, keys and channels"
         )
     return Inspection(found, unfit)
 

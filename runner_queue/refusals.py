@@ -23,17 +23,17 @@ class Refusal:
     concerns: Concern = "server"
 
 
-HUNG_UP = Refusal("hung up", "the server hangs up or does not answer", 0.0)
+HUNG_UP = Refusal("hung up", "the server closes the connection or does not answer", 0.0)
 REFUSALS = (
     HUNG_UP,
     Refusal("READONLY", "the server is a replica", 0.0),
     Refusal("UNBLOCKED", "the server became a replica while a command waited", 0.0),
     Refusal("MASTERDOWN", "the server is a replica without its primary", 0.0),
-    Refusal("LOADING", "the server reads its data", 0.0),
+    Refusal("LOADING", "the server is loading its data", 0.0),
     Refusal("MISCONF", "the server can't save its data", 10.0),
     Refusal("OOM", "the server's memory is full", None),
     Refusal("NOPERM", "the login may not do this", None),
-    Refusal("WRONGTYPE", "the key holds something else", None, "row"),
+    Refusal("WRONGTYPE", "the key holds a value of another type", None, "row"),
 )
 OTHER_REFUSAL = Refusal("", "anything else", None)
 _BY_WORD = {refusal.word: refusal for refusal in REFUSALS}

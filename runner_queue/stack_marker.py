@@ -63,7 +63,8 @@ def another(owner: bytes | None, own: str) -> str:
     name = owner.decode(errors="replace").partition(" ")[2]
     return (
         f"Redis is in use by the stack of another database (named {name:.63}): give each stack a Redis database of its "
-        f"own, the number at the end of REDIS_URL; this one is free {OWNED_SECONDS} s after the other's last publisher"
+        f"own, the number at the end of REDIS_URL; this Redis database is free {OWNED_SECONDS} s after the "
+        "other stack's last publisher ends"
     )
 
 

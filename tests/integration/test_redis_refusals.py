@@ -213,7 +213,7 @@ def test_a_server_that_runs_a_long_script_keeps_no_process_from_its_start(
     until(lambda: refused(partial(asked.get, "any"), ""))
     for owns in (True, False):
         Guard(asked, "1/1/public mine", PUBLISHER_COMMANDS, owns=owns).admit(0)
-    assert caplog.text.count("Redis can't be asked whose it is, and is asked again") == 2
+    assert caplog.text.count("can't read the stack marker in Redis, trying again") == 2
     asked.script_kill()
     script.join()
 
