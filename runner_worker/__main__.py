@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m runner_worker", description="Runs the jobs of one region.")
     parser.add_argument("--region", required=True, help="a region of REGIONS_FILE: US, EU, ...")
     parser.add_argument("--concurrency", type=_positive, metavar="N", help="provider calls at once [CONCURRENCY]")
-    parser.add_argument("--claim-batch", type=_positive, metavar="N", help="most regions per claim [CLAIM_BATCH]")
+    parser.add_argument("--claim-batch", type=_positive, metavar="N", help="the most regions per claim [CLAIM_BATCH]")
     arguments = parser.parse_args(argv)
     try:
         read = Configuration.from_env(region=arguments.region)

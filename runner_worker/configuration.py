@@ -50,6 +50,8 @@ def _only(region: str, catalogue: Catalogue, mistakes: Mistakes) -> tuple[Catalo
     """Return the catalogue without other regions' providers, whose keys are not needed; and the canonical name."""
     name = catalogue.canonical_region(region)
     if name is None:
-        mistakes.append(f"--region {region!r} is not one of {', '.join(catalogue.regions)}")
+        mistakes.append(
+            f"--region {region!r} is not a region of REGIONS_FILE; the regions are {', '.join(catalogue.regions)}"
+        )
         return None, ""
     return replace(catalogue, providers=[p for p in catalogue.providers if p.region == name]), name

@@ -121,7 +121,7 @@ class RegionRunner:
             if not run.outcome:  # the engine closes; the lease of the run expires
                 raise
         except Exception:
-            log.exception("a region run broke job_id=%s region=%s", run.job_id, run.region)
+            log.exception("unexpected error in a region run job_id=%s region=%s", run.job_id, run.region)
             telemetry.RUNNER_FAILURES.labels(run.region, "internal_error", "worker").inc()
             run.end("error")
         if run.outcome in ("released", "error"):
@@ -217,7 +217,7 @@ class RegionRunner:
             except Stopping:
                 log.warning("stopped while answers could not be stored")
             except Exception:
-                log.exception("a part of the worker's engine broke")
+                log.exception("unexpected error in a part of the worker's engine, all its runs are released")
                 self._break()
                 continue
             return

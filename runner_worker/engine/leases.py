@@ -58,7 +58,7 @@ def beat(db: Database, held: list[region_runs.Held]) -> list[str]:
     except psycopg.Error as error:
         if len(held) == 1 or failure_of(error).concerns == "server":
             raise
-        log.error("%d leases can't be extended together, each is by itself: %s", len(held), error)
+        log.error("%d leases can't be extended together, extending one by one: %s", len(held), error)
     lost: list[str] = []
     for one in held:
         try:

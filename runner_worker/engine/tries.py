@@ -64,7 +64,9 @@ class FurtherTries:
                 except (psycopg.Error, PoolTimeout) as error:
                     if failure_of(error).concerns == "row":
                         raise
-                    log.warning("a further try waits for the database job_id=%s: %s", call.run.job_id, sqlstate(error))
+                    log.warning(
+                        "the next try of a call waits for the database job_id=%s: %s", call.run.job_id, sqlstate(error)
+                    )
                 await pause(OUTAGE_SECONDS, deadline)
 
         return begin

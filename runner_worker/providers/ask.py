@@ -117,17 +117,17 @@ FAULTS: dict[str, Fault] = {
     "provider_unavailable": Fault("unavailable", "waiting", True, "the breaker stayed open until the deadline"),
     "connect_timeout": Fault("timeout", "connect", True, "no connection in time"),
     "connect_failed": Fault("network", "connect", True, "no connection"),
-    "write_timeout": Fault("timeout", "request", True, "the request was not taken in time"),
+    "write_timeout": Fault("timeout", "request", True, "the provider did not take the request in time"),
     "read_timeout": Fault("timeout", "response", True, "no complete answer in time"),
     "connection_lost": Fault("network", "response", True, "the connection ended before the answer did"),
     "redirect_refused": Fault("http", "response", False, "a redirect other than 303 to the same origin"),
     "answer_too_large": Fault("answer", "response", False, "the answer is larger than the limit"),
-    "malformed_answer": Fault("answer", "answer", True, "the answer is not what the protocol says"),
+    "malformed_answer": Fault("answer", "answer", True, "the answer does not follow the protocol"),
     "empty_response": Fault("answer", "answer", False, "the answer holds no text"),
     "wrong_region": Fault("answer", "answer", False, "the answer comes from another region"),
     "provider_error": Fault("provider", "answer", True, "the provider says that it failed"),
     "provider_refused_request": Fault("provider", "answer", False, "the provider says that the request is wrong"),
-    "http_other": Fault("http", "response", False, "an HTTP status without a meaning here"),
+    "http_other": Fault("http", "response", False, "an unexpected HTTP status"),
 }
 for _status in sorted(TRANSIENT_STATUSES | PERMANENT_STATUSES):
     FAULTS[f"http_{_status}"] = Fault("http", "response", _status in TRANSIENT_STATUSES, f"HTTP status {_status}")

@@ -70,7 +70,10 @@ class Intake:
         for id_, data in zip(self._taken, found, strict=True):
             name = id_.decode(errors="backslashreplace")
             if not isinstance(data, bytes):
-                logger.warning("message dropped, its hash is gone; the sweeper stages it again dispatch_id=%.64s", name)
+                logger.warning(
+                    "message dropped, its hash is gone from Redis; the sweep stages its region again dispatch_id=%.64s",
+                    name,
+                )
                 continue
             try:
                 envelope = envelope_of(data)

@@ -171,7 +171,7 @@ class RegionWorker(PatientWorker):
             try:
                 self.runner.drain(max(0.0, grace))
             except Exception:
-                logger.exception("drain failed")
+                logger.exception("unexpected error while ending the runs of a stopping worker")
 
         draining = threading.Thread(target=drain, name="drain", daemon=True)
         draining.start()
@@ -211,7 +211,7 @@ class RegionWorker(PatientWorker):
         try:
             last_word()
         except RedisError as error:
-            logger.warning("Redis was not told of the stop step=%s error=%s", last_word.__name__, error)
+            logger.warning("could not tell Redis that this worker stops step=%s error=%s", last_word.__name__, error)
 
 
 def worker_name(region: str) -> str:

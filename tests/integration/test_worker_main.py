@@ -131,7 +131,7 @@ def test_rqs_own_worker_serves_the_same_queue(
 @pytest.mark.parametrize(
     ("arguments", "more", "code", "says"),
     [
-        (["--region", "MARS"], {}, 2, "--region 'MARS' is not one of US, EU, ASIA"),
+        (["--region", "MARS"], {}, 2, "--region 'MARS' is not a region of REGIONS_FILE; the regions are US, EU, ASIA"),
         ([], {}, 2, "--region"),
         (["--region", "US", "--concurrency", "0"], {}, 2, "must be 1 or more"),
         (["--region", "US"], {"REDIS_URL": ""}, 2, "REDIS_URL is not set"),
@@ -165,7 +165,7 @@ def test_every_mistake_of_a_worker_is_told_in_one_message(
     process = start(*arguments, **wrong, REGIONS_FILE=str(regions))
     output = process.communicate(timeout=PATIENCE_SECONDS)[0]
     told = ["LOG_JSON", "CLAIM_BATCH", "REDIS_URL", "/nowhere.pem"]
-    told.append("--region 'MARS' is not one of" if "MARS" in arguments else "US_ABSENT")
+    told.append("--region 'MARS' is not a region of" if "MARS" in arguments else "US_ABSENT")
     assert (process.returncode, [text for text in told if text not in output]) == (2, []), output
     process = start(*arguments, **wrong, REGIONS_FILE="/nowhere.toml")
     output = process.communicate(timeout=PATIENCE_SECONDS)[0]
