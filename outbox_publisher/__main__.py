@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns 1 if the database is not ready or the relay broke, 2 for a mistake in the configuration.
     """
     argparse.ArgumentParser(
-        prog="python -m outbox_publisher", description="Pushes outbox rows to Redis and brings lost ones back."
+        prog="python -m outbox_publisher", description="Pushes outbox rows to Redis, and sends lost messages again."
     ).parse_args(argv)
     try:
         settings = settings_from(process="publisher")
@@ -114,7 +114,7 @@ def serve(db: Database, guard: Guard | None = None) -> int:
         try:
             publish(db, listener, stopped, guard)
         except Exception:
-            log.exception("publishing broke, the process ends")
+            log.exception("unexpected error while publishing, the process ends")
             ends.put(1)
 
     threads = [
@@ -138,7 +138,7 @@ def serve(db: Database, guard: Guard | None = None) -> int:
     for thread in threads:
         thread.join(max(0.0, until - time.monotonic()))
     if left := [thread.name for thread in threads if thread.is_alive()]:
-        log.warning("not waited for any longer, what is not committed is rolled back: %s", ", ".join(left))
+        log.warning("stopping without waiting any longer, uncommitted work is rolled back: %s", ", ".join(left))
     if "relay" not in left:
         listener.close()
     leaving = threading.Thread(target=_leave, args=(db, heartbeat), name="leave", daemon=True)
@@ -172,7 +172,7 @@ def publish(db: Database, listener: OutboxListener, stopped: threading.Event, gu
             if isinstance(error, RedisError):
                 OUTBOX_PUBLISH_ERRORS.inc()
             pause = min(max(2 * pause, 0.1), MAX_PAUSE_SECONDS)
-            log.warning("can't publish, the outbox keeps what is accepted: %s", error)
+            log.warning("can't publish, accepted jobs stay in the outbox: %s", error)
             stopped.wait(pause)
             listener.consume()
             continue
@@ -190,7 +190,7 @@ def every(seconds: float, work: Callable[[], None], stopped: threading.Event) ->
         except (psycopg.Error, PoolTimeout) as error:
             log.warning("%s failed: %s", threading.current_thread().name, error)
         except Exception:
-            log.exception("%s broke", threading.current_thread().name)
+            log.exception("unexpected error in %s", threading.current_thread().name)
         stopped.wait(max(0.0, seconds - (time.monotonic() - began)))
 
 

@@ -116,7 +116,7 @@ class Aside(Generic[Row]):
         self._rests[row] = (time.monotonic() + seconds, seconds)
         ROWS_SET_ASIDE.labels(self.work).inc()
         what = (self.work, row, seconds, sqlstate(error), _first_line(error))
-        log.error("set aside: %s leaves out %s for %.0f s, which fails by itself sqlstate=%s: %s", *what)
+        log.error("set aside: %s leaves out row %s for %.0f s, because this row fails by itself sqlstate=%s: %s", *what)
 
 
 def may_be_of_a_row(error: Exception) -> bool:

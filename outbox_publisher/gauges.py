@@ -23,7 +23,7 @@ def refresh(db: Database) -> None:
         except psycopg.Error as error:
             if not may_be_of_a_row(error):
                 raise
-            log.error("gauges of %s stay as they are: %s", read.__name__[1:], error)
+            log.error("can't read the gauges of %s, they keep their last values: %s", read.__name__[1:], error)
 
 
 def _outbox(db: Database) -> None:

@@ -43,7 +43,7 @@ class OutboxListener:
             self._connect_beside(0.0)
         else:
             log.warning(
-                "no LISTEN through a pooler: polling every %d ms (LISTEN_DATABASE_URL would wake at once)",
+                "LISTEN does not work through a pooler: polling every %d ms. Set LISTEN_DATABASE_URL to be notified",
                 self._poll_ms,
             )
 

@@ -64,7 +64,7 @@ def remove_old(db: Database, asides: Asides | None = None) -> int:
         except psycopg.Error as error:
             if not may_be_of_a_row(error):
                 raise
-            log.error("old %s stay until the next pass, the others are removed all the same: %s", what, error)
+            log.error("can't remove old %s before the next pass, other old rows are removed: %s", what, error)
     return removed
 
 

@@ -41,7 +41,7 @@ class Sweeper:
         except psycopg.Error as error:
             if not may_be_of_a_row(error):
                 raise
-            log.error("can't take leases back, lost messages are looked for all the same: %s", error)
+            log.error("can't take back expired leases, the sweep still looks for lost messages: %s", error)
         return moved
 
     def _check_messages(self) -> int:
@@ -97,7 +97,7 @@ class Sweeper:
         except ResponseError as error:
             if refusal_of(text_of(error)).concerns != "row":
                 raise
-            log.error("rq:queue:%s is no list, messages that it lost are not found: %s", topic, error)
+            log.error("rq:queue:%s is not a list, so messages lost from this queue can't be found: %s", topic, error)
             return None
 
 

@@ -132,7 +132,7 @@ def check_connections(local: Local, conn: Conn) -> None:
     assert one(conn, "SELECT count(*) FROM pg_stat_activity WHERE query ILIKE 'listen%'") == 0
     written = logs(local)
     for name, text in written.items():
-        said = [line for line in text.splitlines() if "no LISTEN through a pooler" in line]
+        said = [line for line in text.splitlines() if "LISTEN does not work through a pooler" in line]
         assert len(said) == (1 if name in ("api.1", "publisher.1") else 0), (name, said)
         assert " ERROR " not in text, (name, text)
         assert "Traceback" not in text, (name, text)

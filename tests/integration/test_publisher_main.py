@@ -63,4 +63,4 @@ def test_a_push_that_breaks_ends_the_process_and_not_half_of_it(
 
     assert served(settings, monkeypatch, batch) == 1
     assert not {"relay", "sweeper", "gauges", "retention"} & {thread.name for thread in threading.enumerate()}
-    assert "publishing broke" in caplog.text
+    assert "unexpected error while publishing" in caplog.text

@@ -80,7 +80,7 @@ def test_a_queue_whose_key_holds_something_else_keeps_no_other_from_its_lost_mes
     broker.redis.set("rq:queue:beacon-us", "no list")
     broker.redis.delete("rq:queue:beacon-eu")
     assert look_now(sweeper) == 3
-    assert "rq:queue:beacon-us is no list" in caplog.text
+    assert "rq:queue:beacon-us is not a list" in caplog.text
 
 
 def test_healthy_jobs_in_front_do_not_starve_the_rest(
