@@ -17,18 +17,18 @@ PROBLEM = "application/problem+json"
 REASONS = {
     200: "Done, or the same as before.",
     202: "Accepted.",
-    304: "The client has this version.",
+    304: "The client has this version already.",
     400: "The request can't be read, or its signature does not hold.",
     401: "A token is missing or wrong.",
     403: "The key or the token may not do this.",
-    404: "There is no such thing.",
-    405: "Not possible at this address.",
-    409: "It contradicts what is stored.",
+    404: "Nothing has this id or this address.",
+    405: "The address does not take this method.",
+    409: "The request contradicts what is stored.",
     413: "The body is larger than 1 MiB.",
     415: "The body is not JSON.",
-    422: "The request is understood and not valid.",
-    500: "A mistake here; it was logged under this request's X-Request-ID.",
-    503: "Not possible at the moment; where a Retry-After is sent, it says when to come again.",
+    422: "The request can be read, but its content is not valid.",
+    500: "An unexpected error in the API; the log has it under this request's X-Request-ID.",
+    503: "Not possible at the moment. Try again after the seconds in Retry-After, if that header is sent.",
 }
 # A variable part of a route's address: its converter, where it names one, and its name.
 _ARGUMENT = re.compile(r"<(?:(\w+)(?:\([^)]*\))?:)?(\w+)>")
@@ -60,9 +60,9 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         "info": {
             "title": "Beacon Runner",
             "version": __version__,
-            "description": "Runs signed jobs in several regions and tells what became of them. Every error is "
-            f"{PROBLEM} (RFC 9457); its error_code is stable. What can't be read as a request at all is refused in the "
-            "same form, with 400, 408, 413, 414, 417, 431 or 501, and ends the connection.",
+            "description": "Runs signed jobs in several regions and reports their results. Every error is "
+            f"{PROBLEM} (RFC 9457); its error_code is stable. A request that is not valid HTTP gets an error in the "
+            "same form, with 400, 408, 413, 414, 417, 431 or 501, and the API closes its connection.",
         },
         "paths": paths,
         "components": {

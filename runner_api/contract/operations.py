@@ -58,7 +58,7 @@ class Operation:
 
 PAGE = integer(1, 200, 50)
 CURSOR: Schema = {"type": "string", "description": "an earlier answer's next_cursor"}
-FAR = "rows to skip; a larger one is refused as offset_too_large: read on with cursor"
+FAR = "rows to skip; a larger number is refused as offset_too_large: use cursor instead"
 POSTING = (400, 401, 403, 409, 413, 415, 422, 503)
 KEYED = {"Idempotency-Key": KEY, "traceparent": TRACE}
 
@@ -101,7 +101,12 @@ OPERATIONS: dict[str, Operation] = {
         {200: Timeline},
         (404, 422, 503),
         query={"after": VERSION, "limit": integer(1, 10_000, 1000)},
-        headers={"Last-Event-ID": {"anyOf": [VERSION, {"const": ""}], "description": "where a stream goes on"}},
+        headers={
+            "Last-Event-ID": {
+                "anyOf": [VERSION, {"const": ""}],
+                "description": "the client's last event; the stream continues after it",
+            }
+        },
         stream=True,
     ),
     "api.actions.cancel": Operation(

@@ -39,11 +39,11 @@ def _read() -> bytes:
 def _check_kind() -> None:
     """Check that the body is plain JSON in UTF-8. Raises Rejected unsupported_media_type with the reason."""
     if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("identity", ""):
-        raise Rejected("unsupported_media_type", "Send the body as it is: no Content-Encoding is taken.")
+        raise Rejected("unsupported_media_type", "Send the body without a Content-Encoding: no encoding is accepted.")
     if request.content_type == "application/json":  # as nearly every client sends it: skip the parsing below
         return
     kind = request.mimetype
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise Rejected("unsupported_media_type", "Send JSON, with Content-Type: application/json.")
     if request.mimetype_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
-        raise Rejected("unsupported_media_type", "Send the JSON in UTF-8, which JSON is always written in.")
+        raise Rejected("unsupported_media_type", "Send the JSON in UTF-8: no other encoding is accepted.")

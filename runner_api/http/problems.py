@@ -139,4 +139,4 @@ def _unexpected(error: Exception) -> Response:
     frames = "".join(traceback.format_tb(error.__traceback__))
     state = f" sqlstate={sqlstate(error)}" if isinstance(error, psycopg.Error) else ""
     log.error("unexpected %s%s at %s\n%s", type(error).__name__, state, request.url_rule, frames)
-    return problem(500, "internal_error", "Something went wrong here. It was logged under this request's id.")
+    return problem(500, "internal_error", "An unexpected error happened. The API's log has it under this request's id.")

@@ -47,7 +47,7 @@ def stream(db: Database, watcher: Watcher, after: int) -> Iterator[str]:
         try:
             job, events = read(db, watcher.job_id, after)
         except (psycopg.Error, PoolTimeout) as error:
-            log.warning("stream ended, its client comes back sqlstate=%s", sqlstate(error))
+            log.warning("stream ended, its client will connect again sqlstate=%s", sqlstate(error))
             return
         if job and after > job["version"]:
             after = 0  # the number is from another server, or from before a restore

@@ -88,7 +88,9 @@ class Watchers:
         watcher = Watcher(self, job_id, sock)
         with self._lock:
             if self._count >= MAX_WATCHERS:
-                raise Rejected("too_many_streams", f"{MAX_WATCHERS} clients wait here already. Try again shortly.")
+                raise Rejected(
+                    "too_many_streams", f"{MAX_WATCHERS} clients already wait for changes. Try again shortly."
+                )
             self._count += 1
             self._watched.setdefault(job_id, set()).add(watcher)
             if self._thread is None:
@@ -118,7 +120,10 @@ class Watchers:
 
     def _listen(self) -> None:
         if not self._url:
-            log.warning("no LISTEN through a pooler: watched jobs are polled every second (see LISTEN_DATABASE_URL)")
+            log.warning(
+                "LISTEN does not work through a pooler: polling watched jobs every second. "
+                "Set LISTEN_DATABASE_URL to be notified"
+            )
             while not self._stopped.wait(CHECK_SECONDS):
                 self._check(0.0)
         while not self._stopped.is_set():
@@ -159,7 +164,7 @@ class Watchers:
                 jobs = queries.rows(conn, "reads.watched", job_ids=list(self._watched))
             found = {job["id"]: (job["version"], job["calls_done"]) for job in jobs}
         except (psycopg.Error, PoolTimeout) as error:
-            log.warning("watched jobs can't be asked about sqlstate=%s", sqlstate(error))
+            log.warning("can't read the watched jobs sqlstate=%s", sqlstate(error))
             return
         changed = [job_id for job_id in {w.job_id for w in watchers} if self._seen.get(job_id) != found.get(job_id)]
         self._seen = found

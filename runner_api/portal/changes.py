@@ -28,7 +28,8 @@ def ask_cancel(job_id: str) -> Response:
         job=job,
         points=[
             f"Results so far: {job['completed'] + job['failed']} of {counted(job['total'], 'unit')}. They stay.",
-            "Every other unit is cancelled. Calls that run now are given up; what a provider charges for them is lost.",
+            "Every other unit is cancelled. Running calls are stopped, and their answers are lost; the provider may "
+            "still charge for them.",
             "A cancelled job can't be retried.",
         ],
         button="Cancel the job",
@@ -84,7 +85,7 @@ def ask_republish_job(job_id: str) -> Response:
         "confirm.html",
         title="Send this job's waiting regions again?",
         job=_job(job_id),
-        points=["A message that was on its way already does no harm: the second one finds its region taken."],
+        points=["If an earlier message still arrives, it does no harm: only one of the two can claim the region."],
         button="Send again",
         dangerous=False,
         back=url_for("portal.job", job_id=job_id),

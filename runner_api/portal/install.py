@@ -71,7 +71,7 @@ def _away(error: Exception) -> Response:
         return _page(
             503, "The database can't be reached at the moment. Nothing is lost: try again shortly.", "", answer
         )
-    return _page(500, "Something went wrong here. It was logged under this request's id.")
+    return _page(500, "An unexpected error happened. The API's log has it under this request's id.")
 
 
 def _http(error: HTTPException) -> Response | HTTPException:

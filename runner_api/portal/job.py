@@ -19,8 +19,8 @@ NEWEST_EVENTS = 300
 NOTICES = {  # what the page says after an action, by the query parameter `said`
     "submitted": "The job was accepted.",
     "cancelled": "The job was cancelled.",
-    "retried": "What failed was sent again.",
-    "republished": "It was sent again.",
+    "retried": "The failed units run again.",
+    "republished": "The waiting regions were sent again.",
 }
 
 

@@ -86,5 +86,5 @@ def _part(kind: str, region: str | None, alive: int) -> dict[str, Any]:
     }
     if alive:
         return part
-    unseen = "; a stock `rq worker` on its queue can't be seen here" if region else ""
-    return {**part, "note": f"None is alive: {start_command(kind, region)}{unseen}."}
+    unseen = "; a plain `rq worker` on this queue is not counted" if region else ""
+    return {**part, "note": f"No process is alive: start {start_command(kind, region)}{unseen}."}

@@ -61,7 +61,7 @@ def get_job(job_id: str) -> Response:
 def _answer(job_id: str) -> Response:
     include = request.args.get("include") or ""
     if include not in ("", "executions"):
-        raise SpecError(detail="include can be executions.")
+        raise SpecError(detail="include must be executions.")
     with_executions = include == "executions"
     after = number("after", -1, 0, MAX_VERSION)
     with services().db.transaction() as conn:

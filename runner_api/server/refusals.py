@@ -16,7 +16,7 @@ from runner_core.telemetry import HTTP_REQUESTS, series
 log = logging.getLogger("api.access")
 
 LATE = (408, "request_timeout", "The request did not arrive in time.")
-BROKEN_OFF = (400, "malformed_request", "The request ended before it was whole.")
+BROKEN_OFF = (400, "malformed_request", "The request ended before it was complete.")
 BUSY = (503, "server_busy", "Too many requests are arriving. Try again shortly.")
 TOO_LARGE = {
     413: (413, "body_too_large", "The body is larger than this server takes."),

@@ -149,13 +149,15 @@ def _shared_numbers(workers: int) -> SharedNumbers | None:
     try:
         return SharedNumbers(2 * workers + 8)  # a reload starts new workers before the old ones have ended
     except (OSError, ValueError) as error:
-        log.warning("/metrics tells the numbers of one process at a time: %s", error)
+        log.warning("can't share the metrics between processes, /metrics shows one process at a time: %s", error)
         return None
 
 
 def _trust(path: str) -> TrustList:
     if not path:
-        raise ConfigError(["TRUSTED_KEYS_FILE is not set: the keys that may submit jobs (or TRUST_ENFORCE=0)"])
+        raise ConfigError(
+            ["TRUSTED_KEYS_FILE is not set: set it to the file of the trust list, or set TRUST_ENFORCE=0"]
+        )
     return TrustList.load(path)
 
 

@@ -119,7 +119,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # it ships no types
         if refusal is None:
             frames = "".join(traceback.format_tb(exc.__traceback__))  # without the message, which may quote a request
             log.error("unexpected %s\n%s", type(exc).__name__, frames)
-            refusal = (500, "internal_error", "Something went wrong here. It was logged.")
+            refusal = (500, "internal_error", "An unexpected error happened. The API's log has it.")
         answer = refusals.answer(*refusal, path=getattr(req, "path", None) or "")
         try:
             util.write_nonblock(client, answer)

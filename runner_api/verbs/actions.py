@@ -34,7 +34,7 @@ def begin(conn: Connection[Any], job_id: str, actor: Actor, action_id: str) -> t
         and actor.nonce
         and not jobs.spend_nonce(conn, actor.public_key, actor.nonce, job_id)
     ):
-        raise Rejected("replay_detected", "This key's nonce was used before.")
+        raise Rejected("replay_detected", "The nonce was used before with this key: sign with a new nonce.")
     return job, done
 
 

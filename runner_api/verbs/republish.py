@@ -29,7 +29,7 @@ def republish_row(db: Database, row_id: int, actor: Actor, action_id: str) -> tu
         if done:
             return job_id, [region]
         if message["processed_at"] is None and message["dead_at"] is None:
-            raise Conflict(detail="The message has not been published yet: it waits for its turn.")
+            raise Conflict(detail="The message has not been published yet: a publisher will send it.")
         run = next((r for r in queries.rows(conn, "reads.open_regions", job_id=job_id) if r["region"] == region), None)
         if run is None:
             reopen(conn, db, job, Wanted(region), actor, action_id, REASON)
@@ -52,9 +52,9 @@ def republish_job(db: Database, job_id: str, actor: Actor, action_id: str) -> li
         job, _ = actions.begin(conn, job_id, actor, action_id)
         waiting = [r["region"] for r in queries.rows(conn, "reads.open_regions", job_id=job_id) if not r["leased"]]
         if job["status"] not in OPEN:
-            raise Conflict(detail=f"The job has ended: its status is {job['status']}. What failed can be retried.")
+            raise Conflict(detail=f"The job has ended: its status is {job['status']}. Its failed units can be retried.")
         if not waiting:
-            raise Conflict(detail="Nothing waits: workers hold every region that has not ended.")
+            raise Conflict(detail="No region waits: workers hold every region that has not ended.")
         actions.stage(conn, job_id, waiting, REASON)
     db.notifier.notify([job_id], outbox=True)
     return waiting

@@ -84,7 +84,7 @@ def _check(job: Row, wanted: Wanted) -> None:
     if wanted.model_id is not None and not any(
         wanted.model_id in models for region, models in plan.items() if wanted.region in (None, region)
     ):
-        raise SpecError(detail="The job has no such model there.")
+        raise SpecError(detail="The job does not ask this model in these regions.")
     if wanted.question_id is not None and wanted.question_id not in {q["id"] for q in job["questions"]}:
         raise SpecError(detail="The job has no such question.")
 
@@ -93,5 +93,5 @@ def _why_nothing(conn: Connection[Any], job: Row, wanted: Wanted) -> str:
     found = queries.rows(conn, "reads.open_regions", job_id=job["id"])
     open_regions = [r["region"] for r in found if wanted.region in (None, r["region"])]
     if open_regions:
-        return f"Nothing to retry yet, not ended: {', '.join(open_regions)}."
-    return "Nothing to retry: no unit of that description has failed."
+        return f"Nothing to retry yet: these regions have not ended: {', '.join(open_regions)}."
+    return "Nothing to retry: no unit that the request names has failed."

@@ -97,7 +97,7 @@ def submit_job(db: Database, submissions: GroupCommit, job: Submission, sender: 
             raise refusal
         # No job, key or nonce is in the way any more: the retention removed it, or the key has expired.
         _expire(db, key)
-    raise Rejected("request_in_flight", "The same request is being accepted at this moment.")
+    raise Rejected("request_in_flight", "The same request is being accepted at this moment. Try again shortly.")
 
 
 def find_repeat(db: Database, job: Submission, key: str | None) -> Accepted | None:
@@ -170,13 +170,17 @@ def _look_up(db: Database, job: Submission, key: str | None) -> tuple[Accepted |
         if key and (known := queries.row(conn, "idempotency.find", key=key)):
             if known["request_digest"] == job.digest:
                 return _accepted(conn, known["job_id"]), None
-            return None, Rejected("idempotency_key_reuse", "This Idempotency-Key was used for another request.")
+            return None, Rejected(
+                "idempotency_key_reuse", "This Idempotency-Key was used for another request: send a new key."
+            )
         if stored := queries.row(conn, "jobs.stored", job_id=job.job_id):
             if stored["digest"] == job.digest:
                 return _answer(stored), None
-            return None, Rejected("job_conflict", "A job with this id and other content was accepted before.")
+            return None, Rejected(
+                "job_conflict", "A job with this id and other content was accepted before: choose a new id."
+            )
         if job.public_key and job.nonce and (owner := jobs.nonce_owner(conn, job.public_key, job.nonce)):
-            return None, Rejected("replay_detected", f"This key's nonce was used for the job {owner}.")
+            return None, Rejected("replay_detected", f"The nonce was used before with this key, for the job {owner}.")
     return None, None
 
 

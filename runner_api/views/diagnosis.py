@@ -69,9 +69,9 @@ class Diagnosis:
         if region["publish_attempts"]:
             failed = f"Publishing failed {counted(region['publish_attempts'], 'time')}: {region['publish_error']}."
             text = f"It has waited in the outbox for {waited}. {failed}{again}"
-            return Sentence(region["region"], text, "It is tried again by itself; check Redis.", True)
+            return Sentence(region["region"], text, "The publisher tries again by itself; check Redis.", True)
         if (self.now - region["staged_at"]).total_seconds() > UNSENT_SECONDS:
-            text = f"It has waited in the outbox for {waited} though a publisher is alive: Redis may be away.{again}"
+            text = f"It has waited in the outbox for {waited} though a publisher is alive: Redis may be down.{again}"
             return Sentence(region["region"], text, "beacon doctor", True)
         return Sentence(region["region"], f"It has waited in the outbox for {waited}; a publisher is about to send it.")
 
@@ -93,7 +93,7 @@ class Diagnosis:
                 text += f" a call is given up after {limit}."
         if region["lease_expires_at"] and region["lease_expires_at"] < self.now:
             silent = self._since(region["lease_expires_at"])
-            text += f" Its worker has been silent and its lease ran out {silent} ago: it is about to be sent again."
+            text += f" Its worker has been silent and its lease ran out {silent} ago: the region will be sent again."
             return Sentence(name, text, "", not self._alive("publisher", None))
         if region["deadline"] and region["deadline"] < self.now:
             return Sentence(name, f"{text} It is past its deadline by {self._since(region['deadline'])}.", "", True)
@@ -126,9 +126,11 @@ class Diagnosis:
         needed = self.job["min_regions_required"]
         if possible >= needed:
             return []
-        left = f"only {possible} still can" if possible else "none still can"
+        left = f"only {possible} can still succeed" if possible else "none can still succeed"
         return [
-            Sentence("Job", f"{counted(needed, 'region')} must succeed, and {left}: it will end as failed.", "", True)
+            Sentence(
+                "Job", f"{counted(needed, 'region')} must succeed, and {left}: the job will end as failed.", "", True
+            )
         ]
 
     def _errors(self, region: str) -> str:
@@ -147,7 +149,7 @@ class Diagnosis:
             return f"no {name} is alive", command
         last = min(known, key=lambda row: row["seconds_since"])
         silent = f"process {last['pid']} on {last['host']} has been silent for {span(last['seconds_since'])}"
-        remedy = f"kill -9 {last['pid']} if it hangs: what supervises it starts it again; else {command}"
+        remedy = f"kill -9 {last['pid']} if it hangs: its supervisor starts it again; without a supervisor, {command}"
         return f"no {name} is alive: {silent}", remedy
 
     def _alive(self, kind: str, region: str | None) -> list[Row]:

@@ -163,7 +163,7 @@ def test_a_job_that_fails_and_is_retried(beacon: Beacon, regions_file: Path) -> 
     assert events.count("retry_requested") == 1
     refused = beacon("retry", "job-2", "--model", "none")
     assert (refused.returncode, refused.stdout) == (Exit.REFUSED, "")
-    assert refused.stderr == "beacon retry: The job has no such model there (validation_error)\n"
+    assert refused.stderr == "beacon retry: The job does not ask this model in these regions (validation_error)\n"
     assert beacon("retry", "job-2", BEACON_TOKEN="x" * 40).returncode == Exit.REFUSED
 
 

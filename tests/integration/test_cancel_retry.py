@@ -169,10 +169,10 @@ def test_nothing_to_retry(api: Api) -> None:
         detail: str = answer.get_json()["detail"]
         return detail
 
-    assert "not ended: EU, US" in refusal()
+    assert "have not ended: EU, US" in refusal()
     api.claim(job_id, "EU")
     api.finish(job_id, "US", {"m1": True})
-    assert "not ended: EU" in refusal()
+    assert "have not ended: EU" in refusal()
     assert "no unit" in refusal(region="US")
     act(api, job_id, "cancel", **ADMIN_HEADER)
     assert "cancelled" in refusal()

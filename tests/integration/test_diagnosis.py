@@ -25,7 +25,7 @@ def test_a_job_tells_what_it_waits_for(api: Api) -> None:
     # A Redis that is away counts against no message: workers are not to blame.
     api.sql("UPDATE outbox SET created_at = now() - interval '2 minutes'")
     late = waiting()[0]
-    assert late["text"].endswith("though a publisher is alive: Redis may be away.")
+    assert late["text"].endswith("though a publisher is alive: Redis may be down.")
     assert (late["subject"], late["remedy"], late["serious"]) == ("US", "beacon doctor", True)
     api.sql("UPDATE outbox SET processed_at = now()")
     assert "1 worker is alive and busy or about to take it" in waiting()[0]["text"]
@@ -69,4 +69,4 @@ def test_a_late_job_names_who_is_silent_and_who_does_not_answer(api: Api) -> Non
     api.finish(job_id, "EU", {"m1": False})
     told = waiting()
     assert told["EU"] == "It failed: http_503."
-    assert told["Job"] == "2 regions must succeed, and only 1 still can: it will end as failed."
+    assert told["Job"] == "2 regions must succeed, and only 1 can still succeed: the job will end as failed."

@@ -50,8 +50,9 @@ def test_health_names_what_is_missing(api: Api) -> None:
 def test_what_is_down_comes_with_its_command(api: Api) -> None:
     """And a region's part says which workers can't be seen here."""
     notes = {part["name"]: part.get("note", "") for part in api.client.get("/health").get_json()["services"]}
-    assert notes["publisher"] == "None is alive: python -m outbox_publisher."
-    assert notes["worker:ASIA"].startswith("None is alive: python -m runner_worker --region ASIA; a stock `rq worker`")
+    assert notes["publisher"] == "No process is alive: start python -m outbox_publisher."
+    started = "No process is alive: start python -m runner_worker --region ASIA; a plain `rq worker`"
+    assert notes["worker:ASIA"].startswith(started)
     assert notes["database"] == ""
 
 

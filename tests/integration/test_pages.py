@@ -127,7 +127,7 @@ class TestLinks:
             assert f'<h2 id="{link[2]}">' in get(api, link[1])
         execution = get(api, link[1])
         assert execution.index(">q2<") < execution.index(">q1<"), "in the order of the job"
-        assert "The address names one call of 2" in execution
+        assert "This address names one of 2 calls" in execution
 
     def test_a_call_that_never_was_has_no_anchor(self, api: Api) -> None:
         job_id = api.submit()

@@ -80,7 +80,7 @@ class TestPages:
         token = api.claim(job_id, "US")
         api.answer(job_id, "US", token, {("m1", "q1"): "an answer", ("m1", "q2"): None})
         running = api.sql("SELECT min(id) FROM answers")[0][0]
-        assert "It is recorded when the model has ended" in get(api, f"/executions/{running}")
+        assert "The system prompt is recorded when the model has ended" in get(api, f"/executions/{running}")
         api.record(job_id, "US", token, {"m1": True}, receipt=True)
         page = get(api, f"/executions/{running}")
         for shown in ("an answer", "What is one?", "3 total tokens", "beacon receipt execution.json", "http_503"):

@@ -131,7 +131,7 @@ class TestUnpublished:
 
     def test_with_a_publisher_an_old_message_points_at_redis(self) -> None:
         sentence = one([region(published_at=None, staged_at=ago(11))])
-        assert "Redis may be away" in sentence.text
+        assert "Redis may be down" in sentence.text
         assert (sentence.remedy, sentence.serious) == ("beacon doctor", True)
 
     def test_what_failed_is_told(self) -> None:
@@ -182,14 +182,14 @@ class TestFailed:
         rows = [failed("timeout", region="EU")]
         assert explained([running(), lost], rows)[0].text == "It failed: timeout from p-us."
 
-    @pytest.mark.parametrize(("needed", "left"), [(2, "only 1 still can"), (1, None)])
+    @pytest.mark.parametrize(("needed", "left"), [(2, "only 1 can still succeed"), (1, None)])
     def test_too_few_regions_are_told_as_soon_as_they_are_certain(self, needed: int, left: str | None) -> None:
         lost = region("EU", status="timeout", finished_at=ago(1), last_error="deadline")
         found = explained([running(), lost], min_regions_required=needed)
         if left is None:
             assert "Job" not in [sentence.subject for sentence in found]
         else:
-            assert found[-1].text == f"2 regions must succeed, and {left}: it will end as failed."
+            assert found[-1].text == f"2 regions must succeed, and {left}: the job will end as failed."
 
     def test_an_ended_job_has_one_sentence_for_each_error(self) -> None:
         rows = [failed("timeout"), failed("timeout", model_id="m2"), failed("refused", None), call("completed")]

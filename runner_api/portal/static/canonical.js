@@ -8,6 +8,6 @@ function canonical(value) {
     return `{${members.join(",")}}`;
   }
   if (typeof value === "number" && !Number.isFinite(value)) throw new Error("JSON has no such number.");
-  if (typeof value === "string" && !value.isWellFormed()) throw new Error("The text has half a character in it.");
+  if (typeof value === "string" && !value.isWellFormed()) throw new Error("The text has half a character (a lone surrogate).");
   return JSON.stringify(value);
 }
