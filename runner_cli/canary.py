@@ -15,9 +15,10 @@ from runner_cli.watch import duration
 from runner_core.keys import PrivateKey
 
 EXAMPLES = """\
-Each round submits a signed job twice, waits for its end and checks the job, its rows, regions, events, receipts and
-messages through the API, and with DATABASE_URL in SQL. With --for it repeats and reads every /metrics before and after;
-it ends early once the error rate can't be kept any more, so that a roll-out can go back at once.
+Each round submits a signed job twice, waits until the job has ended, and checks the job, its rows, regions, events,
+receipts and messages through the API, and with DATABASE_URL also in SQL. With --for the rounds repeat, and every
+/metrics is read before and after them. The command ends early once the error rate is sure to be above the limit, so
+that a roll-out can go back at once.
 
 examples:
   beacon canary --key canary.pem
@@ -26,17 +27,30 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--spec", metavar="FILE", help="this job [one question to the default model in every region]")
-    parser.add_argument("--model", help="this model instead of the default one")
+    parser.add_argument(
+        "--spec", metavar="FILE", help="submit this job [one question to the default model in every region]"
+    )
+    parser.add_argument("--model", help="ask this model instead of the default one")
     add_key(parser)
     parser.add_argument(
-        "--for", dest="length", type=duration, default=0.0, metavar="TIME", help="repeat for 30m [once]"
+        "--for",
+        dest="length",
+        type=duration,
+        default=0.0,
+        metavar="TIME",
+        help="repeat for this long, for example 30m [one round]",
     )
-    parser.add_argument("--every", type=duration, default=60.0, metavar="TIME", help="begin a round every 60s")
+    parser.add_argument("--every", type=duration, default=60.0, metavar="TIME", help="begin a round this often [60s]")
     parser.add_argument(
-        "--max-error-rate", type=_rate, default=0.0, metavar="RATE", help="0.01 is one in a hundred [0]"
+        "--max-error-rate",
+        type=_rate,
+        default=0.0,
+        metavar="RATE",
+        help="fail above this error rate; 0.01 is one in a hundred [0]",
     )
-    parser.add_argument("--timeout", type=duration, default=300.0, metavar="TIME", help="for each job [5m]")
+    parser.add_argument(
+        "--timeout", type=duration, default=300.0, metavar="TIME", help="how long each job may take [5m]"
+    )
     parser.add_argument(
         "--metrics",
         action="append",

@@ -91,7 +91,7 @@ def check_job(done: Round, found: Snapshot) -> None:
         if row_["status"] != "completed":
             done.mismatches.append(f"{row_['region']} {row_['model_id']}: {row_['status']}, {row_.get('error')}")
     keys = Counter((r["region"], r["model_id"], r.get("question_id"), r.get("run_no")) for r in found.rows)
-    done.expect("rows that are there twice", [key for key, count in keys.items() if count > 1], [])
+    done.expect("duplicate rows", [key for key, count in keys.items() if count > 1], [])
 
 
 def check_cross_region(done: Round, api: Api, found: Snapshot, uuid_: str) -> None:
@@ -107,7 +107,7 @@ def check_events(done: Round, api: Api, found: Snapshot) -> None:
     events = api.job(found.id, EVENTS, "/events", limit=10_000)["events"]
     done.expect("event numbers", [event["seq"] for event in events], list(range(1, found.job["version"] + 1)))
     finished = sorted(str(event.get("region")) for event in events if event["type"] == "region_finished")
-    done.expect("regions with an event of their end", finished, sorted(found.regions))
+    done.expect("regions with a region_finished event", finished, sorted(found.regions))
     done.expect("last event", events[-1]["type"] if events else None, "job_completed")
 
 

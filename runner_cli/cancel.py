@@ -8,7 +8,7 @@ from runner_cli.shapes import CANCELLED
 from runner_cli.terminal import clean, say, say_json
 
 EXAMPLES = """\
-Results that are there stay; every other unit is cancelled. A job that has ended can't be cancelled (exit 5).
+Stored results stay; every other unit is cancelled. A job that has ended can't be cancelled (exit 5).
 
 examples:
   BEACON_TOKEN=... beacon cancel job-1

@@ -30,7 +30,9 @@ def check_keys(settings: Settings) -> Iterator[Finding]:
     else:
         yield warning("admin", "ADMIN_TOKENS is not set: /admin is closed, and only a job's own key can cancel it")
     if not settings.worker.receipt_key_file:
-        yield warning("receipts", "RECEIPT_KEY_FILE is not set: no receipts; `beacon keygen receipt.pem` makes a key")
+        yield warning(
+            "receipts", "RECEIPT_KEY_FILE is not set: workers make no receipts; `beacon keygen receipt.pem` makes a key"
+        )
         return
     try:
         yield ok("receipts", f"signed by key {PrivateKey.load(settings.worker.receipt_key_file).kid}")
@@ -42,7 +44,10 @@ def _trust(settings: Settings) -> Finding:
     if not settings.api.trust_enforce:
         return warning("trusted keys", "TRUST_ENFORCE=0: every key may submit; set it to 1 and TRUSTED_KEYS_FILE")
     if not settings.api.trusted_keys_file:
-        return error("trusted keys", "TRUSTED_KEYS_FILE is not set, so the API does not start: `beacon keygen --trust`")
+        return error(
+            "trusted keys",
+            "TRUSTED_KEYS_FILE is not set, so the API does not start: make a list with `beacon keygen --trust`",
+        )
     try:
         trusted = TrustList.load(settings.api.trusted_keys_file)
     except ConfigError as mistake:
@@ -56,7 +61,8 @@ def _trust(settings: Settings) -> Finding:
             continue
     if not valid:
         return error(
-            "trusted keys", f"none of {len(keys)} keys is valid now: nobody can submit; `beacon keygen --trust`"
+            "trusted keys",
+            f"none of {len(keys)} keys is valid now, so nobody can submit: add a key with `beacon keygen --trust`",
         )
     return ok("trusted keys", f"{valid} of {len(keys)} are valid now")
 
@@ -81,7 +87,7 @@ def _providers(catalogue: Catalogue, env: Mapping[str, str], probe: bool) -> Ite
     for provider in catalogue.providers:
         subject = f"provider {provider.id}"
         if provider.kind == "sandbox":
-            yield warning(subject, "it makes its answers up: not for production")
+            yield warning(subject, "it simulates its answers: do not use it in production")
             continue
         try:
             key = read_secret(env, provider.api_key_env) if provider.api_key_env else ""
@@ -90,7 +96,9 @@ def _providers(catalogue: Catalogue, env: Mapping[str, str], probe: bool) -> Ite
             continue
         if provider.api_key_env and not key:
             yield error(
-                subject, f"its key is not here, so it was not asked: set {provider.api_key_env} here as for the workers"
+                subject,
+                "its key is not set in this environment, so it was not asked: "
+                f"set {provider.api_key_env} as for the workers",
             )
         elif probe:
             yield probed(provider, key)

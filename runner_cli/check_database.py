@@ -26,7 +26,7 @@ CROWDED = 0.8
 def check_database(settings: Settings, url: str) -> Iterator[Finding]:
     """Return every finding about the database of `url`."""
     if not url:
-        yield error("postgres", "DATABASE_URL is not set: postgresql://user:password@host:5432/name")
+        yield error("postgres", "DATABASE_URL is not set: set it to postgresql://user:password@host:5432/name")
         return
     began = time.monotonic()
     try:
@@ -83,7 +83,7 @@ def _clock(conn: psycopg.Connection[Any]) -> Finding:
     found = row(conn, "sweep.clock")
     after = datetime.now(UTC)
     if found is None:
-        return error("clock", "the database does not tell its time")
+        return error("clock", "the database did not return its time")
     skew = abs((found["now"] - (before + (after - before) / 2)).total_seconds())
     if skew > SKEW_ERROR_SECONDS:
         return error("clock", f"this machine and the database differ by {skew:.0f} s: signed jobs look stale; use NTP")

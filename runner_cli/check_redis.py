@@ -21,7 +21,7 @@ def check_redis(settings: Settings, database_url: str = "") -> Iterator[Finding]
     """Return every finding about the Redis of REDIS_URL; with `database_url` also whether the two
     belong together."""
     if not settings.redis.url:
-        yield error("redis", "REDIS_URL is not set: redis://host:6379/0")
+        yield error("redis", "REDIS_URL is not set: set it to redis://host:6379/0")
         return
     seconds = settings.redis.timeout_seconds
     try:

@@ -194,26 +194,26 @@ class Api:
         try:
             document = answer.json()
         except (ValueError, RecursionError):
-            raise self._foreign(answer.status_code, "no JSON") from None
+            raise self._foreign(answer.status_code, "not JSON") from None
         if answer.status_code >= 400:
             raise self._refusal(answer.status_code, document)
         if not fits(document, shape) or not etag.isascii():
-            raise self._foreign(answer.status_code, "JSON of another kind")
+            raise self._foreign(answer.status_code, "unexpected JSON")
         return Reply(answer.status_code, document, etag)
 
     def _refusal(self, status: int, problem: Any) -> CommandError:
         code = problem.get("error_code") if isinstance(problem, dict) else None
         if not isinstance(code, str):
-            return self._foreign(status, "an error of another kind")
+            return self._foreign(status, "an unexpected error document")
         detail = str(problem.get("detail") or problem.get("error") or f"status {status}")
         if status == 503 or code == "request_in_flight":  # an earlier try, or the job's own claim, is under way
             return Unreachable(f"{self.target.shown} is not ready: {detail}")
         return Refused(status, code, detail.rstrip("."))
 
     def _foreign(self, status: int, answered: str) -> Unreachable:
-        said = f"{self.target.shown} does not speak like a Beacon Runner ({status}, {answered})"
+        said = f"{self.target.shown} does not answer like a Beacon Runner API ({status}, {answered})"
         if status in GATEWAY:
-            return Unreachable(f"{said}: what stands in front of it can't reach it")
+            return Unreachable(f"{said}: a proxy in front of the API can't reach the API")
         return Foreign(f"{said}: check BEACON_URL or --url")
 
 

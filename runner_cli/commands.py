@@ -25,20 +25,20 @@ COMMANDS = {
         "migrate": "bring the database of DATABASE_URL to this release's schema",
     },
     "Jobs": {
-        "keygen": "make a signing key, and its line for the trust list",
+        "keygen": "make a signing key, and its entry for the trust list",
         "sign": "sign a job",
-        "submit": "send a job, signing it first where it is not signed",
+        "submit": "send a job; an unsigned job is signed first",
         "watch": "follow a job live until it ends",
         "jobs": "list jobs",
-        "show": "one job: its status, regions, and every row",
-        "compare": "a job's answers side by side, region by region",
-        "explain": "why a job is not done",
+        "show": "show one job: its status, regions, and every row",
+        "compare": "show a job's answers side by side, region by region",
+        "explain": "say why a job is not done, or why it failed",
         "cancel": "cancel a job",
         "retry": "run the failed parts of a job again",
         "receipt": "check a receipt offline",
     },
     "Operate": {
-        "canary": "submit a job to a running deployment and check every trace of it",
+        "canary": "submit a job to a running deployment, and check everything that it leaves",
         "verify": "check the invariants in the database",
         "doctor": "check the settings of PostgreSQL, Redis, keys and providers",
     },
@@ -74,9 +74,9 @@ class Parser(argparse.ArgumentParser):
         if not message.startswith("the following arguments are required"):
             odd = [word for word in odd if not word.startswith("--")]  # more likely a mistyped option
         if odd and self._get_positional_actions() and not message.startswith("argument"):
-            return f"; what begins with a dash and is no option goes after two dashes: `{self.prog} -- {odd[0]}`"
+            return f"; write an argument that begins with a dash after two dashes: `{self.prog} -- {odd[0]}`"
         if message.endswith("expected one argument"):
-            return "; a value that begins with a dash follows an equals sign: --option=-x"
+            return "; write a value that begins with a dash after an equals sign: --option=-x"
         return ""
 
 

@@ -11,12 +11,12 @@ from runner_cli.snapshot import Snapshot, look
 from runner_cli.terminal import clean, page, remark, say_json, width
 
 EXAMPLES = """\
-On a terminal long answers are folded; what is longer than the screen goes through PAGER where that is set.
+On a terminal long answers are shortened, and output longer than the screen goes through PAGER if it is set.
 
 examples:
   beacon compare job-1
   beacon compare job-1 --model llama3.2-1b --width 160
-  beacon compare job-1 --different                     # only what the regions answer differently
+  beacon compare job-1 --different                     # only questions that the regions answer differently
   beacon compare job-1 --json | jq '.questions[].models'
 """
 PIPED_WIDTH = 100
@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", help="the job's id")
     parser.add_argument("--model", help="this model only")
     parser.add_argument("--question", metavar="ID", help="this question only: its id, or the text that was asked")
-    parser.add_argument("--different", action="store_true", help="only what the regions answer differently")
-    parser.add_argument("--full", action="store_true", help="whole answers on a terminal too")
+    parser.add_argument("--different", action="store_true", help="only questions that the regions answer differently")
+    parser.add_argument("--full", action="store_true", help="print whole answers on a terminal, too")
     parser.add_argument("--width", type=_columns, help="how many columns to use [the terminal's, else 100]")
     client.add_arguments(parser)
 

@@ -31,7 +31,9 @@ def database_url(args: argparse.Namespace) -> str:
     """Like find_database_url. Raises UsageError when nothing names a database."""
     if found := find_database_url(args):
         return found
-    raise UsageError("DATABASE_URL is not set: postgresql://user:password@host:5432/name, or start `beacon up`")
+    raise UsageError(
+        "DATABASE_URL is not set: set it to postgresql://user:password@host:5432/name, or start `beacon up`"
+    )
 
 
 def environment(args: argparse.Namespace) -> dict[str, str]:

@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> Exit:
 def kept(verdicts: list[Verdict]) -> list[str]:
     """Return one line when every invariant holds, else a line for each broken invariant with its examples."""
     broken = [verdict for verdict in verdicts if verdict.broken]
-    return summary(broken) or [f"all {len(verdicts)} invariants hold: `beacon verify` asks them of any database"]
+    return summary(broken) or [f"all {len(verdicts)} invariants hold: `beacon verify` checks them in any database"]
 
 
 def run_job(local: Local, *, live: bool) -> Snapshot:

@@ -9,10 +9,7 @@ REFUSER = "sandbox-refuser"
 MODELS = [MODEL_ID, REFUSER]
 QUESTIONS = ["geography_basic", "greatest_invention"]
 TIMEOUT_SECONDS = 180
-REAL = (
-    f"{MODEL_ID} is a real but very small demonstration model: what it says is not to be relied on. "
-    f"{REFUSER} is simulated."
-)
+REAL = f"{MODEL_ID} is a real but very small demonstration model: do not rely on its answers. {REFUSER} is simulated."
 
 
 def demo_job() -> dict[str, Any]:

@@ -47,7 +47,7 @@ class DemoModel:
         `say` gets progress lines. Raises ModelUnavailable with the reason."""
         bootstrap = ROOT / "beacon"
         if not bootstrap.exists():
-            raise ModelUnavailable("The model's environment is made by ./beacon of a checkout; this is not one.")
+            raise ModelUnavailable("Only ./beacon of a checkout installs the model, and this is not a checkout.")
         command = [sys.executable, str(bootstrap), "install-model"]
         line = ""
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:

@@ -30,7 +30,7 @@ MEANING = {
     Exit.UNREACHABLE: "the API can't be reached or is not ready; worth trying again",
     Exit.TIMED_OUT: "--timeout has passed; the job goes on",
     Exit.INTERRUPTED: "Ctrl-C",
-    Exit.BROKEN_PIPE: "whoever read the output has left",
+    Exit.BROKEN_PIPE: "the reader of the output has closed it",
 }
 
 

@@ -12,7 +12,7 @@ from runner_cli.story import Story
 from runner_cli.terminal import clean, say_json, say_wrapped
 
 EXAMPLES = """\
-The reasons are the API's, which knows the queues and which processes live; the job's page shows them too.
+The API gives the reasons, because it knows the queues and the live processes; the job's page shows them too.
 
 examples:
   beacon explain job-1

@@ -100,9 +100,9 @@ def _receipt(row: Mapping[str, Any]) -> dict[str, str]:
         verify_jcs(receipt)
         facts = ("job_id", "region", "model_id", "status", "attempt")
         if wrong := [name for name in facts if receipt.get(name) != row[name]]:
-            broken = f"the receipt of {unit} says otherwise about {', '.join(wrong)}"
+            broken = f"the receipt of {unit} differs from the execution in {', '.join(wrong)}"
         elif receipt.get("output_sha256") != output_sha256(row["output"]):
-            broken = f"the output of {unit} is not the one of its receipt"
+            broken = f"the output of {unit} does not match its receipt"
     except (BeaconError, ValueError) as error:
         broken = f"the receipt of {unit} does not verify: {error}"
     return {"job_id": row["job_id"], "broken": broken}

@@ -29,8 +29,8 @@ OLD_SECONDS = 2 * 86400  # from here on a date says more than an age
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--status", choices=JOB_STATUSES, help="only these")
-    parser.add_argument("--limit", type=int, default=50, help="how many [50]")
+    parser.add_argument("--status", choices=JOB_STATUSES, help="only jobs with this status")
+    parser.add_argument("--limit", type=int, default=50, help="list at most this many [50]")
     parser.add_argument("--cursor", help="go on where the last page ended (its next_cursor)")
     client.add_arguments(parser)
 

@@ -38,7 +38,7 @@ def keygen(args: argparse.Namespace) -> int:
     try:
         key.save(args.file)
     except FileExistsError:
-        raise UsageError(f"{args.file} exists already; a key is never replaced") from None
+        raise UsageError(f"{args.file} exists already; a key is never replaced: name another file") from None
     except OSError as error:
         raise UsageError(f"{args.file} can't be written: {error.strerror}") from None
     if args.trust:

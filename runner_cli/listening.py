@@ -33,7 +33,9 @@ class Address:
     def next(self, index: int) -> "Address":
         """The address `index` ports further. Raises ConfigError when there is no such port."""
         if self.port + index > LAST_PORT:
-            raise ConfigError([f"{self.setting} leaves no port for each process: {LAST_PORT} is the last one there is"])
+            raise ConfigError(
+                [f"{self.setting} is too high: each process needs a port of its own, and {LAST_PORT} is the last port"]
+            )
         return replace(self, port=self.port + index)
 
 
@@ -56,7 +58,7 @@ def metrics_address(env: Mapping[str, str]) -> Address | None:
     if port == "0":
         return None
     if not is_port(port):
-        raise ConfigError([f"METRICS_PORT has no port: a port is a number from 1 to {LAST_PORT}"])
+        raise ConfigError([f"METRICS_PORT must be a port, a number from 1 to {LAST_PORT}"])
     return Address(host, int(port), "METRICS_PORT")
 
 

@@ -13,9 +13,9 @@ from runner_core import migrate as schema
 from runner_core.redaction import described
 
 EXAMPLES = """\
-Safe to run twice and by two deployments at once: they take turns, and an applied migration is never run again.
-Each time it makes the logins' roles that are missing and gives them the rights that are missing, and ends with the
-proof with which each process starts.
+It is safe to run this twice, or from two deployments at once: they take turns, and an applied migration is never run
+again. Each run also makes the logins' missing roles, grants their missing rights, and ends with the checks that each
+process makes when it starts.
 
 examples:
   DATABASE_URL=postgresql://owner:secret@db.example.org/beacon beacon migrate

@@ -27,7 +27,9 @@ def read_file(name: str) -> bytes:
             try:
                 return raw[len(mark) :].decode(encoding).encode()
             except UnicodeError:
-                raise UsageError(f"{shown(name)} begins as {encoding} does and is not: save it as UTF-8") from None
+                raise UsageError(
+                    f"{shown(name)} has the byte order mark of {encoding}, but is not {encoding}: save it as UTF-8"
+                ) from None
     return raw
 
 

@@ -47,7 +47,7 @@ def receipt(args: argparse.Namespace) -> int:
         say(*(clean(f"{name:<14} {found[name]}") for name in SHOWN if name in found))
         say(
             f"The receipt is genuine: signed by {clean(key.kid)}"
-            + (", and the output is its." if "output" in document else ".")
+            + (", and the output matches it." if "output" in document else ".")
         )
     return Exit.OK
 
@@ -59,7 +59,7 @@ def check(found: dict[str, Any], document: dict[str, Any], keys: TrustList) -> T
     except Rejected as error:
         raise CommandError(f"the receipt is not genuine: {error.detail} ({error.code})") from None
     if document.get("output") is not None and output_sha256(document["output"]) != found.get("output_sha256"):
-        raise CommandError("the receipt is genuine, but the output beside it is not the one that it is about")
+        raise CommandError("the receipt is genuine, but the output beside it does not match it")
     return key
 
 

@@ -50,12 +50,12 @@ class Story:
         if self.job.verdict in ("failed", "partial"):
             sentences.append(
                 f"{across.get('success_count')} of {across.get('total_regions')} regions succeeded; "
-                f"{across.get('min_regions_required')} had to, and a rate of {across.get('min_success_rate')} "
-                "makes it complete."
+                f"{across.get('min_regions_required')} had to succeed, and from a success rate of "
+                f"{across.get('min_success_rate')} on the job counts as completed."
             )
         sentences += self._reasons()
         if self.job.verdict in ("failed", "partial"):
-            sentences.append(f"`beacon retry {as_argument(self.job.id)}` runs what failed once more.")
+            sentences.append(f"`beacon retry {as_argument(self.job.id)}` runs the failed units once more.")
         return sentences
 
     def _since(self, moment: str) -> str:

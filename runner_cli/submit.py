@@ -15,8 +15,8 @@ from runner_cli.watch import add_waiting, wait_for
 from runner_core.signing import is_signed, sign
 
 EXAMPLES = """\
-A job that is signed is sent byte for byte; one that is not is signed first (see `beacon sign`). When the API does not
-answer it is asked again for --patience seconds: the same request twice is one job.
+A signed job is sent byte for byte; an unsigned job is signed first (see `beacon sign`). If the API does not answer, the
+command asks again for --patience seconds: repeating the same request makes one job only.
 
 examples:
   beacon submit job.json
@@ -28,8 +28,10 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_file(parser)
     add_key(parser)
-    parser.add_argument("--unsigned", action="store_true", help="send it as it is (an API with ALLOW_UNSIGNED=1)")
-    parser.add_argument("--idempotency-key", metavar="KEY", help="name this request [the job's id does]")
+    parser.add_argument("--unsigned", action="store_true", help="do not sign the job (the API needs ALLOW_UNSIGNED=1)")
+    parser.add_argument(
+        "--idempotency-key", metavar="KEY", help="a name for this request, so that it can be repeated [the job's id]"
+    )
     parser.add_argument("--wait", action="store_true", help="follow the job until it ends")
     add_waiting(parser)
     client.add_arguments(parser)

@@ -18,7 +18,7 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("arguments", nargs="*", help="pytest's")
+    parser.add_argument("arguments", nargs="*", help="arguments for pytest")
 
 
 def test(args: argparse.Namespace) -> int:

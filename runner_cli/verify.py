@@ -16,10 +16,10 @@ from runner_core.settings import Settings
 from runner_queue.addresses import settings_from
 
 EXAMPLES = """\
-Each invariant is one query in sql/verify; the rows that it returns are what broke it. It reads one snapshot, so it may
-run beside a busy stack. LEASE_SECONDS, REGION_MAX_ATTEMPTS and JOB_RETENTION_DAYS must be those of the stack; beside
-`beacon up` they are taken from it, as REDIS_URL is. With REDIS_URL it knows which messages wait in a queue; without, a
-message that waits for over three leases counts as lost.
+Each invariant is one query in sql/verify; the rows that a query returns break the invariant. All queries read one
+snapshot, so the command may run beside a busy stack. LEASE_SECONDS, REGION_MAX_ATTEMPTS and JOB_RETENTION_DAYS must be
+those of the stack; beside `beacon up` they and REDIS_URL are taken from it. With REDIS_URL the command knows which
+messages wait in a queue; without it, a message that was sent more than three leases ago counts as lost.
 
 examples:
   beacon verify
@@ -70,7 +70,10 @@ def waiting(settings: Settings) -> list[str] | None:
     try:
         return queued_ids(settings.redis.url, settings.redis.timeout_seconds)
     except redis.RedisError as error:
-        remark(f"Redis can't be asked which messages wait ({described(error)}): I2 takes all that were sent for lost.")
+        remark(
+            f"Redis can't be asked which messages wait ({described(error)}): "
+            "I2 counts messages sent over three leases ago as lost."
+        )
         return None
 
 

@@ -17,7 +17,7 @@ from runner_cli.terminal import clean, console, remark, say, say_json, width
 from runner_core.durations import duration as took
 
 EXAMPLES = """\
-On a terminal a grid that fills; elsewhere a line for every result. Ctrl-C stops watching, not the job.
+Shows a grid that fills on a terminal, and a line for each result elsewhere. Ctrl-C stops watching, not the job.
 
 examples:
   beacon watch job-1
@@ -37,13 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_waiting(parser: argparse.ArgumentParser) -> None:
     """--timeout and --patience, for whoever waits for a job."""
-    parser.add_argument("--timeout", type=duration, metavar="TIME", help="give up watching after 90s, 15m, 2h")
+    parser.add_argument("--timeout", type=duration, metavar="TIME", help="stop watching after this time: 90s, 15m, 2h")
     parser.add_argument(
         "--patience",
         type=duration,
         default=30.0,
         metavar="TIME",
-        help="how long an API that does not answer is asked again [30s]",
+        help="how long to keep asking an API that does not answer [30s]",
     )
 
 

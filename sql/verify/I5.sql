@@ -1,4 +1,4 @@
--- I5: a job's status and what it keeps of its end are what its region runs, its executions and its cancellation say
+-- I5: a job's status and stored outcome agree with its region runs, its executions and its cancellation
 -- A definition of its own: it shares nothing with the views and functions that write the status.
 WITH done AS (
   SELECT e.job_id, e.region, bool_or(e.status = 'completed') AS succeeded FROM executions e GROUP BY e.job_id, e.region

@@ -140,7 +140,7 @@ def check_receipt(beacon: Beacon, local: Local, execution: int, tmp_path: Path) 
     runner = str(local.home / "runner-keys.json")
     offline = {"BEACON_URL": f"http://127.0.0.1:{free_port()}"}
     genuine = said(beacon("receipt", str(tmp_path / "execution.json"), "--trust", runner, **offline))
-    assert "and the output is its" in genuine
+    assert "and the output matches it" in genuine
     forged = json.loads(document)
     forged["receipt"]["status"] = "failed"
     (tmp_path / "execution.json").write_text(json.dumps(forged))

@@ -104,7 +104,7 @@ def test_no_answer_makes_a_command_fall(end: str, service: Service, capsys: pyte
             said = capsys.readouterr().err
             refused += code == Exit.UNREACHABLE
             assert code in (Exit.OK, Exit.FAILED, Exit.JOB_FAILED, Exit.JOB_CANCELLED, Exit.UNREACHABLE, Exit.TIMED_OUT)
-            assert code != Exit.UNREACHABLE or "does not speak like a Beacon Runner" in said, (arguments, variant)
+            assert code != Exit.UNREACHABLE or "does not answer like a Beacon Runner API" in said, (arguments, variant)
     assert refused > 5
 
 
@@ -141,7 +141,7 @@ def test_another_service_at_the_address(
         patience = ["--patience", "0s"] if arguments[0] in ("submit", "watch") else []
         assert main([*arguments, *patience]) == Exit.UNREACHABLE
         said = capsys.readouterr().err
-        assert "does not speak like a Beacon Runner" in said
+        assert "does not answer like a Beacon Runner API" in said
         assert said.count("\n") == 1
 
 
@@ -213,7 +213,7 @@ def test_an_id_that_begins_with_a_dash(service: Service, capsys: pytest.CaptureF
     with pytest.raises(SystemExit) as ended:
         main(["show", "-j"])
     assert ended.value.code == Exit.USAGE
-    assert "goes after two dashes: `beacon show -- -j`" in capsys.readouterr().err
+    assert "after two dashes: `beacon show -- -j`" in capsys.readouterr().err
     service.answers["POST /jobs"] = ACCEPTED | {"job_id": "-j"}
     assert main(["submit", "job.json"]) == 0
     assert "follow it with `beacon watch -- -j`" in capsys.readouterr().err
@@ -232,7 +232,7 @@ def test_doctor_gives_the_command_of_what_is_down(service: Service, capsys: pyte
     assert found["publisher"] == "it is down; start it: python -m outbox_publisher"
     service.answers["/health"] = {"status": "fine"}
     assert main(["doctor", "--json"]) == 1
-    assert "does not speak like a Beacon Runner" in capsys.readouterr().out
+    assert "does not answer like a Beacon Runner API" in capsys.readouterr().out
 
 
 def test_a_request_that_is_under_way_is_asked_about_again(service: Service) -> None:

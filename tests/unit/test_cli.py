@@ -133,7 +133,7 @@ def test_something_else_answers(capsys: pytest.CaptureFixture[str]) -> None:
         with client:
             client.recv(65536)
             client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
-            assert "does not speak like a Beacon Runner" in process.communicate()[1]
+            assert "does not answer like a Beacon Runner API" in process.communicate()[1]
     assert process.returncode == Exit.UNREACHABLE
 
 

@@ -63,7 +63,7 @@ def test_keygen_replaces_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert (tmp_path / "trust.json").read_bytes() == trust
     assert not (tmp_path / "other.pem").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["key.pem", "trust.json"]
-    assert "is there twice" in capsys.readouterr().err
+    assert "is in the list twice" in capsys.readouterr().err
 
 
 # Receipts.
@@ -85,7 +85,7 @@ def execution(tmp_path: Path) -> dict[str, Any]:
 def test_a_genuine_receipt(execution: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert usage("receipt", "execution.json", "--trust", "runner.json") == 0
     shown = capsys.readouterr().out
-    assert "The receipt is genuine: signed by runner, and the output is its." in shown
+    assert "The receipt is genuine: signed by runner, and the output matches it." in shown
     assert "job-1" in shown
     (tmp_path / "receipt.json").write_text(json.dumps(execution["receipt"]))
     assert usage("receipt", "receipt.json", "--trust", execution["receipt"]["public_key"], "--json") == 0
@@ -105,4 +105,4 @@ def test_receipts_that_are_not_genuine(
     swapped = execution | {"output": {"response": "5"}}
     (tmp_path / "swapped.json").write_text(json.dumps(swapped))
     assert usage("receipt", "swapped.json", "--trust", "runner.json") == 1
-    assert "not the one that it is about" in capsys.readouterr().err
+    assert "output beside it does not match" in capsys.readouterr().err

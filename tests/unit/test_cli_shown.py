@@ -138,7 +138,7 @@ def test_a_job_that_failed() -> None:
     )
     assert told.startswith("Job job-1 is done: it ended 2 min ago as failed. 0 of 1 regions succeeded;")
     assert told.count("http_401: m in US: The provider said 401.") == 1
-    assert told.endswith("`beacon retry job-1` runs what failed once more.")
+    assert told.endswith("`beacon retry job-1` runs the failed units once more.")
 
 
 def test_who_cancelled() -> None:

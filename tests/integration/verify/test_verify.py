@@ -91,7 +91,7 @@ def test_stored_signatures_and_receipts(
     found = broken(signatures=True)
     assert "do not verify" in found["signatures"].examples[0][1]
     assert sorted(sentence for _, sentence in found["receipts"].examples) == [
-        "the output of US m1 is not the one of its receipt",
+        "the output of US m1 does not match its receipt",
         "the receipt of EU m1 does not verify: The signature does not match the content.",
     ]
 
