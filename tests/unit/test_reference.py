@@ -4,6 +4,7 @@ import ast
 import re
 from pathlib import Path
 
+from runner_api.contract.operations import OPERATIONS
 from runner_api.http.problems import STATUSES
 from runner_core.error_detail import UNASKED
 from runner_worker.providers.ask import FAULTS
@@ -57,3 +58,15 @@ def test_each_error_of_an_execution_has_its_row() -> None:
 
 def test_metrics_commands_and_exit_codes_are_those_of_the_code() -> None:
     assert filled(TEXT) == TEXT, "`make reference` writes them"
+
+
+def test_the_guide_for_clients_names_codes_that_the_api_has() -> None:
+    table = (ROOT / "docs/clients.md").read_text().partition("## Submit")[2].partition("\n\nA request")[0]
+    named = re.findall(r"^\| (\d{3}) `(\w+)` \|", table, re.MULTILINE)
+    assert len(named) >= 4
+    assert set(named) <= {(status, code) for status, code, _ in rows("api errors")}
+    told = {
+        int(status) for row in re.findall(r"^\| (\d{3}(?:, \d{3})*)", table, re.MULTILINE) for status in row.split(", ")
+    }
+    operation = OPERATIONS["api.submissions.post_job"]
+    assert told == {*operation.answers, *operation.errors}
