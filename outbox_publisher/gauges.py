@@ -40,7 +40,7 @@ def _jobs(db: Database) -> None:
 
 
 def _late(db: Database) -> None:
-    grace_seconds = 3 * db.settings.jobs.lease_seconds
+    grace_seconds = db.settings.jobs.overdue_grace_seconds
     [late] = _read(db, "metrics.late", stuck_seconds=STUCK_SECONDS, grace_seconds=grace_seconds, most=MAX_COUNTED)
     telemetry.JOBS_STUCK.set(late["stuck"])
     telemetry.JOBS_OVERDUE.set(late["overdue"])

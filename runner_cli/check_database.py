@@ -39,7 +39,7 @@ def check_database(settings: Settings, url: str) -> Iterator[Finding]:
                 yield _clock(conn)
                 if not any(fault.subject == "migrations" and fault.blocks for fault in found):
                     yield from _connections(conn, settings)
-                    yield from _backlog(conn)
+                    yield from _backlog(conn, settings.jobs.overdue_grace_seconds)
     except psycopg.Error as failure:
         reason = described(failure)
         if failure.sqlstate is None:
@@ -111,10 +111,10 @@ def _connections(conn: psycopg.Connection[Any], settings: Settings) -> Iterator[
         yield ok("connections", text)
 
 
-def _backlog(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
+def _backlog(conn: psycopg.Connection[Any], grace_seconds: float) -> Iterator[Finding]:
     """Report messages and jobs that wait longer than they should."""
     waiting = row(conn, "metrics.outbox", most=MAX_COUNTED)
-    late = row(conn, "metrics.late", stuck_seconds=STUCK_SECONDS, grace_seconds=0.0, most=MAX_COUNTED)
+    late = row(conn, "metrics.late", stuck_seconds=STUCK_SECONDS, grace_seconds=grace_seconds, most=MAX_COUNTED)
     if waiting and waiting["dead"]:
         yield warning(
             "outbox", f"{waiting['dead']} messages were given up: look at /admin/dead, and republish or cancel"

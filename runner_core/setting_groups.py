@@ -149,6 +149,12 @@ class JobSettings:
             )
         return found
 
+    @property
+    def overdue_grace_seconds(self) -> float:
+        """The seconds past its last deadline after which a job is told as overdue: the sweeper needs up to three leases
+        to end a region run whose worker has died."""
+        return 3 * self.lease_seconds
+
 
 @dataclass(frozen=True)
 class WorkerSettings:

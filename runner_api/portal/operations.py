@@ -30,7 +30,7 @@ def operations() -> Response:
         processes = queries.rows(conn, "reads.processes", alive_seconds=ALIVE_SECONDS)
         held = queries.rows(conn, "portal.held", few=RUNS_SHOWN)
         other_file = {row["id"] for row in regions_files.differing(conn)}
-        stuck = jobs.late(conn, 3 * service.settings.jobs.lease_seconds, SHOWN)
+        stuck = jobs.late(conn, service.settings.jobs.overdue_grace_seconds, SHOWN)
         minutes = queries.rows(conn, "portal.hour")
     regions = in_order({*service.catalogue.regions, *(row["region"] for row in open_runs)})
     workers = Counter(

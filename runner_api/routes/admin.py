@@ -50,7 +50,7 @@ def stuck() -> Response:
     """List jobs that wait too long or run past their deadline."""
     service, limit = services(), page()
     with service.db.transaction() as conn:
-        found = jobs.late(conn, 3 * service.settings.jobs.lease_seconds, limit)
+        found = jobs.late(conn, service.settings.jobs.overdue_grace_seconds, limit)
     return reply({"jobs": found})
 
 
