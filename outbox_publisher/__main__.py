@@ -97,6 +97,25 @@ def serve(db: Database, guard: Guard | None = None) -> int:
     heartbeat = Heartbeat(db, "publisher")
     heartbeat.start()
     listener.start()
+    threads = _threads(db, listener, stopped, guard, ends)
+    for thread in threads:
+        thread.start()
+    log.info("publishing batch=%d", db.settings.outbox.batch)
+    code = ends.get()
+    stopped.set()
+    listener.stop()
+    _join(threads, db.settings.process.stop_grace_seconds - LAST_SECONDS)
+    if not threads[0].is_alive():  # the relay's thread uses the listener's connection
+        listener.close()
+    _leave(db, heartbeat)
+    log.info("stopped")
+    return code
+
+
+def _threads(
+    db: Database, listener: OutboxListener, stopped: threading.Event, guard: Guard | None, ends: SimpleQueue[int]
+) -> list[threading.Thread]:
+    """Return the publisher's threads, the relay first. They are not started yet."""
     sweeper = Sweeper(db, Broker(db.settings))
     asides, files = nothing_aside(), RegionsFiles(db)
 
@@ -117,40 +136,35 @@ def serve(db: Database, guard: Guard | None = None) -> int:
             log.exception("unexpected error while publishing, the process ends")
             ends.put(1)
 
-    threads = [
-        threading.Thread(target=relay, name="relay", daemon=True),
-        threading.Thread(target=every, args=(SWEEP_SECONDS, sweep, stopped), name="sweeper", daemon=True),
-        threading.Thread(target=every, args=(GAUGE_SECONDS, measure, stopped), name="gauges", daemon=True),
-        threading.Thread(
-            target=every,
-            args=(RETENTION_SECONDS, lambda: remove_old(db, asides), stopped),
-            name="retention",
-            daemon=True,
-        ),
-    ]
-    for thread in threads:
-        thread.start()
-    log.info("publishing batch=%d", db.settings.outbox.batch)
-    code = ends.get()
-    until = time.monotonic() + max(0.0, db.settings.process.stop_grace_seconds - LAST_SECONDS)
-    stopped.set()
-    listener.stop()
+    threads = [threading.Thread(target=relay, name="relay", daemon=True)]
+    for name, seconds, work in (
+        ("sweeper", SWEEP_SECONDS, sweep),
+        ("gauges", GAUGE_SECONDS, measure),
+        ("retention", RETENTION_SECONDS, lambda: remove_old(db, asides)),
+    ):
+        threads.append(threading.Thread(target=every, args=(seconds, work, stopped), name=name, daemon=True))
+    return threads
+
+
+def _join(threads: list[threading.Thread], seconds: float) -> None:
+    """Wait until the threads have ended, and at most `seconds`."""
+    until = time.monotonic() + seconds
     for thread in threads:
         thread.join(max(0.0, until - time.monotonic()))
     if left := [thread.name for thread in threads if thread.is_alive()]:
         log.warning("stopping without waiting any longer, uncommitted work is rolled back: %s", ", ".join(left))
-    if "relay" not in left:
-        listener.close()
-    leaving = threading.Thread(target=_leave, args=(db, heartbeat), name="leave", daemon=True)
-    leaving.start()
-    leaving.join(LAST_SECONDS - 0.5)
-    log.info("stopped")
-    return code
 
 
 def _leave(db: Database, heartbeat: Heartbeat) -> None:
-    heartbeat.stop()
-    db.close()
+    """Remove the process's row and close the connections, for the rest of the grace at most."""
+
+    def leave() -> None:
+        heartbeat.stop()
+        db.close()
+
+    leaving = threading.Thread(target=leave, name="leave", daemon=True)
+    leaving.start()
+    leaving.join(LAST_SECONDS - 0.5)
 
 
 def publish(db: Database, listener: OutboxListener, stopped: threading.Event, guard: Guard | None = None) -> None:

@@ -22,6 +22,7 @@ from runner_core.errors import ConfigError, NotReady
 from runner_core.heartbeat import Heartbeat
 from runner_core.message import topic
 from runner_core.readiness import wait_until_ready
+from runner_core.settings import Settings
 from runner_core.telemetry import begin_at_zero, serve_metrics, setup_logging
 from runner_queue.guard import Guard
 from runner_queue.inspection import WORKER_COMMANDS
@@ -40,29 +41,17 @@ RELEASE_SECONDS = 3.0
 def main(argv: list[str] | None = None) -> int:
     """Serve until a signal. Return 0 after a warm shutdown, 1 if the database is not ready or a second signal came, 2
     for a usage or configuration error."""
-    parser = argparse.ArgumentParser("python -m runner_worker", description="Runs the jobs of one region.")
-    parser.add_argument("--region", required=True, help="a region of REGIONS_FILE: US, EU, ...")
-    parser.add_argument("--concurrency", type=_positive, metavar="N", help="provider calls at once [CONCURRENCY]")
-    parser.add_argument("--claim-batch", type=_positive, metavar="N", help="the most regions per claim [CLAIM_BATCH]")
-    arguments = parser.parse_args(argv)
+    arguments = _arguments(argv)
     try:
         read = Configuration.from_env(region=arguments.region)
         region, catalogue, providers = read.region, read.catalogue, read.providers
-        settings = replace(
-            read.settings,
-            worker=replace(
-                read.settings.worker,
-                concurrency=arguments.concurrency or read.settings.worker.concurrency,
-                claim_batch=arguments.claim_batch or read.settings.worker.claim_batch,
-            ),
-        )
+        settings = _overridden(read.settings, arguments)
         begin_at_zero(region, (provider.id for provider in catalogue.providers), ("ok", *FAULTS))
         serve_metrics("worker", settings.process.metrics_host, settings.process.metrics_port)
     except ConfigError as error:
         sys.stderr.write(f"{error.detail}\n")
         return 2
     setup_logging("worker", as_json=settings.process.log_json, secret_names=read.secret_names)
-    grace_seconds = settings.process.stop_grace_seconds
     db = Database(settings, "worker").open()
     redis = connect(settings.redis.url, settings.redis.timeout_seconds)
     try:
@@ -81,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
         redis,
         region=region,
         claim_batch=settings.worker.claim_batch,
-        grace_seconds=max(grace_seconds - RELEASE_SECONDS, grace_seconds / 2),
+        grace_seconds=_seconds_for_calls(settings.process.stop_grace_seconds),
         guard=guard,
     )
     heartbeat = Heartbeat(db, "worker", region, settings.worker.concurrency, catalogue.sha256)
@@ -97,6 +86,29 @@ def main(argv: list[str] | None = None) -> int:
     db.close()
     logger.info("worker stopped region=%s name=%s", region, name)
     return 0
+
+
+def _overridden(settings: Settings, arguments: argparse.Namespace) -> Settings:
+    """Return the settings with what the command line says instead."""
+    worker = replace(
+        settings.worker,
+        concurrency=arguments.concurrency or settings.worker.concurrency,
+        claim_batch=arguments.claim_batch or settings.worker.claim_batch,
+    )
+    return replace(settings, worker=worker)
+
+
+def _seconds_for_calls(grace_seconds: float) -> float:
+    """Return the part of STOP_GRACE_SECONDS in which calls that are under way may end."""
+    return max(grace_seconds - RELEASE_SECONDS, grace_seconds / 2)
+
+
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m runner_worker", description="Runs the jobs of one region.")
+    parser.add_argument("--region", required=True, help="a region of REGIONS_FILE: US, EU, ...")
+    parser.add_argument("--concurrency", type=_positive, metavar="N", help="provider calls at once [CONCURRENCY]")
+    parser.add_argument("--claim-batch", type=_positive, metavar="N", help="the most regions per claim [CLAIM_BATCH]")
+    return parser.parse_args(argv)
 
 
 def _positive(text: str) -> int:
