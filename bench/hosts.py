@@ -75,7 +75,7 @@ def run(testbed: Testbed, delays: dict[str, float] | None) -> Spread:
 
 
 def _wait(testbed: Testbed, query: str) -> int:
-    """Wait until the query returns 0; return the most calls in flight meanwhile."""
+    """Wait until the query returns 0; return the most calls in flight until then."""
     deadline, most = time.monotonic() + PATIENCE_SECONDS, 0
     while testbed.one(query) > 0:
         most = max(most, testbed.value(statements.for_psycopg("in_flight")))

@@ -34,7 +34,7 @@ class Steady:
 
 
 def run(testbed: Testbed, seconds: float) -> Steady:
-    """Insert 1,000 rows a second; meanwhile publish them in the publisher's batches, and delete them each second.
+    """Insert 1,000 rows a second; publish them in the publisher's batches and delete them each second, all at once.
 
     Retention is set to 0 days, so that a row is due as soon as it is pushed and its job has ended.
     """

@@ -117,7 +117,7 @@ class OutboxListener:
             try:
                 conn = listen(self._url, "publisher", "bell.listen_outbox")
             except psycopg.Error as error:
-                log.warning("can't listen, polling meanwhile: %s", error)
+                log.warning("can't listen for notifications, polling until the connection is back: %s", error)
                 continue
             if self._stopped.is_set():
                 conn.close()

@@ -1,6 +1,6 @@
 """`python -m runner_api`: the API under gunicorn, as the Procfile starts it."""
 
-# The imports below take long. A Ctrl-C meanwhile ends the process quietly, and closed or full streams do not end it.
+# The imports below take long. A Ctrl-C during them ends the process quietly, and closed or full streams do not end it.
 if __name__ == "__main__":
     from runner_core.early_interrupt import leave_on_interrupt
 

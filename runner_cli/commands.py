@@ -83,7 +83,9 @@ class Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None, *, interrupt: Any = signal.default_int_handler) -> int:
     """Run one command and return its exit code. Raises SystemExit for --help, --version and wrong usage.
 
-    `interrupt` handles SIGINT while the command runs; until its module is imported, whoever called handles it."""
+    `interrupt` handles SIGINT while the command runs. Until the command's module is imported, the caller's
+    handler is in force.
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         try:

@@ -107,9 +107,9 @@ def look(api: Api, job_id: str) -> Snapshot:
 def follow(api: Api, job_id: str, *, every: float | None = None, timeout: float | None = None) -> Iterator[Snapshot]:
     """Yield the job now and whenever it has changed, until it has ended.
 
-    The API is asked to wait for a change, at most `every` seconds at a time: an answer of an unfinished model is no
-    change of the job, and whoever draws it wants to know. Raises TimedOut after `timeout` seconds, Unreachable,
-    Refused.
+    The API is asked to wait for a change, at most `every` seconds at a time: an answer of an unfinished model does not
+    change the job's version, and a progress bar must show such answers too. Raises TimedOut after `timeout`
+    seconds, Unreachable, Refused.
     """
     path, etag, deadline = job_path(job_id), "", None if timeout is None else time.monotonic() + timeout
     while True:

@@ -101,7 +101,7 @@ class Stack:
     def stop(self) -> None:
         """Stop everything and wait for it: SIGTERM line by line from the last, SIGKILL after the grace.
 
-        A Ctrl-C meanwhile kills them."""
+        A Ctrl-C during this wait kills them."""
         if not self._launched.is_set():
             return
         if not self._stopping:

@@ -59,8 +59,8 @@ def check(url: str, env: Mapping[str, str], *, signatures: bool = False) -> list
 
 
 def waiting(settings: Settings) -> list[str] | None:
-    """Return the messages in Redis. They are read before the database, so that a message that leaves a queue meanwhile
-    is seen as claimed there."""
+    """Return the messages in Redis. They are read before the database, so that a message that leaves a queue
+    in between is seen as claimed in the database."""
     if not settings.redis.url:
         return None
     import redis

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_waiting(parser: argparse.ArgumentParser) -> None:
-    """--timeout and --patience, for whoever waits for a job."""
+    """Add --timeout and --patience to a command that waits for a job."""
     parser.add_argument("--timeout", type=duration, metavar="TIME", help="stop watching after this time: 90s, 15m, 2h")
     parser.add_argument(
         "--patience",

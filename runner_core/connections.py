@@ -67,7 +67,7 @@ class Connections:
         self.pool.close(timeout=STOP_SECONDS)
 
     def take(self) -> ObservedConnection[Any]:
-        """Take a connection from the pool that the server has not closed meanwhile.
+        """Take a connection from the pool that the server has not closed.
 
         Raises PoolTimeout if all connections stay in use for the time limit of a transaction, and NoConnection if no
         connection can be made.

@@ -68,7 +68,7 @@ class TrustList:
 
         A mistake that is made later is only logged, and the last good list stays in use.
         """
-        version = _version(Path(path))  # before reading, so that the next check finds a change made meanwhile
+        version = _version(Path(path))  # before reading, so that the next check finds a change made while reading
         return cls(_read(Path(path)), Path(path), version)
 
     def check(self, public_key: str, now: datetime) -> TrustedKey:

@@ -59,7 +59,7 @@ class Scene:
                 continue
             pid = self.dice.choice(holders)
             self.strike()
-            with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+            with contextlib.suppress(ProcessLookupError):  # it has ended already
                 os.kill(pid, signal.SIGSTOP)
                 if self.deployment.leases().get(pid):
                     os.kill(pid, then)

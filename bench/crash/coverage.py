@@ -15,7 +15,7 @@ READS = ("reads.", "portal.")  # all alike: the verb "a read" cuts one of them
 GAUGES = "it reads for the publisher's gauges, in a transaction of its own that changes nothing"
 # Statements that write, lock or run in a verb's transaction, and that no point needs to cut.
 EXCEPTIONS = {
-    "sessions.end": "a logout of the portal: no job depends on it, and whoever is still logged in logs out again",
+    "sessions.end": "a logout of the portal: no job depends on it, and a user who is still logged in logs out again",
     "sessions.ended": "it is read before each page; no verb's transaction",
     "metrics.outbox": GAUGES,
     "metrics.jobs": GAUGES,

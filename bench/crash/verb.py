@@ -56,8 +56,8 @@ class Verb:
     without one of `without`. All messages of these exchanges are cut, except `elsewhere`, which another verb cuts.
     `redis` and `provider`: the beginnings of its commands to Redis and of its requests to providers.
 
-    `then`: what happens outside meanwhile, such as a provider's answer. `others`: the processes that continue after
-    the cut. They, the victims and the client finish the work; `ended` returns whether it is finished.
+    `then`: what happens outside during the verb, such as a provider's answer. `others`: the processes that continue
+    after the cut. They, the victims and the client finish the work; `ended` returns whether it is finished.
     """
 
     name: str

@@ -1,9 +1,9 @@
 """Group commit (DeWitt et al., 1984): submissions that arrive while a transaction commits share the next transaction.
 
 There is no thread for it and no timer. A request that finds no commit in progress becomes the leader and commits every
-queued submission. When the commit is done, the leader makes the first submission that has arrived meanwhile the next
-leader. A lone submission goes straight through. Under load the groups grow by themselves, and each job costs a fraction
-of a transaction.
+queued submission. When the commit is done, the leader makes the first submission that arrived during the commit the
+next leader. A lone submission goes straight through. Under load the groups grow by themselves, and each job costs a
+fraction of a transaction.
 """
 
 import threading
@@ -77,7 +77,7 @@ class GroupCommit:
             for one, result in zip(group, self._commit([one.entry for one in group]), strict=True):
                 one.results.append(result)
         except Exception as error:  # noqa: BLE001 - the requests that it concerns raise it
-            if common := self._is_common(error):  # entries that have arrived meanwhile would wait as long again
+            if common := self._is_common(error):  # entries that arrived during the commit would wait as long again
                 group += self._take(everything=True)
             if common or len(group) == 1:
                 for one in group:
@@ -97,7 +97,7 @@ class GroupCommit:
             time.sleep(0)
 
     def _wake(self, group: list[_Queued]) -> None:
-        """Wake the group's requests, and let the first entry that has arrived meanwhile lead the next group."""
+        """Wake the group's requests, and let the first entry that arrived during the commit lead the next."""
         with self._lock:
             following = self._queue[0] if self._queue else None
             self._busy = following is not None

@@ -144,7 +144,7 @@ def _insert_new(db: Database, entries: Sequence[jobs.Entry]) -> dict[str, Row]:
     try:
         inserted = _send(db, entries, notify=True)
     except ProgramLimitExceeded:
-        # Listeners of other databases fill the one queue that a server has. The publishers poll meanwhile.
+        # Listeners of other databases fill the one queue that a server has. The publishers poll until it has room.
         log.warning("submitting without a notification: the server's queue of notifications is full")
         inserted = _send(db, entries, notify=False)
     failpoint("api.committed")

@@ -47,7 +47,7 @@ class Calls:
             return
         async with self._capacity.place(call):
             if not call.started and not await self._recorder.start(call):
-                call.run.end("released")  # the region's previous worker has stored this answer meanwhile
+                call.run.end("released")  # the region's previous worker has stored this answer
                 return
             self._recorder.answered(await self._ask(call))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from runner_worker.engine.record import Batch
 from runner_worker.engine.runs import Answer, Run
 
-FEW = 4  # each batch may wait for the statement timeout, and nothing else is written meanwhile
+FEW = 4  # each batch may wait for the statement timeout, and nothing else is written during that wait
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
 
 

@@ -169,7 +169,7 @@ class Recorder:
             elif run.token in written.fenced:
                 run.end("fenced")
             elif all(unit.written for unit in run.units.values()):
-                # A unit was not stored: the region's previous worker has stored an answer of it meanwhile.
+                # A unit was not stored: the region's previous worker has stored an answer of it.
                 run.end("released")
 
     def _settle_start(self, call: Call, *, allowed: bool) -> None:

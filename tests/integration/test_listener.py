@@ -118,7 +118,7 @@ def test_through_a_pooler_it_polls(listen: Start, conn: Conn, caplog: Any) -> No
 
 def test_a_database_that_is_away_is_asked_again_and_polling_goes_on(listen: Start, caplog: Any) -> None:
     listener = listen(listen_database_url="postgresql://nobody@127.0.0.1:1/none", outbox_poll_ms=10)
-    until(lambda: "can't listen, polling meanwhile" in caplog.text)
+    until(lambda: "can't listen for notifications, polling" in caplog.text)
     assert wakes(waits(listener))
 
 

@@ -1,6 +1,6 @@
 "use strict";
 // Keeps #live fresh: the server renders, htmx swaps, this decides when. A refresh at most every 400 ms, never two at
-// once, and one more when something happened meanwhile. None while somebody types or selects text in #live: it would
+// once, and one more when something happened during it. None while somebody types or selects text in #live: it would
 // take away what they do.
 (() => {
   const PAUSE = 400;
