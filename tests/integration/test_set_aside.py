@@ -131,7 +131,7 @@ def test_the_lost_messages_of_all_other_jobs_are_found_in_the_same_pass(
     staged = {row["job_id"] for row in query(conn, "SELECT job_id FROM outbox")}
     assert staged == set(jobs) - {jobs[6]}
     assert counted("messages") == before + 1
-    assert f"leaves out {jobs[6]} " in caplog.text
+    assert f"leaves out row {jobs[6]} " in caplog.text
 
 
 def test_the_last_jobs_of_a_page_may_all_be_bad_and_the_next_page_is_looked_at(
@@ -155,7 +155,7 @@ def test_every_other_job_whose_days_are_over_is_removed_in_the_same_pass(
     assert remove_old(db, asides) == JOBS - 1
     assert [row["id"] for row in query(conn, "SELECT id FROM jobs")] == [jobs[6]]
     assert counted("retention.jobs") == before + 1
-    assert f"leaves out {jobs[6]} " in caplog.text
+    assert f"leaves out row {jobs[6]} " in caplog.text
     assert remove_old(db, asides) == 0
 
 
@@ -189,7 +189,7 @@ def test_every_other_message_is_published_at_once(
     assert publish_batch(db, broker, left) == JOBS
     assert [row["id"] for row in query(conn, "SELECT id FROM outbox WHERE processed_at IS NULL")] == [bad]
     assert counted("publish") == before + 1
-    assert f"leaves out {bad} " in caplog.text
+    assert f"leaves out row {bad} " in caplog.text
     assert publish_batch(db, broker, left) == 0
 
 

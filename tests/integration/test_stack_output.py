@@ -185,9 +185,9 @@ def test_addresses_that_can_not_be(env: dict[str, str], home: Path) -> None:
         (["--port", "0"], {}, "argument --port: a port is a number from 1 to 65535"),
         (["--count", "worker_us=1000"], {}, "write PROCESS=N with N up to 999"),
         ([], {"PORT": "abc"}, "PORT is not a number from 1 to 65535"),
-        ([], {"METRICS_PORT": "65534"}, "METRICS_PORT leaves no port for each process"),
+        ([], {"METRICS_PORT": "65534"}, "METRICS_PORT is too high: each process needs a port of its own"),
         ([], {"BIND": "unix:/run/api"}, "BIND is not host:port"),
-        (["--port", "7000"], {"BIND": "nonsense"}, "BIND is not host:port"),
+        (["--port", "7000"], {"BIND": "nonsense"}, "BIND must be host:port with a port"),
     ],
 )  # fmt: skip
 def test_up_says_so_before_it_starts_anything(arguments: list[str], env: dict[str, str], said: str, home: Path) -> None:

@@ -89,5 +89,5 @@ def test_the_demo_runs_from_the_installed_package(installed: Callable[..., str],
     """Far from a checkout there is no language model to install; every answer is simulated, and the demo says so."""
     (tmp_path / "home").mkdir(mode=0o711)
     said = installed("-m", "runner_cli", "demo", BEACON_HOME=str(tmp_path / "home"))
-    assert "./beacon of a checkout; this is not one" in said
+    assert "checkout installs the model, and this is not a checkout" in said
     assert "next: beacon up" in said
