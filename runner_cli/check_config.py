@@ -132,4 +132,4 @@ def _missing_models(provider: Provider, answer: httpx2.Response) -> list[str]:
         listed = {str(model["id"]) for model in answer.json()["data"]}
     except (ValueError, KeyError, TypeError):
         return []
-    return sorted(set(provider.models.values()) - listed) if provider.kind == "openai" else []
+    return sorted({model.name for model in provider.models.values()} - listed) if provider.kind == "openai" else []

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from runner_core.errors import ConfigError
 from runner_core.toml_table import ID, Table
+from runner_core.upstreams import UpstreamModel
 
 KINDS = ("openai", "hybrid", "sandbox")
 PROMPT_ID = "prompt"  # the question id of a job without questions
@@ -37,7 +38,14 @@ class Region:
 
 @dataclass(frozen=True)
 class Provider:
-    """One endpoint in one region. `models` maps our model ids to the provider's names; `options` are for a sandbox."""
+    """One endpoint in one region. `models` maps our model ids to the endpoint's own models.
+
+    `query`: added to every address; `headers`: constant headers; `headers_env`: names of environment variables with the
+    values of secret headers; `proxy`: env, none or a proxy's URL; `ca_file`: a PEM file of certificates that are
+    trusted besides the system's; `geography`: sent where the protocol has a parameter for it, and compared with the
+    answer's;
+    `options`: for the kinds of provider that take any.
+    """
 
     id: str
     region: str
@@ -45,8 +53,13 @@ class Provider:
     base_url: str
     api_key_env: str
     max_concurrency: int
-    max_tokens: int
-    models: dict[str, str]
+    models: dict[str, UpstreamModel]
+    query: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    headers_env: dict[str, str] = field(default_factory=dict)
+    proxy: str = "env"
+    ca_file: str = ""
+    geography: str = ""
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -73,8 +86,8 @@ class Catalogue:
         """Return the region with this name or alias. Case does not matter, and _ equals -."""
         return self._names.get(_folded(name))
 
-    def provider_for(self, region: str, model_id: str) -> tuple[Provider, str] | None:
-        """Return the provider of a model in a region (canonical name), and the provider's name of the model."""
+    def provider_for(self, region: str, model_id: str) -> tuple[Provider, UpstreamModel] | None:
+        """Return the provider of a model in a region (canonical name), and how the provider is asked for it."""
         provider = self._by_model.get((region, model_id))
         return (provider, provider.models[model_id]) if provider else None
 
@@ -140,6 +153,8 @@ def _region(name: str, table: Table) -> Region:
 
 
 def _provider(table: Table, regions: Mapping[str, Region], allow_sandbox: bool, env: Mapping[str, str]) -> Provider:
+    max_tokens = table.positive("max_tokens", 500)
+    options = table.get("options", dict, {}, required=False)
     provider = Provider(
         id=table.get("id", str, ""),
         region=table.get("region", str, ""),
@@ -147,9 +162,11 @@ def _provider(table: Table, regions: Mapping[str, Region], allow_sandbox: bool, 
         base_url=_base_url(table, env),
         api_key_env=table.get("api_key_env", str, "", required=False),
         max_concurrency=table.positive("max_concurrency", 8),
-        max_tokens=table.positive("max_tokens", 500),
-        models=table.texts("models", required=True),
-        options=table.get("options", dict, {}, required=False),
+        models={
+            model: UpstreamModel(name, max_tokens=max_tokens, options=options)
+            for model, name in table.texts("models", required=True).items()
+        },
+        options=options,
     )
     table.no_more()
     if provider.id and not ID.fullmatch(provider.id):

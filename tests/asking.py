@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from runner_core.regions import Catalogue, Provider, Region
+from runner_core.upstreams import UpstreamModel
 from runner_worker.providers import Ask, CallFailed, Providers, Reply
 
 KEY = "sk-live-0123456789abcdef"
@@ -76,11 +77,11 @@ def question(seconds: float = 30.0, **changes: Any) -> Ask:
     values: dict[str, Any] = {
         "region": "US",
         "model_id": "m1",
-        "upstream": "upstream-1",
+        "upstream": UpstreamModel("upstream-1"),
         "prompt": PROMPT,
         "question_id": "q1",
         "system_prompt": "You are in the US.",
-        "seed": 7,
+        "parameters": {"temperature": 0.1, "max_tokens": 500, "seed": 7},
         "request_id": "req-1",
         "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         "deadline": time.monotonic() + seconds,

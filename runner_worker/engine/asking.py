@@ -4,28 +4,27 @@ import time
 from typing import Any
 
 from runner_core.error_detail import of_call, unasked
-from runner_core.regions import Catalogue, Provider
+from runner_core.regions import Catalogue
+from runner_core.upstreams import UpstreamModel
 from runner_worker.engine.runs import Answer, Call
 from runner_worker.providers import Ask, CallFailed
 
 TEMPERATURE = 0.1
 
 
-def ask_of(call: Call, provider: Provider, catalogue: Catalogue) -> Ask:
+def ask_of(call: Call, upstream: UpstreamModel, catalogue: Catalogue) -> Ask:
     """Return the request for one call: question, model, deadline and the region's system prompt."""
     run = call.run
     return Ask(
         region=run.region,
         model_id=call.unit.model_id,
-        upstream=call.unit.upstream,
+        upstream=upstream,
         prompt=call.prompt,
         deadline=min(run.deadline, call.begun + run.provider_timeout),
         question_id=call.question_id,
         run_no=call.run_no,
         system_prompt=catalogue.regions[run.region].system_prompt,
-        temperature=TEMPERATURE,
-        max_tokens=provider.max_tokens,
-        seed=call.run_no,
+        parameters={"temperature": TEMPERATURE, "max_tokens": upstream.max_tokens, "seed": call.run_no},
         request_id=run.origin.request_id,
         traceparent=run.origin.traceparent,
     )

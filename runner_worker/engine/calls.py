@@ -53,12 +53,12 @@ class Calls:
 
     async def _ask(self, call: Call) -> Answer:
         """Ask the provider. When the task is cancelled, record first which tries did not reach the provider."""
-        run, provider = call.run, call.unit.provider
-        if provider is None:
+        run, provider, upstream = call.run, call.unit.provider, call.unit.upstream
+        if provider is None or upstream is None:
             raise LookupError("a call without a provider was started")
         run.begun = call.sent = True
         call.begun = call.begun or time.monotonic()
-        ask = ask_of(call, provider, self._catalogue)
+        ask = ask_of(call, upstream, self._catalogue)
         try:
             answer = Answer.of(call, await self._providers.ask(provider, ask, self._tries.beginner(call, ask.deadline)))
         except CallFailed as failure:

@@ -146,7 +146,9 @@ class RowWriter:
             error_detail=None if unit.outputs else _json(unit.errors[-1]),
             output=_json(output),
             parameters=self._parameters(
-                held.region, unit.upstream, unit.provider.max_tokens if unit.provider else MAX_TOKENS
+                held.region,
+                unit.upstream.name if unit.upstream else "",
+                unit.upstream.max_tokens if unit.upstream else MAX_TOKENS,
             ),
             receipt=_json(receipt) if receipt else None,
         )

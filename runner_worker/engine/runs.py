@@ -12,6 +12,7 @@ from runner_core.regions import Catalogue, Provider
 from runner_core.store.answers import CallKey
 from runner_core.store.region_runs import Held
 from runner_core.telemetry import context
+from runner_core.upstreams import UpstreamModel
 from runner_worker.engine.origin import Clock, Origin
 from runner_worker.providers import CallFailed, Reply
 
@@ -67,14 +68,14 @@ class Answer:
     def of(cls, call: Call, reply: Reply) -> "Answer":
         """Return the answer that a provider gave. A refusal is a usable answer."""
         output: dict[str, Any] = {
-            "response": reply.response,
+            "response": reply.answer.text,
             "refused": reply.refused,
             "refusal_source": reply.refusal_source,
-            "finish_reason": reply.finish_reason,
-            "usage": reply.usage,
-            "simulated": reply.simulated,
+            "finish_reason": reply.answer.finish_reason,
+            "usage": reply.answer.usage,
+            "simulated": reply.answer.simulated,
         }
-        if reply.sanitised:
+        if reply.answer.sanitised:
             output["sanitised"] = True
         return cls(
             call,
@@ -110,7 +111,7 @@ class Unit:
     run: "Run"
     model_id: str
     provider: Provider | None
-    upstream: str
+    upstream: UpstreamModel | None
     open: set[tuple[str, int]]  # (question, run) pairs without an answer
     outputs: list[dict[str, Any]] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
@@ -178,7 +179,7 @@ class Run:
         }
         self.units = {}
         for model_id in claimed["models"]:
-            provider, upstream = catalogue.provider_for(self.region, model_id) or (None, "")
+            provider, upstream = catalogue.provider_for(self.region, model_id) or (None, None)
             self.units[model_id] = Unit(self, model_id, provider, upstream, set(asked))
         self._resume(stored)
         self.plan = [  # the calls that are still to be made, in the order of the plan

@@ -3,12 +3,14 @@
 import asyncio
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
 from runner_core.error_detail import error_detail, of_call
 from runner_core.errors import BeaconError
+from runner_core.upstreams import UpstreamModel
 
 # U+0000 and lone surrogates: PostgreSQL refuses them in text and in jsonb.
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -19,30 +21,41 @@ LONGEST_MESSAGE = 300  # characters of a provider's error text that an error obj
 class Ask:
     """One question to one model in one region: one paid call. Every try sends the same request.
 
-    `deadline` is in seconds of time.monotonic() and limits all tries together.
+    `parameters`: the values to send, by the jobs' names (PARAMETERS); what is missing is not sent. `system_prompt` is
+    apart from them. `deadline` is in seconds of time.monotonic() and limits all tries together.
     """
 
     region: str
     model_id: str
-    upstream: str
+    upstream: UpstreamModel
     prompt: str
     deadline: float
     question_id: str = "prompt"
     run_no: int = 0
     system_prompt: str = ""
-    temperature: float = 0.1
-    max_tokens: int = 500
-    seed: int | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     request_id: str = ""
     traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer of one try. `refused` is true only if the provider itself marked the answer as a refusal."""
+    """The answer of one try. `refused` is true only if the provider itself marked the answer as a refusal.
+
+    `filter` is `input` or `output` if the provider's filter blocked the prompt or the answer; `filter_words` is what
+    the filter said, `partial` the part of a blocked answer that arrived. `thoughts`: the model's reasoning, which is no
+    part of the answer. `other_parts`: the types of parts that are not text. `served`: who answered, as the provider
+    says: `model`, `fingerprint`, `service_tier`, `upstream`, `geography`, `request_id`, each if known.
+    """
 
     text: str
     refused: bool = False
+    filter: str | None = None
+    filter_words: str = ""
+    partial: str = ""
+    thoughts: str = ""
+    other_parts: tuple[str, ...] = ()
+    served: Mapping[str, str] = field(default_factory=dict)
     finish_reason: str | None = None
     usage: dict[str, Any] = field(default_factory=dict)
     simulated: bool = False
@@ -54,20 +67,26 @@ class Reply:
     """The answer to an Ask, after all tries.
 
     `calls` counts the tries whose request may have reached the provider. `unreached` holds the numbers of the tries
-    that have a row and did not reach the provider. `errors` holds the error objects of the failed tries.
+    that have a row and did not reach the provider. `errors` holds the error objects of the failed tries. `sent`: the
+    parameters as sent. `paid`: whether the call was paid for: `no`, `maybe` or `yes`. `waited_ms`: from the call's
+    beginning to the request of the successful try; `answered_ms`: the successful try alone.
     """
 
-    response: str
-    refused: bool
-    refusal_source: str | None  # "provider" or "pattern"
-    finish_reason: str | None
-    usage: dict[str, Any]
-    simulated: bool
-    sanitised: bool
+    answer: Answer
+    refusal_source: str | None  # "filter", "provider" or "pattern"
     provider_id: str
     calls: int
     errors: list[dict[str, Any]]
     unreached: tuple[int, ...] = ()
+    sent: Mapping[str, Any] = field(default_factory=dict)
+    paid: str = "yes"
+    waited_ms: int = 0
+    answered_ms: int = 0
+
+    @property
+    def refused(self) -> bool:
+        """Return whether the answer is a refusal."""
+        return self.refusal_source is not None
 
 
 class CallFailed(BeaconError):
@@ -84,6 +103,8 @@ class CallFailed(BeaconError):
         calls: int,
         errors: list[dict[str, Any]],
         unreached: tuple[int, ...] = (),
+        sent: Mapping[str, Any] | None = None,
+        paid: str = "no",
     ) -> None:
         super().__init__(detail)
         self.code: str = error["code"]
@@ -91,12 +112,18 @@ class CallFailed(BeaconError):
         self.calls = calls
         self.errors = errors
         self.unreached = unreached
+        self.sent = sent or {}
+        self.paid = paid
 
 
 class Adapter(Protocol):
-    """Sends one request by one kind of provider's protocol. Raises TryFailed. Each protocol has its own module."""
+    """Sends requests by one kind of provider's protocol. Each protocol has its own module."""
 
-    async def send(self, ask: Ask) -> Answer: ...
+    def sent(self, ask: Ask) -> Mapping[str, Any]:
+        """Return the parameters of the request as they are sent, without the prompt and without secrets."""
+
+    async def send(self, ask: Ask) -> Answer:
+        """Send one request. Raises TryFailed."""
 
 
 class Fault(NamedTuple):

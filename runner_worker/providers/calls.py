@@ -6,7 +6,7 @@ import os
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from runner_core.errors import ConfigError
@@ -75,6 +75,8 @@ class Providers:
         needs to know which tries reached the provider.
         """
         line = self._lines[provider.id]
+        sent = line.adapter.sent(ask)
+        asked = time.monotonic()
         errors: list[dict[str, Any]] = []
         unreached: list[int] = []
         rest = 0.0
@@ -87,6 +89,7 @@ class Providers:
                     if begin and not begun and not await begin(number):
                         raise TryFailed("cancelled")
                     begun = True
+                    sending = time.monotonic()
                     answer = await line.adapter.send(ask)
             except (TryFailed, asyncio.CancelledError) as stopped:
                 failed = stopped if isinstance(stopped, TryFailed) else TryFailed("cancelled")
@@ -98,11 +101,16 @@ class Providers:
                 error = failed.error(ask, provider.id)
                 if next_rest is None:
                     detail = failed.sentence(provider.id)
-                    raise CallFailed(error, detail, calls, errors[-ERRORS_KEPT:], tuple(unreached)) from None
+                    raise CallFailed(error, detail, calls, errors[-ERRORS_KEPT:], tuple(unreached), sent) from None
                 errors.append(error)
                 rest = next_rest
             else:
-                return self._reply(provider, ask, answer, errors, tuple(unreached))
+                return replace(
+                    self._reply(provider, ask, answer, errors, tuple(unreached)),
+                    sent=sent,
+                    waited_ms=int((sending - asked) * 1000),
+                    answered_ms=int((time.monotonic() - sending) * 1000),
+                )
 
     def is_open(self, provider_id: str, model_id: str) -> bool:
         """Return whether the breaker of a provider's model is open or half open."""
@@ -140,13 +148,8 @@ class Providers:
             series(PROVIDER_TOKENS, ask.region, ask.model_id, direction).inc(answer.usage.get(count, 0))
         source = "provider" if answer.refused else "pattern" if self._reads_as_refusal(answer.text) else None
         return Reply(
-            response=answer.text,
-            refused=source is not None,
+            answer=answer,
             refusal_source=source,
-            finish_reason=answer.finish_reason,
-            usage=answer.usage,
-            simulated=answer.simulated,
-            sanitised=answer.sanitised,
             provider_id=provider.id,
             calls=len(errors) + 1 - len(unreached),
             errors=errors[-ERRORS_KEPT:],

@@ -1,6 +1,6 @@
 """The adapter for the hybrid router. Its protocol has one prompt and a preferred region, and HTTP 200 for failures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from runner_worker.providers.ask import Answer, Ask, TryFailed, clean
@@ -19,15 +19,18 @@ class Hybrid:
         self._preference = preference
         self._canonical_region = canonical_region
 
+    def sent(self, ask: Ask) -> Mapping[str, Any]:
+        """Return the parameters as sent."""
+        return {name: ask.parameters[name] for name in ("temperature", "max_tokens") if name in ask.parameters}
+
     async def send(self, ask: Ask) -> Answer:
         """Raises TryFailed."""
         # The protocol has no roles, so the region's system prompt is put before the question.
         prompt = f"{ask.system_prompt}\n\n{ask.prompt}" if ask.system_prompt else ask.prompt
         document = {
-            "model": ask.upstream,
+            "model": ask.upstream.name,
             "prompt": prompt,
-            "temperature": ask.temperature,
-            "max_tokens": ask.max_tokens,
+            **self.sent(ask),
             "region_preference": self._preference,
             "cost_priority": False,  # the cheapest region may be another one
         }

@@ -3,6 +3,7 @@
 Reference: https://platform.openai.com/docs/api-reference/chat
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from runner_worker.providers.ask import Answer, Ask, TryFailed, clean
@@ -16,20 +17,23 @@ class OpenAI:
     def __init__(self, http: HttpClient) -> None:
         self._http = http
 
+    def sent(self, ask: Ask) -> Mapping[str, Any]:
+        """Return the parameters as sent."""
+        return dict(ask.parameters)
+
     async def send(self, ask: Ask) -> Answer:
         """Raises TryFailed."""
         messages = [{"role": "user", "content": ask.prompt}]
         if ask.system_prompt:
             messages.insert(0, {"role": "system", "content": ask.system_prompt})
         document: dict[str, Any] = {
-            "model": ask.upstream,
+            "model": ask.upstream.name,
             "messages": messages,
-            "temperature": ask.temperature,
-            "max_tokens": ask.max_tokens,
+            **{name: value for name, value in ask.parameters.items() if name != "seed"},
             "stream": False,
         }
-        if ask.seed is not None:
-            document["seed"] = ask.seed
+        if "seed" in ask.parameters:
+            document["seed"] = ask.parameters["seed"]
         return self._answer(await self._http.post("/chat/completions", document, ask))
 
     def _answer(self, document: dict[str, Any]) -> Answer:

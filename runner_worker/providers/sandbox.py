@@ -48,6 +48,10 @@ class Sandbox:
         self._refuse = frozenset(refuse if isinstance(refuse, list) else ())
         self._fail = fail
 
+    def sent(self, ask: Ask) -> Mapping[str, Any]:
+        """Return the parameters that a provider would be sent."""
+        return dict(ask.parameters)
+
     async def send(self, ask: Ask) -> Answer:
         """Raises TryFailed."""
         if self._delay:
@@ -55,13 +59,13 @@ class Sandbox:
         if self._fail:
             raise TryFailed(self._fail)
         if self._refuse_all or ask.question_id in self._refuse:
-            return Answer(REFUSAL, True, "stop", _usage(ask.prompt, REFUSAL), True)
+            return Answer(REFUSAL, True, finish_reason="stop", usage=_usage(ask.prompt, REFUSAL), simulated=True)
         # Model and question choose the statement; the accent also depends on the region, so that regions differ a bit.
         shared = blake2b(f"{ask.model_id}\0{ask.question_id}".encode(), digest_size=1).digest()[0]
         own = blake2b(f"{ask.model_id}\0{ask.question_id}\0{ask.region}".encode(), digest_size=1).digest()[0]
         statement, accent = STATEMENTS[shared % len(STATEMENTS)], ACCENTS[own % len(ACCENTS)]
         text = f"Simulated answer from {ask.region}. {statement} {accent}".rstrip()
-        return Answer(text, False, "stop", _usage(ask.prompt, text), True)
+        return Answer(text, finish_reason="stop", usage=_usage(ask.prompt, text), simulated=True)
 
 
 OPTIONS = frozenset({"delay_seconds", "refuse", "fail", "hang"})

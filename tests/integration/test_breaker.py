@@ -11,12 +11,13 @@ import pytest
 
 from runner_core.regions import Catalogue, Provider, Region
 from runner_core.settings import Settings
+from runner_core.upstreams import UpstreamModel
 from runner_worker.providers import Ask, CallFailed
 from runner_worker.providers.breaker import Gate
 from tests.asking import BlockingProviders
 from tests.provider_server import ProviderServer
 
-MODELS = {"good": "good", "bad": "bad"}
+MODELS = {name: UpstreamModel(name) for name in ("good", "bad")}
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def server() -> Iterator[ProviderServer]:
 def providers_at(
     server: ProviderServer, *, width: int = 64, breaker_seconds: float | None = 3600.0, **env: str
 ) -> BlockingProviders:
-    provider = Provider("p", "US", "openai", f"{server.url}/US/v1", "", width, 500, MODELS)
+    provider = Provider("p", "US", "openai", f"{server.url}/US/v1", "", width, MODELS)
     regions = {"US": Region("US", "United States", (), "", "")}
     catalogue = Catalogue("0" * 64, "good", {}, regions, [provider], (re.compile("never"),))
     settings = Settings.from_env({"PROVIDER_MAX_TRIES": "1", **env})
@@ -37,7 +38,7 @@ def providers_at(
 
 def ask(providers: BlockingProviders, model: str, seconds: float = 30.0) -> str:
     """`ok`, or the code of the failure."""
-    provider = Provider("p", "US", "openai", "", "", 64, 500, MODELS)
+    provider = Provider("p", "US", "openai", "", "", 64, MODELS)
     deadline = time.monotonic() + seconds
     question = Ask(region="US", model_id=model, upstream=MODELS[model], prompt="What is it?", deadline=deadline)
     try:

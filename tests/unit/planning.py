@@ -11,6 +11,7 @@ from runner_core.job_shapes import Wrapper
 from runner_core.jobspec import Submission, plan_job
 from runner_core.regions import Catalogue, Provider, Region
 from runner_core.signing import Verified
+from runner_core.upstreams import UpstreamModel
 
 FIELD = json.loads((Path(__file__).parents[1] / "data" / "signature_vectors.json").read_text())
 MODELS = {f"m{n}": f"vendor/m{n}" for n in range(17)}
@@ -18,7 +19,15 @@ NAMES = ["US", "EU", "ASIA", "R4", "R5", "R6", "R7", "R8", "R9"]
 
 
 def provider(region: str, models: dict[str, str]) -> Provider:
-    return Provider(f"p-{region.lower()}", region, "openai", "http://h", "", 8, 500, models)
+    return Provider(
+        f"p-{region.lower()}",
+        region,
+        "openai",
+        "http://h",
+        "",
+        8,
+        {name: UpstreamModel(upstream) for name, upstream in models.items()},
+    )
 
 
 CATALOGUE = Catalogue(

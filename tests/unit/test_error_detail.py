@@ -6,6 +6,7 @@ import time
 import pytest
 
 from runner_core.error_detail import UNASKED, of_call, unasked
+from runner_core.upstreams import UpstreamModel
 from runner_worker.providers.ask import Ask, TryFailed
 
 NOBODY = ', "http_status": null, "provider": null}'
@@ -39,7 +40,7 @@ def test_a_call_says_where_and_when() -> None:
 
 
 def test_a_failed_try_has_the_same_fields_in_the_same_order() -> None:
-    ask = Ask(region="US", model_id="m1", upstream="m", prompt="?", deadline=time.monotonic() + 1)
+    ask = Ask(region="US", model_id="m1", upstream=UpstreamModel("m"), prompt="?", deadline=time.monotonic() + 1)
     error = TryFailed.from_status(503, "busy").error(ask, "p-us")
     assert list(error) == list(of_call(unasked("timeout"), "US", "m1", ""))
     assert json.dumps({**error, "timestamp": ""}) == (

@@ -6,6 +6,7 @@ import pytest
 
 from runner_core.errors import ConfigError
 from runner_core.regions import Catalogue, Provider, Region, load_catalogue
+from runner_core.upstreams import UpstreamModel
 
 GOOD = """
 default_model = "m"
@@ -42,9 +43,9 @@ class TestGoodFile:
     def test_defaults(self, tmp_path: Path) -> None:
         catalogue = load(tmp_path, GOOD)
         assert catalogue.regions == {"US": Region("US", "US", ("us-east",))}
-        provider = Provider("p", "US", "openai", "http://127.0.0.1:1/v1", "", 8, 500, {"m": "vendor/m"}, {})
+        provider = Provider("p", "US", "openai", "http://127.0.0.1:1/v1", "", 8, {"m": UpstreamModel("vendor/m")})
         assert catalogue.providers == [provider]
-        assert catalogue.provider_for("US", "m") == (provider, "vendor/m")
+        assert catalogue.provider_for("US", "m") == (provider, UpstreamModel("vendor/m"))
         assert catalogue.provider_for("EU", "m") is None
         assert catalogue.provider_for("US", "other") is None
         assert catalogue.refusal_patterns[0].search("NO. Never")

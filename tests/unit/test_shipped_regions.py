@@ -22,8 +22,8 @@ class TestShippedFiles:
             found = catalogue.provider_for(region, "smollm2-135m")
             assert found is not None
             provider, upstream = found
-            assert (provider.kind, provider.region, provider.max_tokens) == ("openai", region, 80)
-            assert (provider.base_url, upstream) == ("http://127.0.0.1:4711/v1", "smollm2-135m")
+            assert (provider.kind, provider.region, upstream.max_tokens) == ("openai", region, 80)
+            assert (provider.base_url, upstream.name) == ("http://127.0.0.1:4711/v1", "smollm2-135m")
         sandboxes = [provider for provider in catalogue.providers if provider.kind == "sandbox"]
         assert [provider.options for provider in sandboxes] == [{}, {}, {"refuse": ["greatest_invention"]}]
         assert len({region.system_prompt for region in catalogue.regions.values()}) == 3

@@ -9,6 +9,7 @@ import pytest
 
 from runner_core.regions import Provider
 from runner_core.settings import Settings
+from runner_core.upstreams import UpstreamModel
 from tests.asking import KEY, BlockingProviders, Make, catalogue_of
 from tests.certificates import self_signed
 from tests.provider_server import ProviderServer
@@ -35,8 +36,7 @@ def make(server: ProviderServer) -> Iterator[Make]:
             base_url="" if kind == "sandbox" else f"{server.url}/US/v1",
             api_key_env="" if kind == "sandbox" else "PROVIDER_KEY",
             max_concurrency=64,
-            max_tokens=500,
-            models={"m1": "upstream-1"},
+            models={"m1": UpstreamModel("upstream-1")},
         )
         provider = replace(provider, **changes)
         settings = Settings.from_env({"PROVIDER_MAX_TRIES": str(tries)})

@@ -8,13 +8,14 @@ from prometheus_client import REGISTRY
 from runner_core.errors import ConfigError
 from runner_core.regions import Provider
 from runner_core.settings import Settings
+from runner_core.upstreams import UpstreamModel
 from runner_worker.providers import Providers
 from tests.asking import Make, catalogue_of, question
 from tests.provider_server import ProviderServer
 
 
 def test_every_mistake_is_told_at_once() -> None:
-    plain = Provider("a", "US", "openai", "http://127.0.0.1:1", "NO_SUCH_KEY", 1, 1, {"m1": "m1"})
+    plain = Provider("a", "US", "openai", "http://127.0.0.1:1", "NO_SUCH_KEY", 1, {"m1": UpstreamModel("m1")})
     providers = [
         plain,
         replace(plain, id="b", api_key_env="BAD_KEY"),

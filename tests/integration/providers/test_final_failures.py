@@ -38,7 +38,7 @@ def test_another_region_is_never_accepted(server: ProviderServer, make: Make) ->
 def test_every_name_of_the_region_is_accepted(server: ProviderServer, make: Make, name: str) -> None:
     server.add_rule(fault="wrong_region", region=name)
     providers, provider = make("hybrid")
-    assert providers.ask(provider, question()).response
+    assert providers.ask(provider, question()).answer.text
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_a_permanent_failure_interrupts_the_row(server: ProviderServer, make: Ma
         server.set_rules([{"fault": "status", "status": status}])
         failure(made, question())
     server.set_rules([])
-    assert made[0].ask(made[1], question()).response
+    assert made[0].ask(made[1], question()).answer.text
 
 
 def test_the_line_is_served_in_order_and_forgets_who_left() -> None:

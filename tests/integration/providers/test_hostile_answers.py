@@ -25,7 +25,7 @@ def test_what_postgresql_cannot_store_is_replaced(server: ProviderServer, make: 
     server.add_rule(fault="nul")
     providers, provider = make(kind)
     reply = providers.ask(provider, question())
-    assert (reply.response, reply.sanitised) == ("before\ufffd\ufffdafter", True)
+    assert (reply.answer.text, reply.answer.sanitised) == ("before\ufffd\ufffdafter", True)
 
 
 @pytest.mark.parametrize("forbidden", ["00", "ff"], ids=["NUL", "not UTF-8"])
@@ -36,7 +36,7 @@ def test_raw_bytes_that_json_forbids_are_replaced(
     server.add_rule(fault="raw_nul", text=forbidden)
     providers, provider = make(kind)
     reply = providers.ask(provider, question())
-    assert (reply.response, reply.sanitised) == ("before \ufffd after", True)
+    assert (reply.answer.text, reply.answer.sanitised) == ("before \ufffd after", True)
 
 
 def test_only_known_counts_are_kept_of_usage(server: ProviderServer, make: Make) -> None:
@@ -44,7 +44,7 @@ def test_only_known_counts_are_kept_of_usage(server: ProviderServer, make: Make)
     server.add_rule(fault="raw", text=f'{{"choices": [{{"message": {{"content": "x"}}}}], "usage": {usage}}}')
     providers, provider = make()
     reply = providers.ask(provider, question())
-    assert (reply.usage, reply.finish_reason) == ({"total_tokens": 5}, None)
+    assert (reply.answer.usage, reply.answer.finish_reason) == ({"total_tokens": 5}, None)
 
 
 def test_neither_key_nor_prompt_is_logged_or_shown(

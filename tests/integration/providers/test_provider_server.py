@@ -19,7 +19,7 @@ def test_four_hundred_calls_at_once(server: ProviderServer, make: Make) -> None:
     providers, provider = make(max_concurrency=400)
     with ThreadPoolExecutor(400) as pool:
         replies = list(pool.map(lambda n: providers.ask(provider, question(prompt=f"p{n}")), range(800)))
-    assert len({reply.response for reply in replies}) == 800
+    assert len({reply.answer.text for reply in replies}) == 800
     assert {reply.calls for reply in replies} == {1}
     assert len({call.connection for call in server.calls}) <= 400
 

@@ -10,7 +10,7 @@ def test_a_refusal_by_the_provider(server: ProviderServer, make: Make) -> None:
     server.add_rule(fault="refusal")
     providers, provider = make()
     reply = providers.ask(provider, question())
-    assert (reply.refused, reply.refusal_source, reply.response) == (True, "provider", "I can't help with that.")
+    assert (reply.refused, reply.refusal_source, reply.answer.text) == (True, "provider", "I can't help with that.")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -25,10 +25,10 @@ def test_openai_sends_the_contract_and_keeps_the_answer(server: ProviderServer, 
     assert call.headers["x-request-id"] == "req-1"
     assert call.headers["traceparent"].startswith("00-0af7")
     assert call.headers["host"] == f"127.0.0.1:{server.port}"
-    assert reply.response.startswith("answer ")
-    assert (reply.refused, reply.refusal_source, reply.finish_reason) == (False, None, "stop")
-    assert reply.usage == {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
-    assert (reply.simulated, reply.sanitised, reply.provider_id) == (False, False, "openai-us")
+    assert reply.answer.text.startswith("answer ")
+    assert (reply.refused, reply.refusal_source, reply.answer.finish_reason) == (False, None, "stop")
+    assert reply.answer.usage == {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+    assert (reply.answer.simulated, reply.answer.sanitised, reply.provider_id) == (False, False, "openai-us")
     assert (reply.calls, reply.errors) == (1, [])
 
 
@@ -45,8 +45,8 @@ def test_hybrid_sends_the_contract_and_keeps_the_answer(server: ProviderServer, 
         "region_preference": "us-east",
         "cost_priority": False,
     }
-    assert reply.response.startswith("answer ")
-    assert reply.usage == {"inference_time": 0.01, "cost_estimate": 0.0001, "provider_used": "loopback"}
+    assert reply.answer.text.startswith("answer ")
+    assert reply.answer.usage == {"inference_time": 0.01, "cost_estimate": 0.0001, "provider_used": "loopback"}
 
 
 def test_a_connection_is_used_again(server: ProviderServer, make: Make) -> None:

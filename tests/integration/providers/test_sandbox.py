@@ -14,14 +14,14 @@ def test_the_sandbox_always_gives_the_same_simulated_answer(make: Make) -> None:
     providers, provider = make("sandbox")
     one, two = (providers.ask(provider, question()) for _ in range(2))
     assert one == two
-    assert (one.simulated, one.refused, one.provider_id, one.calls) == (True, False, "sandbox-us", 1)
-    assert one.usage["total_tokens"] > 0
+    assert (one.answer.simulated, one.refused, one.provider_id, one.calls) == (True, False, "sandbox-us", 1)
+    assert one.answer.usage["total_tokens"] > 0
 
 
 def test_the_sandbox_differs_between_regions_and_questions(make: Make) -> None:
     providers, provider = make("sandbox")
     asked = [question(region=region, question_id=f"q{n}") for region in ("US", "EU") for n in range(8)]
-    assert len({providers.ask(provider, ask).response for ask in asked}) > 6
+    assert len({providers.ask(provider, ask).answer.text for ask in asked}) > 6
 
 
 def test_the_sandbox_refuses_to_order(make: Make) -> None:
