@@ -6,6 +6,8 @@ Follows redirects to the same origin only. Removes the API key from error texts.
 import json
 import re
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -15,6 +17,15 @@ from runner_worker.providers.response import Response
 
 HOP_SECONDS = 1.0  # least time between two redirected requests, with which a result is polled
 SAFE_HEADER = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A provider's answer of status 2xx: its JSON object, and its headers by their names in lower case."""
+
+    document: dict[str, Any]
+    headers: Mapping[str, str]
+    status: int
 
 
 class HttpClient:
@@ -34,8 +45,8 @@ class HttpClient:
         if key:
             self._headers.append((b"Authorization", b"Bearer " + key.encode("ascii")))
 
-    async def post(self, path: str, document: dict[str, Any], ask: Ask) -> dict[str, Any]:
-        """Send a JSON object and return the JSON object of a 2xx answer.
+    async def post(self, path: str, document: dict[str, Any], ask: Ask) -> Received:
+        """Send a JSON object and return a 2xx answer's JSON object with the answer's headers.
 
         Follows status 303 to the same origin until the deadline: Modal answers 303 while a result is not ready.
         Raises TryFailed.
@@ -60,8 +71,9 @@ class HttpClient:
                     raise TryFailed("timeout", stage=failed.stage) from None
                 raise
             if response.status != 303:
-                return self._document(response)
-            url, method, content, content_headers = self._same_origin(url, response.location), b"GET", None, []
+                return self._received(response)
+            url = self._same_origin(url, response.headers.get("location", ""))
+            method, content, content_headers = b"GET", None, []
             await pause(HOP_SECONDS - (time.monotonic() - started), ask.deadline, "response")
 
     def _same_origin(self, url: str, location: str) -> str:
@@ -75,7 +87,7 @@ class HttpClient:
             pass
         raise TryFailed("redirect_refused", http_status=303)
 
-    def _document(self, response: Response) -> dict[str, Any]:
+    def _received(self, response: Response) -> Received:
         if 300 <= response.status < 400:
             raise TryFailed("redirect_refused", http_status=response.status)
         try:
@@ -87,7 +99,7 @@ class HttpClient:
             raise TryFailed.from_status(response.status, self.words(document), response.retry_after)
         if not isinstance(document, dict):
             raise TryFailed("malformed_answer", http_status=response.status)
-        return document
+        return Received(document, response.headers, response.status)
 
     def words(self, document: Any) -> str:
         """Return the error text of `{"error": {"message": ..}}` or `{"error": ..}`, with our API key removed."""

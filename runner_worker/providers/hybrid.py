@@ -34,7 +34,8 @@ class Hybrid:
             "region_preference": self._preference,
             "cost_priority": False,  # the cheapest region may be another one
         }
-        return self._answer(await self._http.post("/inference", document, ask), ask.region)
+        received = await self._http.post("/inference", document, ask)
+        return self._answer(received.document, ask.region)
 
     def _answer(self, document: dict[str, Any], region: str) -> Answer:
         success = document.get("success")

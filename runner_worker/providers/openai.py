@@ -34,7 +34,8 @@ class OpenAI:
         }
         if "seed" in ask.parameters:
             document["seed"] = ask.parameters["seed"]
-        return self._answer(await self._http.post("/chat/completions", document, ask))
+        received = await self._http.post("/chat/completions", document, ask)
+        return self._answer(received.document)
 
     def _answer(self, document: dict[str, Any]) -> Answer:
         match document:

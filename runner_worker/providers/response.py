@@ -5,6 +5,7 @@ The parser is httptools (llhttp of Node.js, in C): it takes 2 us per answer, h11
 
 import email.utils
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import httptools
@@ -17,9 +18,11 @@ LARGEST_HEAD = 100 * 1024  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Response:
+    """A complete response. `headers`: by their names in lower case; of a header that came twice, the last."""
+
     status: int
     body: bytes
-    location: str
+    headers: Mapping[str, str]
     retry_after: float | None  # seconds
 
 
@@ -69,9 +72,8 @@ class ResponseReader:
 
     def response(self) -> Response:
         """Return the complete response."""
-        found = self._headers or {}
-        location, retry_after = (found.get(name, b"").decode("latin-1") for name in (b"location", b"retry-after"))
-        return Response(self.status, bytes(self._body), location, _seconds(retry_after))
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in (self._headers or {}).items()}
+        return Response(self.status, bytes(self._body), headers, _seconds(headers.get("retry-after", "")))
 
     # The methods that the parser calls.
 
