@@ -99,6 +99,11 @@ RUNS_IN_FLIGHT = Gauge("runner_region_runs_in_flight", "Region runs that this pr
 HTTP_REQUESTS = Counter("http_requests", "Requests served.", ["path", "method", "status"])
 HTTP_DURATION = Histogram("http_request_duration_seconds", "Time to serve a request.", ["path", "method"])
 PROVIDER_REQUESTS = Counter("provider_requests", "Calls to providers by outcome.", ["region", "provider", "code"])
+PROVIDER_PAID = Counter(
+    "provider_calls_paid",
+    "Calls to providers by whether they were paid for: no, maybe, yes.",
+    ["region", "provider", "paid"],
+)
 PROVIDER_TOKENS = Counter("provider_tokens", "Tokens by direction, input or output.", ["region", "model", "direction"])
 
 # The state of the deployment.
@@ -118,7 +123,7 @@ MEASURED: dict[str, tuple[Counter | Gauge | Histogram, ...]] = {
     "worker": (
         *_WRITES,
         *(EXECUTION_DURATION, RUNNER_FAILURES, QUEUE_LATENCY, FENCED, ANSWERS_DISCARDED, RUNS_IN_FLIGHT),
-        *(PROVIDER_REQUESTS, PROVIDER_TOKENS, REDIS_UNFIT),
+        *(PROVIDER_REQUESTS, PROVIDER_PAID, PROVIDER_TOKENS, REDIS_UNFIT),
     ),
 }
 
@@ -140,6 +145,8 @@ def begin_at_zero(region: str, providers: Iterable[str], codes: Iterable[str]) -
     for provider in providers:
         for code in known:
             series(PROVIDER_REQUESTS, region, provider, code)
+        for paid in ("no", "maybe", "yes"):
+            series(PROVIDER_PAID, region, provider, paid)
 
 
 def registry(process: str) -> CollectorRegistry:

@@ -1,4 +1,4 @@
-"""Writes the generated parts of docs/reference.md: metrics, commands, exit codes. `python -m tests.reference`"""
+"""Writes the generated parts of docs/reference.md: error codes, metrics, commands. `python -m tests.reference`"""
 
 import argparse
 import importlib
@@ -12,6 +12,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from runner_cli.commands import COMMANDS
 from runner_cli.exits import MEANING
 from runner_core import telemetry
+from runner_core.error_detail import UNASKED
+from runner_worker.providers.outcomes import FAULTS
 
 PAGE = Path(__file__).parent.parent / "docs/reference.md"
 KINDS = {Counter: "counter", Gauge: "gauge", Histogram: "histogram"}
@@ -28,6 +30,23 @@ class Recorder(argparse.ArgumentParser):
         """As argparse's."""
         self.declared.append((names, options))
         return super().add_argument(*names, **options)
+
+
+def execution_errors() -> Iterator[str]:
+    """A row for each code of an execution's error, by code. The last columns are of calls to providers alone."""
+    yield "| code | type | stage | passes | tries | paid | breaker | meaning |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    for code in sorted({*FAULTS, *UNASKED}):
+        if fault := FAULTS.get(code):
+            tries = "all" if fault.tries is None else fault.tries
+            columns = f"{tries} | {fault.paid} | {fault.breaker}"
+            told = fault.sentence.replace("{limit}", "")
+            meaning = f"{told[0].upper()}{told[1:]}. {fault.remedy}".strip()
+            kind, stage, transient = fault.kind, fault.stage, fault.transient
+        else:
+            kind, stage, transient, meaning = UNASKED[code]
+            columns = " |  | "
+        yield f"| `{code}` | {kind} | {stage} | {'yes' if transient else ''} | {columns} | {meaning} |"
 
 
 def metrics() -> Iterator[str]:
@@ -84,7 +103,7 @@ def exits() -> Iterator[str]:
     yield from (f"| {code.value} | {meaning} |" for code, meaning in MEANING.items())
 
 
-PARTS = {"metrics": metrics, "commands": commands, "exits": exits}
+PARTS = {"execution errors": execution_errors, "metrics": metrics, "commands": commands, "exits": exits}
 
 
 def filled(page: str) -> str:

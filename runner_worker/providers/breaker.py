@@ -164,6 +164,6 @@ class Admission:
         healthy: bool | None = None
         if error is None:
             healthy = True
-        elif isinstance(error, TryFailed) and error.code not in ("cancelled", "timeout"):
-            healthy = not error.transient
+        elif isinstance(error, TryFailed):
+            healthy = error.breaker
         self._gate.leave(self._model, self._probe, healthy)

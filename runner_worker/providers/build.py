@@ -33,12 +33,11 @@ class Builder:
                 case "openai":
                     from runner_worker.providers.openai import OpenAI
 
-                    return OpenAI(self._http(provider))
+                    return OpenAI(provider, self._http(provider), self._catalogue)
                 case "hybrid":
                     from runner_worker.providers.hybrid import Hybrid
 
-                    preference = self._catalogue.regions[provider.region].hybrid_preference
-                    return Hybrid(self._http(provider), preference, self._catalogue.canonical_region)
+                    return Hybrid(provider, self._http(provider), self._catalogue)
                 case _:
                     raise ValueError(f"{provider.kind} is not a kind of provider")
         except ValueError as wrong:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,20 +11,21 @@ from typing import Any
 from runner_core.errors import ConfigError
 from runner_core.regions import Catalogue, Provider
 from runner_core.settings import Settings
-from runner_core.telemetry import PROVIDER_REQUESTS, PROVIDER_TOKENS, series
-from runner_worker.providers.ask import Adapter, Answer, Ask, CallFailed, Reply, TryFailed, pause
+from runner_core.telemetry import PROVIDER_PAID, PROVIDER_REQUESTS, PROVIDER_TOKENS, series
+from runner_core.upstreams import UpstreamModel
+from runner_worker.providers.ask import Adapter, Answer, Ask, CallFailed, Reply, pause
 from runner_worker.providers.breaker import Gate
 from runner_worker.providers.build import Builder
+from runner_worker.providers.failures import MAYBE_SENT, Filtered, TryFailed
+from runner_worker.providers.outcomes import PAID
+from runner_worker.providers.retries import Retries
+from runner_worker.providers.text import clean
 
 log = logging.getLogger(__name__)
 
-BACKOFF_CAP = 20.0  # seconds
-RETRY_AFTER_CAP = 60.0  # seconds: the longest Retry-After that is obeyed
-FURTHER_TRIES = {"read_timeout": 1, "malformed_answer": 1}  # limits of tries that were paid for; other codes: max_tries
 ERRORS_KEPT = 10
 REFUSAL_WITHIN = 600  # characters: a refusal is at the beginning of an answer; later such words may be a quotation
 TOKENS = (("prompt_tokens", "input"), ("completion_tokens", "output"))
-REACHED = ("request", "response", "answer")  # stages in which the provider may have seen the request
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ class Providers:
         breaker_seconds: float | None = None,  # None: BREAKER_SECONDS
         read_seconds: float = 180.0,  # limit of one try: more than the 150 s after which Modal answers with a redirect
     ) -> None:
-        self._max_tries = settings.worker.provider_max_tries
-        self._backoff_seconds = backoff_seconds
+        self._retries = Retries(settings.worker.provider_max_tries, backoff_seconds)
         self._refusals = catalogue.refusal_patterns
+        self._canonical_region = catalogue.canonical_region
         self._builder = Builder(catalogue, env, read_seconds)
         open_seconds = settings.worker.breaker_seconds if breaker_seconds is None else breaker_seconds
         self._lines = {
@@ -75,11 +75,13 @@ class Providers:
         needs to know which tries reached the provider.
         """
         line = self._lines[provider.id]
-        sent = line.adapter.sent(ask)
+        if not isinstance(ask.upstream, UpstreamModel):  # a name alone
+            ask = replace(ask, upstream=provider.models[ask.model_id])
         asked = time.monotonic()
         errors: list[dict[str, Any]] = []
         unreached: list[int] = []
-        rest = 0.0
+        sent: Mapping[str, Any] = {}
+        paid, rest = "no", 0.0
         while True:
             number = len(errors) + 1
             begun = number == 1
@@ -89,25 +91,34 @@ class Providers:
                     if begin and not begun and not await begin(number):
                         raise TryFailed("cancelled")
                     begun = True
+                    sent = sent or _sent(line.adapter, ask)
                     sending = time.monotonic()
-                    answer = await line.adapter.send(ask)
+                    answer = await _answer(line.adapter, ask)
+                    self._check_place(provider, ask, answer)
             except (TryFailed, asyncio.CancelledError) as stopped:
                 failed = stopped if isinstance(stopped, TryFailed) else TryFailed("cancelled")
-                if begun and failed.stage not in REACHED:
+                if begun and failed.stage not in MAYBE_SENT:
                     unreached.append(number)
+                paid = max(paid, failed.paid, key=PAID.index)
                 calls = number - (not begun) - len(unreached)
-                next_rest = self._rest(failed, errors, ask.deadline)
+                next_rest = self._retries.rest(failed, errors, ask.deadline)
                 self._tell(provider, ask, failed, next_rest)
                 error = failed.error(ask, provider.id)
                 if next_rest is None:
+                    series(PROVIDER_PAID, provider.region, provider.id, paid).inc()
                     detail = failed.sentence(provider.id)
-                    raise CallFailed(error, detail, calls, errors[-ERRORS_KEPT:], tuple(unreached), sent) from None
+                    raise CallFailed(
+                        error, detail, calls, errors[-ERRORS_KEPT:], tuple(unreached), sent, paid
+                    ) from None
                 errors.append(error)
                 rest = next_rest
             else:
+                paid = max(paid, "no" if answer.filter == "input" else "yes", key=PAID.index)
+                series(PROVIDER_PAID, provider.region, provider.id, paid).inc()
                 return replace(
                     self._reply(provider, ask, answer, errors, tuple(unreached)),
                     sent=sent,
+                    paid=paid,
                     waited_ms=int((sending - asked) * 1000),
                     answered_ms=int((time.monotonic() - sending) * 1000),
                 )
@@ -124,47 +135,44 @@ class Providers:
         """Close the idle connections. Call this in the event loop that called `ask`, or after the loop has ended."""
         self._builder.close()
 
-    def _rest(self, failed: TryFailed, errors: list[dict[str, Any]], deadline: float) -> float | None:
-        """Return the seconds until the next try, or None for no further try: exponential backoff with full jitter.
-
-        Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
-        """
-        tried = len(errors) + 1
-        alike = sum(error["code"] == failed.code for error in errors)
-        if alike >= FURTHER_TRIES.get(failed.code, tried):
-            failed.transient = failed.transient and failed.code != "malformed_answer"
-            return None
-        if not failed.transient or tried >= self._max_tries:
-            return None
-        rest = random.uniform(0, min(BACKOFF_CAP, self._backoff_seconds * 2 ** (tried - 1)))  # noqa: S311 - not a secret
-        rest = max(rest, min(failed.retry_after or 0.0, RETRY_AFTER_CAP))
-        return rest if time.monotonic() + rest < deadline else None
-
     def _reply(
         self, provider: Provider, ask: Ask, answer: Answer, errors: list[dict[str, Any]], unreached: tuple[int, ...]
     ) -> Reply:
         series(PROVIDER_REQUESTS, provider.region, provider.id, "ok").inc()
-        for count, direction in TOKENS:
-            series(PROVIDER_TOKENS, ask.region, ask.model_id, direction).inc(answer.usage.get(count, 0))
-        source = "provider" if answer.refused else "pattern" if self._reads_as_refusal(answer.text) else None
+        _count_tokens(ask, answer.usage)
         return Reply(
             answer=answer,
-            refusal_source=source,
+            refusal_source=self._refusal_source(answer),
             provider_id=provider.id,
             calls=len(errors) + 1 - len(unreached),
             errors=errors[-ERRORS_KEPT:],
             unreached=unreached,
         )
 
-    def _reads_as_refusal(self, text: str) -> bool:
-        opening = text[:REFUSAL_WITHIN]
-        return any(pattern.search(opening) for pattern in self._refusals)
+    def _check_place(self, provider: Provider, ask: Ask, answer: Answer) -> None:
+        """Raise TryFailed `wrong_region` if the answer names a place that is neither the provider's geography nor the
+        region."""
+        place = answer.served.get("geography")
+        if not provider.geography or not place or place.casefold() == provider.geography.casefold():
+            return
+        if self._canonical_region(place) != ask.region:
+            raise TryFailed("wrong_region", words=repr(place[:64]), usage=answer.usage, served=answer.served)
+
+    def _refusal_source(self, answer: Answer) -> str | None:
+        """Return who says that the answer is a refusal. The patterns see the text without the thoughts."""
+        if answer.filter:
+            return "filter"
+        if answer.refused:
+            return "provider"
+        opening = answer.text[:REFUSAL_WITHIN]
+        return "pattern" if any(pattern.search(opening) for pattern in self._refusals) else None
 
     def _tell(self, provider: Provider, ask: Ask, failed: TryFailed, rest: float | None) -> None:
         """Count and log a failed try. The log omits the provider's error text, because it may repeat the prompt."""
         if failed.code == "cancelled":
             return
         series(PROVIDER_REQUESTS, provider.region, provider.id, failed.code).inc()
+        _count_tokens(ask, failed.usage)
         log.info(
             "provider try failed provider=%s region=%s model=%s request_id=%s code=%s %s",
             provider.id,
@@ -174,3 +182,37 @@ class Providers:
             failed.code,
             "given_up" if rest is None else f"retry_in_ms={rest * 1000:.0f}",
         )
+
+
+def _sent(adapter: Adapter, ask: Ask) -> Mapping[str, Any]:
+    """Return the parameters as sent. Raises TryFailed `adapter_failed`: the request was not sent."""
+    try:
+        return adapter.sent(ask)
+    except Exception:  # noqa: BLE001 - an adapter may be anybody's, and its errors end one call alone
+        raise _adapter_failed(ask, stage="waiting", paid="no") from None
+
+
+async def _answer(adapter: Adapter, ask: Ask) -> Answer:
+    """Return the answer to one request. Raises TryFailed; CancelledError if the task is cancelled."""
+    try:
+        answer = await adapter.send(ask)
+        if not isinstance(answer, Answer):
+            raise TypeError(f"send returned a {type(answer).__name__} and no Answer")
+        return answer
+    except Filtered as blocked:
+        return Answer("", filter="input", filter_words=clean(blocked.words)[0], served=blocked.served)
+    except TryFailed:
+        raise
+    except Exception:  # noqa: BLE001 - as above
+        raise _adapter_failed(ask) from None
+
+
+def _adapter_failed(ask: Ask, **details: str) -> TryFailed:
+    """Log the exception that is being handled, with its traceback, and return it as a failed try."""
+    log.exception("adapter failed region=%s model=%s request_id=%s", ask.region, ask.model_id, ask.request_id)
+    return TryFailed("adapter_failed", stage=details.get("stage"), paid=details.get("paid"))
+
+
+def _count_tokens(ask: Ask, usage: Mapping[str, Any]) -> None:
+    for count, direction in TOKENS:
+        series(PROVIDER_TOKENS, ask.region, ask.model_id, direction).inc(usage.get(count, 0))

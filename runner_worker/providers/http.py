@@ -1,31 +1,20 @@
 """Sends a JSON object to a provider by HTTP and returns the JSON object of the answer.
 
-Follows redirects to the same origin only. Removes the API key from error texts.
+Follows redirects to the same origin only. Hides the API key where a provider repeats it.
 """
 
 import json
 import re
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from runner_worker.providers.ask import Ask, TryFailed, pause
 from runner_worker.providers.connections import Connections, Headers
-from runner_worker.providers.response import Response
+from runner_worker.providers.received import Received, received, redirect_refused
 
 HOP_SECONDS = 1.0  # least time between two redirected requests, with which a result is polled
 SAFE_HEADER = re.compile(r"[\x21-\x7e]{1,255}")
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A provider's answer of status 2xx: its JSON object, and its headers by their names in lower case."""
-
-    document: dict[str, Any]
-    headers: Mapping[str, str]
-    status: int
 
 
 class HttpClient:
@@ -35,7 +24,7 @@ class HttpClient:
         self._base = base_url.rstrip("/")
         self._connections = connections
         self._read_seconds = read_seconds
-        self._key = key
+        self._secrets = (key,) if key else ()  # hidden where the provider repeats them
         self._headers: Headers = [
             (b"Host", urlsplit(base_url).netloc.encode("ascii")),
             (b"Accept", b"application/json"),
@@ -49,7 +38,7 @@ class HttpClient:
         """Send a JSON object and return a 2xx answer's JSON object with the answer's headers.
 
         Follows status 303 to the same origin until the deadline: Modal answers 303 while a result is not ready.
-        Raises TryFailed.
+        Raises TryFailed, and Filtered if the provider's filter blocked the prompt.
         """
         body = json.dumps(document).encode("ascii")
         headers = [*self._headers, *_trace_headers(ask)]
@@ -70,9 +59,12 @@ class HttpClient:
                 if failed.fault.kind == "timeout" and time.monotonic() >= ask.deadline:
                     raise TryFailed("timeout", stage=failed.stage) from None
                 raise
+            location = response.headers.get("location", "")
+            if 300 <= response.status < 400 and response.status != 303:
+                raise redirect_refused(response.status, url, location)
             if response.status != 303:
-                return self._received(response)
-            url = self._same_origin(url, response.headers.get("location", ""))
+                return received(response, self._secrets)
+            url = self._same_origin(url, location)
             method, content, content_headers = b"GET", None, []
             await pause(HOP_SECONDS - (time.monotonic() - started), ask.deadline, "response")
 
@@ -85,29 +77,7 @@ class HttpClient:
                 return target
         except ValueError:
             pass
-        raise TryFailed("redirect_refused", http_status=303)
-
-    def _received(self, response: Response) -> Received:
-        if 300 <= response.status < 400:
-            raise TryFailed("redirect_refused", http_status=response.status)
-        try:
-            # Bytes that are not UTF-8 become lone surrogates, which clean() replaces and reports.
-            document = json.loads(response.body.decode("utf-8", "surrogateescape"), strict=False)
-        except (ValueError, RecursionError):  # not JSON, or nested too deeply
-            document = None
-        if not 200 <= response.status < 300:
-            raise TryFailed.from_status(response.status, self.words(document), response.retry_after)
-        if not isinstance(document, dict):
-            raise TryFailed("malformed_answer", http_status=response.status)
-        return Received(document, response.headers, response.status)
-
-    def words(self, document: Any) -> str:
-        """Return the error text of `{"error": {"message": ..}}` or `{"error": ..}`, with our API key removed."""
-        error = document.get("error") if isinstance(document, dict) else None
-        message = error.get("message") if isinstance(error, dict) else error
-        if not isinstance(message, str):
-            return ""
-        return message.replace(self._key, "[key]") if self._key else message
+        raise redirect_refused(303, url, location)
 
 
 def origin(url: str) -> tuple[str, str, int]:

@@ -1,77 +1,116 @@
 """The adapter for the hybrid router. Its protocol has one prompt and a preferred region, and HTTP 200 for failures."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from runner_worker.providers.ask import Answer, Ask, TryFailed, clean
-from runner_worker.providers.http import HttpClient
-from runner_worker.providers.openai import LARGEST_COUNT, token_counts
+from runner_core.regions import Catalogue, Provider
+from runner_worker.providers.answers import Reading
+from runner_worker.providers.ask import Answer, Ask
+from runner_worker.providers.content import Content
+from runner_worker.providers.errors import failure_within, words_of
+from runner_worker.providers.failures import TryFailed
+from runner_worker.providers.requests import BODY_SETTINGS, HTTP_SETTINGS, prompt_with_system, renamed, told
+from runner_worker.providers.text import LARGEST_COUNT, clean, request_id, token_counts, who_served
+
+if TYPE_CHECKING:
+    from runner_worker.providers.http import HttpClient
 
 # Words in the router's `error_code` that mean a permanent failure. The router's full list of codes is not known.
 PERMANENT = ("invalid", "unauthorized", "forbidden", "not_found", "unsupported", "bad_request", "validation")
 
 
 class Hybrid:
-    """`preference` is the region's name in this protocol; `canonical_region` maps an alias to a region's name."""
+    """Asks one router. It sends no seed. An answer of another region is never accepted."""
 
-    def __init__(self, http: HttpClient, preference: str, canonical_region: Callable[[str], str | None]) -> None:
+    api = 1
+    settings = (*HTTP_SETTINGS, *BODY_SETTINGS)
+    parameters = ("temperature", "max_tokens", "system_prompt")
+
+    def __init__(self, provider: Provider, http: "HttpClient", catalogue: Catalogue) -> None:
         self._http = http
-        self._preference = preference
-        self._canonical_region = canonical_region
+        self._preference = catalogue.regions[provider.region].hybrid_preference
+        self._canonical_region = catalogue.canonical_region
 
     def sent(self, ask: Ask) -> Mapping[str, Any]:
         """Return the parameters as sent."""
-        return {name: ask.parameters[name] for name in ("temperature", "max_tokens") if name in ask.parameters}
+        return request(ask, self._preference)[2]
 
     async def send(self, ask: Ask) -> Answer:
-        """Raises TryFailed."""
-        # The protocol has no roles, so the region's system prompt is put before the question.
-        prompt = f"{ask.system_prompt}\n\n{ask.prompt}" if ask.system_prompt else ask.prompt
-        document = {
-            "model": ask.upstream.name,
-            "prompt": prompt,
-            **self.sent(ask),
-            "region_preference": self._preference,
-            "cost_priority": False,  # the cheapest region may be another one
-        }
-        received = await self._http.post("/inference", document, ask)
-        return self._answer(received.document, ask.region)
+        """Raises TryFailed, Filtered."""
+        path, document, _ = request(ask, self._preference)
+        received = await self._http.post(path, document, ask)
+        answer = read(received.document, received.headers)
+        place = answer.served.get("geography")
+        if place is not None and place != self._preference and self._canonical_region(place) != ask.region:
+            raise TryFailed(
+                "wrong_region", words=repr(place[:64]), http_status=200, usage=answer.usage, served=answer.served
+            )
+        return answer
 
-    def _answer(self, document: dict[str, Any], region: str) -> Answer:
-        success = document.get("success")
-        if success is False:
-            raise self._failure(document)
-        response, metadata = document.get("response"), document.get("metadata")
-        if success is not True or not isinstance(response, str | None) or not isinstance(metadata, dict | None):
-            raise TryFailed("malformed_answer", http_status=200)
-        metadata = metadata or {}
-        if not self._is_here(metadata.get("region"), region):
-            raise TryFailed("wrong_region", words=f"{str(metadata['region'])[:64]!r}", http_status=200)
-        text, sanitised = clean(response or "")
-        if not text.strip():
-            raise TryFailed("empty_response", http_status=200)
-        return Answer(text=text, usage=self._usage(document, metadata), sanitised=sanitised)
 
-    def _failure(self, document: dict[str, Any]) -> TryFailed:
-        code, words = document.get("error_code"), self._http.words(document)
-        if (type(code) is int or isinstance(code, str)) and str(code).removeprefix("HTTP_").isdecimal():
-            return TryFailed.from_status(int(str(code).removeprefix("HTTP_")[:9]), words)
-        name = code.lower() if isinstance(code, str) else ""
-        in_vain = any(word in name for word in PERMANENT)
-        return TryFailed("provider_refused_request" if in_vain else "provider_error", words=words, http_status=200)
+def request(ask: Ask, preference: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Return a request's path after the base URL, its JSON object, and what is kept of it.
 
-    def _is_here(self, named: Any, region: str) -> bool:
-        """Return whether the answer came from `region`. An answer that names no region is accepted."""
-        if named is None:
-            return True
-        return isinstance(named, str) and (named == self._preference or self._canonical_region(named) == region)
+    `preference` is the region's name in this protocol.
+    """
+    parameters = renamed(ask, Hybrid.parameters)
+    document = {
+        "model": ask.upstream.name,
+        "prompt": prompt_with_system(ask),
+        **parameters,
+        "region_preference": preference,
+        "cost_priority": False,  # the cheapest region may be another one
+        **ask.upstream.body,
+    }
+    return "/inference", document, told(ask, parameters, "user")
 
-    def _usage(self, document: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
-        usage = token_counts(metadata) | token_counts(document.get("usage"))
-        for name in ("inference_time", "cost_estimate"):
-            value = document.get(name)
-            if isinstance(value, float | int) and abs(value) < LARGEST_COUNT:  # false for NaN and infinity too
-                usage[name] = float(value)
-        if isinstance(used := document.get("provider_used"), str):
-            usage["provider_used"] = clean(used)[0][:255]
-        return usage
+
+def read(document: dict[str, Any], headers: Mapping[str, str]) -> Answer:
+    """Return the answer in a JSON object of status 200. Raises TryFailed, and Filtered for a blocked prompt.
+
+    `headers`: by their names in lower case.
+    """
+    response, metadata = document.get("response"), document.get("metadata")
+    about = metadata if isinstance(metadata, dict) else {}
+    place = about.get("region")
+    served = who_served(
+        model=about.get("model"),
+        upstream=document.get("provider_used"),
+        geography=place if place is None or isinstance(place, str) else repr(place),
+        request_id=request_id(headers, about),
+    )
+    usage = _usage(document, about)
+    if document.get("success") is False:
+        raise _failure(document, headers, served)
+    if (
+        document.get("success") is not True
+        or not isinstance(response, str | None)
+        or not isinstance(metadata, dict | None)
+    ):
+        raise TryFailed("malformed_answer", http_status=200, usage=usage, served=served)
+    content = Content(response or "")
+    content.split()
+    reason = about.get("finish_reason")
+    return Reading(reason if isinstance(reason, str) else None, usage, served).answer(content)
+
+
+def _failure(document: dict[str, Any], headers: Mapping[str, str], served: Mapping[str, str]) -> TryFailed:
+    code = document.get("error_code")
+    digits = str(code).removeprefix("HTTP_") if type(code) is int or isinstance(code, str) else ""
+    if digits.isdecimal():
+        return TryFailed.from_status(int(digits[:9]), words_of(document), served=served, paid="maybe")
+    name = code.lower() if isinstance(code, str) else ""
+    if any(word in name for word in PERMANENT):
+        return TryFailed("provider_refused_request", words=words_of(document), http_status=200, served=served)
+    return failure_within({"error": {"message": words_of(document), "code": name}}, headers, served=served)
+
+
+def _usage(document: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
+    usage = token_counts(metadata) | token_counts(document.get("usage"))
+    for name in ("inference_time", "cost_estimate"):
+        value = document.get(name)
+        if isinstance(value, float | int) and abs(value) < LARGEST_COUNT:  # false for NaN and infinity too
+            usage[name] = float(value)
+    if isinstance(used := document.get("provider_used"), str):
+        usage["provider_used"] = clean(used)[0][:255]
+    return usage

@@ -4,67 +4,122 @@ Reference: https://platform.openai.com/docs/api-reference/chat
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runner_worker.providers.ask import Answer, Ask, TryFailed, clean
-from runner_worker.providers.http import HttpClient
+from runner_core.refusals import FILTERS
+from runner_core.regions import Catalogue, Provider
+from runner_core.upstreams import PARAMETERS
+from runner_worker.providers.answers import Reading
+from runner_worker.providers.ask import Answer, Ask
+from runner_worker.providers.content import content_of
+from runner_worker.providers.errors import blocked_categories, failure_within
+from runner_worker.providers.failures import TryFailed
+from runner_worker.providers.requests import (
+    BODY_SETTINGS,
+    HTTP_SETTINGS,
+    prompt_with_system,
+    renamed,
+    system_prompt,
+    told,
+)
+from runner_worker.providers.text import geography, request_id, token_counts, who_served
 
-COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
-LARGEST_COUNT = 2**53  # larger integers are not exact in JSON; a provider may send anything
+if TYPE_CHECKING:
+    from runner_worker.providers.http import HttpClient
 
 
 class OpenAI:
-    def __init__(self, http: HttpClient) -> None:
+    """Asks one provider by HTTP."""
+
+    api = 1
+    settings = (*HTTP_SETTINGS, *BODY_SETTINGS, "system_role", "path")
+    parameters = PARAMETERS
+
+    def __init__(self, provider: Provider, http: "HttpClient", catalogue: Catalogue) -> None:
         self._http = http
 
     def sent(self, ask: Ask) -> Mapping[str, Any]:
         """Return the parameters as sent."""
-        return dict(ask.parameters)
+        return request(ask)[2]
 
     async def send(self, ask: Ask) -> Answer:
-        """Raises TryFailed."""
+        """Raises TryFailed, Filtered."""
+        path, document, _ = request(ask)
+        received = await self._http.post(path, document, ask)
+        return read(received.document, received.headers)
+
+
+def request(ask: Ask) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Return a request's path after the base URL, its JSON object, and what is kept of it."""
+    upstream = ask.upstream
+    role = upstream.system_role
+    if role == "user":
+        messages = [{"role": "user", "content": prompt_with_system(ask)}]
+    else:
         messages = [{"role": "user", "content": ask.prompt}]
-        if ask.system_prompt:
-            messages.insert(0, {"role": "system", "content": ask.system_prompt})
-        document: dict[str, Any] = {
-            "model": ask.upstream.name,
-            "messages": messages,
-            **{name: value for name, value in ask.parameters.items() if name != "seed"},
-            "stream": False,
-        }
-        if "seed" in ask.parameters:
-            document["seed"] = ask.parameters["seed"]
-        received = await self._http.post("/chat/completions", document, ask)
-        return self._answer(received.document)
+        if (system := system_prompt(ask)) and role != "none":
+            messages.insert(0, {"role": role, "content": system})
+    parameters = renamed(ask)
+    document: dict[str, Any] = {"model": upstream.name, "messages": messages, **parameters}
+    # The seed comes last, as in every request since the first release.
+    seed = upstream.rename.get("seed", "seed")
+    document.pop(seed, None)
+    document["stream"] = False
+    if seed in parameters:
+        document[seed] = parameters[seed]
+    document.update(upstream.body)
+    return upstream.path or "/chat/completions", document, told(ask, parameters, role)
 
-    def _answer(self, document: dict[str, Any]) -> Answer:
-        match document:
-            case {"choices": [{"message": {**message}, **choice}, *_]}:
-                pass
-            case {"error": {"code": int(status)}}:  # OpenRouter reports a failing upstream under HTTP 200
-                raise TryFailed.from_status(status, self._http.words(document))
-            case {"error": _}:
-                raise TryFailed("provider_error", words=self._http.words(document), http_status=200)
-            case _:
-                raise TryFailed("malformed_answer", http_status=200)
-        content, refusal = message.get("content"), message.get("refusal")
-        if not isinstance(content, str | None) or not isinstance(refusal, str | None):
-            raise TryFailed("malformed_answer", http_status=200)
-        text, sanitised = clean(content if content and content.strip() else refusal or "")
-        if not text.strip():
-            raise TryFailed("empty_response", http_status=200)
-        reason = choice.get("finish_reason")
-        return Answer(
-            text=text,
-            refused=bool(refusal),
-            finish_reason=clean(reason)[0][:64] if isinstance(reason, str) else None,
-            usage=token_counts(document.get("usage")),
-            sanitised=sanitised,
+
+def read(document: dict[str, Any], headers: Mapping[str, str]) -> Answer:
+    """Return the answer in a JSON object of status 200. Raises TryFailed, and Filtered for a blocked prompt.
+
+    `headers`: by their names in lower case.
+    """
+    usage, served = token_counts(document.get("usage")), _served(document, headers)
+    if document.get("error"):
+        raise failure_within(document, headers, usage=usage, served=served)
+    match document:
+        case {"choices": [{**choice}, *_]}:
+            pass
+        case _:
+            raise TryFailed("malformed_answer", http_status=200, usage=usage, served=served)
+    reason = choice.get("finish_reason")
+    message = choice.get("message")
+    reading = Reading(reason if isinstance(reason, str) else None, usage, served)
+    if message is None and reading.folded_reason in FILTERS.reasons:
+        message = {}
+    if not isinstance(message, dict):
+        raise reading.failed("malformed_answer")
+    content, refusal = content_of(message.get("content")), message.get("refusal")
+    if not isinstance(refusal, str | None):
+        raise reading.failed("malformed_answer")
+    content.refusal = refusal or content.refusal
+    for name in ("reasoning_content", "reasoning"):
+        content.think(message.get(name))
+    content.split()
+    if choice.get("error") or reading.folded_reason == "error":
+        raise failure_within(
+            {"error": choice.get("error") or {}},
+            headers,
+            paid="maybe",
+            usage=usage,
+            served=served,
+            partial=content.text,
         )
+    if message.get("tool_calls"):
+        content.other_parts.append("tool_calls")
+    return reading.answer(content, blocked_categories(choice))
 
 
-def token_counts(usage: Any) -> dict[str, Any]:
-    """Return the known token counts of `usage`. Other members are dropped, because their size has no limit."""
-    if not isinstance(usage, dict):
-        return {}
-    return {name: usage[name] for name in COUNTS if type(usage.get(name)) is int and 0 <= usage[name] < LARGEST_COUNT}
+def _served(document: dict[str, Any], headers: Mapping[str, str]) -> dict[str, str]:
+    usage = document.get("usage")
+    used = usage.get("inference_geo") if isinstance(usage, dict) else None
+    return who_served(
+        model=document.get("model"),
+        fingerprint=document.get("system_fingerprint"),
+        service_tier=document.get("service_tier"),
+        upstream=document.get("provider"),
+        geography=geography(used, document.get("inference_geo"), document.get("geography")),
+        request_id=request_id(headers, document),
+    )

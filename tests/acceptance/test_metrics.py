@@ -109,7 +109,13 @@ def test_each_process_tells_what_it_measures_itself_and_nothing_else(local: Loca
         },
         "worker": {
             *("runner_execution_duration_seconds", "runner_failures", "runner_queue_latency_seconds", "runner_fenced"),
-            *("runner_region_runs_in_flight", "provider_requests", "provider_tokens", "redis_unfit"),
+            *(
+                "runner_region_runs_in_flight",
+                "provider_requests",
+                "provider_calls_paid",
+                "provider_tokens",
+                "redis_unfit",
+            ),
             "answers_discarded",
         },
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 from runner_api.contract.operations import OPERATIONS
 from runner_api.http.problems import STATUSES
 from runner_core.error_detail import UNASKED
-from runner_worker.providers.ask import FAULTS
+from runner_worker.providers.outcomes import FAULTS
 from tests.reference import PAGE, filled
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +19,11 @@ ERRORS = {"Rejected", "SpecError", "SignatureError", "NotFound", "Conflict", "Lo
 
 def rows(name: str) -> list[tuple[str, ...]]:
     """The cells of a marked table, without its head."""
-    table = TEXT.partition(f"<!-- {name}: ")[2].partition(f"<!-- /{name} -->")[0]
+    return cells(TEXT.partition(f"<!-- {name}: ")[2].partition(f"<!-- /{name} -->")[0])
+
+
+def cells(table: str) -> list[tuple[str, ...]]:
+    """The cells of a table's rows, without its head."""
     lines = [line for line in table.splitlines() if line.startswith("|")]
     return [tuple(cell.strip().strip("`") for cell in line.strip("|").split("|")) for line in lines[2:]]
 
@@ -49,14 +53,18 @@ def test_each_error_of_the_api_has_its_row() -> None:
     assert rows("api errors") == sorted(rows("api errors"))
 
 
-def test_each_error_of_an_execution_has_its_row() -> None:
-    written = {code: again for code, again, _ in rows("execution errors")}
+def test_each_outcome_of_a_call_has_its_row() -> None:
+    table = TEXT.partition("<!-- generated: execution errors -->")[2].partition("<!-- /")[0]
+    written = {row[0]: row[1:-1] for row in cells(table)}
     assert set(written) == {*FAULTS, *UNASKED}
-    assert {code for code, again in written.items() if again} == {code for code, it in FAULTS.items() if it.transient}
     assert list(written) == sorted(written)
+    for code, fault in FAULTS.items():
+        tries = "all" if fault.tries is None else str(fault.tries)
+        passes = "yes" if fault.transient else ""
+        assert written[code] == (fault.kind, fault.stage, passes, tries, fault.paid, fault.breaker)
 
 
-def test_metrics_commands_and_exit_codes_are_those_of_the_code() -> None:
+def test_error_codes_metrics_commands_and_exit_codes_are_those_of_the_code() -> None:
     assert filled(TEXT) == TEXT, "`make reference` writes them"
 
 
