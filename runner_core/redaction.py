@@ -18,9 +18,10 @@ import psycopg
 
 from runner_core.addresses import passwords_of
 from runner_core.errors import ConfigError
-from runner_core.secret_files import SECRETS, read_secret
+from runner_core.secret_files import SECRETS, bare, read_secret
 
 LIBRARIES = ("psycopg", "psycopg_pool", "redis", "rq", "httpx2", "httpcore2")
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")  # their values may have no scheme
 SHORTEST_SECRET = 8  # shorter values are not removed: they may be common words
 _SECRET_NAME = re.compile(r"(KEY|TOKEN|TOKENS|PASSWORD|PASSWD|SECRET)$")
 
@@ -76,9 +77,14 @@ def described(error: BaseException) -> str:
     return next((words for found, words in _WORDS if found.search(text)), type(error).__name__)
 
 
-def secrets_in(env: Mapping[str, str], names: Collection[str] = ()) -> frozenset[str]:
-    """Return an environment's secret values: passwords in addresses, tokens, keys, and the variables in `names`."""
-    found: set[str] = set()
+def secrets_in(
+    env: Mapping[str, str], names: Collection[str] = (), values_besides: Collection[str] = ()
+) -> frozenset[str]:
+    """Return an environment's secret values: passwords in addresses, tokens, keys, and the variables in `names`.
+
+    `values_besides`: secrets that stand elsewhere.
+    """
+    found: set[str] = set(values_besides)
     values = dict(env)
     for name in (*SECRETS, *names):
         with contextlib.suppress(ConfigError):  # the reader of the setting reports it
@@ -86,8 +92,12 @@ def secrets_in(env: Mapping[str, str], names: Collection[str] = ()) -> frozenset
     for name, value in values.items():
         if "://" in value or "password=" in value:
             found.update(passwords_of(value))
+        elif name.lower() in PROXIES:
+            found.update(passwords_of(f"http://{value}"))
         if name in names or _SECRET_NAME.search(name):
             found.update(part for entry in value.split(",") for part in (entry, entry.partition(":")[2]))
+        if name in names:
+            found.update((value, bare(value)))
     return frozenset(secret for text in found if len(secret := text.strip()) >= SHORTEST_SECRET)
 
 

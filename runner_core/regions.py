@@ -11,56 +11,17 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 from runner_core.errors import ConfigError
-from runner_core.toml_table import ID, Table
+from runner_core.provider_kinds import KINDS as KINDS
+from runner_core.provider_settings import read_provider, secret_variables, written_secrets
+from runner_core.toml_table import Table
+from runner_core.upstreams import Provider as Provider
+from runner_core.upstreams import Region as Region
 from runner_core.upstreams import UpstreamModel
 
-KINDS = ("openai", "hybrid", "sandbox")
 PROMPT_ID = "prompt"  # the question id of a job without questions
 _REGION = re.compile(r"[A-Z][A-Z0-9-]{0,31}", re.ASCII)
-_ENV = re.compile(r"\$\{(\w+)\}", re.ASCII)
-_ENV_NAME = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Region:
-    """A region. `hybrid_preference` is its name in the hybrid router's protocol."""
-
-    name: str
-    display: str
-    aliases: tuple[str, ...] = ()
-    system_prompt: str = ""
-    hybrid_preference: str = ""
-
-
-@dataclass(frozen=True)
-class Provider:
-    """One endpoint in one region. `models` maps our model ids to the endpoint's own models.
-
-    `query`: added to every address; `headers`: constant headers; `headers_env`: names of environment variables with the
-    values of secret headers; `proxy`: env, none or a proxy's URL; `ca_file`: a PEM file of certificates that are
-    trusted besides the system's; `geography`: sent where the protocol has a parameter for it, and compared with the
-    answer's;
-    `options`: for the kinds of provider that take any.
-    """
-
-    id: str
-    region: str
-    kind: str
-    base_url: str
-    api_key_env: str
-    max_concurrency: int
-    models: dict[str, UpstreamModel]
-    query: dict[str, str] = field(default_factory=dict)
-    headers: dict[str, str] = field(default_factory=dict)
-    headers_env: dict[str, str] = field(default_factory=dict)
-    proxy: str = "env"
-    ca_file: str = ""
-    geography: str = ""
-    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,8 +54,13 @@ class Catalogue:
 
     @property
     def secret_names(self) -> frozenset[str]:
-        """Return the names of the environment variables that hold the providers' keys."""
-        return frozenset(provider.api_key_env for provider in self.providers if provider.api_key_env)
+        """Return the names of the environment variables that hold providers' keys, headers and proxies' passwords."""
+        return frozenset(name for provider in self.providers for name in secret_variables(provider))
+
+    @property
+    def secret_values(self) -> frozenset[str]:
+        """Return the proxies' passwords that stand in the file itself."""
+        return frozenset(secret for provider in self.providers for secret in written_secrets(provider))
 
     @property
     def models(self) -> dict[str, list[str]]:
@@ -107,6 +73,17 @@ class Catalogue:
 
 def load_catalogue(path: str | Path, *, allow_sandbox: bool, env: Mapping[str, str] = os.environ) -> Catalogue:
     """Read a regions file. Raises ConfigError with every mistake in it, one sentence each."""
+    catalogue, mistakes = read_catalogue(path, allow_sandbox=allow_sandbox, env=env)
+    if mistakes:
+        raise ConfigError(mistakes)
+    return catalogue
+
+
+def read_catalogue(
+    path: str | Path, *, allow_sandbox: bool, env: Mapping[str, str] = os.environ
+) -> tuple[Catalogue, list[str]]:
+    """Read a regions file. Return what is in it and every mistake, one sentence each, so that a process can look for
+    mistakes elsewhere too. Raises ConfigError if the file can't be read at all."""
     if not path:
         raise ConfigError(["REGIONS_FILE is not set: the file with the regions, their providers and the questions."])
     try:
@@ -118,7 +95,9 @@ def load_catalogue(path: str | Path, *, allow_sandbox: bool, env: Mapping[str, s
         raise ConfigError([f"The regions file {path} is not valid TOML: {error}."]) from None
     questions = file.texts("questions")
     regions = {name: _region(name, table) for name, table in file.tables("regions").items()}
-    providers = [_provider(table, regions, allow_sandbox, env) for table in file.array("providers")]
+    providers = [
+        read_provider(table, regions, allow_sandbox=allow_sandbox, env=env) for table in file.array("providers")
+    ]
     catalogue = Catalogue(
         sha256=hashlib.sha256(raw).hexdigest(),
         default_model=file.get("default_model", str, ""),
@@ -129,9 +108,7 @@ def load_catalogue(path: str | Path, *, allow_sandbox: bool, env: Mapping[str, s
     )
     file.no_more()
     _check_whole(catalogue, file)
-    if file.mistakes:
-        raise ConfigError([f"{path}: {mistake}." for mistake in file.mistakes])
-    return catalogue
+    return catalogue, [f"{path}: {mistake}." for mistake in file.mistakes]
 
 
 def _folded(name: str) -> str:
@@ -150,73 +127,6 @@ def _region(name: str, table: Table) -> Region:
     )
     table.no_more()
     return region
-
-
-def _provider(table: Table, regions: Mapping[str, Region], allow_sandbox: bool, env: Mapping[str, str]) -> Provider:
-    max_tokens = table.positive("max_tokens", 500)
-    options = table.get("options", dict, {}, required=False)
-    provider = Provider(
-        id=table.get("id", str, ""),
-        region=table.get("region", str, ""),
-        kind=table.get("kind", str, ""),
-        base_url=_base_url(table, env),
-        api_key_env=table.get("api_key_env", str, "", required=False),
-        max_concurrency=table.positive("max_concurrency", 8),
-        models={
-            model: UpstreamModel(name, max_tokens=max_tokens, options=options)
-            for model, name in table.texts("models", required=True).items()
-        },
-        options=options,
-    )
-    table.no_more()
-    if provider.id and not ID.fullmatch(provider.id):
-        table.wrong("id may have letters, digits and . _ : - only, at most 255")
-    if provider.region and provider.region not in regions:
-        table.wrong(f"the region {provider.region!r} is not in this file")
-    if provider.api_key_env and not _ENV_NAME.fullmatch(provider.api_key_env):
-        # The message omits the value: it may be the key itself.
-        table.wrong("api_key_env must be the name of an environment variable, in capitals, not the key itself")
-    _check_kind(provider, regions.get(provider.region), allow_sandbox, table)
-    return provider
-
-
-def _check_kind(provider: Provider, region: Region | None, allow_sandbox: bool, table: Table) -> None:
-    if not provider.kind:
-        return
-    if provider.kind not in KINDS:
-        table.wrong(f"kind must be one of {', '.join(KINDS)}")
-    elif provider.kind == "sandbox":
-        if not allow_sandbox:
-            table.wrong("a sandbox provider simulates its answers: set ALLOW_SANDBOX=1 to allow that")
-        if provider.base_url or provider.api_key_env:
-            table.wrong("a sandbox provider must have neither base_url nor api_key_env")
-    else:
-        if not provider.base_url:
-            table.wrong(f"a provider of kind {provider.kind} needs a base_url")
-        if provider.options:
-            table.wrong("options are for sandbox providers only")
-        if provider.kind == "hybrid" and region and not region.hybrid_preference:
-            table.wrong(f"a hybrid provider needs hybrid_preference in regions.{region.name}")
-
-
-def _base_url(table: Table, env: Mapping[str, str]) -> str:
-    """Return the URL without a slash at its end, with ${NAME} replaced. Mistakes are reported without the value."""
-    written = table.get("base_url", str, "", required=False)
-    for name in _ENV.findall(written):
-        if not env.get(name):
-            table.wrong(f"base_url needs the environment variable {name}, which is not set")
-            return written
-    url = _ENV.sub(lambda match: env[match[1]], written).rstrip("/")
-    try:
-        parts = urlsplit(url)
-        well_formed = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        well_formed = False
-    if url and not well_formed:
-        table.wrong("base_url must be an http or https URL")
-    elif url and (parts.username is not None or parts.query or parts.fragment):
-        table.wrong("base_url may have no user, password, query or fragment: a key belongs in api_key_env")
-    return url
 
 
 def _pattern(text: str, table: Table) -> re.Pattern[str] | None:

@@ -3,6 +3,7 @@
 Orchestrators mount secrets as files. A secret in a file can't be read from the environment of the process.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from runner_core.errors import ConfigError, Mistakes
 PROCESSES = ("api", "publisher", "worker")
 LOGINS = tuple(f"DATABASE_URL_{process.upper()}" for process in PROCESSES)
 SECRETS = ("DATABASE_URL", *LOGINS, "LISTEN_DATABASE_URL", "REDIS_URL", "ADMIN_TOKENS", "READ_TOKENS")
+
+_SCHEME = re.compile(r"^(Bearer|Basic|Token|ApiKey)\s+", re.IGNORECASE)
 
 
 def file_setting(name: str) -> str:
@@ -38,6 +41,11 @@ def read_secret(env: Mapping[str, str], name: str) -> str:
     if not text:
         raise ConfigError([f"{file_setting(name)} names a file that is empty"])
     return text
+
+
+def bare(credential: str) -> str:
+    """Return a header's credential without the scheme in front of it: "abc" for "Bearer abc"."""
+    return _SCHEME.sub("", credential)
 
 
 def with_secrets(env: Mapping[str, str], names: Iterable[str] = SECRETS) -> dict[str, str]:

@@ -229,18 +229,18 @@ def _second(seconds: int) -> str:
 
 
 def setup_logging(
-    process: str, *, as_json: bool, level: int = logging.INFO, secret_names: Collection[str] = ()
+    process: str, *, as_json: bool, secret_names: Collection[str] = (), secret_values: Collection[str] = ()
 ) -> None:
     """Send all log lines of this process to stdout, as JSON or as text, without the environment's secrets.
 
-    `secret_names` are further variables that hold secrets, whatever their names are.
+    `secret_names` are further variables that hold secrets, whatever their names are; `secret_values` are secrets.
     """
-    secrets = secrets_in(os.environ, secret_names)
+    secrets = secrets_in(os.environ, secret_names, secret_values)
     guard_tracebacks(secrets)
     handler = logging.StreamHandler(sys.stdout)
     plain = logging.Formatter(f"%(asctime)s %(levelname)s {process} %(name)s: %(message)s")
     handler.setFormatter(RedactingFormatter(JsonFormatter(process) if as_json else plain, secrets))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     # Do not collect facts that no line shows: advice of Python's logging HOWTO ("Optimization").
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # documented on that page

@@ -3,6 +3,8 @@
 import re
 from typing import Any, TypeVar
 
+from runner_core.looks_secret import shown_name
+
 ID = re.compile(r"[A-Za-z0-9._:-]{1,255}", re.ASCII)
 
 _TYPES: dict[type, str] = {str: "text", int: "whole number", list: "list", dict: "table"}
@@ -41,6 +43,13 @@ class Table:
             self.wrong(f"{key} must be at least 1")
         return value
 
+    def choice(self, key: str, allowed: tuple[str, ...], default: str) -> str:
+        value = self.get(key, str, default, required=False)
+        if value not in allowed:
+            self.wrong(f"{key} must be one of {', '.join(allowed)}")
+            return default
+        return value
+
     def list_of_text(self, key: str) -> list[str]:
         values = self.get(key, list, [], required=False)
         if not all(isinstance(value, str) and value.strip() for value in values):
@@ -55,6 +64,14 @@ class Table:
                 self.wrong(f"{key}: the id {name!r} may have letters, digits and . _ : - only, at most 255")
             if not isinstance(text, str) or not text.strip():
                 self.wrong(f"{key}.{name} must be a text that is not empty")
+        return {name: text for name, text in found.items() if isinstance(text, str)}
+
+    def any_texts(self, key: str) -> dict[str, str]:
+        """Remove a table of name = "text" and return it. A text may be empty, a name may have any characters."""
+        found = self.get(key, dict, {}, required=False)
+        for name, text in found.items():
+            if not isinstance(text, str):
+                self.wrong(f"{key}: the value of {shown_name(name)!r} must be a text")
         return {name: text for name, text in found.items() if isinstance(text, str)}
 
     def tables(self, key: str) -> dict[str, "Table"]:

@@ -1,4 +1,4 @@
-"""How a provider is asked for one of its models, and the parameters of a request (docs/configuration.md)."""
+"""A region, a provider in it, and how the provider is asked for each of its models (docs/configuration.md)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +20,17 @@ PARAMETERS = (
 
 
 @dataclass(frozen=True)
+class Region:
+    """A region. `hybrid_preference` is its name in the hybrid router's protocol."""
+
+    name: str
+    display: str
+    aliases: tuple[str, ...] = ()
+    system_prompt: str = ""
+    hybrid_preference: str = ""
+
+
+@dataclass(frozen=True)
 class UpstreamModel:
     """One model of a provider. `name` is the provider's own name of the model.
 
@@ -37,3 +48,29 @@ class UpstreamModel:
     system_role: str = "system"
     path: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Provider:
+    """One endpoint in one region. `models` maps our model ids to the endpoint's own models.
+
+    `query`: added to every address; `headers`: constant headers; `headers_env`: names of environment variables with the
+    values of secret headers; `proxy`: env, none or a proxy's URL as written, which may hold a password; `ca_file`: a
+    PEM file of certificates that are trusted besides the system's; `geography`: sent where the protocol has a parameter
+    for it, and compared with the answer's; `options`: for the kinds of provider that take any.
+    """
+
+    id: str
+    region: str
+    kind: str
+    base_url: str
+    api_key_env: str
+    max_concurrency: int
+    models: dict[str, UpstreamModel]
+    query: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    headers_env: dict[str, str] = field(default_factory=dict)
+    proxy: str = field(default="env", repr=False)
+    ca_file: str = ""
+    geography: str = ""
+    options: dict[str, Any] = field(default_factory=dict)

@@ -51,7 +51,9 @@ def main(argv: list[str] | None = None) -> int:
     except ConfigError as error:
         sys.stderr.write(f"{error.detail}\n")
         return 2
-    setup_logging("worker", as_json=settings.process.log_json, secret_names=read.secret_names)
+    setup_logging(
+        "worker", as_json=settings.process.log_json, secret_names=read.secret_names, secret_values=read.secret_values
+    )
     db = Database(settings, "worker").open()
     redis = connect(settings.redis.url, settings.redis.timeout_seconds)
     try:

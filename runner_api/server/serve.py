@@ -60,8 +60,13 @@ def serve() -> int:
     except ConfigError as error:
         sys.stderr.write(f"{error.detail}\n")
         return 2
-    settings = configuration.settings
-    setup_logging("api", as_json=settings.process.log_json, secret_names=configuration.catalogue.secret_names)
+    settings, catalogue = configuration.settings, configuration.catalogue
+    setup_logging(
+        "api",
+        as_json=settings.process.log_json,
+        secret_names=catalogue.secret_names,
+        secret_values=catalogue.secret_values,
+    )
     _warn(settings)
     db = Database(settings, "api", size=1).open()
     try:

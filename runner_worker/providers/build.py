@@ -5,24 +5,28 @@ from typing import TYPE_CHECKING
 
 from runner_core.errors import ConfigError
 from runner_core.regions import Catalogue, Provider
-from runner_core.secret_files import read_secret
 from runner_worker.providers.ask import Adapter
 from runner_worker.providers.sandbox import Sandbox
 
 if TYPE_CHECKING:
+    from runner_core.origins import Origin
+    from runner_core.proxies import Proxy
     from runner_worker.providers.connections import Connections
     from runner_worker.providers.http import HttpClient
 
 
 class Builder:
-    """Makes adapters. Providers of one origin share its connections. The HTTP client is imported only if needed."""
+    """Makes adapters. Providers that reach one origin in the same way share its connections.
+
+    The HTTP client is imported only if needed.
+    """
 
     def __init__(self, catalogue: Catalogue, env: Mapping[str, str], read_seconds: float) -> None:
         self.mistakes: list[str] = []
         self._catalogue = catalogue
         self._env = env
         self._read_seconds = read_seconds
-        self._connections: dict[tuple[str, str, int], Connections] = {}
+        self._connections: dict[tuple[Origin, Proxy | None, str], Connections] = {}
 
     def adapter(self, provider: Provider) -> Adapter | None:
         """Return the provider's adapter; on mistakes add them to `mistakes` and return None."""
@@ -53,17 +57,16 @@ class Builder:
             connections.close()
 
     def _http(self, provider: Provider) -> "HttpClient":
+        from runner_core.provider_access import read_access
         from runner_worker.providers.connections import Connections
-        from runner_worker.providers.http import HttpClient, origin
+        from runner_worker.providers.http import HttpClient
 
         try:
-            key = read_secret(self._env, provider.api_key_env) if provider.api_key_env else ""
+            access = read_access(provider, self._env)
         except ConfigError as error:
             raise ValueError(*error.mistakes) from None
-        if provider.api_key_env and not key:
-            raise ValueError(f"{provider.api_key_env}, which holds its key, is not set")
-        if not (key.isascii() and key.isprintable()):
-            raise ValueError(f"{provider.api_key_env} holds a key with characters that no header can carry")
-        where = origin(provider.base_url)
-        connections = self._connections.get(where) or self._connections.setdefault(where, Connections(*where))
-        return HttpClient(provider.base_url, key, connections, self._read_seconds)
+        way = (access.origin, access.proxy, provider.ca_file)
+        connections = self._connections.get(way)
+        if connections is None:
+            connections = self._connections[way] = Connections(access.origin, access.proxy, access.tls)
+        return HttpClient(provider, access, connections, self._read_seconds)

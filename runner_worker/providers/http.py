@@ -1,38 +1,64 @@
 """Sends a JSON object to a provider by HTTP and returns the JSON object of the answer.
 
-Follows redirects to the same origin only. Hides the API key where a provider repeats it.
+Follows redirects to the same origin only. Hides our secrets where a provider repeats them.
 """
 
 import json
 import re
 import time
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
+from runner_core.origins import origin
+from runner_core.provider_access import Access
+from runner_core.upstreams import Provider
 from runner_worker.providers.ask import Ask, TryFailed, pause
 from runner_worker.providers.connections import Connections, Headers
 from runner_worker.providers.received import Received, received, redirect_refused
 
 HOP_SECONDS = 1.0  # least time between two redirected requests, with which a result is polled
+LONGEST_WORD, SHORTEST_RARE = 20, 8  # characters
 SAFE_HEADER = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 class HttpClient:
-    """The HTTP client for one base_url. Clients of the same origin share one `Connections` object."""
+    """The HTTP client of one provider. Clients that reach one origin in the same way share one `Connections` object.
 
-    def __init__(self, base_url: str, key: str, connections: Connections, read_seconds: float) -> None:
-        self._base = base_url.rstrip("/")
+    `key_header`: the header that carries the key, as `Bearer KEY` where it is Authorization; `headers`: constant
+    headers of the protocol. The headers of the regions file come before both.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        access: Access,
+        connections: Connections,
+        read_seconds: float,
+        *,
+        key_header: str = "Authorization",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._base = provider.base_url.rstrip("/")
+        self._query = "?" + urlencode(provider.query, quote_via=quote) if provider.query else ""
+        self._origin = access.origin
         self._connections = connections
         self._read_seconds = read_seconds
-        self._secrets = (key,) if key else ()  # hidden where the provider repeats them
-        self._headers: Headers = [
-            (b"Host", urlsplit(base_url).netloc.encode("ascii")),
-            (b"Accept", b"application/json"),
-            (b"Accept-Encoding", b"identity"),  # a compressed answer could unpack to any size
-            (b"User-Agent", b"beacon-runner"),
-        ]
-        if key:
-            self._headers.append((b"Authorization", b"Bearer " + key.encode("ascii")))
+        # Our secrets are hidden where the provider repeats them; in an answer only those that are no common words.
+        self._secrets = access.secrets
+        self._rare_secrets = tuple(secret for secret in access.secrets if _is_rare(secret))
+        sent = {
+            "Host": urlsplit(provider.base_url).netloc,
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",  # a compressed answer could unpack to any size
+            "User-Agent": "beacon-runner",
+            **(headers or {}),
+        }
+        if access.key:
+            sent[key_header] = f"Bearer {access.key}" if key_header == "Authorization" else access.key
+        for name, value in (*provider.headers.items(), *access.headers.items()):
+            sent = {known: text for known, text in sent.items() if known.lower() != name.lower()} | {name: value}
+        self._headers: Headers = [(name.encode("ascii"), value.encode("ascii")) for name, value in sent.items()]
 
     async def post(self, path: str, document: dict[str, Any], ask: Ask) -> Received:
         """Send a JSON object and return a 2xx answer's JSON object with the answer's headers.
@@ -42,7 +68,7 @@ class HttpClient:
         """
         body = json.dumps(document).encode("ascii")
         headers = [*self._headers, *_trace_headers(ask)]
-        url, method = self._base + path, b"POST"
+        url, method = self._base + path + self._query, b"POST"
         content: bytes | None = body
         content_headers: Headers = [
             (b"Content-Type", b"application/json"),
@@ -61,9 +87,9 @@ class HttpClient:
                 raise
             location = response.headers.get("location", "")
             if 300 <= response.status < 400 and response.status != 303:
-                raise redirect_refused(response.status, url, location)
+                raise redirect_refused(response.status, url, location, self._secrets)
             if response.status != 303:
-                return received(response, self._secrets)
+                return received(response, self._rare_secrets if 200 <= response.status < 300 else self._secrets)
             url = self._same_origin(url, location)
             method, content, content_headers = b"GET", None, []
             await pause(HOP_SECONDS - (time.monotonic() - started), ask.deadline, "response")
@@ -73,19 +99,16 @@ class HttpClient:
         API key, and its answer would be trusted."""
         try:
             target = urljoin(url, location)
-            if location and origin(target) == origin(self._base):
+            if location and origin(target) == self._origin:
                 return target
         except ValueError:
             pass
-        raise redirect_refused(303, url, location)
+        raise redirect_refused(303, url, location, self._secrets)
 
 
-def origin(url: str) -> tuple[str, str, int]:
-    """Return scheme, host and port. Raises ValueError if the URL is not http or https, or its host is not ASCII."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not parts.netloc.isascii():
-        raise ValueError("its base_url must be an http or https URL with a host in ASCII")
-    return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+def _is_rare(secret: str) -> bool:
+    """Return whether a text without this secret is whole: the value of a header may be a word, such as "production"."""
+    return len(secret) >= LONGEST_WORD or (len(secret) >= SHORTEST_RARE and not secret.isalpha())
 
 
 def _target(url: str) -> bytes:

@@ -1,13 +1,15 @@
 """Reads a complete HTTP response: the JSON object of an answer, or the failure that it tells."""
 
+import contextlib
 import json
 import re
 import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
+from runner_core.origins import origin
 from runner_worker.providers.errors import failure_of
 from runner_worker.providers.failures import TryFailed
 from runner_worker.providers.response import Response
@@ -16,6 +18,7 @@ LARGEST_ERROR = 64 * 1024  # bytes of an error's body after it is unpacked
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 GZIP = b"\x1f\x8b"
 TITLE = re.compile(r"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
+LONGEST_ORIGIN = 300  # characters; a host's name has at most 253
 HIDDEN = "[key]"  # in place of a secret of ours that a provider repeats
 
 
@@ -46,14 +49,12 @@ def received(response: Response, secrets: Collection[str] = ()) -> Received:
     return Received(document, headers, response.status)
 
 
-def redirect_refused(status: int, url: str, location: str) -> TryFailed:
+def redirect_refused(status: int, url: str, location: str, secrets: Collection[str] = ()) -> TryFailed:
     """Return the failure of a redirect that is not followed. Its sentence names the target's origin."""
-    try:
-        parts = urlsplit(urljoin(url, location))
-        port = f":{parts.port}" if parts.port else ""
-        target = f": to {parts.scheme}://{parts.hostname}{port}" if location and parts.hostname else ""
-    except ValueError:
-        target = ""
+    target = ""
+    with contextlib.suppress(ValueError):
+        if location:
+            target = f": to {_without(str(origin(urljoin(url, location))), secrets)[:LONGEST_ORIGIN]}"
     return TryFailed("redirect_refused", note=target, http_status=status)
 
 

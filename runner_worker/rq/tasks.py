@@ -70,7 +70,12 @@ def engine() -> tuple[Catalogue, RegionRunner]:
         if _runner is None or _runner[0] != os.getpid():
             read = Configuration.from_env()
             settings, catalogue = read.settings, read.catalogue
-            setup_logging("worker", as_json=settings.process.log_json, secret_names=read.secret_names)
+            setup_logging(
+                "worker",
+                as_json=settings.process.log_json,
+                secret_names=read.secret_names,
+                secret_values=read.secret_values,
+            )
             db = Database(settings, "worker").open()
             name = f"rq-{os.uname().nodename}-{os.getpid()}"
             runner = RegionRunner(db, settings, catalogue, read.providers, name, read.receipt_key)

@@ -13,6 +13,8 @@ LIMIT_KIB = 80
 PROGRAM = """
 import asyncio, gc, sys, time
 from pathlib import Path
+from runner_core.certificates import trusting_context
+from runner_core.origins import Origin
 from runner_worker.providers.connections import Connections
 
 def pss():
@@ -27,7 +29,7 @@ async def hold(count, where):
     assert {answer.status for answer in answers} == {200}
 
 async def main(port, count):
-    where = Connections("https", "127.0.0.1", port)
+    where = Connections(Origin("https", "127.0.0.1", port), tls=trusting_context())
     await hold(5, where)
     before = pss()
     await hold(count, where)

@@ -145,11 +145,11 @@ ONE_MISTAKE = {
     "url's port": (changed("127.0.0.1:1", "h:99999"), "providers p: base_url must be an http or https URL"),
     "secret in the url": (
         changed("127.0.0.1:1", "user:secret@h"),
-        "providers p: base_url may have no user, password, query or fragment: a key belongs in api_key_env",
+        "providers p: base_url may have no user, password or fragment: a key belongs in api_key_env",
     ),
     "query in the url": (
         changed("/v1", "/v1?key=secret"),
-        "providers p: base_url may have no user, password, query or fragment: a key belongs in api_key_env",
+        "providers p: base_url's query: 'key' looks like a key, which belongs in headers_env",
     ),
     "key instead of its variable": (
         changed('kind = "openai"', 'kind = "openai"\napi_key_env = "sk-secret"'),
@@ -165,7 +165,7 @@ ONE_MISTAKE = {
     ),
     "upstream of another type": (
         changed('m = "vendor/m"', 'm = "vendor/m", n = 1'),
-        "providers p: models.n must be a text that is not empty",
+        "providers p: models.n must be a text that is not empty, or a table",
     ),
     "model id": (
         changed("m =", '"a/b" = "x", m ='),

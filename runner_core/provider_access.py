@@ -1,0 +1,102 @@
+"""Reads what a process needs beside the regions file to ask a provider: its key, secret headers, proxy, certificates.
+
+Only the processes that ask providers read them: workers, and `beacon doctor`.
+"""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from runner_core.certificates import trusting_context
+from runner_core.errors import ConfigError, Mistakes
+from runner_core.origins import Origin, origin
+from runner_core.provider_settings import VARIABLE
+from runner_core.proxies import Proxy, environment_proxy, proxy_of
+from runner_core.secret_files import bare, read_secret
+from runner_core.upstreams import Provider
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a process reaches one provider. `headers`: the secret ones by name. `tls`: None for plain http."""
+
+    origin: Origin
+    key: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    proxy: Proxy | None
+    tls: ssl.SSLContext | None = field(repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return every text that must not be shown, the longest first, so that none is left in parts."""
+        found = {self.key, *self.headers.values(), *(self.proxy.secrets if self.proxy else ())}
+        found |= {bare(value) for value in self.headers.values()}
+        return tuple(sorted(filter(None, found), key=len, reverse=True))
+
+
+def read_access(provider: Provider, env: Mapping[str, str]) -> Access:
+    """Return how to reach a provider that has a base_url. Raises ConfigError with all mistakes, without any value."""
+    try:
+        place = origin(provider.base_url)
+    except ValueError as error:
+        raise ConfigError([str(error), *access_mistakes(provider, env)]) from None
+    mistakes = Mistakes()
+    access = _read(provider, place, env, mistakes)
+    if mistakes:
+        raise ConfigError(mistakes)
+    return access
+
+
+def access_mistakes(provider: Provider, env: Mapping[str, str]) -> list[str]:
+    """Return the mistakes in what a provider needs, but those in its base_url."""
+    mistakes = Mistakes()
+    try:
+        place = origin(provider.base_url)
+    except ValueError:
+        place = Origin("http", "", 80)
+    _read(provider, place, env, mistakes)
+    return mistakes
+
+
+def _read(provider: Provider, place: Origin, env: Mapping[str, str], mistakes: Mistakes) -> Access:
+    key = _header_value(env, provider.api_key_env, "its key", mistakes) if provider.api_key_env else ""
+    headers = {
+        name: _header_value(env, variable, f"the header {name}", mistakes)
+        for name, variable in provider.headers_env.items()
+    }
+    proxy, tls = None, None
+    try:
+        proxy = _proxy(provider, place, env)
+    except (ValueError, ConfigError) as error:
+        mistakes.extend(error.args)
+    try:
+        # A wrong ca_file is a mistake also while it is not needed.
+        tls = trusting_context(provider.ca_file) if place.scheme == "https" or provider.ca_file else None
+    except ValueError as error:
+        mistakes.extend(error.args)
+    return Access(place, key, headers, proxy, tls if place.scheme == "https" else None)
+
+
+def _header_value(env: Mapping[str, str], variable: str, what: str, mistakes: Mistakes) -> str:
+    value = mistakes.of(lambda: read_secret(env, variable))
+    if value is None:
+        return ""
+    if not value:
+        mistakes.append(f"{variable}, which holds {what}, is not set")
+    elif not (value.isascii() and value.isprintable()):
+        mistakes.append(f"{variable}, which holds {what}, has characters that no header can carry")
+    return value
+
+
+def _proxy(provider: Provider, place: Origin, env: Mapping[str, str]) -> Proxy | None:
+    if provider.proxy == "none":
+        return None
+    if provider.proxy == "env":
+        return environment_proxy(env, place)
+    for name in VARIABLE.findall(provider.proxy):
+        if not read_secret(env, name):
+            raise ValueError(f"proxy needs the environment variable {name}, which is not set")
+    try:
+        return proxy_of(VARIABLE.sub(lambda match: read_secret(env, match[1]), provider.proxy))
+    except ValueError as error:
+        raise ValueError(f"proxy {error}") from None
