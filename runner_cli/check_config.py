@@ -10,12 +10,17 @@ import httpx2
 from runner_cli.findings import Finding, error, ok, warning
 from runner_core.errors import ConfigError, Rejected
 from runner_core.keys import PrivateKey
+from runner_core.provider_access import Access, read_access
+from runner_core.provider_settings import secret_variables
 from runner_core.regions import Catalogue, Provider, load_catalogue
-from runner_core.secret_files import read_secret
 from runner_core.settings import Settings
 from runner_core.trust import TrustList
 
 PROBE_SECONDS = 10.0
+# By kind: the path of the list of models, and how the protocol carries the key and what else.
+MODEL_LISTS = {"openai": "/models", "anthropic": "/v1/models"}
+KEY_HEADERS = {"anthropic": "x-api-key"}
+KIND_HEADERS = {"anthropic": {"anthropic-version": "2023-06-01"}}
 
 
 def check_keys(settings: Settings) -> Iterator[Finding]:
@@ -90,34 +95,30 @@ def _providers(catalogue: Catalogue, env: Mapping[str, str], probe: bool) -> Ite
             yield warning(subject, "it simulates its answers: do not use it in production")
             continue
         try:
-            key = read_secret(env, provider.api_key_env) if provider.api_key_env else ""
-        except ConfigError as mistake:
-            yield error(subject, mistake.detail)
+            access = read_access(provider, env)
+        except ConfigError as mistakes:
+            told = "; ".join(mistakes.mistakes)
+            unset = ", ".join(name for name in sorted(secret_variables(provider)) if name in told)
+            remedy = f": set {unset} as for the workers" if unset else ""
+            yield error(subject, f"it was not asked, because {told}{remedy}")
             continue
-        if provider.api_key_env and not key:
-            yield error(
-                subject,
-                "its key is not set in this environment, so it was not asked: "
-                f"set {provider.api_key_env} as for the workers",
-            )
-        elif probe:
-            yield probed(provider, key)
+        if probe:
+            yield probed(provider, access)
 
 
-def probed(provider: Provider, key: str) -> Finding:
-    """Ask for the list of models (openai), or for anything at all (hybrid), which nobody charges for."""
+def probed(provider: Provider, access: Access) -> Finding:
+    """Ask for the list of models, or for anything at all (hybrid), which nobody charges for."""
     subject = f"provider {provider.id}"
-    url = f"{provider.base_url}/models" if provider.kind == "openai" else provider.base_url
-    if not (key.isascii() and key.isprintable()):  # as for the workers; httpx2 would repeat it
-        return error(subject, f"its key has characters that no header can carry: set {provider.api_key_env} again")
     try:
-        answer = httpx2.get(url, headers={"Authorization": f"Bearer {key}"} if key else None, timeout=PROBE_SECONDS)
+        answer = _asked(provider, access)
     except httpx2.HTTPError as failure:
-        return error(subject, f"it can't be reached ({type(failure).__name__}): check base_url, or that it runs")
+        way = "base_url, proxy and ca_file" if access.proxy or provider.ca_file else "base_url"
+        return error(subject, f"it can't be reached ({type(failure).__name__}): check {way}, or that it runs")
+    if answer.status_code == 407:
+        return error(subject, "the proxy refuses its user and password (407): check `proxy`")
     if answer.status_code in (401, 403):
-        return error(
-            subject, f"it refuses the key ({answer.status_code}): check {provider.api_key_env or 'api_key_env'}"
-        )
+        secrets = [name for name in (provider.api_key_env, *provider.headers_env.values()) if name]
+        return error(subject, f"it refuses the key ({answer.status_code}): check {', '.join(secrets) or 'api_key_env'}")
     if answer.status_code >= 500:
         return warning(subject, f"it answers {answer.status_code}: it may be starting; ask again later")
     missing = _missing_models(provider, answer)
@@ -126,10 +127,34 @@ def probed(provider: Provider, key: str) -> Finding:
     return ok(subject, f"it answers ({answer.status_code}) in {answer.elapsed.total_seconds() * 1000:.0f} ms")
 
 
+def _asked(provider: Provider, access: Access) -> httpx2.Response:
+    """Send the request as a worker would: with its headers and query, through its proxy, with its certificates."""
+    headers = dict(KIND_HEADERS.get(provider.kind, {}))
+    if access.key:
+        name = KEY_HEADERS.get(provider.kind, "Authorization")
+        headers[name] = f"Bearer {access.key}" if name == "Authorization" else access.key
+    proxy = None
+    if access.proxy:
+        given = {"Proxy-Authorization": access.proxy.authorization} if access.proxy.authorization else None
+        place = f"[{access.proxy.host}]" if ":" in access.proxy.host else access.proxy.host
+        proxy = httpx2.Proxy(f"http://{place}:{access.proxy.port}", headers=given)
+    # Without TLS there is nothing to verify, and no certificates need be read.
+    with httpx2.Client(proxy=proxy, verify=access.tls or False, trust_env=False, timeout=PROBE_SECONDS) as client:
+        return client.get(
+            provider.base_url + MODEL_LISTS.get(provider.kind, ""),
+            params=provider.query or None,
+            headers={**headers, **provider.headers, **access.headers},
+        )
+
+
 def _missing_models(provider: Provider, answer: httpx2.Response) -> list[str]:
-    """The upstream names that a list of models does not have; none where there is no such list."""
+    """The upstream names that a list of models does not have; none where there is no such list.
+
+    A model with a path of its own may be a deployment, which has another name than its model.
+    """
     try:
         listed = {str(model["id"]) for model in answer.json()["data"]}
     except (ValueError, KeyError, TypeError):
         return []
-    return sorted({model.name for model in provider.models.values()} - listed) if provider.kind == "openai" else []
+    named = {model.name for model in provider.models.values() if not model.path}
+    return sorted(named - listed) if provider.kind in MODEL_LISTS else []

@@ -5,11 +5,11 @@ Only the processes that ask providers read them: workers, and `beacon doctor`.
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from runner_core.certificates import trusting_context
 from runner_core.errors import ConfigError, Mistakes
-from runner_core.origins import Origin, origin
+from runner_core.origins import DEFAULT_PORTS, Origin, origin
 from runner_core.provider_settings import VARIABLE
 from runner_core.proxies import Proxy, environment_proxy, proxy_of
 from runner_core.secret_files import bare, read_secret
@@ -48,13 +48,14 @@ def read_access(provider: Provider, env: Mapping[str, str]) -> Access:
 
 
 def access_mistakes(provider: Provider, env: Mapping[str, str]) -> list[str]:
-    """Return the mistakes in what a provider needs, but those in its base_url."""
+    """Return the mistakes in what a provider needs, without those that the regions file shows by itself."""
     mistakes = Mistakes()
+    written = provider.proxy not in ("env", "none") and not VARIABLE.search(provider.proxy)
     try:
         place = origin(provider.base_url)
     except ValueError:
-        place = Origin("http", "", 80)
-    _read(provider, place, env, mistakes)
+        place = Origin("http", "", DEFAULT_PORTS["http"])
+    _read(replace(provider, proxy="none") if written else provider, place, env, mistakes)
     return mistakes
 
 

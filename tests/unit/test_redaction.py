@@ -16,6 +16,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoPermissionError, ResponseError
 
 from runner_core.redaction import RedactingFormatter, described, secrets_in
+from runner_core.regions import load_catalogue
 from runner_core.telemetry import JsonFormatter
 
 SECRET = "Hunter2Secret"
@@ -126,3 +127,20 @@ except psycopg.Error as e:
     z = e.diag.message_primary or ""
 """
     assert list(raw_words(told)) == [5, 6, 7]
+
+
+def test_the_secrets_that_a_regions_file_names(tmp_path: Path) -> None:
+    file = tmp_path / "regions.toml"
+    file.write_text(
+        'default_model = "m"\n[regions.US]\n[[providers]]\nid = "p"\nregion = "US"\nkind = "openai"\n'
+        'base_url = "http://h.example"\napi_key_env = "ONE"\nheaders_env = { api-key = "TWO" }\n'
+        'proxy = "http://me:${THREE}@h.example"\nmodels = { m = "m" }\n'
+        '[[providers]]\nid = "q"\nregion = "US"\nkind = "openai"\nbase_url = "http://${HOST}"\n'
+        'proxy = "http://me:written%20word@h.example"\nmodels = { n = "n" }\n'
+    )
+    catalogue = load_catalogue(file, allow_sandbox=False, env={"HOST": "h.example"})
+    assert catalogue.secret_names == {"ONE", "TWO", "THREE"}
+    env = {"ONE": "first-key", "TWO": "Bearer second-key", "THREE": "third-word", "https_proxy": "me:fourth-word@h:1"}
+    found = secrets_in(env, catalogue.secret_names, catalogue.secret_values)
+    assert {"first-key", "Bearer second-key", "second-key", "third-word", "fourth-word", "written word"} <= found
+    assert "written%20word" in found

@@ -29,6 +29,7 @@ def make(server: ProviderServer) -> Iterator[Make]:
     def build(kind: str = "openai", **changes: Any) -> tuple[BlockingProviders, Provider]:
         seconds = {name: changes.pop(name) for name in tuple(changes) if name.endswith("_seconds")}
         tries = changes.pop("max_tries", 3)
+        env = {"PROVIDER_KEY": KEY} | changes.pop("env", {})
         provider = Provider(
             id=f"{kind}-us",
             region="US",
@@ -40,9 +41,7 @@ def make(server: ProviderServer) -> Iterator[Make]:
         )
         provider = replace(provider, **changes)
         settings = Settings.from_env({"PROVIDER_MAX_TRIES": str(tries)})
-        providers = BlockingProviders(
-            catalogue_of(provider), settings, {"PROVIDER_KEY": KEY}, **({"backoff_seconds": 0.01} | seconds)
-        )
+        providers = BlockingProviders(catalogue_of(provider), settings, env, **({"backoff_seconds": 0.01} | seconds))
         made.append(providers)
         return providers, provider
 
