@@ -1,10 +1,19 @@
 """Which names and texts of the regions file look like a secret, as the table of docs/configuration.md says."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runner_core.looks_secret import looks_secret, secrets_within, shown_name
+from runner_core.looks_secret import (
+    HARMLESS_NAMES,
+    SECRET_ENDINGS,
+    SECRET_WORDS,
+    looks_secret,
+    secrets_within,
+    shown_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -123,3 +132,10 @@ def test_tables_and_lists_are_searched() -> None:
     body = {"a": {"b": [1, {"api_key": "x"}]}, "c": "d", "tokens": ["sk-abcdefgh"], "sk-abcdefgh": "e"}
     assert list(secrets_within("body", body, "body")) == ["body.a.b.api_key", "body.tokens", "body...."]
     assert looks_secret("body", body)
+
+
+def test_the_documents_table_has_each_word() -> None:
+    text = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
+    table = text.partition("| looks like a key |")[2].partition("\n\n")[0]
+    named = set(re.findall(r"`([a-z_]+)`", table))
+    assert named >= SECRET_WORDS | set(SECRET_ENDINGS) | HARMLESS_NAMES

@@ -1,5 +1,7 @@
 """A provider's settings in the regions file: what they mean, and each mistake in a sentence of its own."""
 
+import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -259,3 +261,13 @@ def test_a_repr_has_no_password(tmp_path: Path) -> None:
     found = provider(tmp_path, 'proxy = "http://u:verysecret@h:1"')
     assert "verysecret" in found.proxy
     assert "verysecret" not in repr(found)
+
+
+def test_the_documents_table_has_each_key() -> None:
+    text = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
+    table = text.partition("<!-- provider settings:")[2].partition("<!-- /provider settings -->")[0]
+    rows = re.findall(r"^\| `(\w+)`( \*)? \|", table, re.MULTILINE)
+    of_models = {field.name for field in fields(UpstreamModel)} - {"name", "takes"} | {"omit"}
+    of_providers = {field.name for field in fields(Provider)}
+    assert {name for name, _ in rows} == of_providers | of_models
+    assert {name for name, star in rows if star} == of_models

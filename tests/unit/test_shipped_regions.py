@@ -1,12 +1,13 @@
 """The regions files that the package carries: what they say, their names, aliases and refusals."""
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
 
 from runner_core.errors import ConfigError
-from runner_core.regions import load_catalogue
+from runner_core.regions import KINDS, load_catalogue
 
 SHIPPED = Path(__file__).parents[2] / "regions"
 DEMO_ENV = {"DEMO_MODEL_PORT": "4711"}
@@ -44,6 +45,24 @@ class TestShippedFiles:
         assert {r.name: r.hybrid_preference for r in catalogue.regions.values()} == {
             "US": "us-east", "EU": "eu-west", "ASIA": "asia-pacific",
         }  # fmt: skip
+
+    def test_the_blocks_that_the_example_comments_out(self, tmp_path: Path) -> None:
+        text = re.sub(r"^#(?=\S)", "", (SHIPPED / "example.toml").read_text(), flags=re.MULTILINE)
+        if "anthropic" not in KINDS:
+            text = text.replace('"anthropic"', '"openai"')
+        file = tmp_path / "regions.toml"
+        file.write_text(text)
+        catalogue = load_catalogue(file, allow_sandbox=False, env={})
+        providers = {provider.id: provider for provider in catalogue.providers}
+        assert providers["azure-us"].models["gpt-4.1"].path == "/deployments/my-gpt-4-1-deployment/chat/completions"
+        assert "AZURE_US_KEY" in catalogue.secret_names
+        gpt_5 = providers["openai-eu"].models["gpt-5"]
+        assert (gpt_5.rename, gpt_5.system_role) == ({"max_tokens": "max_completion_tokens"}, "developer")
+        assert "temperature" not in gpt_5.takes
+        assert "temperature" in providers["openai-eu"].models["gpt-4.1"].takes
+        pinned = providers["openrouter-us"].models["llama-3.3-70b"].body["provider"]
+        assert (pinned["allow_fallbacks"], pinned["data_collection"]) == (False, "deny")
+        assert providers["anthropic-us"].geography == "us"
 
     @pytest.mark.parametrize("name", ["demo", "example"])
     def test_catalogue_of_questions(self, name: str) -> None:
