@@ -33,7 +33,7 @@ class Builder:
         try:
             match provider.kind:
                 case "sandbox":
-                    return Sandbox(provider.options)
+                    return Sandbox(provider)
                 case "openai":
                     from runner_worker.providers.openai import OpenAI
 

@@ -1,19 +1,21 @@
 """A provider without a model: gives simulated answers, the same for the same question, and failures on request.
 
 It serves demonstrations, tests, and benchmarks, which measure this system and not a provider. For the benchmarks' sake
-it imports no HTTP client and starts no thread. The options in the regions file:
-
-    delay_seconds = 0.5        each call takes that long
-    refuse = ["taiwan_status"] these questions are refused; true: every one
-    fail = "http_503"          every call fails with this code of FAULTS
-    hang = true                never answers; ends at the deadline
+it imports no HTTP client and starts no thread. docs/operation.md lists its options (OPTIONS); those in a model's table
+come before the provider's.
 """
 
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-from runner_worker.providers.ask import FAULTS, Answer, Ask, TryFailed, pause
+from runner_core.regions import Catalogue, Provider, Region
+from runner_core.upstreams import PARAMETERS
+from runner_worker.providers.ask import Answer, Ask, pause
+from runner_worker.providers.failures import TryFailed
+from runner_worker.providers.outcomes import FAULTS
+from runner_worker.providers.requests import BODY_SETTINGS, renamed, system_prompt, told
+from runner_worker.providers.simulated import drawn_text
 
 STATEMENTS = (
     "The question has a short answer and a long history.",
@@ -23,53 +25,116 @@ STATEMENTS = (
     "What is known is clear; what follows from it is debated.",
 )
 ACCENTS = ("Historians add context.", "Officials describe it differently.", "Observers note the consequences.", "")
+REFUSAL = "I can't help with that question. (Simulated refusal.)"
 FOREVER = 1e9  # seconds; the deadline comes first
+# Each option of a regions file, and what it must be.
+OPTIONS = {
+    "delay_seconds": "a number of seconds",
+    "refuse": "true or a list of question ids",
+    "fail": f"one of {', '.join(FAULTS)}",
+    "hang": "true or false",
+    "vary": "a number from 0 to 1",
+    "shift": "a number from 0 to 1",
+    "refuse_parameters": f"a list of some of {', '.join(PARAMETERS)}",
+    "geography": "a text",
+}
 
 
 class Sandbox:
-    """Gives simulated answers. The constructor raises ValueError; its arguments are one sentence per mistake."""
+    """Gives simulated answers for one provider."""
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        delay, refuse, fail = options.get("delay_seconds", 0), options.get("refuse", False), options.get("fail", "")
-        hang = options.get("hang", False)
-        mistakes = [f"{name} is not an option of a sandbox" for name in sorted(options.keys() - OPTIONS)]
-        if type(delay) not in (int, float) or not 0 <= delay < FOREVER:
-            mistakes.append("delay_seconds must be a number of seconds")
-        if not isinstance(refuse, bool) and not (isinstance(refuse, list) and all(isinstance(q, str) for q in refuse)):
-            mistakes.append("refuse must be true or a list of question ids")
-        if not isinstance(fail, str) or (fail and fail not in FAULTS):
-            mistakes.append(f"fail must be one of {', '.join(FAULTS)}")
-        if not isinstance(hang, bool):
-            mistakes.append("hang must be true or false")
+    api = 1
+    simulated = True
+    settings = ("options", *BODY_SETTINGS, "system_role", "geography")
+    parameters = PARAMETERS
+
+    def __init__(self, provider: Provider, http: None = None, catalogue: Catalogue | None = None) -> None:
+        """Raises ValueError; its arguments are one sentence per mistake."""
+        mistakes = self.mistakes(provider)
         if mistakes:
             raise ValueError(*mistakes)
-        self._delay = FOREVER if hang else float(delay)
-        self._refuse_all = refuse is True
-        self._refuse = frozenset(refuse if isinstance(refuse, list) else ())
-        self._fail = fail
+        self._options = provider.options
+        self._of_models = {model_id: model.options for model_id, model in provider.models.items()}
+
+    @staticmethod
+    def mistakes(provider: Provider, region: Region | None = None) -> list[str]:
+        """Return one sentence per mistake in the options of the provider and of its models."""
+        found = _mistakes("", provider.options)
+        for model_id, model in provider.models.items():
+            found += [mistake for mistake in _mistakes(f"models.{model_id}: ", model.options) if model.options]
+        return list(dict.fromkeys(found))
 
     def sent(self, ask: Ask) -> Mapping[str, Any]:
         """Return the parameters that a provider would be sent."""
-        return dict(ask.parameters)
+        return told(ask, renamed(ask), ask.upstream.system_role)
 
     async def send(self, ask: Ask) -> Answer:
         """Raises TryFailed."""
-        if self._delay:
-            await pause(self._delay, ask.deadline, "response")
-        if self._fail:
-            raise TryFailed(self._fail)
-        if self._refuse_all or ask.question_id in self._refuse:
-            return Answer(REFUSAL, True, finish_reason="stop", usage=_usage(ask.prompt, REFUSAL), simulated=True)
-        # Model and question choose the statement; the accent also depends on the region, so that regions differ a bit.
-        shared = blake2b(f"{ask.model_id}\0{ask.question_id}".encode(), digest_size=1).digest()[0]
-        own = blake2b(f"{ask.model_id}\0{ask.question_id}\0{ask.region}".encode(), digest_size=1).digest()[0]
-        statement, accent = STATEMENTS[shared % len(STATEMENTS)], ACCENTS[own % len(ACCENTS)]
-        text = f"Simulated answer from {ask.region}. {statement} {accent}".rstrip()
-        return Answer(text, finish_reason="stop", usage=_usage(ask.prompt, text), simulated=True)
+        options = {**self._options, **self._of_models.get(ask.model_id, {})}
+        delay = FOREVER if options.get("hang") else options.get("delay_seconds", 0)
+        if delay:
+            await pause(float(delay), ask.deadline, "response")
+        if code := options.get("fail"):
+            raise TryFailed(code)
+        _refuse_parameters(options.get("refuse_parameters", ()), ask)
+        refuse = options.get("refuse", False)
+        refused = refuse is True or (refuse is not False and ask.question_id in refuse)
+        if refused:
+            text = REFUSAL
+        elif "vary" in options or "shift" in options:
+            seed = ask.parameters.get("seed") if "seed" in ask.upstream.takes else None
+            text = drawn_text(ask.model_id, ask.question_id, seed, options.get("vary", 1), options.get("shift", 0))
+        else:
+            text = _statement(ask)
+        served = {"model": ask.upstream.name}
+        if place := options.get("geography"):
+            served["geography"] = place
+        usage = _usage(ask.prompt, text)
+        return Answer(text, refused, served=served, finish_reason="stop", usage=usage, simulated=True)
 
 
-OPTIONS = frozenset({"delay_seconds", "refuse", "fail", "hang"})
-REFUSAL = "I can't help with that question. (Simulated refusal.)"
+def _mistakes(place: str, options: Mapping[str, Any]) -> list[str]:
+    found = [f"{place}{name} is not an option of a sandbox" for name in sorted(options.keys() - OPTIONS.keys())]
+    wrong = [name for name in OPTIONS if name in options and not _is_right(name, options[name])]
+    return found + [f"{place}{name} must be {OPTIONS[name]}" for name in wrong]
+
+
+def _is_right(name: str, value: Any) -> bool:
+    number = type(value) in (int, float)
+    match name:
+        case "delay_seconds":
+            return number and 0 <= value < FOREVER
+        case "vary" | "shift":
+            return number and 0 <= value <= 1
+        case "refuse":
+            return isinstance(value, bool) or (isinstance(value, list) and all(isinstance(q, str) for q in value))
+        case "refuse_parameters":
+            return isinstance(value, list) and all(name in PARAMETERS for name in value)
+        case "fail":
+            return isinstance(value, str) and (not value or value in FAULTS)
+        case "hang":
+            return isinstance(value, bool)
+        case _:
+            return isinstance(value, str)
+
+
+def _refuse_parameters(names: list[str] | tuple[()], ask: Ask) -> None:
+    """Fail as a strict model does if the request has a parameter of `names`."""
+    given = {name for name in ask.parameters if name in ask.upstream.takes}
+    if system_prompt(ask) and ask.upstream.system_role in ("system", "developer"):
+        given.add("system_prompt")
+    for name in names:
+        if name in given:
+            words = f"Unsupported parameter: '{name}' is not supported with this model."
+            raise TryFailed("http_400", words=words, http_status=400)
+
+
+def _statement(ask: Ask) -> str:
+    """Return a text that model and question choose; its end also depends on the region, so that regions differ."""
+    shared = blake2b(f"{ask.model_id}\0{ask.question_id}".encode(), digest_size=1).digest()[0]
+    own = blake2b(f"{ask.model_id}\0{ask.question_id}\0{ask.region}".encode(), digest_size=1).digest()[0]
+    statement, accent = STATEMENTS[shared % len(STATEMENTS)], ACCENTS[own % len(ACCENTS)]
+    return f"Simulated answer from {ask.region}. {statement} {accent}".rstrip()
 
 
 def _usage(prompt: str, text: str) -> dict[str, Any]:
