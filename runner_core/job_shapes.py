@@ -1,15 +1,16 @@
 """The models of requests, with the limits of single fields. The OpenAPI description is generated from them.
 
-A null field is treated as an absent one. Unknown fields are kept and ignored.
+A null field is treated as an absent one, but within `parameters`. Unknown fields are kept and ignored.
 """
 
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 from pydantic_core import PydanticCustomError
 
 from runner_core.errors import SpecError
+from runner_core.parameter_shapes import Integer, Parameters, mistake_at
 
 MAX_QUESTIONS = 50
 MAX_MODELS = 16
@@ -39,11 +40,6 @@ _REQUIRED = frozenset(
 M = TypeVar("M", bound=BaseModel)
 
 
-def _integer(value: object) -> object:
-    """Return 3.0 as the integer 3: JSON has one kind of number, and JSON Schema agrees."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 def _addressable(name: str) -> str:
     """Refuse a job id that can't be part of a URL."""
     if name == "cross-region" or (name and not name.strip(".")):
@@ -53,7 +49,6 @@ def _addressable(name: str) -> str:
     return name
 
 
-Integer = Annotated[int, BeforeValidator(_integer)]
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,255}$")]
 # Clients remove segments of dots from a URL (RFC 3986, 5.2.4), and /jobs/cross-region is an address of its own.
 JobId = Annotated[
@@ -111,12 +106,13 @@ class Constraints(_Received):
 
 
 class Model(_Received):
-    """A model; with `regions` it runs only there."""
+    """A model; with `regions` it runs only there. Its `parameters` come before the job's, member by member."""
 
     id: Id
     name: str | None = None
     provider: str | None = None
     regions: RegionNames | None = None
+    parameters: Parameters | None = None
 
 
 def _model_kind(value: object) -> str:
@@ -153,6 +149,7 @@ class JobSpec(_Received):
         | None
     ) = None
     models: Models | None = None
+    parameters: Parameters | None = None
     metadata: Metadata | None = None
     runs: Annotated[Integer, Field(ge=1, le=MAX_RUNS)] | None = None
     created_at: str | None = None
@@ -204,7 +201,9 @@ def _spec_error(error: ValidationError) -> SpecError:
     texts = []
     for mistake in error.errors(include_url=False, include_context=False):
         path = ".".join(str(part) for part in mistake["loc"])
-        if mistake["type"] == "missing" or (path in _REQUIRED and mistake["input"] in (None, "", [])):
+        if sentence := mistake_at(mistake["loc"]):
+            texts.append(sentence)
+        elif mistake["type"] == "missing" or (path in _REQUIRED and mistake["input"] in (None, "", [])):
             missing = missing or path.rpartition(".")[2]
             texts.append(f"{path} is required.")
         else:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from runner_core.errors import SpecError
+from runner_core.job_parameters import JobParameters
 from runner_core.job_shapes import (
     MAX_QUESTION_CHARACTERS,
     NANOSECONDS,
@@ -48,6 +49,7 @@ class Submission:
 
     `spec_raw` are the job's bytes. `spec` has the benchmark's version if the job has no top-level version.
     `digest` (32 bytes) is equal for a repeat of the same request and different for any other request.
+    `parameters`: {"job": {..}, "models": {"id": {..}}} as asked, nulls among them; None if the job gives none.
     """
 
     job_id: str
@@ -66,6 +68,7 @@ class Submission:
     signature_form: str | None
     nonce: str | None
     created_by: str | None
+    parameters: dict[str, Any] | None = None
 
     @property
     def calls(self) -> int:
@@ -92,15 +95,17 @@ def plan_job(
     """Check a job and make its plan from the catalogue.
 
     `raw` are the bytes of the job as received; without them the job is encoded again. Raises SpecError:
-    validation_error, missing_field:<name>, unknown_region, no_provider.
+    validation_error, missing_field:<name>, unknown_region, no_provider, parameter_not_supported.
     """
     spec = received.spec
     job = validated(JobSpec, received.fields)
     metadata = job.metadata or Metadata()
+    parameters = JobParameters.of(received, job, metadata)
     wrapper = wrapper or Wrapper()
     signed = job.constraints
     regions = _narrowed_regions(signed, wrapper, catalogue)
     plan = _plan(job, metadata, regions, catalogue)
+    parameters.check_taken(plan, catalogue)
     version = job.declared_version()
     min_regions = _narrowed("min_regions", signed.min_regions, wrapper.min_regions) or DEFAULT_MIN_REGIONS
     if min_regions > len(plan):
@@ -126,6 +131,7 @@ def plan_job(
         signature_form=received.form,
         nonce=metadata.nonce or None,
         created_by=metadata.created_by or None,
+        parameters=parameters.stored,
     )
     if submission.calls > MAX_CALLS:
         raise SpecError(detail=f"The job asks for {submission.calls} calls, the limit is {MAX_CALLS}.")

@@ -95,6 +95,18 @@ def signed_object(spec: Mapping[str, Any], form: str) -> dict[str, Any]:
     return kept
 
 
+def unsigned_member(value: Mapping[str, Any], path: str = "") -> str | None:
+    """Return the path of the first member within an object that forms C and D do not sign; None if they sign all."""
+    for name, item in value.items():
+        here = f"{path}.{name[:64]}".removeprefix(".")
+        if isinstance(item, dict) and item:
+            if found := unsigned_member(item, here):
+                return found
+        elif _is_empty(item):
+            return here
+    return None
+
+
 def is_signed(spec: Mapping[str, Any]) -> bool:
     """Return whether the job has a signature or a public key. One of the two is enough: verify() then refuses it."""
     return bool(spec.get("signature") or spec.get("public_key"))
@@ -177,11 +189,14 @@ def _pruned(value: dict[str, Any], keep: tuple[str, ...]) -> dict[str, Any]:
     for name, item in value.items():
         if isinstance(item, dict):
             item = _pruned(item, keep)
-        # `item == 0` is true for False as well, but False is kept.
-        empty = item is None or item == "" or item == {} or (item == 0 and item is not False)
-        if not empty or name in keep:
+        if not _is_empty(item) or name in keep:
             kept[name] = item
     return kept
+
+
+def _is_empty(item: object) -> bool:
+    # `item == 0` is true for False as well, but False is kept.
+    return item is None or item == "" or item == {} or (item == 0 and item is not False)
 
 
 def _metadata(spec: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,12 +7,16 @@ canonical JSON or PostgreSQL's jsonb can't represent: duplicate keys, NaN, integ
 
 import json
 import math
+import re
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from runner_core.errors import Rejected
 
 MAX_DEPTH = 64
 MAX_INTEGER = 2**53 - 1
+_MARK = object()
+_OF_PARAMETERS = r"\.(?:jobspec\.)?(?:(?:metadata\.)?models\[\d+\]\.)?parameters\.\w{1,64}(?:\[\d+\])?"
 
 
 def parse_json(raw: bytes) -> dict[str, Any]:
@@ -22,6 +26,8 @@ def parse_json(raw: bytes) -> dict[str, Any]:
     """
     try:
         value = _DECODER.decode(raw.decode("utf-8"))
+    except _BadNumber as error:
+        raise Rejected("validation_error", f"{_place_of_bad_number(raw)}{error.detail}") from None
     except RecursionError:
         raise _too_deep() from None
     except ValueError as error:  # JSONDecodeError or UnicodeDecodeError; our message must not quote the body
@@ -65,18 +71,59 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+class _BadNumber(Rejected):
+    """A number in the body is not acceptable."""
+
+
 def _integer(literal: str) -> int:
     # Check the length first: int() raises its own ValueError for more than 4,300 digits.
     if len(literal) > 17 or abs(value := int(literal)) > MAX_INTEGER:
-        raise Rejected("validation_error", "An integer in the body is beyond 2^53 - 1, where JSON readers differ.")
+        raise _BadNumber(detail="An integer in the body is beyond 2^53 - 1, where JSON readers differ.")
     return value
 
 
 def _float(literal: str) -> float:
     value = float(literal)
     if math.isinf(value):
-        raise Rejected("validation_error", "A number in the body does not fit a double.")
+        raise _BadNumber(detail="A number in the body does not fit a double.")
     return value
+
+
+def _place_of_bad_number(raw: bytes) -> str:
+    """Return `path: ` of the first bad number within `parameters`, else an empty text.
+
+    The decoder tells its hooks no place, so the body is parsed once more, with bad numbers marked. Other names are not
+    repeated: they could be a job's content.
+    """
+    try:
+        path = _path_to_mark(json.loads(raw, parse_int=_marked(_integer), parse_float=_marked(_float)))
+    except (RecursionError, ValueError, Rejected):
+        return ""
+    if path is None or not re.fullmatch(_OF_PARAMETERS, path):
+        return ""
+    return f"{path.removeprefix('.').removeprefix('jobspec.')}: "
+
+
+def _marked(read: Callable[[str], object]) -> Callable[[str], object]:
+    def hook(literal: str) -> object:
+        try:
+            return read(literal)
+        except _BadNumber:
+            return _MARK
+
+    return hook
+
+
+def _path_to_mark(value: object) -> str | None:
+    """Return the path of the first bad number as its reader writes it: `models[2].parameters.top_k`."""
+    if value is _MARK:
+        return ""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        inner = _path_to_mark(item)
+        if inner is not None:
+            return f"[{key}]{inner}" if isinstance(key, int) else f".{key}{inner}"
+    return None
 
 
 def _constant(_: str) -> NoReturn:

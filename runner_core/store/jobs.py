@@ -83,6 +83,7 @@ def _columns(entry: Entry) -> dict[str, Any]:
         "digest": _bytea(job.digest),
         "spec": job.spec,
         "spec_raw": _bytea(job.spec_raw),
+        "parameters": job.parameters,
         "key": entry.key,
         "nonce": job.nonce,
         "actor": entry.actor,

@@ -9,16 +9,17 @@ WITH received AS (
       AS r (id text, plan jsonb, questions jsonb, runs integer, min_regions integer, min_success_rate numeric,
             timeout_seconds double precision, provider_timeout_seconds double precision, enable_analysis boolean,
             request_id text, traceparent text, public_key text, signature_form text, digest bytea, spec jsonb, spec_raw bytea,
-            key text, nonce text, actor text, regions json)
+            parameters jsonb, key text, nonce text, actor text, regions json)
 ), planned AS (
   SELECT r.id, p.region, p.units, p.number
     FROM received r,
          ROWS FROM (json_to_recordset(r.regions) AS (region text, units integer)) WITH ORDINALITY AS p (region, units, number)
 ), job AS (
   INSERT INTO jobs (id, plan, questions, runs, min_regions, min_success_rate, timeout_seconds, provider_timeout_seconds,
-                    enable_analysis, request_id, traceparent, public_key, signature_form, digest, spec, spec_raw, queued_until)
+                    enable_analysis, request_id, traceparent, public_key, signature_form, digest, spec, spec_raw, parameters,
+                    queued_until)
   SELECT id, plan, questions, runs, min_regions, min_success_rate, timeout_seconds, provider_timeout_seconds,
-         enable_analysis, request_id, traceparent, public_key, signature_form, digest, spec, spec_raw,
+         enable_analysis, request_id, traceparent, public_key, signature_form, digest, spec, spec_raw, parameters,
          clock_timestamp() + make_interval(secs => %(queue_timeout_seconds)s)
     FROM received ORDER BY id
   ON CONFLICT (id) DO NOTHING

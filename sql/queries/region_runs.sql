@@ -34,7 +34,7 @@ WITH wanted AS (
     FROM claimed c JOIN bumped b ON b.id = c.job_id
 )
 SELECT c.job_id, c.region, c.attempt, c.lease_token AS token, c.started_at, c.again, j.plan -> c.region AS models, j.questions, j.runs,
-       j.timeout_seconds, j.provider_timeout_seconds, j.request_id, j.traceparent,
+       j.parameters, j.timeout_seconds, j.provider_timeout_seconds, j.request_id, j.traceparent,
        extract(epoch FROM c.started_at - j.created_at)::double precision AS waited_seconds
   FROM (SELECT * FROM claimed
          UNION ALL

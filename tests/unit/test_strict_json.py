@@ -54,6 +54,29 @@ class TestParseJson:
         assert refused(f'{{"a":{literal}}}'.encode()) == "validation_error"
 
     @pytest.mark.parametrize(
+        ("raw", "path"),
+        [
+            ('{"parameters":{"seed":%s}}', "parameters.seed: "),
+            ('{"models":["a",{"parameters":{"top_k":%s}}]}', "models[1].parameters.top_k: "),
+            (
+                '{"jobspec":{"metadata":{"models":[{"parameters":{"stop":[1,%s]}}]}}}',
+                "metadata.models[0].parameters.stop[1]: ",
+            ),
+            ('{"content":{"seed":%s}}', ""),
+            ('{"parameters":{"my words":%s}}', ""),
+            ('{"parameters":{"seed":%s}', ""),
+            ('{"parameters":{"seed":%s},"a":' + "[" * 100_000, ""),
+        ],
+    )
+    @pytest.mark.parametrize("literal", ["9" * 40, "-" + "9" * 5000, "1e400"])
+    def test_a_bad_number_is_told_by_its_path_within_parameters_alone(self, raw: str, path: str, literal: str) -> None:
+        with pytest.raises(Rejected) as caught:
+            parse_json((raw % literal).encode())
+        what = "A number in the body does not fit" if "e" in literal else "An integer in the body is beyond"
+        assert caught.value.code == "validation_error"
+        assert caught.value.detail.startswith(f"{path}{what}")
+
+    @pytest.mark.parametrize(
         "raw",
         [
             b'{"a":"\\u0000"}', b'{"\\u0000":1}', b'{"a":["x\\u0000y"]}', b'{"a":"\\ud800"}', b'{"a":"\\udc00x"}',
