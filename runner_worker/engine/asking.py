@@ -4,17 +4,17 @@ import time
 from typing import Any
 
 from runner_core.error_detail import of_call, unasked
+from runner_core.parameters import seed_of, system_prompt_for, values_to_send
 from runner_core.regions import Catalogue
 from runner_core.upstreams import UpstreamModel
 from runner_worker.engine.runs import Answer, Call
 from runner_worker.providers import Ask, CallFailed
 
-TEMPERATURE = 0.1
-
 
 def ask_of(call: Call, upstream: UpstreamModel, catalogue: Catalogue) -> Ask:
-    """Return the request for one call: question, model, deadline and the region's system prompt."""
-    run = call.run
+    """Return the request for one call: question, model, deadline, and what the job asks for or the defaults."""
+    run, asked = call.run, call.unit.parameters
+    seed = seed_of(run.job_id, run.region, call.unit.model_id, call.question_id, call.run_no)
     return Ask(
         region=run.region,
         model_id=call.unit.model_id,
@@ -23,8 +23,8 @@ def ask_of(call: Call, upstream: UpstreamModel, catalogue: Catalogue) -> Ask:
         deadline=min(run.deadline, call.begun + run.provider_timeout),
         question_id=call.question_id,
         run_no=call.run_no,
-        system_prompt=catalogue.regions[run.region].system_prompt,
-        parameters={"temperature": TEMPERATURE, "max_tokens": upstream.max_tokens, "seed": call.run_no},
+        system_prompt=system_prompt_for(asked, upstream, catalogue.regions[run.region].system_prompt),
+        parameters=values_to_send(asked, upstream, seed),
         request_id=run.origin.request_id,
         traceparent=run.origin.traceparent,
     )

@@ -4,6 +4,7 @@ The lock order is: the jobs that may end, then the runs, then everything else. O
 job's lock, so the regions of a job rarely wait for each other.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -14,6 +15,7 @@ from runner_core import endings
 from runner_core.db import Database, retried
 from runner_core.failpoints import failpoint
 from runner_core.keys import PrivateKey
+from runner_core.parameters import NOTHING, recorded
 from runner_core.queries import run
 from runner_core.receipts import output_sha256, sign_receipt
 from runner_core.regions import Catalogue
@@ -21,11 +23,8 @@ from runner_core.store import answers, executions, region_runs, tries
 from runner_core.store.answers import CallKey, Finished, Started
 from runner_core.store.executions import Ended
 from runner_core.store.tries import Try
-from runner_worker.engine.asking import TEMPERATURE
 from runner_worker.engine.runs import Answer, Call, Run, Unit, log_as_of
 from runner_worker.engine.tries import unreached
-
-MAX_TOKENS = 500
 
 
 @dataclass
@@ -88,7 +87,7 @@ class RowWriter:
     def __init__(self, catalogue: Catalogue, receipt_key: PrivateKey | None) -> None:
         self.catalogue = catalogue
         self.receipt_key = receipt_key
-        self._parameters = cache(self._write_parameters)  # equal for all executions of a model in a region
+        self._usual = cache(self._write_parameters)  # equal for all executions of a model in a region
 
     def write(self, db: Database, batch: Batch) -> Written:
         """Write a batch in one transaction. After a temporary failure the whole transaction is repeated."""
@@ -145,25 +144,19 @@ class RowWriter:
             retry_count=held.attempt - 1 + unit.tries,
             error_detail=None if unit.outputs else _json(unit.errors[-1]),
             output=_json(output),
-            parameters=self._parameters(
-                held.region,
-                unit.upstream.name if unit.upstream else "",
-                unit.upstream.max_tokens if unit.upstream else MAX_TOKENS,
-            ),
+            parameters=self._parameters(unit),
             receipt=_json(receipt) if receipt else None,
         )
 
-    def _write_parameters(self, region_name: str, upstream: str, max_tokens: int) -> str:
+    def _parameters(self, unit: Unit) -> str:
+        place = unit.run.region, unit.model_id
+        return self._write_parameters(*place, unit.parameters) if unit.parameters else self._usual(*place)
+
+    def _write_parameters(self, region_name: str, model_id: str, asked: Mapping[str, Any] = NOTHING) -> str:
         region = self.catalogue.regions.get(region_name)
-        return _json(
-            {
-                "temperature": TEMPERATURE,
-                "max_tokens": max_tokens,
-                "system_prompt": region.system_prompt if region else "",
-                "upstream_model": upstream,
-                "regions_sha256": self.catalogue.sha256,
-            }
-        )
+        _, upstream = self.catalogue.provider_for(region_name, model_id) or (None, None)
+        prompt = region.system_prompt if region else ""
+        return _json(recorded(asked, upstream, region_prompt=prompt, regions_sha256=self.catalogue.sha256))
 
 
 @retried

@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from runner_core.parameters import effective
 from runner_core.queries import Row
 from runner_core.regions import Catalogue, Provider
 from runner_core.store.answers import CallKey
@@ -106,12 +107,16 @@ class Answer:
 
 @dataclass(eq=False, slots=True)
 class Unit:
-    """One model in one region. A complete unit is stored as one execution."""
+    """One model in one region. A complete unit is stored as one execution.
+
+    `parameters`: what the job asks the model with, nulls among it.
+    """
 
     run: "Run"
     model_id: str
     provider: Provider | None
     upstream: UpstreamModel | None
+    parameters: Mapping[str, Any]
     open: set[tuple[str, int]]  # (question, run) pairs without an answer
     outputs: list[dict[str, Any]] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
@@ -180,7 +185,8 @@ class Run:
         self.units = {}
         for model_id in claimed["models"]:
             provider, upstream = catalogue.provider_for(self.region, model_id) or (None, None)
-            self.units[model_id] = Unit(self, model_id, provider, upstream, set(asked))
+            parameters = effective(claimed["parameters"], model_id)
+            self.units[model_id] = Unit(self, model_id, provider, upstream, parameters, set(asked))
         self._resume(stored)
         self.plan = [  # the calls that are still to be made, in the order of the plan
             Call(self, unit, question_id, prompt, run_no)

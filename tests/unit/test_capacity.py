@@ -33,6 +33,7 @@ def planned(regions: Catalogue) -> Plan:
                 **{"job_id": f"job-{number}", "region": "US", "token": f"t-{number}", "attempt": 1, "request_id": "r"},
                 **{"traceparent": "", "provider_timeout_seconds": 60.0, "timeout_seconds": 60.0},
                 **{"started_at": datetime.now(UTC), "questions": [{"id": "q", "text": "?"}], "runs": 1},
+                "parameters": None,
                 "models": models or ("m1",),
             }
             for number in range(count)
