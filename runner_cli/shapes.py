@@ -88,7 +88,7 @@ JOBS: Shape = {
     "next_cursor?": str,
 }
 EVENTS: Shape = {"events": [{"seq": int, "type": str, "at": is_time, "region?": str, "model_id?": str, "actor": str}]}
-ACCEPTED: Shape = {"job_id": str, "idempotent?": bool, "cross_region_execution_id": str}
+ACCEPTED: Shape = {"job_id": str, "idempotent?": bool, "cross_region_execution_id": str, "ignored?": [str]}
 CANCELLED: Shape = {"job_id": str, "previous_status": str, "executions_cancelled": int}
 RETRIED: Shape = {"retried": [{"region": str, "model_id": str}]}
 HEALTH: Shape = {"version": str, "status": str, "services": [{"name": str, "status": str}]}

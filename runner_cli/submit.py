@@ -49,6 +49,8 @@ def submit(args: argparse.Namespace) -> int:
     key = chosen or (None if named else hashlib.sha256(raw).hexdigest())
     accepted, replayed = send(api, raw, key)
     job_id = str(accepted["job_id"])
+    if ignored := accepted.get("ignored"):
+        remark(f"warning: the API ignores {clean(', '.join(ignored))}: a job's parameters stand in `parameters`")
     if args.wait:
         if not args.json:
             remark(f"job {job_id} {'was accepted before' if replayed else 'accepted'}")

@@ -28,7 +28,7 @@ ANSWERS: dict[str, Any] = {
     "/jobs": PAGE,
     "/jobs/j": JOB,
     "/events": EVENTS,
-    "POST /jobs": ACCEPTED,
+    "POST /jobs": ACCEPTED | {"ignored": ["temperature"]},
     "/cancel": {"job_id": "j", "previous_status": "queued", "executions_cancelled": 1},
     "/retry": {"retried": [{"region": "US", "model_id": "m"}]},
     "/models": {"models": [{"id": "m", "regions": ["US"], "default": True}]},

@@ -14,7 +14,10 @@ from runner_core.statuses import CrossStatus, JobStatus
 
 
 class Accepted(BaseModel):
-    """An accepted job; `idempotent` when an earlier request was it."""
+    """An accepted job; `idempotent` when an earlier request was it.
+
+    `ignored`: the paths of members that look like parameters and stand where nothing reads them; absent when none do.
+    """
 
     id: str
     job_id: str
@@ -22,6 +25,7 @@ class Accepted(BaseModel):
     cross_region_execution_id: UUID
     links: dict[str, str]
     idempotent: bool = False
+    ignored: list[str] = []
 
 
 class CrossRegionAccepted(BaseModel):
@@ -35,8 +39,9 @@ class CrossRegionAccepted(BaseModel):
     min_regions: int
     status: JobStatus
     submitted_at: datetime
-    enable_analysis: bool = False
+    enable_analysis: bool = Field(True, description="absent: the request did not say, and the job is analysed")
     idempotent: bool = False
+    ignored: list[str] = []
 
 
 class ListedJob(BaseModel):

@@ -12,6 +12,7 @@ from runner_api.views import grid, timeline
 from runner_api.views.diagnosis import Diagnosis
 from runner_core import queries
 from runner_core.errors import NotFound
+from runner_core.ignored_fields import ignored_fields
 from runner_core.keys import key_id
 from runner_core.statuses import ALIVE_SECONDS, OPEN, in_order, verdict
 
@@ -40,6 +41,7 @@ def job(job_id: str) -> Response:
     finished = {region["region"] for region in regions if region["finished_at"]}
     order = in_order(found["plan"])
     regions.sort(key=lambda region: order.index(region["region"]))
+    spec = json.loads(found["spec_raw"])
     failed = grid.failed_units(rows, finished) if found["status"] != "cancelled" else set()
     return page(
         "job.html",
@@ -57,6 +59,7 @@ def job(job_id: str) -> Response:
         ),
         first_events_left_out=found["version"] > NEWEST_EVENTS,
         key_id=key_id(extra["public_key"]) if extra["public_key"] else None,
-        spec=json.loads(found["spec_raw"]),
+        spec=spec,
+        ignored=ignored_fields(spec),
         notice=NOTICES.get(request.args.get("said", "")),
     )

@@ -8,6 +8,7 @@ from runner_api.http.accept import accept
 from runner_api.http.body import read_json
 from runner_api.http.wire import reply
 from runner_api.verbs.submit import Accepted
+from runner_core.ignored_fields import ignored_fields
 from runner_core.jobspec import split_wrapper
 
 blueprint = Blueprint("submissions", __name__)
@@ -34,6 +35,7 @@ def post_job() -> Response:
             "cross_region_execution_id": accepted.cross_region_execution_id,
             "links": links,
         },
+        ignored_fields(spec),
     )
 
 
@@ -55,10 +57,12 @@ def post_cross_region() -> Response:
     }
     if accepted.enable_analysis is not None:
         shown["enable_analysis"] = accepted.enable_analysis
-    return _answer(accepted, shown)
+    return _answer(accepted, shown, ignored_fields(spec, body))
 
 
-def _answer(accepted: Accepted, shown: dict[str, Any]) -> Response:
+def _answer(accepted: Accepted, shown: dict[str, Any], ignored: list[str]) -> Response:
+    if ignored:
+        shown["ignored"] = ignored
     if accepted.replayed:
         return reply(shown | {"idempotent": True}, 200, {"Idempotency-Replayed": "true"})
     return reply(shown, 202, {"Location": f"/api/v1/jobs/{accepted.job_id}"})

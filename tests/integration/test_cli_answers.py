@@ -235,6 +235,19 @@ def test_doctor_gives_the_command_of_what_is_down(service: Service, capsys: pyte
     assert "does not answer like a Beacon Runner API" in capsys.readouterr().out
 
 
+def test_a_misplaced_parameter_is_a_warning(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    service.answers["POST /jobs"] = ACCEPTED | {"ignored": ["metadata.temperature", "models[0].top_p"]}
+    for more in ([], ["--json"], ["--wait"]):
+        main(["submit", "job.json", *more])
+        warning = (
+            "warning: the API ignores metadata.temperature, models[0].top_p: a job's parameters stand in `parameters`"
+        )
+        assert warning in capsys.readouterr().err
+    service.answers["POST /jobs"] = ACCEPTED
+    main(["submit", "job.json"])
+    assert "warning" not in capsys.readouterr().err
+
+
 def test_a_request_that_is_under_way_is_asked_about_again(service: Service) -> None:
     """The server says so of a repeat while the first try, or a claim of its job, has not committed yet."""
     problem = {"error_code": "request_in_flight", "detail": "The same request is being accepted at this moment."}
