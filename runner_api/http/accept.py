@@ -7,9 +7,10 @@ from runner_api.http.idempotency import stored_key
 from runner_api.http.requests import request_id, traceparent
 from runner_api.http.services import services
 from runner_api.verbs.submit import Accepted, Sender, find_repeat, submit_job
+from runner_api.verbs.upgrade import check_workers
 from runner_core.errors import Rejected, SignatureError
 from runner_core.job_shapes import Wrapper
-from runner_core.jobspec import plan_job
+from runner_core.jobspec import Submission, plan_job
 from runner_core.keys import key_id
 from runner_core.signing import Verified, is_signed, verify
 
@@ -30,11 +31,20 @@ def accept(spec: dict[str, Any], raw: bytes, wrapping: dict[str, Any] | None) ->
         job = plan_job(received, service.catalogue, wrapper, raw=raw)
     except Rejected as invalid:
         raise (stale or invalid) from None
-    if stale is None:
+    refusal = stale or _refusal_by_workers(job)
+    if refusal is None:
         return submit_job(service.db, service.submissions, job, Sender(actor, key, request_id(), traceparent()))
     if earlier := find_repeat(service.db, job, key):
         return earlier
-    raise stale
+    raise refusal
+
+
+def _refusal_by_workers(job: Submission) -> Rejected | None:
+    try:
+        check_workers(services().db, job)
+    except Rejected as refusal:
+        return refusal
+    return None
 
 
 def _actor(received: Verified, now: datetime) -> str:

@@ -43,11 +43,13 @@ STATUSES = {
     "idempotency_key_reuse": 422,
     "unknown_region": 422,
     "no_provider": 422,
+    "parameter_not_supported": 422,
     "admin_disabled": 503,
     "database_unavailable": 503,
     "not_ready": 503,
     "pool_timeout": 503,
     "too_many_streams": 503,
+    "upgrade_in_progress": 503,
 }
 HEADERS = {
     "unauthorized": {"WWW-Authenticate": "Bearer"},
@@ -57,6 +59,7 @@ HEADERS = {
     "pool_timeout": {"Retry-After": "1"},
     "too_many_streams": {"Retry-After": "2"},
     "server_busy": {"Retry-After": "2"},
+    "upgrade_in_progress": {"Retry-After": "10"},  # the row of a worker that has ended counts for 20 s
 }
 UNAVAILABLE = {
     "database_unavailable": "The database can't be reached at the moment. Try again shortly.",

@@ -49,6 +49,14 @@ INSERT INTO readiness (filling) VALUES (repeat('.', 6000));
 -- A process that stops normally deletes its row.
 DELETE FROM processes WHERE id = %(process_id)s;
 
+-- name: processes.of_earlier_releases
+-- The regions in which a live worker of 0.1 or 0.2 serves: such a worker ignores the parameters of a job. The version
+-- 0.0.0 is that of a checkout which is not installed.
+SELECT DISTINCT region FROM processes
+ WHERE kind = 'worker' AND region = ANY (%(regions)s::text[]) AND version ~ '^0\.[12]\.'
+   AND seen_at > statement_timestamp() - make_interval(secs => %(alive_seconds)s)
+ ORDER BY region;
+
 -- name: processes.other_regions_file
 -- Live processes whose regions file differs from that of the API process that started last.
 WITH live AS (

@@ -134,6 +134,7 @@ CASES: dict[str, list[Case]] = READS | {
     "processes.read": [Case("api publisher worker", {"process_id": "p"})],
     "processes.leave": [Case("api publisher worker", {"process_id": "p"})],
     "readiness.grow": [Case("api publisher worker")],
+    "processes.of_earlier_releases": [Case("api", {"regions": ["US", "EU"], **ALIVE})],
     "processes.other_regions_file": [Case("api publisher doctor", ALIVE)],
     "region_runs.claim": [
         Case(
