@@ -5,11 +5,10 @@ A mistake is told without a value that may be a secret.
 
 import re
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from runner_core.looks_secret import looks_secret, shown_name
-from runner_core.provider_kinds import KINDS
+from runner_core.provider_kinds import SETTINGS, kinds
 from runner_core.proxies import FORM, proxy_of
 from runner_core.toml_table import ID, Table
 from runner_core.upstream_settings import read_models
@@ -30,6 +29,7 @@ def read_provider(
     table: Table, regions: Mapping[str, Region], *, allow_sandbox: bool, env: Mapping[str, str]
 ) -> Provider:
     """Return the provider of a table. Mistakes are added to the table's."""
+    given = _given(table)
     kind, name = table.get("kind", str, ""), table.get("region", str, "")
     region = regions.get(name)
     base_url, query = _base_url(table, env)
@@ -60,7 +60,7 @@ def read_provider(
         table.wrong("api_key_env must be the name of an environment variable, in capitals, not the key itself")
     _check_headers(provider, table)
     _check_proxy(provider.proxy, table)
-    _check_kind(provider, region, allow_sandbox, table)
+    _check_kind(provider, region, given, allow_sandbox, table)
     return provider
 
 
@@ -162,35 +162,27 @@ def _check_proxy(proxy: str, table: Table) -> None:
         table.wrong(f"proxy {FORM}")
 
 
-def _check_kind(provider: Provider, region: Region | None, allow_sandbox: bool, table: Table) -> None:
+def _given(table: Table) -> list[str]:
+    """Return the settings that stand in a provider's table or in one of its models', each once."""
+    models = table.values.get("models")
+    tables = [table.values, *(models.values() if isinstance(models, dict) else ())]
+    names = [name for values in tables if isinstance(values, dict) for name in values]
+    return [name for name in dict.fromkeys(names) if name in SETTINGS]
+
+
+def _check_kind(provider: Provider, region: Region | None, given: list[str], allow_sandbox: bool, table: Table) -> None:
     if not provider.kind:
         return
-    if provider.kind not in KINDS:
-        table.wrong(f"kind must be one of {', '.join(KINDS)}")
-    elif provider.kind == "sandbox":
-        if not allow_sandbox:
-            table.wrong("a sandbox provider simulates its answers: set ALLOW_SANDBOX=1 to allow that")
-        if provider.base_url or provider.api_key_env:
-            table.wrong("a sandbox provider must have neither base_url nor api_key_env")
-        if unused := _of_requests(provider):
-            table.wrong(f"a sandbox provider sends no requests, so {', '.join(unused)} must not be set")
-    else:
-        if not provider.base_url:
-            table.wrong(f"a provider of kind {provider.kind} needs a base_url")
-        if provider.options or any(model.options for model in provider.models.values()):
-            table.wrong("options are for sandbox providers only")
-        if provider.kind == "hybrid" and region and not region.hybrid_preference:
-            table.wrong(f"a hybrid provider needs hybrid_preference in regions.{region.name}")
-
-
-def _of_requests(provider: Provider) -> list[str]:
-    """Return the names of the settings that need a request."""
-    settings: dict[str, Any] = {
-        "query": provider.query,
-        "headers": provider.headers,
-        "headers_env": provider.headers_env,
-        "proxy": provider.proxy != "env",
-        "ca_file": provider.ca_file,
-        "path": any(model.path for model in provider.models.values()),
-    }
-    return [name for name, value in settings.items() if value]
+    kind = kinds().get(provider.kind)
+    if not kind:
+        table.wrong(f"kind must be one of {', '.join(kinds())}")
+        return
+    if kind.simulated and not allow_sandbox:
+        table.wrong(f"a {kind.name} provider simulates its answers: set ALLOW_SANDBOX=1 to allow that")
+    if unused := [name for name in given if name not in kind.settings]:
+        table.wrong(f"a provider of kind {kind.name} takes no {', '.join(unused)}")
+    if kind.asks_by_http and not provider.base_url:
+        table.wrong(f"a provider of kind {kind.name} needs a base_url")
+    if region:
+        for mistake in kind.mistakes(provider, region):
+            table.wrong(mistake)

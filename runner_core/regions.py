@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner_core.errors import ConfigError
-from runner_core.provider_kinds import KINDS as KINDS
 from runner_core.provider_settings import read_provider, secret_variables, written_secrets
 from runner_core.toml_table import Table
 from runner_core.upstreams import Provider as Provider

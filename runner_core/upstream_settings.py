@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from runner_core.looks_secret import secrets_within, shown_name
-from runner_core.provider_kinds import KINDS, Kind
+from runner_core.provider_kinds import Kind, kinds
 from runner_core.toml_table import ID, Table
 from runner_core.upstreams import PARAMETERS, UpstreamModel
 
@@ -42,7 +42,7 @@ def read_models(table: Table, kind: str, system_prompt: str) -> tuple[dict[str, 
     `system_prompt` is the region's. Mistakes are added to the table's.
     """
     own = _read(table, _Settings())
-    protocol = KINDS.get(kind, KINDS["openai"])
+    protocol = kinds().get(kind) or kinds()["openai"]
     named = table.get("models", dict, {}, required=True)
     # A mistake in the provider's own settings is told once, not for each of its models.
     told = list(_mistakes(own, protocol, system_prompt)) if not named or _has_text(named) else []

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from runner_core.environment import EnvironmentReader
 from runner_core.errors import ConfigError, Mistakes
 from runner_core.keys import PrivateKey
+from runner_core.provider_kinds import kinds
 from runner_core.regions import Catalogue, read_catalogue
 from runner_core.settings import Settings
 from runner_queue.addresses import read_settings
@@ -56,7 +57,7 @@ def _mistakes_beside(catalogue: Catalogue, env: Mapping[str, str]) -> list[str]:
     """Return the mistakes in what providers need beside a regions file that has mistakes itself."""
     from runner_core.provider_access import access_mistakes
 
-    asked = [provider for provider in catalogue.providers if provider.kind != "sandbox"]
+    asked = [p for p in catalogue.providers if (kind := kinds().get(p.kind)) and kind.asks_by_http]
     return [f"provider {provider.id}: {mistake}" for provider in asked for mistake in access_mistakes(provider, env)]
 
 

@@ -6,7 +6,7 @@ Reference: https://platform.claude.com/docs/en/api/messages
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from runner_core.regions import Catalogue, Provider, Region
+from runner_core.upstreams import Provider, Region
 from runner_worker.providers.answers import Reading
 from runner_worker.providers.ask import Answer, Ask
 from runner_worker.providers.content import content_of
@@ -22,6 +22,7 @@ from runner_worker.providers.requests import (
 from runner_worker.providers.text import count, geography, request_id, who_served
 
 if TYPE_CHECKING:
+    from runner_core.regions import Catalogue
     from runner_worker.providers.http import HttpClient
 
 VERSION = "2023-06-01"  # of the protocol; the only one there is
@@ -40,7 +41,7 @@ class Anthropic:
     key_header = "x-api-key"
     headers: ClassVar = {"anthropic-version": VERSION}
 
-    def __init__(self, provider: Provider, http: "HttpClient", catalogue: Catalogue) -> None:
+    def __init__(self, provider: Provider, http: "HttpClient", catalogue: "Catalogue") -> None:
         self._http = http
         self._geography = provider.geography
 

@@ -1,12 +1,13 @@
 """Makes the adapter of each configured provider and collects the mistakes in the providers' configuration."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from runner_core.errors import ConfigError
+from runner_core.provider_kinds import Kind, kinds
 from runner_core.regions import Catalogue, Provider
 from runner_worker.providers.ask import Adapter
-from runner_worker.providers.sandbox import Sandbox
+from runner_worker.providers.foreign import foreign_adapter
 
 if TYPE_CHECKING:
     from runner_core.origins import Origin
@@ -30,20 +31,15 @@ class Builder:
 
     def adapter(self, provider: Provider) -> Adapter | None:
         """Return the provider's adapter; on mistakes add them to `mistakes` and return None."""
+        kind = kinds().get(provider.kind)
+        if not kind:
+            self.mistakes.append(f"provider {provider.id}: {provider.kind} is not a kind of provider")
+            return None
         try:
-            match provider.kind:
-                case "sandbox":
-                    return Sandbox(provider)
-                case "openai":
-                    from runner_worker.providers.openai import OpenAI
-
-                    return OpenAI(provider, self._http(provider), self._catalogue)
-                case "hybrid":
-                    from runner_worker.providers.hybrid import Hybrid
-
-                    return Hybrid(provider, self._http(provider), self._catalogue)
-                case _:
-                    raise ValueError(f"{provider.kind} is not a kind of provider")
+            http = self._http(provider, kind) if kind.asks_by_http else None
+            if kind.is_own:
+                return cast(Adapter, kind.factory(provider, http, self._catalogue))
+            return foreign_adapter(kind, provider, http, self._catalogue)
         except ValueError as wrong:
             self.mistakes.extend(f"provider {provider.id}: {mistake}" for mistake in wrong.args)
             return None
@@ -56,7 +52,7 @@ class Builder:
         for connections in self._connections.values():
             connections.close()
 
-    def _http(self, provider: Provider) -> "HttpClient":
+    def _http(self, provider: Provider, kind: Kind) -> "HttpClient":
         from runner_core.provider_access import read_access
         from runner_worker.providers.connections import Connections
         from runner_worker.providers.http import HttpClient
@@ -69,4 +65,11 @@ class Builder:
         connections = self._connections.get(way)
         if connections is None:
             connections = self._connections[way] = Connections(access.origin, access.proxy, access.tls)
-        return HttpClient(provider, access, connections, self._read_seconds)
+        return HttpClient(
+            provider,
+            access,
+            connections,
+            self._read_seconds,
+            key_header=getattr(kind.factory, "key_header", "Authorization"),
+            headers=getattr(kind.factory, "headers", None),
+        )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from runner_core.regions import Catalogue, Provider
+from runner_core.upstreams import Provider, Region
 from runner_worker.providers.answers import Reading
 from runner_worker.providers.ask import Answer, Ask
 from runner_worker.providers.content import Content
@@ -13,6 +13,7 @@ from runner_worker.providers.requests import BODY_SETTINGS, HTTP_SETTINGS, promp
 from runner_worker.providers.text import LARGEST_COUNT, clean, request_id, token_counts, who_served
 
 if TYPE_CHECKING:
+    from runner_core.regions import Catalogue
     from runner_worker.providers.http import HttpClient
 
 # Words in the router's `error_code` that mean a permanent failure. The router's full list of codes is not known.
@@ -23,13 +24,20 @@ class Hybrid:
     """Asks one router. It sends no seed. An answer of another region is never accepted."""
 
     api = 1
-    settings = (*HTTP_SETTINGS, *BODY_SETTINGS)
+    settings = (*HTTP_SETTINGS, *BODY_SETTINGS, "path")
     parameters = ("temperature", "max_tokens", "system_prompt")
+    writes = ("model", "prompt", "region_preference", "cost_priority")
 
-    def __init__(self, provider: Provider, http: "HttpClient", catalogue: Catalogue) -> None:
+    def __init__(self, provider: Provider, http: "HttpClient", catalogue: "Catalogue") -> None:
         self._http = http
         self._preference = catalogue.regions[provider.region].hybrid_preference
         self._canonical_region = catalogue.canonical_region
+
+    @staticmethod
+    def mistakes(provider: Provider, region: Region) -> list[str]:
+        """Return a sentence if the region has no name in this protocol."""
+        needed = f"a hybrid provider needs hybrid_preference in regions.{region.name}"
+        return [] if region.hybrid_preference else [needed]
 
     def sent(self, ask: Ask) -> Mapping[str, Any]:
         """Return the parameters as sent."""
@@ -62,7 +70,7 @@ def request(ask: Ask, preference: str) -> tuple[str, dict[str, Any], dict[str, A
         "cost_priority": False,  # the cheapest region may be another one
         **ask.upstream.body,
     }
-    return "/inference", document, told(ask, parameters, "user")
+    return ask.upstream.path or "/inference", document, told(ask, parameters, "user")
 
 
 def read(document: dict[str, Any], headers: Mapping[str, str]) -> Answer:

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from runner_core.refusals import FILTERS
-from runner_core.regions import Catalogue, Provider
-from runner_core.upstreams import PARAMETERS
+from runner_core.upstreams import PARAMETERS, Provider
 from runner_worker.providers.answers import Reading
 from runner_worker.providers.ask import Answer, Ask
 from runner_worker.providers.content import content_of
@@ -25,6 +24,7 @@ from runner_worker.providers.requests import (
 from runner_worker.providers.text import geography, request_id, token_counts, who_served
 
 if TYPE_CHECKING:
+    from runner_core.regions import Catalogue
     from runner_worker.providers.http import HttpClient
 
 
@@ -34,8 +34,9 @@ class OpenAI:
     api = 1
     settings = (*HTTP_SETTINGS, *BODY_SETTINGS, "system_role", "path")
     parameters = PARAMETERS
+    writes = ("model", "messages", "stream")
 
-    def __init__(self, provider: Provider, http: "HttpClient", catalogue: Catalogue) -> None:
+    def __init__(self, provider: Provider, http: "HttpClient", catalogue: "Catalogue") -> None:
         self._http = http
 
     def sent(self, ask: Ask) -> Mapping[str, Any]:

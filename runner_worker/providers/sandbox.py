@@ -1,7 +1,7 @@
 """A provider without a model: gives simulated answers, the same for the same question, and failures on request.
 
 It serves demonstrations, tests, and benchmarks, which measure this system and not a provider. For the benchmarks' sake
-it imports no HTTP client and starts no thread. docs/operation.md lists its options (OPTIONS); those in a model's table
+it imports no HTTP client and starts no thread. docs/providers.md lists its options; those in a model's table
 come before the provider's.
 """
 
@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-from runner_core.regions import Catalogue, Provider, Region
-from runner_core.upstreams import PARAMETERS
+from runner_core.upstreams import PARAMETERS, Provider, Region
 from runner_worker.providers.ask import Answer, Ask, pause
 from runner_worker.providers.failures import TryFailed
 from runner_worker.providers.outcomes import FAULTS
@@ -47,8 +46,9 @@ class Sandbox:
     simulated = True
     settings = ("options", *BODY_SETTINGS, "system_role", "geography")
     parameters = PARAMETERS
+    writes = ("model", "messages", "stream")
 
-    def __init__(self, provider: Provider, http: None = None, catalogue: Catalogue | None = None) -> None:
+    def __init__(self, provider: Provider, http: None = None, catalogue: object = None) -> None:
         """Raises ValueError; its arguments are one sentence per mistake."""
         mistakes = self.mistakes(provider)
         if mistakes:

@@ -1,22 +1,205 @@
-"""Every kind of provider that a regions file may name has an adapter."""
+"""The kinds of provider: our own, and those of other distributions, which are installed for one test."""
 
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from runner_core.regions import KINDS, load_catalogue
+from runner_core.errors import ConfigError
+from runner_core.provider_kinds import kinds
+from runner_core.regions import Catalogue, load_catalogue
+from runner_core.settings import Settings
+from runner_core.upstreams import PARAMETERS
+from runner_worker.providers import Ask, CallFailed, Providers, Reply
 from runner_worker.providers.build import Builder
+from tests.foreign_kinds import ECHO, install
 
-OWN = {"sandbox": "", "openai": 'base_url = "http://127.0.0.1:9/v1"', "hybrid": 'base_url = "http://127.0.0.1:9"'}
+OWN = {
+    "sandbox": "",
+    "openai": 'base_url = "http://127.0.0.1:9/v1"',
+    "hybrid": 'base_url = "http://127.0.0.1:9"',
+    "anthropic": 'base_url = "http://127.0.0.1:9"',
+}
+
+Install = Callable[..., Path]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_has_an_adapter(tmp_path: Path, kind: str) -> None:
-    file = tmp_path / "regions.toml"
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Installs a distribution that this process then finds."""
+
+    def build(name: str, module: str, points: dict[str, str], version: str = "1.0") -> Path:
+        install(tmp_path, name, module, points, version)
+        monkeypatch.syspath_prepend(str(tmp_path))
+        kinds.cache_clear()
+        return tmp_path
+
+    yield build
+    kinds.cache_clear()
+    for name in [name for name in sys.modules if name.startswith("beacon_test_")]:
+        del sys.modules[name]
+
+
+def regions(folder: Path, kind: str, more: str = "") -> Catalogue:
+    file = folder / "regions.toml"
     file.write_text(
-        'default_model = "m"\n[regions.US]\ndisplay = "US"\nsystem_prompt = "You answer."\nhybrid_preference = "x"\n'
-        f'[[providers]]\nid = "p"\nregion = "US"\nkind = "{kind}"\n{OWN[kind]}\nmodels = {{ m = "m" }}\n'
+        'default_model = "m"\n[questions]\nq = "Who?"\n'
+        '[regions.US]\ndisplay = "US"\nsystem_prompt = "You answer."\nhybrid_preference = "x"\n'
+        f'[[providers]]\nid = "p"\nregion = "US"\nkind = "{kind}"\n{more}\nmodels = {{ m = "up" }}\n'
     )
-    catalogue = load_catalogue(file, allow_sandbox=True)
+    return load_catalogue(file, allow_sandbox=True, env={})
+
+
+def mistakes(call: Callable[[], Any]) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        call()
+    return caught.value.mistakes
+
+
+def ask(catalogue: Catalogue, prompt: str, **changes: Any) -> Reply:
+    provider = catalogue.providers[0]
+    question = Ask(
+        **{
+            "region": "US",
+            "model_id": "m",
+            "upstream": provider.models["m"],
+            "prompt": prompt,
+            "deadline": time.monotonic() + 20,
+            "parameters": {"temperature": 0.5},
+        }
+        | changes
+    )
+
+    async def once() -> Reply:
+        return await Providers(catalogue, Settings.from_env({}), {}, backoff_seconds=0.001).ask(provider, question)
+
+    return asyncio.run(once())
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_each_kind_of_ours_has_an_adapter(tmp_path: Path, kind: str) -> None:
+    assert kinds()[kind].is_own
+    catalogue = regions(tmp_path, kind, OWN[kind])
     builder = Builder(catalogue, {}, 1.0)
     assert builder.adapter(catalogue.providers[0]) is not None, builder.mistakes
+
+
+def test_the_four_kinds_are_registered_and_import_no_http_client() -> None:
+    assert set(OWN) <= kinds().keys()
+    assert kinds()["hybrid"].takes == {"temperature", "max_tokens", "system_prompt"}
+    assert kinds()["openai"].takes == set(PARAMETERS)
+    assert [kind.name for kind in kinds().values() if kind.simulated] == ["sandbox"]
+    code = "import sys; from runner_core.provider_kinds import kinds; kinds(); print('httptools' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_a_kind_of_another_distribution_answers(installed: Install) -> None:
+    folder = installed("beacon-test-echo", ECHO, {"echo": "Echo"})
+    assert kinds()["echo"].distribution == "beacon-test-echo 1.0"
+    reply = ask(regions(folder, "echo", 'omit = ["seed"]\noptions = { shout = true }'), "Who?")
+    assert (reply.response, reply.answer.sanitised) == ("?OHW\ufffd", True)
+    assert reply.answer.served == {"model": "echo-1\ufffd"}
+    assert reply.answer.usage == {"prompt_tokens": 3}
+    assert (reply.sent, reply.paid, reply.calls) == ({"model": "up", "temperature": 0.5}, "yes", 1)
+
+
+def test_its_parameters_and_settings_are_its_own(installed: Install) -> None:
+    folder = installed("beacon-test-echo", ECHO, {"echo": "Echo"})
+    catalogue = regions(folder, "echo", 'omit = ["seed"]')
+    assert catalogue.providers[0].models["m"].takes == {"temperature", "system_prompt"}
+    wrong = 'base_url = "http://127.0.0.1:9"\nrename = { seed = "s" }\noptions = { shout = "loud" }'
+    assert [mistake.partition("providers p: ")[2] for mistake in mistakes(lambda: regions(folder, "echo", wrong))] == [
+        "a provider of kind echo takes no base_url, rename.",
+        "shout must be true or false.",
+    ]
+
+
+def test_its_failures_are_those_of_the_table(installed: Install) -> None:
+    folder = installed("beacon-test-echo", ECHO, {"echo": "Echo"})
+    with pytest.raises(CallFailed) as caught:
+        ask(regions(folder, "echo"), "fail")
+    assert (caught.value.code, caught.value.calls) == ("http_503", 3)
+    assert caught.value.error["message"].endswith("busy")
+
+
+@pytest.mark.parametrize("prompt", ["break", "nothing"])
+def test_whatever_else_it_does_ends_one_call(installed: Install, prompt: str, caplog: pytest.LogCaptureFixture) -> None:
+    folder = installed("beacon-test-echo", ECHO, {"echo": "Echo"})
+    catalogue = regions(folder, "echo")
+    with pytest.raises(CallFailed) as caught:
+        ask(catalogue, prompt)
+    assert (caught.value.code, caught.value.calls, caught.value.paid) == ("adapter_failed", 1, "maybe")
+    assert caught.value.error["transient"] is False
+    assert "Traceback" in caplog.text
+    assert ask(catalogue, "Who?").response == "?ohW\ufffd"
+
+
+def test_the_pages_example_is_a_kind(installed: Install) -> None:
+    page = (Path(__file__).parents[2] / "docs/providers.md").read_text()
+    module = page.partition("```python\n")[2].partition("```")[0]
+    folder = installed("beacon-test-page", module, {"page": "Echo"})
+    catalogue = regions(folder, "page", 'base_url = "http://127.0.0.1:9"\nomit = ["max_tokens"]')
+    builder = Builder(catalogue, {}, 1.0)
+    assert builder.adapter(catalogue.providers[0]) is not None, builder.mistakes
+
+
+BAD: dict[str, tuple[str, str]] = {
+    "an unknown api": ("class Kind:\n    api = 2\n", "has api 2, and this release knows 1 alone"),
+    "no api": ("class Kind:\n    pass\n", "has api None"),
+    "an import error": ("import no_such_module\n", "can't be loaded: ModuleNotFoundError: No module named"),
+    "a name that is not there": ("x = 1\n", "can't be loaded: AttributeError"),
+    "an unknown setting": ('class Kind:\n    api = 1\n    settings = ("colour",)\n', "names the setting 'colour'"),
+    "an unknown parameter": ('class Kind:\n    api = 1\n    parameters = ("heat",)\n', "names the parameter 'heat'"),
+}
+
+
+@pytest.mark.parametrize(("module", "told"), BAD.values(), ids=BAD)
+def test_a_kind_that_does_not_fit_is_told_with_its_distribution(installed: Install, module: str, told: str) -> None:
+    folder = installed("beacon-test-bad", module, {"bad": "Kind"}, "2.5")
+    (mistake,) = mistakes(lambda: regions(folder, "sandbox"))
+    assert mistake.startswith("the kind of provider bad of beacon-test-bad 2.5 ")
+    assert told in mistake
+
+
+def test_two_kinds_of_one_name_are_told_with_both_distributions(installed: Install) -> None:
+    folder = installed("beacon-test-openai", "class Kind:\n    api = 1\n", {"openai": "Kind"})
+    (mistake,) = mistakes(lambda: regions(folder, "sandbox"))
+    for name in ("beacon-test-openai 1.0", "beacon-runner ", "openai"):
+        assert name in mistake
+
+
+def test_a_factory_that_raises_is_a_mistake_of_the_configuration(installed: Install) -> None:
+    module = "class Kind:\n    api = 1\n    def __init__(self, *_):\n        raise KeyError('x')\n"
+    folder = installed("beacon-test-broken", module, {"broken": "Kind"})
+    catalogue = regions(folder, "broken")
+    (mistake,) = mistakes(lambda: Providers(catalogue, Settings.from_env({}), {}))
+    assert mistake == "provider p: the kind broken of beacon-test-broken 1.0 can't be made: KeyError: 'x'"
+
+
+@pytest.mark.parametrize("process", ["runner_api", "runner_worker"])
+def test_api_and_worker_end_alike(installed: Install, process: str) -> None:
+    folder = installed("beacon-test-bad", "class Kind:\n    api = 2\n", {"bad": "Kind"})
+    regions_file = Path(__file__).parents[2] / "regions/sandbox.toml"
+    url = "postgresql://nobody@127.0.0.1:1/nothing"
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(folder),
+        "REGIONS_FILE": str(regions_file),
+        "ALLOW_SANDBOX": "1",
+        "DATABASE_URL": url,
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "TRUST_ENFORCE": "0",
+    }
+    arguments = ["--region", "US"] if process == "runner_worker" else []
+    done = subprocess.run(
+        [sys.executable, "-m", process, *arguments], env=env, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 2, done.stderr
+    assert "beacon-test-bad 1.0 has api 2" in done.stderr

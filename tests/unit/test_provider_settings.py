@@ -199,7 +199,7 @@ ONE_MISTAKE = {
     ),
     "path's braces": ('path = "/{deployment}"', "path may have no braces but {model}"),
     "geography's type": ("geography = 1", "geography must be a text."),
-    "options": ("options = { a = 1 }", "options are for sandbox providers only."),
+    "options": ("options = { a = 1 }", "a provider of kind openai takes no options."),
 }
 
 
@@ -248,7 +248,7 @@ def test_a_sandbox_sends_no_requests(tmp_path: Path) -> None:
     file.write_text(text.replace('base_url = "https://h.example/v1"', ""))
     _, told = read_catalogue(file, allow_sandbox=True, env={})
     assert [mistake.partition("providers p: ")[2] for mistake in told] == [
-        "a sandbox provider sends no requests, so query, headers, proxy, path must not be set."
+        "a provider of kind sandbox takes no query, headers, proxy, path."
     ]
 
 

@@ -131,7 +131,10 @@ ONE_MISTAKE = {
     ),
     "unknown region": (GOOD + MORE.replace('"US"', '"EU"'), "providers p2: the region 'EU' is not in this file"),
     "no kind": (changed('kind = "openai"', ""), "providers p: kind is missing"),
-    "unknown kind": (changed('"openai"', '"open"'), "providers p: kind must be one of openai, hybrid, sandbox"),
+    "unknown kind": (
+        changed('"openai"', '"open"'),
+        "providers p: kind must be one of anthropic, hybrid, openai, sandbox",
+    ),
     "no url": (
         changed('base_url = "http://127.0.0.1:1/v1"', ""),
         "providers p: a provider of kind openai needs a base_url",
@@ -173,7 +176,7 @@ ONE_MISTAKE = {
     ),
     "options elsewhere": (
         changed('kind = "openai"', 'kind = "openai"\noptions = { hang = true }'),
-        "providers p: options are for sandbox providers only",
+        "providers p: a provider of kind openai takes no options",
     ),
     "hybrid without the router's name": (
         changed('"openai"', '"hybrid"'),
@@ -193,7 +196,7 @@ class TestMistakes:
 
     def test_sandbox(self, tmp_path: Path) -> None:
         text = changed('"openai"', '"sandbox"')
-        neither = "providers p: a sandbox provider must have neither base_url nor api_key_env."
+        neither = "providers p: a provider of kind sandbox takes no base_url."
         assert mistakes(tmp_path, text, allow_sandbox=True) == [neither]
         assert mistakes(tmp_path, text) == [
             "providers p: a sandbox provider simulates its answers: set ALLOW_SANDBOX=1 to allow that.",
