@@ -11,16 +11,13 @@ from runner_cli.findings import Finding, error, ok, warning
 from runner_core.errors import ConfigError, Rejected
 from runner_core.keys import PrivateKey
 from runner_core.provider_access import Access, read_access
+from runner_core.provider_kinds import Kind, kinds
 from runner_core.provider_settings import secret_variables
 from runner_core.regions import Catalogue, Provider, load_catalogue
 from runner_core.settings import Settings
 from runner_core.trust import TrustList
 
 PROBE_SECONDS = 10.0
-# By kind: the path of the list of models, and how the protocol carries the key and what else.
-MODEL_LISTS = {"openai": "/models", "anthropic": "/v1/models"}
-KEY_HEADERS = {"anthropic": "x-api-key"}
-KIND_HEADERS = {"anthropic": {"anthropic-version": "2023-06-01"}}
 
 
 def check_keys(settings: Settings) -> Iterator[Finding]:
@@ -91,8 +88,10 @@ def check_regions(settings: Settings, env: Mapping[str, str], *, probe: bool) ->
 def _providers(catalogue: Catalogue, env: Mapping[str, str], probe: bool) -> Iterator[Finding]:
     for provider in catalogue.providers:
         subject = f"provider {provider.id}"
-        if provider.kind == "sandbox":
+        kind = kinds()[provider.kind]
+        if kind.simulated:
             yield warning(subject, "it simulates its answers: do not use it in production")
+        if not kind.asks_by_http:
             continue
         try:
             access = read_access(provider, env)
@@ -103,14 +102,14 @@ def _providers(catalogue: Catalogue, env: Mapping[str, str], probe: bool) -> Ite
             yield error(subject, f"it was not asked, because {told}{remedy}")
             continue
         if probe:
-            yield probed(provider, access)
+            yield probed(provider, kind, access)
 
 
-def probed(provider: Provider, access: Access) -> Finding:
-    """Ask for the list of models, or for anything at all (hybrid), which nobody charges for."""
+def probed(provider: Provider, kind: Kind, access: Access) -> Finding:
+    """Ask for the list of models, or for anything at all where there is no list, which nobody charges for."""
     subject = f"provider {provider.id}"
     try:
-        answer = _asked(provider, access)
+        answer = _asked(provider, kind, access)
     except httpx2.HTTPError as failure:
         way = "base_url, proxy and ca_file" if access.proxy or provider.ca_file else "base_url"
         return error(subject, f"it can't be reached ({type(failure).__name__}): check {way}, or that it runs")
@@ -121,18 +120,17 @@ def probed(provider: Provider, access: Access) -> Finding:
         return error(subject, f"it refuses the key ({answer.status_code}): check {', '.join(secrets) or 'api_key_env'}")
     if answer.status_code >= 500:
         return warning(subject, f"it answers {answer.status_code}: it may be starting; ask again later")
-    missing = _missing_models(provider, answer)
+    missing = _missing_models(provider, answer) if kind.model_list else []
     if missing:
         return warning(subject, f"it answers, but does not list {', '.join(missing)}: check the names in `models`")
     return ok(subject, f"it answers ({answer.status_code}) in {answer.elapsed.total_seconds() * 1000:.0f} ms")
 
 
-def _asked(provider: Provider, access: Access) -> httpx2.Response:
+def _asked(provider: Provider, kind: Kind, access: Access) -> httpx2.Response:
     """Send the request as a worker would: with its headers and query, through its proxy, with its certificates."""
-    headers = dict(KIND_HEADERS.get(provider.kind, {}))
+    headers = dict(kind.headers)
     if access.key:
-        name = KEY_HEADERS.get(provider.kind, "Authorization")
-        headers[name] = f"Bearer {access.key}" if name == "Authorization" else access.key
+        headers[kind.key_header] = f"Bearer {access.key}" if kind.key_header == "Authorization" else access.key
     proxy = None
     if access.proxy:
         given = {"Proxy-Authorization": access.proxy.authorization} if access.proxy.authorization else None
@@ -141,14 +139,14 @@ def _asked(provider: Provider, access: Access) -> httpx2.Response:
     # Without TLS there is nothing to verify, and no certificates need be read.
     with httpx2.Client(proxy=proxy, verify=access.tls or False, trust_env=False, timeout=PROBE_SECONDS) as client:
         return client.get(
-            provider.base_url + MODEL_LISTS.get(provider.kind, ""),
+            provider.base_url + kind.model_list,
             params=provider.query or None,
             headers={**headers, **provider.headers, **access.headers},
         )
 
 
 def _missing_models(provider: Provider, answer: httpx2.Response) -> list[str]:
-    """The upstream names that a list of models does not have; none where there is no such list.
+    """The upstream names that a list of models does not have; none where the answer is no such list.
 
     A model with a path of its own may be a deployment, which has another name than its model.
     """
@@ -157,4 +155,4 @@ def _missing_models(provider: Provider, answer: httpx2.Response) -> list[str]:
     except (ValueError, KeyError, TypeError):
         return []
     named = {model.name for model in provider.models.values() if not model.path}
-    return sorted(named - listed) if provider.kind in MODEL_LISTS else []
+    return sorted(named - listed)

@@ -28,7 +28,8 @@ class Kind:
 
     `factory` makes the adapter of a provider. `settings`: those of SETTINGS that it takes; with `base_url` among them
     it asks by HTTP. `takes`: the parameters that a request can have. `writes`: the members of a request's body that are
-    no parameters. `simulated`: whether its answers are made up.
+    no parameters. `simulated`: whether its answers are made up. `key_header`: the header with the key, as `Bearer KEY`
+    where it is Authorization; `headers`: constant headers; `model_list`: the path of a list of models, if there is one.
     """
 
     name: str
@@ -38,6 +39,9 @@ class Kind:
     takes: frozenset[str]
     writes: frozenset[str]
     simulated: bool
+    key_header: str
+    headers: Mapping[str, str]
+    model_list: str
 
     @property
     def is_own(self) -> bool:
@@ -105,9 +109,18 @@ def _load(point: EntryPoint, mistakes: list[str]) -> Kind | None:
     mistakes.extend(wrong)
     if wrong:
         return None
-    simulated = bool(getattr(factory, "simulated", False))
-    writes = _names(factory, "writes")
-    return Kind(point.name, _distribution(point), factory, settings, parameters, writes, simulated)
+    return Kind(
+        name=point.name,
+        distribution=_distribution(point),
+        factory=factory,
+        settings=settings,
+        takes=parameters,
+        writes=_names(factory, "writes"),
+        simulated=bool(getattr(factory, "simulated", False)),
+        key_header=str(getattr(factory, "key_header", "Authorization")),
+        headers=dict(getattr(factory, "headers", {})),
+        model_list=str(getattr(factory, "model_list", "")),
+    )
 
 
 def _names(factory: Any, attribute: str) -> frozenset[str]:

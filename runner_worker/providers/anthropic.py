@@ -37,6 +37,7 @@ class Anthropic:
     api = 1
     settings = (*HTTP_SETTINGS, *BODY_SETTINGS, "system_role", "path")
     parameters = ("temperature", "top_p", "top_k", "max_tokens", "stop", "system_prompt")
+    model_list = "/v1/models"
     writes = ("model", "messages", "system", "inference_geo", "stream")
     key_header = "x-api-key"
     headers: ClassVar = {"anthropic-version": VERSION}

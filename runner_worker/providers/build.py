@@ -70,6 +70,6 @@ class Builder:
             access,
             connections,
             self._read_seconds,
-            key_header=getattr(kind.factory, "key_header", "Authorization"),
-            headers=getattr(kind.factory, "headers", None),
+            key_header=kind.key_header,
+            headers=kind.headers,
         )

@@ -34,6 +34,7 @@ class OpenAI:
     api = 1
     settings = (*HTTP_SETTINGS, *BODY_SETTINGS, "system_role", "path")
     parameters = PARAMETERS
+    model_list = "/models"
     writes = ("model", "messages", "stream")
 
     def __init__(self, provider: Provider, http: "HttpClient", catalogue: "Catalogue") -> None:
