@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx2
 
 from runner_cli.findings import Finding, error, ok, warning
+from runner_core.certificates import trusting_context
 from runner_core.errors import ConfigError, Rejected
 from runner_core.keys import PrivateKey
 from runner_core.provider_access import Access, read_access
@@ -123,7 +124,8 @@ def probed(provider: Provider, kind: Kind, access: Access) -> Finding:
     missing = _missing_models(provider, answer) if kind.model_list else []
     if missing:
         return warning(subject, f"it answers, but does not list {', '.join(missing)}: check the names in `models`")
-    return ok(subject, f"it answers ({answer.status_code}) in {answer.elapsed.total_seconds() * 1000:.0f} ms")
+    through = f" through the proxy {access.proxy.host}:{access.proxy.port}" if access.proxy else ""
+    return ok(subject, f"it answers ({answer.status_code}) in {answer.elapsed.total_seconds() * 1000:.0f} ms{through}")
 
 
 def _asked(provider: Provider, kind: Kind, access: Access) -> httpx2.Response:
@@ -137,7 +139,8 @@ def _asked(provider: Provider, kind: Kind, access: Access) -> httpx2.Response:
         place = f"[{access.proxy.host}]" if ":" in access.proxy.host else access.proxy.host
         proxy = httpx2.Proxy(f"http://{place}:{access.proxy.port}", headers=given)
     # Without TLS there is nothing to verify, and no certificates need be read.
-    with httpx2.Client(proxy=proxy, verify=access.tls or False, trust_env=False, timeout=PROBE_SECONDS) as client:
+    verify = trusting_context(provider.ca_file) if access.origin.scheme == "https" else False
+    with httpx2.Client(proxy=proxy, verify=verify, trust_env=False, timeout=PROBE_SECONDS) as client:
         return client.get(
             provider.base_url + kind.model_list,
             params=provider.query or None,

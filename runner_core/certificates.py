@@ -14,13 +14,22 @@ def trusting_context(ca_file: str = "") -> ssl.SSLContext:
     `ca_file`. Raises ValueError if `ca_file` can't be read or has no certificate."""
     context = _trusting_the_system()
     if ca_file:
-        try:
-            context.load_verify_locations(Path(ca_file))
-        except ssl.SSLError:
-            raise ValueError("ca_file has no certificate: it must be a file with certificates in PEM") from None
-        except OSError as error:
-            raise ValueError(f"ca_file can't be read: {error.strerror}") from None
+        _add(context, ca_file)
     return context
+
+
+def check_ca_file(ca_file: str) -> None:
+    """Raise ValueError if a file can't be read or has no certificate. The system's certificates are not loaded."""
+    _add(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ca_file)
+
+
+def _add(context: ssl.SSLContext, ca_file: str) -> None:
+    try:
+        context.load_verify_locations(Path(ca_file))
+    except ssl.SSLError:
+        raise ValueError("ca_file has no certificate: it must be a file with certificates in PEM") from None
+    except OSError as error:
+        raise ValueError(f"ca_file can't be read: {error.strerror}") from None
 
 
 def _trusting_the_system() -> ssl.SSLContext:

@@ -3,11 +3,10 @@
 Only the processes that ask providers read them: workers, and `beacon doctor`.
 """
 
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from runner_core.certificates import trusting_context
+from runner_core.certificates import check_ca_file
 from runner_core.errors import ConfigError, Mistakes
 from runner_core.origins import DEFAULT_PORTS, Origin, origin
 from runner_core.provider_settings import VARIABLE
@@ -18,13 +17,12 @@ from runner_core.upstreams import Provider
 
 @dataclass(frozen=True)
 class Access:
-    """How a process reaches one provider. `headers`: the secret ones by name. `tls`: None for plain http."""
+    """How a process reaches one provider. `headers`: the secret ones by name."""
 
     origin: Origin
     key: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     proxy: Proxy | None
-    tls: ssl.SSLContext | None = field(repr=False)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -65,17 +63,17 @@ def _read(provider: Provider, place: Origin, env: Mapping[str, str], mistakes: M
         name: _header_value(env, variable, f"the header {name}", mistakes)
         for name, variable in provider.headers_env.items()
     }
-    proxy, tls = None, None
+    proxy = None
     try:
         proxy = _proxy(provider, place, env)
     except (ValueError, ConfigError) as error:
         mistakes.extend(error.args)
     try:
-        # A wrong ca_file is a mistake also while it is not needed.
-        tls = trusting_context(provider.ca_file) if place.scheme == "https" or provider.ca_file else None
+        if provider.ca_file:
+            check_ca_file(provider.ca_file)
     except ValueError as error:
         mistakes.extend(error.args)
-    return Access(place, key, headers, proxy, tls if place.scheme == "https" else None)
+    return Access(place, key, headers, proxy)
 
 
 def _header_value(env: Mapping[str, str], variable: str, what: str, mistakes: Mistakes) -> str:

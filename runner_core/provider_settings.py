@@ -127,6 +127,8 @@ def _check_query(place: str, members: Mapping[str, str], table: Table) -> None:
 
 def _check_headers(provider: Provider, table: Table) -> None:
     names = [(key, name) for key in ("headers", "headers_env") for name in getattr(provider, key)]
+    kind = kinds().get(provider.kind)
+    with_key = {"authorization", kind.key_header.lower() if kind else ""} if provider.api_key_env else set()
     seen: set[str] = set()
     for key, name in names:
         folded = name.lower()
@@ -134,8 +136,8 @@ def _check_headers(provider: Provider, table: Table) -> None:
             table.wrong(f"{key}: {shown_name(name)!r} can't be the name of a header")
         elif folded in RESERVED_HEADERS:
             table.wrong(f"{key}: {name} can't be set, because each request has its own, or its connection")
-        elif folded == "authorization" and provider.api_key_env:
-            table.wrong(f"{key}: Authorization is made from api_key_env: remove one of them")
+        elif folded in with_key:
+            table.wrong(f"{key}: {name} carries the key that api_key_env names: remove one of them")
         elif folded in seen:
             table.wrong(f"{key}: {name} is there twice")
         seen.add(folded)

@@ -53,6 +53,7 @@ class Builder:
             connections.close()
 
     def _http(self, provider: Provider, kind: Kind) -> "HttpClient":
+        from runner_core.certificates import trusting_context
         from runner_core.provider_access import read_access
         from runner_worker.providers.connections import Connections
         from runner_worker.providers.http import HttpClient
@@ -64,7 +65,8 @@ class Builder:
         way = (access.origin, access.proxy, provider.ca_file)
         connections = self._connections.get(way)
         if connections is None:
-            connections = self._connections[way] = Connections(access.origin, access.proxy, access.tls)
+            tls = trusting_context(provider.ca_file) if access.origin.scheme == "https" else None
+            connections = self._connections[way] = Connections(access.origin, access.proxy, tls)
         return HttpClient(
             provider,
             access,

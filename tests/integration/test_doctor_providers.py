@@ -61,7 +61,8 @@ def test_proxy_and_certificates(probe: Probe, tmp_path: Path) -> None:
     certificate = self_signed(tmp_path)
     secure = f'base_url = "https://{PLACE}/v1"\nca_file = "{certificate}"'
     with ProviderServer(certificate=certificate) as server, HttpProxy({PLACE: server.port}) as proxy:
-        assert probe(f'{secure}\nproxy = "{proxy.url}"').level == "ok"
+        found = probe(f'{secure}\nproxy = "{proxy.url}"')
+        assert (found.level, f"through the proxy 127.0.0.1:{proxy.port}" in found.text) == ("ok", True)
         assert probe(secure, HTTPS_PROXY=proxy.url).level == "ok"
         assert proxy.requests == [f"CONNECT {PLACE}"] * 2
         gone = probe(f'{secure}\nproxy = "none"', HTTPS_PROXY=proxy.url)

@@ -177,7 +177,7 @@ ONE_MISTAKE = {
     ),
     "two keys": (
         'api_key_env = "K"\nheaders_env = { authorization = "X" }',
-        "headers_env: Authorization is made from api_key_env: remove one of them.",
+        "headers_env: authorization carries the key that api_key_env names: remove one of them.",
     ),
     "a header twice": ('headers = { A = "x" }\nheaders_env = { a = "X" }', "headers_env: a is there twice."),
     "value instead of its variable": (
