@@ -33,7 +33,9 @@ class Received:
 
 def received(response: Response, secrets: Collection[str] = ()) -> Received:
     """Return the JSON object of an answer, without `secrets`. Raises TryFailed, and Filtered for a blocked prompt."""
-    headers = _without(response.headers, secrets) if secrets else response.headers
+    headers = response.headers
+    if any(secret in value for value in headers.values() for secret in secrets):
+        headers = _without(headers, secrets)
     if not 200 <= response.status < 300:
         document = _document(_unpacked(response), secrets)
         raise failure_of(response.status, _page(response, secrets) if document is None else document, headers)
