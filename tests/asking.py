@@ -15,7 +15,7 @@ from runner_worker.providers import Ask, CallFailed, Providers, Reply
 
 KEY = "sk-live-0123456789abcdef"
 PROMPT = "What happened in 1989?"
-KINDS = ("openai", "hybrid")
+KINDS = ("openai", "hybrid", "anthropic")
 
 
 class BlockingProviders:

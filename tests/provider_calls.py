@@ -34,6 +34,7 @@ class Rule:
     hops: int = 1
     region: str = "elsewhere"
     size: int = 10 * 1024 * 1024
+    headers: dict[str, str] = field(default_factory=dict)
     interval: float = 0.05
     seconds: float = 3600.0
 
@@ -55,6 +56,16 @@ def answer_text(call: Call) -> str:
 def document(call: Call, text: str | None = None, **more: Any) -> dict[str, Any]:
     """The well-formed answer to a call, in its protocol."""
     text = answer_text(call) if text is None else text
+    if "/messages" in call.path:
+        return {
+            "id": "msg_1",
+            "type": "message",
+            "role": "assistant",
+            "model": (call.body or {}).get("model"),
+            "content": [{"type": "text", "text": text}],
+            "stop_reason": "end_turn",
+            "usage": {"input_tokens": 11, "output_tokens": 7},
+        } | more
     if "/inference" in call.path:
         place = (call.body or {}).get("region_preference")
         return {

@@ -1,5 +1,6 @@
 """Each way in which the test provider misbehaves, by name."""
 
+import gzip
 import json
 import socket
 import struct
@@ -17,7 +18,7 @@ def _answer(handler: "Handler", call: Call, rule: Rule) -> None:
 
 
 def _status(handler: "Handler", call: Call, rule: Rule) -> None:
-    headers = {} if rule.retry_after is None else {"Retry-After": str(rule.retry_after)}
+    headers = rule.headers | ({} if rule.retry_after is None else {"Retry-After": str(rule.retry_after)})
     handler.send_json({"error": {"message": rule.text or f"told to say {rule.status}"}}, rule.status, headers)
 
 
@@ -59,7 +60,8 @@ def _redirect_same(handler: "Handler", call: Call, rule: Rule) -> None:
 
 def _hop(handler: "Handler", call: Call, hops: int) -> None:
     """A 303 to a result of this server, which redirects again until the hops are used up."""
-    path = f"/result/{call.number}/" + ("inference" if "/inference" in call.path else "completions")
+    protocol = next((name for name in ("inference", "messages") if f"/{name}" in call.path), "completions")
+    path = f"/result/{call.number}/{protocol}"
     text = answer_text(call)
     handler.owner.add_rule(first=True, fault="result", match={"path": path}, hops=hops - 1, times=1, text=text)
     handler.send_json({}, 303, {"Location": f"{path}?id=1"})
@@ -138,6 +140,23 @@ def _raw(handler: "Handler", call: Call, rule: Rule) -> None:
     handler.send_bytes((rule.text or "").encode())
 
 
+def _body(handler: "Handler", call: Call, rule: Rule) -> None:
+    """`text` as the body, with the rule's status and headers."""
+    handler.send_bytes((rule.text or "").encode("utf-8", "surrogateescape"), rule.status, rule.headers)
+
+
+def _gzip(handler: "Handler", call: Call, rule: Rule) -> None:
+    """`text`, or the answer, compressed although nobody asked for that."""
+    body = (rule.text or json.dumps(document(call))).encode()
+    handler.send_bytes(gzip.compress(body), rule.status, {"Content-Encoding": "gzip"})
+
+
+def _wire(handler: "Handler", call: Call, rule: Rule) -> None:
+    """`text` as it goes over the wire, head and all, instead of an answer."""
+    handler.wfile.write((rule.text or "").encode("latin-1"))
+    handler.close_connection = True
+
+
 FAULTS: dict[str, Callable[["Handler", Call, Rule], None]] = {
     "none": _answer,
     "status": _status,
@@ -160,4 +179,7 @@ FAULTS: dict[str, Callable[["Handler", Call, Rule], None]] = {
     "refusal": _refusal,
     "failure": _failure,
     "raw": _raw,
+    "body": _body,
+    "gzip": _gzip,
+    "wire": _wire,
 }

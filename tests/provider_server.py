@@ -1,4 +1,4 @@
-"""A provider on loopback that speaks both protocols, misbehaves to order, and logs what it received.
+"""A provider on loopback that speaks every protocol, misbehaves to order, and logs what it received.
 
     with ProviderServer() as server:
         server.add_rule(fault="status", status=429, retry_after=1, times=2, match={"model": "m1"})

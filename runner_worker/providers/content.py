@@ -34,6 +34,8 @@ class Content:
 
         Some templates write the first tag into the prompt, so a text may begin with thoughts without it.
         """
+        if "<" not in self.text:
+            return
         first = TAG.search(self.text)
         if first and first[1]:
             self.think(self.text[: first.start()])

@@ -25,6 +25,9 @@ class Retries:
         both cases the failure tells what was asked for. Source of the backoff: M. Brooker, "Exponential Backoff And
         Jitter", AWS Architecture Blog, 2015.
         """
+        asked_for = failed.retry_after or 0.0
+        if asked_for > REST_CAP:
+            failed.rest_told = f"It asks for a rest of {asked_for:.15g} s."
         tried = len(errors) + 1
         alike = sum(error["code"] == failed.code for error in errors) + 1
         tries = failed.fault.tries
@@ -34,7 +37,6 @@ class Retries:
             return None
         if not failed.transient or tried >= self._max_tries:
             return None
-        asked_for = failed.retry_after or 0.0
         if time.monotonic() + asked_for >= deadline:
             failed.rest_told = f"It asks for a rest of {asked_for:.15g} s, which ends after the deadline."
             return None

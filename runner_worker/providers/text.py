@@ -15,6 +15,8 @@ SERVED = ("model", "fingerprint", "service_tier", "upstream", "geography", "requ
 
 def clean(text: str) -> tuple[str, bool]:
     """Replace each character that PostgreSQL can't store by U+FFFD. Return the text and whether any was replaced."""
+    if text.isascii() and "\0" not in text:  # the usual case: the pattern takes ten times as long
+        return text, False
     cleaned, replaced = UNSTORABLE.subn("\ufffd", text)
     return cleaned, replaced > 0
 
