@@ -56,7 +56,6 @@ class Providers:
     ) -> None:
         self._retries = Retries(settings.worker.provider_max_tries, backoff_seconds)
         self._refusals = catalogue.refusal_patterns
-        self._canonical_region = catalogue.canonical_region
         self._builder = Builder(catalogue, env, read_seconds)
         open_seconds = settings.worker.breaker_seconds if breaker_seconds is None else breaker_seconds
         self._lines = {
@@ -94,7 +93,7 @@ class Providers:
                     sent = sent or _sent(line.adapter, ask)
                     sending = time.monotonic()
                     answer = await _answer(line.adapter, ask)
-                    self._check_place(provider, ask, answer)
+                    _check_place(provider, answer)
             except (TryFailed, asyncio.CancelledError) as stopped:
                 failed = stopped if isinstance(stopped, TryFailed) else TryFailed("cancelled")
                 if begun and failed.stage not in MAYBE_SENT:
@@ -149,15 +148,6 @@ class Providers:
             unreached=unreached,
         )
 
-    def _check_place(self, provider: Provider, ask: Ask, answer: Answer) -> None:
-        """Raise TryFailed `wrong_region` if the answer names a place that is neither the provider's geography nor the
-        region."""
-        place = answer.served.get("geography")
-        if not provider.geography or not place or place.casefold() == provider.geography.casefold():
-            return
-        if self._canonical_region(place) != ask.region:
-            raise TryFailed("wrong_region", words=repr(place[:64]), usage=answer.usage, served=answer.served)
-
     def _refusal_source(self, answer: Answer) -> str | None:
         """Return who says that the answer is a refusal. The patterns see the text without the thoughts."""
         if answer.filter:
@@ -211,6 +201,13 @@ def _adapter_failed(ask: Ask, **details: str) -> TryFailed:
     """Log the exception that is being handled, with its traceback, and return it as a failed try."""
     log.exception("adapter failed region=%s model=%s request_id=%s", ask.region, ask.model_id, ask.request_id)
     return TryFailed("adapter_failed", stage=details.get("stage"), paid=details.get("paid"))
+
+
+def _check_place(provider: Provider, answer: Answer) -> None:
+    """Raise TryFailed `wrong_region` if the answer says that it comes from elsewhere than the provider's geography."""
+    place = answer.served.get("geography")
+    if provider.geography and place and place.casefold() != provider.geography.casefold():
+        raise TryFailed("wrong_region", words=repr(place[:64]), usage=answer.usage, served=answer.served)
 
 
 def _count_tokens(ask: Ask, usage: Mapping[str, Any]) -> None:

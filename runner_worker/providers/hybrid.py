@@ -24,7 +24,8 @@ class Hybrid:
     """Asks one router. It sends no seed. An answer of another region is never accepted."""
 
     api = 1
-    settings = (*HTTP_SETTINGS, *BODY_SETTINGS, "path")
+    # No geography: the region's own names are compared with what the router says.
+    settings = (*(name for name in HTTP_SETTINGS if name != "geography"), *BODY_SETTINGS, "path")
     parameters = ("temperature", "max_tokens", "system_prompt")
     writes = ("model", "prompt", "region_preference", "cost_priority")
 

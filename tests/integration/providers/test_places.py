@@ -47,10 +47,8 @@ def test_an_answer_from_elsewhere_is_refused_and_its_tokens_are_kept(server: Pro
     assert (counted, REGISTRY.get_sample_value("provider_tokens_total", tokens)) == (1, 4)
 
 
-@pytest.mark.parametrize("place", [None, "EU", "not_available", "us-east"])
-def test_what_is_not_known_or_stands_for_the_region_is_accepted(
-    server: ProviderServer, make: Make, place: str | None
-) -> None:
+@pytest.mark.parametrize("place", [None, "EU", "not_available", ""])
+def test_what_is_not_known_is_accepted(server: ProviderServer, make: Make, place: str | None) -> None:
     server.add_rule(**body(message(place)))
     providers, provider = make("anthropic", geography="eu")
     assert providers.ask(provider, question()).response == "Lima."
@@ -59,7 +57,7 @@ def test_what_is_not_known_or_stands_for_the_region_is_accepted(
 def test_without_a_geography_nothing_is_compared(server: ProviderServer, make: Make) -> None:
     server.add_rule(**body(message("us")))
     providers, provider = make("anthropic")
-    assert providers.ask(provider, question(region="EU")).answer.served["geography"] == "us"
+    assert providers.ask(provider, question()).answer.served["geography"] == "us"
     assert "inference_geo" not in server.calls[0].body
 
 
