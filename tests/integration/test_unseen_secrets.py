@@ -38,7 +38,9 @@ q1 = "What is one?"
 id = "p"
 region = "US"
 kind = "openai"
-base_url = "http://{PLACE}/v1"
+base_url = "http://{PLACE}/openai"
+path = "/deployments/{{model}}/chat/completions"
+query = {{ api-version = "2024-10-21" }}
 api_key_env = "PROVIDER_KEY"
 headers_env = {{ api-key = "AZURE_HEADER", x-referer = "REFERER" }}
 proxy = "http://me:${{PROXY_WORD}}@127.0.0.1:%d"
@@ -89,7 +91,10 @@ def test_no_secret_is_seen_anywhere(
             worker.send_signal(signal.SIGTERM)
             assert worker.wait(30) == 0, log.read_text()
         seen["log"] = log.read_text()
-    assert len(server.calls) >= 4
+    assert {call.path for call in server.calls} == {
+        f"/openai/deployments/{model}/chat/completions?api-version=2024-10-21" for model in ("m1", "m2", "m3", "m4")
+    }
+    assert all(call.headers["api-key"] == SECRETS["AZURE_HEADER"] for call in server.calls)
     stored = seen["executions"]
     assert "wrong key: [key] [key] [key] [key]" in stored
     assert "I was sent [key] [key] [key] [key]." in stored
