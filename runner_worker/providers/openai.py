@@ -100,7 +100,8 @@ def read(document: dict[str, Any], headers: Mapping[str, str]) -> Answer:
     for name in ("reasoning_content", "reasoning"):
         content.think(message.get(name))
     content.split()
-    if choice.get("error") or reading.folded_reason == "error":
+    broken = choice.get("error") or reading.folded_reason == "error"
+    if broken and reading.folded_reason not in FILTERS.reasons:
         raise failure_within(
             {"error": choice.get("error") or {}},
             headers,

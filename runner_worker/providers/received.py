@@ -18,6 +18,7 @@ LARGEST_ERROR = 64 * 1024  # bytes of an error's body after it is unpacked
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 GZIP = b"\x1f\x8b"
 TITLE = re.compile(r"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
+COMMENTS = re.compile(r"(?:\s*:[^\n]*\n)+")  # a router's, while it waits for an upstream: ": OPENROUTER PROCESSING"
 LONGEST_ORIGIN = 300  # characters; a host's name has at most 253
 HIDDEN = "[key]"  # in place of a secret of ours that a provider repeats
 
@@ -65,6 +66,8 @@ def _document(body: bytes, secrets: Collection[str]) -> Any:
     try:
         # Bytes that are not UTF-8 become lone surrogates, which clean() replaces and reports.
         text = body.removeprefix(BYTE_ORDER_MARK).decode("utf-8", "surrogateescape")
+        if text.startswith(":"):
+            text = COMMENTS.sub("", text, count=1)
         document = json.loads(text, strict=False)
         # Escapes of ASCII may hide a secret from a look at the text.
         repeats = "\\u00" in text or "\\/" in text or any(secret in text for secret in secrets)

@@ -94,7 +94,11 @@ def test_the_cause_is_named(server: ProviderServer, make: Make, rule: dict[str, 
     assert named in failure(make(), question()).error["message"]
 
 
-@pytest.mark.parametrize("prefix", ["\ufeff", " \r\n\r\n"], ids=["byte order mark", "blank lines"])
+@pytest.mark.parametrize(
+    "prefix",
+    ["\ufeff", " \r\n\r\n", ": PROCESSING\n\n: PROCESSING\n\n"],
+    ids=["byte order mark", "blank lines", "a router's comments"],
+)
 def test_what_stands_before_the_json_does_no_harm(server: ProviderServer, make: Make, prefix: str) -> None:
     server.add_rule(**body(prefix + choice("Lima.")["text"]))
     providers, provider = make()
