@@ -58,6 +58,8 @@ def read_provider(
     if provider.api_key_env and not _ENV_NAME.fullmatch(provider.api_key_env):
         # The message omits the value: it may be the key itself.
         table.wrong("api_key_env must be the name of an environment variable, in capitals, not the key itself")
+    if not provider.geography.isprintable():
+        table.wrong("geography has an unprintable character")
     _check_headers(provider, table)
     _check_proxy(provider.proxy, table)
     _check_kind(provider, region, given, allow_sandbox, table)

@@ -37,10 +37,12 @@ class Table:
             self.wrong(f"{key} is empty")
         return value
 
-    def positive(self, key: str, default: int) -> int:
+    def positive(self, key: str, default: int, most: int | None = None) -> int:
         value = self.get(key, int, default, required=False)
         if value < 1:
             self.wrong(f"{key} must be at least 1")
+        elif most is not None and value > most:
+            self.wrong(f"{key} must be at most {most}")
         return value
 
     def choice(self, key: str, allowed: tuple[str, ...], default: str) -> str:

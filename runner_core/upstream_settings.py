@@ -4,7 +4,6 @@ A provider's own settings hold for all of its models. A model's table comes befo
 merged member by member, each of its other settings replaces the provider's.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,10 +12,12 @@ from urllib.parse import quote
 
 from runner_core.looks_secret import secrets_within, shown_name
 from runner_core.provider_kinds import Kind, kinds
+from runner_core.signing import canonical
 from runner_core.toml_table import ID, Table
 from runner_core.upstreams import PARAMETERS, UpstreamModel
 
 SYSTEM_ROLES = ("system", "developer", "user", "none")
+MOST_TOKENS = 1_000_000  # as in a job
 LARGEST_BODY = 16 * 1024  # bytes of JSON
 RESERVED_MEMBERS = ("model", "messages", "stream")  # no parameter may have these names, in whatever protocol
 _PATH = re.compile(r"/[\x21-\x7e]*")
@@ -54,14 +55,14 @@ def read_models(table: Table, kind: str, system_prompt: str) -> tuple[dict[str, 
             table.wrong(f"models: the id {model_id!r} may have letters, digits and . _ : - only, at most 255")
         if isinstance(value, dict):
             inner = Table(value, f"{table.name}: models.{model_id}", table.mistakes)
-            name, settings = inner.get("upstream", str, ""), _read(inner, own)
+            name, settings = _name(inner.get("upstream", str, ""), inner), _read(inner, own)
             inner.no_more()
             for mistake in _mistakes(settings, protocol, system_prompt):
                 if mistake not in told:
                     inner.wrong(mistake)
             models[model_id] = _model(name, settings, protocol)
         elif isinstance(value, str) and value.strip():
-            models[model_id] = _model(value, own, protocol)
+            models[model_id] = _model(_name(value, table), own, protocol)
         else:
             table.wrong(f"models.{model_id} must be a text that is not empty, or a table")
     return models, own.options
@@ -69,6 +70,12 @@ def read_models(table: Table, kind: str, system_prompt: str) -> tuple[dict[str, 
 
 def _has_text(named: Mapping[str, Any]) -> bool:
     return any(isinstance(value, str) for value in named.values())
+
+
+def _name(name: str, table: Table) -> str:
+    if not name.isprintable():
+        table.wrong(f"models: the name {name!r} has an unprintable character")
+    return name
 
 
 def _model(name: str, settings: _Settings, protocol: Kind) -> UpstreamModel:
@@ -95,7 +102,7 @@ def _read(table: Table, above: _Settings) -> _Settings:
     if "body" in table.values:
         found = replace(found, body={**above.body, **table.get("body", dict, {}, required=False)})
     if "max_tokens" in table.values:
-        found = replace(found, max_tokens=table.positive("max_tokens", above.max_tokens))
+        found = replace(found, max_tokens=table.positive("max_tokens", above.max_tokens, MOST_TOKENS))
     if "system_role" in table.values:
         found = replace(found, system_role=table.choice("system_role", SYSTEM_ROLES, above.system_role))
     if "path" in table.values:
@@ -119,8 +126,8 @@ def _rename(table: Table) -> dict[str, str]:
         target = named[name]
         if name == "system_prompt":
             table.wrong("rename: the system prompt is no member of the body: system_role says where it goes")
-        elif not isinstance(target, str) or not target.strip():
-            table.wrong(f"rename.{name} must be a text that is not empty")
+        elif not isinstance(target, str) or not target.strip() or not target.isprintable():
+            table.wrong(f"rename.{name} must be a text that is not empty, without unprintable characters")
         elif target in RESERVED_MEMBERS:
             table.wrong(f"rename.{name}: a request has a member {target!r} already: choose another name")
         elif target in PARAMETERS and target != name:
@@ -131,7 +138,7 @@ def _rename(table: Table) -> dict[str, str]:
 
 
 def _path(table: Table) -> str:
-    path = table.get("path", str, "", required=False)
+    path = table.get("path", str, "/", required=False)
     if not _PATH.fullmatch(path):
         table.wrong("path must begin with / and may have no spaces: it is added to base_url")
     elif "?" in path or "#" in path:
@@ -167,10 +174,25 @@ def _mistakes(settings: _Settings, protocol: Kind, system_prompt: str) -> Iterat
 def _body_mistakes(body: Mapping[str, Any]) -> Iterator[str]:
     for path in secrets_within("body", dict(body), "body"):
         yield f"{path} looks like a key: a body is stored with the answers, so it belongs in headers_env"
+    if any("\0" in text for text in _texts(dict(body))):
+        yield "body has the character U+0000, which can't be stored"
     try:
-        size = len(json.dumps(body, allow_nan=False).encode())
+        size = len(canonical(dict(body)))
     except (TypeError, ValueError):
-        yield "body has a value that JSON does not have: a date, a time, nan or inf"
+        yield "body has a value that JSON can't carry: a date, a time, nan, inf, or a whole number beyond 2^53"
         return
     if size > LARGEST_BODY:
         yield f"body has {size} bytes as JSON, more than {LARGEST_BODY}"
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text in a JSON value, the names of members too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for part in value:
+            yield from _texts(part)
+    elif isinstance(value, dict):
+        for name, part in value.items():
+            yield name
+            yield from _texts(part)
