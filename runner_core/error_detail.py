@@ -12,7 +12,7 @@ class Cause(NamedTuple):
     message: str
 
 
-# The causes by code. A call that its provider was asked has its codes in FAULTS (runner_worker/providers/ask.py);
+# The causes by code. A call that its provider was asked has its codes in FAULTS (runner_worker/providers/outcomes.py);
 # `cancelled` and `timeout` are in both tables.
 UNASKED = {
     "cancelled": Cause("system", "cancel", False, "The job was cancelled."),

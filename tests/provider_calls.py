@@ -35,6 +35,8 @@ class Rule:
     region: str = "elsewhere"
     size: int = 10 * 1024 * 1024
     headers: dict[str, str] = field(default_factory=dict)
+    refuses: list[str] = field(default_factory=list)
+    more: dict[str, Any] = field(default_factory=dict)
     interval: float = 0.05
     seconds: float = 3600.0
 

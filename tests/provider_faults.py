@@ -157,6 +157,18 @@ def _wire(handler: "Handler", call: Call, rule: Rule) -> None:
     handler.close_connection = True
 
 
+def _strict(handler: "Handler", call: Call, rule: Rule) -> None:
+    """Refuses each member of the body in `refuses`, and the role `system` if it is among them; else answers, with
+    `more` beside the answer."""
+    roles = {message.get("role") for message in call.body.get("messages", [])}
+    for name in rule.refuses:
+        if name in call.body or name in roles:
+            words = f"Unsupported parameter: '{name}' is not supported with this model."
+            handler.send_json({"error": {"message": words, "param": name, "code": "unsupported_parameter"}}, 400)
+            return
+    handler.send_json({**document(call, rule.text), **rule.more}, 200, rule.headers)
+
+
 FAULTS: dict[str, Callable[["Handler", Call, Rule], None]] = {
     "none": _answer,
     "status": _status,
@@ -182,4 +194,5 @@ FAULTS: dict[str, Callable[["Handler", Call, Rule], None]] = {
     "body": _body,
     "gzip": _gzip,
     "wire": _wire,
+    "strict": _strict,
 }

@@ -25,8 +25,8 @@ class Content:
     other_parts: list[str] = field(default_factory=list)
 
     def think(self, thought: Any) -> None:
-        """Add thoughts. A provider that gives the same ones under two names gives them once."""
-        if isinstance(thought, str) and thought.strip() and thought.strip() not in self.thoughts:
+        """Add thoughts."""
+        if isinstance(thought, str) and thought.strip():
             self.thoughts.append(thought.strip())
 
     def split(self) -> None:
@@ -34,16 +34,19 @@ class Content:
 
         Some templates write the first tag into the prompt, so a text may begin with thoughts without it.
         """
-        if "<" not in self.text:
+        text, at = self.text, 0
+        if "<" not in text:
             return
-        first = TAG.search(self.text)
+        first = TAG.search(text)
         if first and first[1]:
-            self.think(self.text[: first.start()])
-            self.text = self.text[first.end() :].lstrip()
-        while (tag := TAG.search(self.text)) and not tag[1] and not self.text[: tag.start()].strip():
-            closing = CLOSING.search(self.text, tag.end())
-            self.think(self.text[tag.end() : closing.start() if closing else None])
-            self.text = self.text[closing.end() :].lstrip() if closing else ""
+            self.think(text[: first.start()])
+            at = first.end()
+        while (tag := TAG.search(text, at)) and not tag[1] and not text[at : tag.start()].strip():
+            closing = CLOSING.search(text, tag.end())
+            self.think(text[tag.end() : closing.start() if closing else None])
+            at = closing.end() if closing else len(text)
+        if at:
+            self.text = text[at:].lstrip()
 
     def cleaned(self) -> tuple[str, str, bool]:
         """Return the text and the thoughts as PostgreSQL can store them, and whether a character was replaced."""
@@ -59,15 +62,19 @@ def content_of(content: Any) -> Content:
     if not isinstance(content, list):
         raise TryFailed("malformed_answer", note=": its content is neither text nor a list", http_status=200)
     found = Content()
-    texts = []
+    texts: list[str] = []
+    refusals: list[str] = []
     for part in content:
         if isinstance(part, str):
             texts.append(part)
         elif isinstance(part, dict) and isinstance(kind := part.get("type"), str):
-            texts.append(_part(found, kind, part))
+            if kind == "refusal" and isinstance(part.get("refusal"), str):
+                refusals.append(part["refusal"])
+            else:
+                texts.append(_part(found, kind, part))
         else:
             raise TryFailed("malformed_answer", note=": a part of its content has no type", http_status=200)
-    found.text = "".join(texts)
+    found.text, found.refusal = "".join(texts), "".join(refusals)
     return found
 
 
@@ -80,8 +87,6 @@ def _part(found: Content, kind: str, part: dict[str, Any]) -> str:
         return text
     if kind in THOUGHT_PARTS:
         found.think(_inner_text(part))
-    elif kind == "refusal" and isinstance(part.get("refusal"), str):
-        found.refusal += part["refusal"]
     else:
         name = clean(kind)[0][:LONGEST_PART_NAME]
         if name not in found.other_parts and len(found.other_parts) < OTHER_PARTS_KEPT:

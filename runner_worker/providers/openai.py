@@ -97,8 +97,9 @@ def read(document: dict[str, Any], headers: Mapping[str, str]) -> Answer:
     if not isinstance(refusal, str | None):
         raise reading.failed("malformed_answer")
     content.refusal = refusal or content.refusal
-    for name in ("reasoning_content", "reasoning"):
-        content.think(message.get(name))
+    named = (message.get(name) for name in ("reasoning_content", "reasoning"))
+    for thought in dict.fromkeys(thought for thought in named if isinstance(thought, str)):  # some give both
+        content.think(thought)
     content.split()
     broken = choice.get("error") or reading.folded_reason == "error"
     if broken and reading.folded_reason not in FILTERS.reasons:

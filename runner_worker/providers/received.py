@@ -17,8 +17,8 @@ from runner_worker.providers.response import Response
 LARGEST_ERROR = 64 * 1024  # bytes of an error's body after it is unpacked
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 GZIP = b"\x1f\x8b"
-TITLE = re.compile(r"<title[^>]*>([^<]{1,200})", re.IGNORECASE)
-COMMENTS = re.compile(r"(?:\s*:[^\n]*\n)+")  # a router's, while it waits for an upstream: ": OPENROUTER PROCESSING"
+TITLE = re.compile(r"<title[^>]{0,100}>([^<]{1,200})", re.IGNORECASE)
+MOST_COMMENTS = 1000  # lines
 LONGEST_ORIGIN = 300  # characters; a host's name has at most 253
 HIDDEN = "[key]"  # in place of a secret of ours that a provider repeats
 
@@ -67,13 +67,26 @@ def _document(body: bytes, secrets: Collection[str]) -> Any:
         # Bytes that are not UTF-8 become lone surrogates, which clean() replaces and reports.
         text = body.removeprefix(BYTE_ORDER_MARK).decode("utf-8", "surrogateescape")
         if text.startswith(":"):
-            text = COMMENTS.sub("", text, count=1)
+            text = text[_behind_comments(text) :]
         document = json.loads(text, strict=False)
         # Escapes of ASCII may hide a secret from a look at the text.
         repeats = "\\u00" in text or "\\/" in text or any(secret in text for secret in secrets)
         return _without(document, secrets) if repeats and secrets else document
     except (ValueError, RecursionError):
         return None
+
+
+def _behind_comments(text: str) -> int:
+    """Return where a text goes on behind the comments of a router that waited for its upstream: ": PROCESSING"."""
+    at = 0
+    for _ in range(MOST_COMMENTS):
+        end = text.find("\n", at)
+        if not text.startswith(":", at) or end < 0:
+            break
+        at = end + 1
+        while text[at : at + 1].isspace():
+            at += 1
+    return at
 
 
 def _without(value: Any, secrets: Collection[str]) -> Any:
