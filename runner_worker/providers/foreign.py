@@ -39,6 +39,9 @@ class Foreign:
         if answer.filter not in FILTERS:
             raise ValueError("an answer's filter is input, output or None")
         text, replaced = clean(answer.text)
+        partial = clean(answer.partial)[0]
+        if answer.filter:  # what a filter blocks has no text, only a part that arrived
+            text, partial = "", partial or text
         if not text.strip() and not answer.filter:
             raise TryFailed("empty_response", usage=token_counts(answer.usage), served=who_served(**answer.served))
         reason = answer.finish_reason
@@ -46,7 +49,7 @@ class Foreign:
             answer,
             text=text,
             filter_words=clean(answer.filter_words)[0],
-            partial=clean(answer.partial)[0],
+            partial=partial,
             thoughts=clean(answer.thoughts)[0],
             other_parts=tuple(clean(str(part))[0][:LONGEST_NAME] for part in answer.other_parts),
             served=who_served(**answer.served),
