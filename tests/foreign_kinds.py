@@ -9,7 +9,9 @@ from pathlib import Path
 
 # A kind that answers with the question, reversed. It takes an option, and knows one mistake of its own.
 ECHO = """
-from runner_worker.providers import Answer, TryFailed
+import asyncio
+
+from runner_worker.providers import Answer, Filtered, TryFailed
 
 
 class Echo:
@@ -33,6 +35,14 @@ class Echo:
             raise TryFailed("http_503", words="busy")
         if "break" in ask.prompt:
             raise RuntimeError("the adapter has a mistake")
+        if "hang" in ask.prompt:
+            await asyncio.sleep(3600)
+        if "odd" in ask.prompt:
+            failed = TryFailed("http_401", stage="nowhere", http_status="x", retry_after="soon", usage={"n": object()})
+            failed.words, failed.partial, failed.paid = 7, None, "perhaps"
+            raise failed
+        if "blocked" in ask.prompt:
+            raise Filtered("no\\x00", {"model": "echo-1"})
         if "nothing" in ask.prompt:
             return None
         text = ask.prompt[::-1] + "\\x00"

@@ -183,7 +183,7 @@ def _sent(adapter: Adapter, ask: Ask) -> Mapping[str, Any]:
 
 
 async def _answer(adapter: Adapter, ask: Ask) -> Answer:
-    """Return the answer to one request. Raises TryFailed; CancelledError if the task is cancelled."""
+    """Return the answer to one request. Raises TryFailed, also if the task is cancelled."""
     try:
         answer = await adapter.send(ask)
         if not isinstance(answer, Answer):
@@ -191,6 +191,8 @@ async def _answer(adapter: Adapter, ask: Ask) -> Answer:
         return answer
     except Filtered as blocked:
         return Answer("", filter="input", filter_words=clean(blocked.words)[0], served=blocked.served)
+    except asyncio.CancelledError:  # where the adapter does not say how far the request has come
+        raise TryFailed("cancelled", stage="response") from None
     except TryFailed:
         raise
     except Exception:  # noqa: BLE001 - as above

@@ -1,6 +1,8 @@
 """Checks and cleans what the adapters of other distributions return, so that it can be stored."""
 
+import asyncio
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -8,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 from runner_core.provider_kinds import Kind
 from runner_core.upstreams import Provider
 from runner_worker.providers.ask import Adapter, Answer, Ask
-from runner_worker.providers.failures import TryFailed
+from runner_worker.providers.failures import Filtered, TryFailed
+from runner_worker.providers.outcomes import PAID
 from runner_worker.providers.text import clean, token_counts, who_served
 
 if TYPE_CHECKING:
     from runner_core.regions import Catalogue
 
 FILTERS = (None, "input", "output")
+STAGES = ("waiting", "connect", "request", "response", "answer")
+LONGEST_REST = 1e15  # seconds
 LONGEST_NAME = 64
 
 
@@ -31,9 +36,19 @@ class Foreign:
         return kept
 
     async def send(self, ask: Ask) -> Answer:
-        """Return the answer with cleaned texts. Raises what the adapter raises, and TypeError or ValueError for one
-        that is no answer."""
-        answer = await self._adapter.send(ask)
+        """Return the answer with cleaned texts, by the deadline. Raises TryFailed, Filtered, and anything else for an
+        adapter's mistake."""
+        try:
+            async with asyncio.timeout_at(ask.deadline):
+                answer = await self._adapter.send(ask)
+        except TimeoutError:
+            if time.monotonic() < ask.deadline:
+                raise  # the adapter's own
+            raise TryFailed("timeout", stage="response") from None
+        except TryFailed as failed:
+            raise _checked(failed) from None
+        except Filtered as blocked:
+            raise Filtered(clean(str(blocked.words))[0], who_served(**blocked.served)) from None
         if not isinstance(answer, Answer):
             raise TypeError(f"send returned a {type(answer).__name__} and no Answer")
         if answer.filter not in FILTERS:
@@ -57,6 +72,23 @@ class Foreign:
             usage=token_counts(answer.usage),
             sanitised=answer.sanitised or replaced,
         )
+
+
+def _checked(failed: TryFailed) -> TryFailed:
+    """Return the same failure with attributes of the right types."""
+    status, rest = failed.http_status, failed.retry_after
+    return TryFailed(
+        failed.code,
+        stage=failed.stage if failed.stage in STAGES else None,
+        words=str(failed.words),
+        note=str(failed.note),
+        http_status=status if type(status) is int else None,
+        retry_after=float(rest) if isinstance(rest, int | float) and 0 <= rest < LONGEST_REST else None,
+        paid=failed.paid if failed.paid in PAID else None,
+        usage=token_counts(dict(failed.usage)),
+        served=who_served(**failed.served),
+        partial=str(failed.partial),
+    )
 
 
 def _cleaned(value: Any) -> Any:

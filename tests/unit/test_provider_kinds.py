@@ -129,6 +129,29 @@ def test_its_failures_are_those_of_the_table(installed: Install) -> None:
     assert caught.value.error["message"].endswith("busy")
 
 
+def test_it_ends_by_the_deadline(installed: Install) -> None:
+    folder = installed("beacon-test-echo", ECHO, {"echo": "Echo"})
+    with pytest.raises(CallFailed) as caught:
+        ask(regions(folder, "echo"), "hang", deadline=time.monotonic() + 0.2)
+    assert (caught.value.code, caught.value.error["stage"], caught.value.paid) == ("timeout", "response", "maybe")
+    assert caught.value.calls == 1
+
+
+def test_odd_attributes_of_a_failure_do_no_harm(installed: Install) -> None:
+    folder = installed("beacon-test-echo", ECHO, {"echo": "Echo"})
+    with pytest.raises(CallFailed) as caught:
+        ask(regions(folder, "echo"), "odd")
+    error = caught.value.error
+    assert (error["code"], error["stage"], error["http_status"]) == ("http_401", "response", None)
+    assert error["message"].endswith(" 7")
+
+
+def test_its_filter_blocks_a_prompt(installed: Install) -> None:
+    folder = installed("beacon-test-echo", ECHO, {"echo": "Echo"})
+    reply = ask(regions(folder, "echo"), "blocked")
+    assert (reply.refusal_source, reply.answer.filter_words, reply.paid) == ("filter", "no\ufffd", "no")
+
+
 @pytest.mark.parametrize("prompt", ["break", "nothing"])
 def test_whatever_else_it_does_ends_one_call(installed: Install, prompt: str, caplog: pytest.LogCaptureFixture) -> None:
     folder = installed("beacon-test-echo", ECHO, {"echo": "Echo"})
