@@ -10,6 +10,8 @@ from runner_worker.providers.failures import TryFailed
 from runner_worker.providers.text import clean
 
 LONGEST_REASON = 64
+# How protocols and gateways say that an answer ended at the token limit; we say `length`.
+AT_THE_LIMIT = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"})
 LONGEST_FILTER_WORDS = 2000
 
 
@@ -18,6 +20,8 @@ class Reading:
 
     def __init__(self, reason: str | None, usage: dict[str, Any], served: Mapping[str, str]) -> None:
         self.reason = clean(reason)[0][:LONGEST_REASON] if reason is not None else None
+        if reason and reason.lower() in AT_THE_LIMIT:
+            self.reason = "length"
         self.folded_reason = (self.reason or "").lower()
         self.usage = usage
         self.served = served

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 VERSION = "2023-06-01"  # of the protocol; the only one there is
 NAMES = {"stop": "stop_sequences"}
-AT_THE_LIMIT = ("max_tokens", "model_context_window_exceeded")
 SYSTEM_ROLES = ("system", "user", "none")
 
 
@@ -100,8 +99,6 @@ def read(document: dict[str, Any], headers: Mapping[str, str]) -> Answer:
     if document.get("error"):
         raise failure_within(document, headers, usage=usage, served=served)
     reason, blocks = document.get("stop_reason"), document.get("content")
-    if reason in AT_THE_LIMIT:
-        reason = "length"
     reading = Reading(reason if isinstance(reason, str) else None, usage, served)
     if not isinstance(blocks, list):
         raise reading.failed("malformed_answer")

@@ -132,8 +132,10 @@ def test_a_refusal_in_the_models_words_is_by_the_provider() -> None:
 
 
 def test_an_answer_that_ended_at_the_limit_is_an_answer() -> None:
-    found = answer(chat("The capital of Pe", "length"))
-    assert (found.text, found.finish_reason) == ("The capital of Pe", "length")
+    for reason in ("length", "MAX_TOKENS", "model_length"):
+        found = answer(chat("The capital of Pe", reason))
+        assert (found.text, found.finish_reason) == ("The capital of Pe", "length")
+    assert failed(chat(None, "MAX_TOKENS")).code == "token_limit"
 
 
 NO_TEXT: dict[str, tuple[dict[str, Any], str, str]] = {
