@@ -103,7 +103,9 @@ def test_a_form_that_does_not_sign_a_value_refuses_it(api: Api, form: str) -> No
         assert detail.startswith(f"parameters.temperature: signatures of form {form} do not cover null")
     assert api.counts() == NOTHING
     of_model = {"temperature": 0, "max_tokens": None, "system_prompt": ""}
-    spec = signed_in(api, form, parameters={"top_p": 0.5}, models=[{"id": "m1", "parameters": of_model}])
+    models = [{"id": "m1", "parameters": of_model}]
+    # Without created_at the bytes of form C would be those of form B, which is tried first.
+    spec = signed_in(api, form, parameters={"top_p": 0.5}, models=models, created_at=stamp())
     assert api.post(spec).status_code == 202
     assert api.sql("SELECT signature_form, parameters FROM jobs") == [
         (form, {"job": {"top_p": 0.5}, "models": {"m1": of_model}})
