@@ -269,8 +269,14 @@ CREATE TABLE public.answers (
     output jsonb,
     error jsonb,
     errors jsonb DEFAULT '[]'::jsonb NOT NULL,
+    served jsonb,
+    sent jsonb,
+    waited_ms bigint,
+    answered_ms bigint,
+    paid text,
     CONSTRAINT answers_check CHECK (((status = 'ok'::text) = (output IS NOT NULL))),
     CONSTRAINT answers_check1 CHECK (((status = 'failed'::text) = (error IS NOT NULL))),
+    CONSTRAINT answers_paid_check CHECK ((paid = ANY (ARRAY['no'::text, 'maybe'::text, 'yes'::text]))),
     CONSTRAINT answers_status_check CHECK ((status = ANY (ARRAY['started'::text, 'ok'::text, 'failed'::text])))
 )
 WITH (fillfactor='80');
@@ -298,6 +304,7 @@ CREATE TABLE public.executions (
     output jsonb,
     parameters jsonb,
     receipt jsonb,
+    served jsonb,
     CONSTRAINT executions_check CHECK (((status <> 'failed'::text) OR (error IS NOT NULL))),
     CONSTRAINT executions_status_check CHECK ((status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])))
 );
@@ -337,6 +344,7 @@ CREATE TABLE public.jobs (
     completed_units integer,
     failed_units integer,
     cancelled_units integer,
+    parameters jsonb,
     CONSTRAINT jobs_check CHECK (((status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])) = (completed_at IS NOT NULL))),
     CONSTRAINT jobs_check1 CHECK ((((status = 'cancelled'::text) = (cancelled_at IS NOT NULL)) OR (status = ANY (ARRAY['queued'::text, 'running'::text])))),
     CONSTRAINT jobs_id_check CHECK (((id <> ''::text) AND (length(id) <= 255) AND (id !~ '[^A-Za-z0-9._:-]'::text))),
@@ -644,6 +652,7 @@ CREATE TABLE public.processes (
     concurrency integer,
     started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    providers jsonb,
     CONSTRAINT processes_kind_check CHECK ((kind = ANY (ARRAY['api'::text, 'publisher'::text, 'worker'::text, 'cli'::text])))
 )
 WITH (fillfactor='50');
