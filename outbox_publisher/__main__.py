@@ -34,8 +34,9 @@ from outbox_publisher.sweeper import Sweeper
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
 from runner_core.heartbeat import Heartbeat
+from runner_core.metrics_server import serve_metrics
 from runner_core.readiness import wait_until_ready
-from runner_core.telemetry import OUTBOX_PUBLISH_ERRORS, serve_metrics, setup_logging
+from runner_core.telemetry import OUTBOX_PUBLISH_ERRORS, setup_logging
 from runner_queue.addresses import settings_from
 from runner_queue.broker import Broker
 from runner_queue.connection import open_client

@@ -1,4 +1,7 @@
-"""Registers this process in the table `processes`, and says every five seconds that the process lives."""
+"""Registers this process in the table `processes`, and says every five seconds that the process lives.
+
+A worker's heartbeat also tells the states of its providers' models.
+"""
 
 import logging
 import os
@@ -6,7 +9,10 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable
+from typing import Any
 
+import orjson
 import psycopg
 from psycopg_pool import PoolTimeout
 
@@ -18,6 +24,11 @@ from runner_core.sqlstate import sqlstate
 log = logging.getLogger("heartbeat")
 BEAT_SECONDS = 5.0
 STOP_SECONDS = 0.5
+States = list[dict[str, Any]]  # the states of the providers' models, as JSON objects
+
+
+def _no_states() -> None:
+    """Return that a process without providers has no states to tell."""
 
 
 class Heartbeat:
@@ -39,16 +50,25 @@ class Heartbeat:
         # The pid alone is not unique: in a container it is 1, also after a restart.
         self.id = f"{kind}-{socket.gethostname()[:64]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._row = {"kind": kind, "region": region, "concurrency": concurrency, "regions_sha": regions_sha}
+        self._states: Callable[[], States | None] = _no_states
         self._stopped = threading.Event()
+        self._due = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="heartbeat", daemon=True)
 
-    def start(self) -> None:
-        """Write the row, and keep the row fresh until `stop`."""
+    def start(self, states: Callable[[], States | None] = _no_states) -> None:
+        """Write the row, and keep the row fresh until `stop`. `states` is called before each write, in another thread;
+        it returns the states of the providers' models."""
+        self._states = states
         self._thread.start()
+
+    def wake(self) -> None:
+        """Write the row now: a state has changed. Any thread may call this."""
+        self._due.set()
 
     def stop(self) -> None:
         """Remove the row. If the database does not answer, the process stops anyway, and retention removes the row."""
         self._stopped.set()
+        self._due.set()
         # Both may retry for a long time, so the wait is short.
         self._thread.join(STOP_SECONDS)
         leaving = threading.Thread(target=self._leave, name="heartbeat-leave", daemon=True)
@@ -66,16 +86,18 @@ class Heartbeat:
         while not self._stopped.is_set():
             began = time.monotonic()
             try:
-                _beat(self.db, self.id, self._row)
+                _beat(self.db, self.id, self._row, self._states())
             except (psycopg.Error, PoolTimeout) as error:
                 log.warning("heartbeat failed sqlstate=%s", sqlstate(error))
-            self._stopped.wait(BEAT_SECONDS - (time.monotonic() - began))
+            self._due.wait(BEAT_SECONDS - (time.monotonic() - began))
+            self._due.clear()  # before `_stopped` is looked at, which `stop` sets first
 
 
 @retried
-def _beat(db: Database, process_id: str, process: dict[str, str | int | None]) -> None:
+def _beat(db: Database, process_id: str, process: dict[str, str | int | None], states: States | None) -> None:
+    told = None if states is None else orjson.dumps(states).decode()
     with db.transaction() as conn:
-        run(conn, "processes.beat", **_values(process_id, process))
+        run(conn, "processes.beat", **_values(process_id, process), providers=told)
 
 
 def _values(process_id: str, process: dict[str, str | int | None]) -> dict[str, str | int | None]:

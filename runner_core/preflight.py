@@ -87,7 +87,7 @@ def prove(begin: Begin, trial: Begin, needed: int, kind: str | None) -> None:
         raise NotReady(blocking[0])
     process_id = f"probe-{uuid.uuid4().hex}"
     own = {"kind": "cli", "host": socket.gethostname(), "pid": os.getpid(), "version": __version__}
-    unknown = {"region": None, "regions_sha": None, "concurrency": None}
+    unknown = {"region": None, "regions_sha": None, "concurrency": None, "providers": None}
     with begin() as conn:
         row(conn, "processes.beat", process_id=process_id, **own, **unknown)
     with begin() as conn:

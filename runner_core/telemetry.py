@@ -15,16 +15,11 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    GCCollector,
     Histogram,
-    PlatformCollector,
-    ProcessCollector,
     disable_created_metrics,
-    start_http_server,
     values,
 )
 
-from runner_core.errors import ConfigError
 from runner_core.failures import STATES
 from runner_core.redaction import RedactingFormatter, guard_tracebacks, secrets_in
 from runner_core.shared_numbers import Number
@@ -105,6 +100,14 @@ PROVIDER_PAID = Counter(
     ["region", "provider", "paid"],
 )
 PROVIDER_TOKENS = Counter("provider_tokens", "Tokens by direction, input or output.", ["region", "model", "direction"])
+BREAKER_OPEN = Gauge(
+    "provider_breaker_open",
+    "1 while this process pauses the calls to a model because its breaker is open or half open.",
+    ["region", "provider", "model"],
+)
+CALLS_WAITING = Gauge(
+    "provider_calls_waiting", "Calls of this process that are claimed and not sent.", ["region", "provider", "model"]
+)
 
 # The state of the deployment.
 REDIS_UNFIT = Gauge("redis_unfit", "1 while this process can't or may not use its Redis.", ["reason"])
@@ -123,12 +126,11 @@ MEASURED: dict[str, tuple[Counter | Gauge | Histogram, ...]] = {
     "worker": (
         *_WRITES,
         *(EXECUTION_DURATION, RUNNER_FAILURES, QUEUE_LATENCY, FENCED, ANSWERS_DISCARDED, RUNS_IN_FLIGHT),
-        *(PROVIDER_REQUESTS, PROVIDER_PAID, PROVIDER_TOKENS, REDIS_UNFIT),
+        *(PROVIDER_REQUESTS, PROVIDER_PAID, PROVIDER_TOKENS, BREAKER_OPEN, CALLS_WAITING, REDIS_UNFIT),
     ),
 }
 
-M = TypeVar("M", Counter, Histogram)
-SCRAPE_SECONDS = 10  # a client that is silent for longer is disconnected
+M = TypeVar("M", Counter, Gauge, Histogram)
 
 
 @cache
@@ -137,16 +139,22 @@ def series(metric: M, *labels: str) -> M:
     return metric.labels(*labels)
 
 
-def begin_at_zero(region: str, providers: Iterable[str], codes: Iterable[str]) -> None:
-    """Create a worker's series that alerts read, with the value 0, before the first event; `codes`: calls' outcomes."""
+def begin_at_zero(region: str, providers: Mapping[str, Iterable[str]], codes: Iterable[str]) -> None:
+    """Create a worker's series that alerts read, with the value 0, before the first event.
+
+    `providers`: the models of each provider; `codes`: calls' outcomes.
+    """
     for status in ("completed", "failed"):
         series(EXECUTION_DURATION, region, status)
     known = list(codes)
-    for provider in providers:
+    for provider, models in providers.items():
         for code in known:
             series(PROVIDER_REQUESTS, region, provider, code)
         for paid in ("no", "maybe", "yes"):
             series(PROVIDER_PAID, region, provider, paid)
+        for model in models:
+            series(BREAKER_OPEN, region, provider, model)
+            series(CALLS_WAITING, region, provider, model)
 
 
 def registry(process: str) -> CollectorRegistry:
@@ -155,30 +163,6 @@ def registry(process: str) -> CollectorRegistry:
     for metric in MEASURED[process]:
         made.register(metric)
     return made
-
-
-def serve_metrics(process: str, host: str, port: int) -> None:
-    """Serve /metrics of this kind of process on `host`:`port` from a thread of its own; port 0 means none.
-
-    Raises ConfigError if the port can't be used.
-    """
-    if not port:
-        return
-    own = registry(process)
-    ProcessCollector(registry=own)
-    PlatformCollector(registry=own)
-    GCCollector(registry=own)
-    try:
-        server, _ = start_http_server(port, host, own)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise ConfigError(
-            [
-                f"METRICS_PORT {port} of {host} can't be used ({reason}): set METRICS_PORT to another "
-                "port, or to 0 for no metrics"
-            ]
-        ) from None
-    server.RequestHandlerClass.timeout = SCRAPE_SECONDS  # type: ignore[attr-defined]  # of socketserver's stream handlers
 
 
 # The fields that every log line of one piece of work shares: request_id, trace_id, job_id.

@@ -21,15 +21,17 @@ from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
 from runner_core.heartbeat import Heartbeat
 from runner_core.message import topic
+from runner_core.metrics_server import serve_metrics
 from runner_core.readiness import wait_until_ready
 from runner_core.settings import Settings
-from runner_core.telemetry import begin_at_zero, serve_metrics, setup_logging
+from runner_core.telemetry import begin_at_zero, setup_logging
 from runner_queue.guard import Guard
 from runner_queue.inspection import WORKER_COMMANDS
 from runner_queue.stack_marker import identity
 from runner_worker.configuration import Configuration
 from runner_worker.engine import RegionRunner
 from runner_worker.providers.ask import FAULTS
+from runner_worker.providers.state import as_json
 from runner_worker.rq.worker import RegionWorker, connect, worker_name
 
 logger = logging.getLogger("worker")
@@ -46,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         read = Configuration.from_env(region=arguments.region)
         region, catalogue, providers = read.region, read.catalogue, read.providers
         settings = _overridden(read.settings, arguments)
-        begin_at_zero(region, (provider.id for provider in catalogue.providers), ("ok", *FAULTS))
+        begin_at_zero(region, {provider.id: provider.models for provider in catalogue.providers}, ("ok", *FAULTS))
         serve_metrics("worker", settings.process.metrics_host, settings.process.metrics_port)
     except ConfigError as error:
         sys.stderr.write(f"{error.detail}\n")
@@ -64,7 +66,8 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(f"{error.detail}\n")
         return 2 if isinstance(error, ConfigError) else 1
     name = worker_name(region)
-    runner = RegionRunner(db, settings, catalogue, providers, name, read.receipt_key)
+    heartbeat = Heartbeat(db, "worker", region, settings.worker.concurrency, catalogue.sha256)
+    runner = RegionRunner(db, settings, catalogue, providers, name, read.receipt_key, changed=heartbeat.wake)
     worker = RegionWorker(
         [topic(region)],
         name,
@@ -75,8 +78,7 @@ def main(argv: list[str] | None = None) -> int:
         grace_seconds=_seconds_for_calls(settings.process.stop_grace_seconds),
         guard=guard,
     )
-    heartbeat = Heartbeat(db, "worker", region, settings.worker.concurrency, catalogue.sha256)
-    heartbeat.start()
+    heartbeat.start(lambda: as_json(runner.provider_states.newest))
     freeze_gc()
     logger.info("worker started region=%s name=%s concurrency=%d", region, name, settings.worker.concurrency)
     if not worker.work():

@@ -34,12 +34,18 @@ class Engine:
     """One worker process's engine; several may share a database, each with connections of its own."""
 
     def __init__(
-        self, db: Database, catalogue: Catalogue, name: str = "worker-1", *, breaker_seconds: float = 30.0
+        self,
+        db: Database,
+        catalogue: Catalogue,
+        name: str = "worker-1",
+        *,
+        breaker_seconds: float = 30.0,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.db = db
         self.providers = Providers(catalogue, db.settings, breaker_seconds=breaker_seconds)
         self.settings = db.settings
-        self.runner = RegionRunner(db, db.settings, catalogue, self.providers, name)
+        self.runner = RegionRunner(db, db.settings, catalogue, self.providers, name, changed=changed)
         self.outcomes: list[tuple[str, str, str]] = []
         self._changed = threading.Condition()
 

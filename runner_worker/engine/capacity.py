@@ -5,6 +5,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from types import TracebackType
 
 from runner_worker.engine.held_back import HeldBack, Line, Waiting, line_of
@@ -93,6 +94,11 @@ class Capacity:
     def in_flight(self) -> int:
         """Return how many calls have a place."""
         return sum(self._in_flight.values())
+
+    def unanswered(self) -> Counter[Line]:
+        """Return for each breaker how many calls have a place or wait for one. In the event loop."""
+        waiting = chain(self._held_back, *self._waiting.values())
+        return self._in_flight + Counter(line_of(each.call) for each in waiting if not each.admitted.done())
 
     # -- for the claiming thread --
 

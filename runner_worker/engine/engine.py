@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from runner_core import telemetry
@@ -26,6 +27,7 @@ from runner_worker.engine.discarded import discard
 from runner_worker.engine.held_runs import HeldRuns
 from runner_worker.engine.lease_keeper import LeaseKeeper
 from runner_worker.engine.look_on import look_on
+from runner_worker.engine.provider_states import ProviderStates
 from runner_worker.engine.record import RowWriter
 from runner_worker.engine.recorder import Recorder
 from runner_worker.engine.runs import Done, Message, Run
@@ -44,8 +46,9 @@ class RegionRunner:
     """Carries out the region runs of one worker process. Its event loop runs in a thread of its own, "engine".
 
     `submit` claims and returns. `done(message, outcome)` is called in the engine's thread when a region run has ended
-    in this process; the outcome is finished, not_claimed, fenced, released or error. One thread may call `submit`;
-    any thread may call `free`, `busy`, `snapshot`, `drain` and `close`.
+    in this process; the outcome is finished, not_claimed, fenced, released or error. `changed` is called there when a
+    breaker has opened or closed. One thread may call `submit`; any thread may call `free`, `busy`, `snapshot`, `drain`
+    and `close`, and read `provider_states.newest`.
     """
 
     def __init__(
@@ -56,6 +59,8 @@ class RegionRunner:
         providers: Providers,
         worker_name: str,
         receipt_key: PrivateKey | None = None,
+        *,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.row_writer = RowWriter(catalogue, receipt_key)
         self.broken = False  # a part of this engine has ended with an error: the engine takes no more messages
@@ -65,6 +70,8 @@ class RegionRunner:
         self._capacity = Capacity(
             settings.worker.concurrency, settings.worker.claim_batch, providers.is_open, self._recorder.keeps
         )
+        regions = {provider.id: provider.region for provider in catalogue.providers}
+        self.provider_states = ProviderStates(regions, providers, self._capacity, changed)
         self._claimer = Claimer(db, catalogue, worker_name, self._capacity)
         self._tries = FurtherTries(db, lambda call, number: self._recorder.unreached(never_sent(call, number)))
         self._calls = Calls(providers, catalogue, self._capacity, self._recorder, self._tries)
@@ -195,7 +202,8 @@ class RegionRunner:
             self._loop.close()
 
     async def _serve(self) -> None:
-        services = (self._recorder.keep_writing, self._leases.keep, lambda: look_on(self._capacity, self._recorder))
+        looking = partial(look_on, self._capacity, self._recorder, self.provider_states)
+        services = (self._recorder.keep_writing, self._leases.keep, looking)
         writing, *_ = [asyncio.create_task(self._guard(service)) for service in services]
         await self._closing.wait()
         self._recorder.close()

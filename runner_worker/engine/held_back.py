@@ -40,6 +40,10 @@ class HeldBack:
         """Return how many calls are held back. Cancelled calls do not count."""
         return sum(not waiting.admitted.done() for line in self._lines.values() for waiting in line)
 
+    def __iter__(self) -> Iterator[Waiting]:
+        """Iterate over the calls that are held back."""
+        return (waiting for line in self._lines.values() for waiting in line)
+
     def must_wait(self, call: Call, in_flight: Mapping[Line, int]) -> bool:
         """Return whether this call has to wait for the result of its model's probe."""
         line = line_of(call)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from runner_worker.engine.capacity import Capacity
+from runner_worker.engine.provider_states import ProviderStates
 from runner_worker.engine.recorder import Recorder
 
 log = logging.getLogger("worker")
@@ -11,8 +12,8 @@ TICK_SECONDS = 0.5
 SLOW_SECONDS = 1.0
 
 
-async def look_on(capacity: Capacity, recorder: Recorder) -> None:
-    """Check every TICK_SECONDS whether a breaker has closed or a kept batch is due.
+async def look_on(capacity: Capacity, recorder: Recorder, states: ProviderStates) -> None:
+    """Check every TICK_SECONDS whether a breaker has opened or closed, or a kept batch is due.
 
     Runs in the engine's event loop, and logs a loop that is late, because then something has blocked it.
     """
@@ -26,3 +27,4 @@ async def look_on(capacity: Capacity, recorder: Recorder) -> None:
             due = loop.time()
         capacity.look()
         recorder.look()
+        states.look()

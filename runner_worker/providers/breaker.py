@@ -12,6 +12,7 @@ from collections import OrderedDict
 from types import TracebackType
 
 from runner_worker.providers.ask import TryFailed
+from runner_worker.providers.state import ModelState
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +31,15 @@ class _Ticket:
 class _Breaker:
     """The breaker of one model, with the model's waiting calls."""
 
-    __slots__ = ("failures", "line", "opens_at", "probing", "timer")
+    __slots__ = ("failures", "in_flight", "last_code", "line", "open_until", "opens_at", "probing", "timer")
 
     def __init__(self) -> None:
         self.line: OrderedDict[int, _Ticket] = OrderedDict()  # waiting calls by number; any of them may be cancelled
+        self.in_flight: dict[Admission, float] = {}  # Unix times of the starts, oldest first
         self.failures = 0  # consecutive transient failures
-        self.opens_at = 0.0
+        self.last_code: str | None = None  # of the try that ended last: `ok` or an error code
+        self.opens_at = 0.0  # time.monotonic() seconds
+        self.open_until = 0.0  # the same moment in Unix seconds
         self.probing = False
         self.timer: asyncio.TimerHandle | None = None  # admits waiting calls when the breaker's time is over
 
@@ -69,6 +73,27 @@ class Gate:
         breaker = self._breakers.get(model)
         return breaker is not None and breaker.failures >= self.threshold
 
+    def models(self) -> list[str]:
+        """Return the models that were asked."""
+        return list(self._breakers)
+
+    def state(self, model: str) -> ModelState:
+        """Return the present state of a model; its `waiting` are the calls that wait at this gate."""
+        breaker = self._breakers.get(model)
+        if breaker is None:
+            return ModelState(self.provider_id, model, self.width)
+        return ModelState(
+            self.provider_id,
+            model,
+            self.width,
+            in_flight=len(breaker.in_flight),
+            in_flight_since=next(iter(breaker.in_flight.values()), None),
+            waiting=len(breaker.line),
+            failures=breaker.failures,
+            open_until=breaker.open_until if breaker.failures >= self.threshold else None,
+            last_code=breaker.last_code,
+        )
+
     async def enter(self, model: str, deadline: float) -> bool:
         """Wait for a place. Return whether the call is the probe of its model."""
         breaker = self._breakers.get(model) or self._breakers.setdefault(model, _Breaker())
@@ -92,10 +117,17 @@ class Gate:
             raise
         return ticket.probe
 
-    def leave(self, model: str, probe: bool, healthy: bool | None) -> None:
-        """Give the place back. `healthy` is None for a call that was cancelled or ended by its deadline: the breaker
-        does not count it."""
+    def begin(self, model: str, call: "Admission") -> None:
+        """Note that a call with a place begins now."""
+        self._breakers[model].in_flight[call] = time.time()
+
+    def leave(self, model: str, call: "Admission", probe: bool, healthy: bool | None, code: str) -> None:
+        """Give the place of a call back. `healthy` is None for a call that was cancelled or ended by its deadline: the
+        breaker does not count it. `code` is `ok` or the error's code."""
         breaker = self._breakers[model]
+        breaker.in_flight.pop(call, None)
+        if healthy is not None:
+            breaker.last_code = code
         if healthy:
             if breaker.failures >= self.threshold:
                 log.warning("breaker closed provider=%s model=%s", self.provider_id, model)
@@ -104,6 +136,7 @@ class Gate:
             breaker.failures += 1
             if probe or breaker.failures == self.threshold:
                 breaker.opens_at = time.monotonic() + self.open_seconds
+                breaker.open_until = time.time() + self.open_seconds
                 ids = (self.provider_id, model)
                 log.warning("breaker open provider=%s model=%s failures=%d", *ids, breaker.failures)
         self._give_back(breaker, probe)
@@ -157,13 +190,15 @@ class Admission:
 
     async def __aenter__(self) -> None:
         self._probe = await self._gate.enter(self._model, self._deadline)
+        self._gate.begin(self._model, self)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         healthy: bool | None = None
+        code = "ok"
         if error is None:
             healthy = True
         elif isinstance(error, TryFailed):
-            healthy = error.breaker
-        self._gate.leave(self._model, self._probe, healthy)
+            healthy, code = error.breaker, error.code
+        self._gate.leave(self._model, self, self._probe, healthy, code)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from runner_worker.providers.build import Builder
 from runner_worker.providers.failures import MAYBE_SENT, Filtered, TryFailed
 from runner_worker.providers.outcomes import PAID
 from runner_worker.providers.retries import Retries
+from runner_worker.providers.state import ModelState
 from runner_worker.providers.text import clean
 
 log = logging.getLogger(__name__)
@@ -125,6 +126,11 @@ class Providers:
     def is_open(self, provider_id: str, model_id: str) -> bool:
         """Return whether the breaker of a provider's model is open or half open."""
         return provider_id in self._lines and self._lines[provider_id].gate.is_open(model_id)
+
+    def states(self, also: Iterable[tuple[str, str]] = ()) -> list[ModelState]:
+        """Return the state of each (provider, model) that was asked, and of those in `also`. In the event loop."""
+        asked = {(provider_id, model) for provider_id, line in self._lines.items() for model in line.gate.models()}
+        return [self._lines[provider_id].gate.state(model) for provider_id, model in asked.union(also)]
 
     def idle_connections(self) -> int:
         """Return how many connections are idle."""

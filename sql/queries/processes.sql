@@ -31,10 +31,11 @@ SELECT set_config('DateStyle', 'ISO, YMD', %(local)s::boolean),
                   %(local)s::boolean);
 
 -- name: processes.beat -- writes
--- Record that this process is alive. The readiness probe uses this statement as its test of a real write.
-INSERT INTO processes AS p (id, kind, region, host, pid, version, regions_sha, concurrency)
-VALUES (%(process_id)s, %(kind)s, %(region)s, %(host)s, %(pid)s, %(version)s, %(regions_sha)s, %(concurrency)s)
-ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp()
+-- Record that this process is alive, and the states of a worker's providers. The readiness probe uses this statement as
+-- its test of a real write.
+INSERT INTO processes AS p (id, kind, region, host, pid, version, regions_sha, concurrency, providers)
+VALUES (%(process_id)s, %(kind)s, %(region)s, %(host)s, %(pid)s, %(version)s, %(regions_sha)s, %(concurrency)s, %(providers)s::jsonb)
+ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp(), providers = EXCLUDED.providers
 RETURNING seen_at;
 
 -- name: processes.read

@@ -156,7 +156,7 @@ SELECT j.id, j.status, j.version,
 
 -- name: reads.processes
 -- The processes that were seen lately, and how long ago. A silent process is left out if another has replaced it.
-SELECT p.id, p.kind, p.region, p.host, p.pid, p.version, p.regions_sha, p.concurrency, p.started_at, p.seen_at,
+SELECT p.id, p.kind, p.region, p.host, p.pid, p.version, p.regions_sha, p.concurrency, p.started_at, p.seen_at, p.providers,
        extract(epoch FROM clock_timestamp() - p.seen_at)::double precision AS seconds_since
   FROM processes p
  WHERE p.seen_at > statement_timestamp() - make_interval(secs => %(alive_seconds)s)

@@ -84,6 +84,10 @@ def test_counters_that_alerts_and_operators_read_are_0_before_the_first_event(st
     codes = {s.labels["code"] for s in samples(worker) if s.name == "provider_requests_total"}
     assert {"ok", "read_timeout", "http_503"} <= codes
     assert total(worker, "provider_requests_total") == total(worker, "answers_discarded_total") == 0
+    for gauge in ("provider_breaker_open", "provider_calls_waiting"):
+        values = {(s.labels["region"], s.labels["model"]): s.value for s in samples(worker) if s.name == gauge}
+        assert values["US", "sandbox-refuser"] == 0
+        assert set(values.values()) == {0.0}
 
 
 def check_labels(local: Local, conn: Conn) -> None:
@@ -109,14 +113,8 @@ def test_each_process_tells_what_it_measures_itself_and_nothing_else(local: Loca
         },
         "worker": {
             *("runner_execution_duration_seconds", "runner_failures", "runner_queue_latency_seconds", "runner_fenced"),
-            *(
-                "runner_region_runs_in_flight",
-                "provider_requests",
-                "provider_calls_paid",
-                "provider_tokens",
-                "redis_unfit",
-            ),
-            "answers_discarded",
+            *("runner_region_runs_in_flight", "provider_requests", "provider_calls_paid", "provider_tokens"),
+            *("provider_breaker_open", "provider_calls_waiting", "redis_unfit", "answers_discarded"),
         },
     }
     for name, page in pages(local).items():

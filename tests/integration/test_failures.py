@@ -56,7 +56,7 @@ def beat(db: Database, version: str = "1", used: list[int] = backends) -> int:
     with db.statement() as own:
         used.append(own.info.backend_pid)
         values = {"process_id": uuid4().hex, "kind": "cli", "region": None, "host": "h", "pid": 1, "version": version}
-        run(own, "processes.beat", **values, regions_sha=None, concurrency=None)
+        run(own, "processes.beat", **values, regions_sha=None, concurrency=None, providers=None)
     return used[-1]
 
 

@@ -191,7 +191,7 @@ def test_an_error_is_blamed_on_the_statement_that_failed(
     caplog.clear()
     failing = {"process_id": "p", "kind": "ghost", "region": None, "host": "h", "pid": 1, "version": "1"}
     with pytest.raises(errors.CheckViolation):
-        fail_in_the_middle(db, pipeline, failing | {"regions_sha": None, "concurrency": None})
+        fail_in_the_middle(db, pipeline, failing | dict.fromkeys(("regions_sha", "concurrency", "providers")))
     lines = [r.getMessage() for r in caplog.records if r.name == "db.audit"]
     told = [(m["name"], m["rows"], m["state"]) for m in map(LINE.fullmatch, lines) if m]
     assert told == [("processes.leave", "0", None), ("processes.beat", "0", "23514")]

@@ -291,7 +291,7 @@ def test_another_feature_that_is_missing_is_a_mistake_of_ours(database_url: str)
 
 def test_a_value_that_is_refused_concerns_its_row(database_url: str, conn: Conn) -> None:
     conn.execute(b"ALTER TABLE processes ADD CHECK (kind <> 'cli')")
-    unknown = dict.fromkeys(("region", "regions_sha", "concurrency"))
+    unknown = dict.fromkeys(("region", "regions_sha", "concurrency", "providers"))
     with opened(settings_for(database_url)) as db:
         for values, state in (({"kind": "cli"}, "23514"), ({"kind": None}, "23502")):
             with pytest.raises(psycopg.errors.IntegrityError) as raised, db.statement() as own:

@@ -13,7 +13,7 @@ from tests.jobs import one, opened, settings_for
 
 Conn = psycopg.Connection[Any]
 Work = Callable[[Conn], object]
-BEAT = {"kind": "cli", "host": "here", "pid": 1, "version": "0", "region": None, "concurrency": None}
+BEAT = {"kind": "cli", "host": "here", "pid": 1, "version": "0", "region": None, "concurrency": None, "providers": None}
 
 
 @pytest.fixture

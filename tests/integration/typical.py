@@ -129,7 +129,10 @@ CASES: dict[str, list[Case]] = READS | {
     "outbox.withdraw": [Case("api", open_job)],
     "outbox.settle": [Case("api", {**open_job, "regions": ["US"]})],
     "processes.beat": [
-        Case("api publisher worker", {"process_id": "p", "regions_sha": "x", "concurrency": 64, **process})
+        Case(
+            "api publisher worker",
+            {"process_id": "p", "regions_sha": "x", "concurrency": 64, "providers": json.dumps([{}] * 200), **process},
+        )
     ],
     "processes.read": [Case("api publisher worker", {"process_id": "p"})],
     "processes.leave": [Case("api publisher worker", {"process_id": "p"})],
