@@ -101,6 +101,24 @@ class Stuck(BaseModel):
     jobs: list[StuckJob]
 
 
+class ProviderState(BaseModel):
+    """A model of a provider in one worker. `width`: how many calls the provider takes at once, of all its models.
+
+    `in_flight` counts the calls that were sent and have no answer, `waiting` those that were not sent. `open_until` is
+    null while the breaker is closed; when the time is over, one call decides whether the breaker closes.
+    """
+
+    provider: str
+    model: str
+    in_flight: int
+    in_flight_since: datetime | None
+    width: int
+    waiting: int
+    failures: int
+    open_until: datetime | None
+    last_code: str | None
+
+
 class Process(BaseModel):
     """A process of ours."""
 
@@ -115,6 +133,7 @@ class Process(BaseModel):
     started_at: datetime
     seen_at: datetime
     seconds_since: float
+    providers: list[ProviderState] | None
 
 
 class Processes(BaseModel):

@@ -1,6 +1,7 @@
 """The page for operations: queues, workers and what they hold, stuck jobs, dead messages, the last hour."""
 
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 from werkzeug.wrappers import Response
@@ -8,6 +9,7 @@ from werkzeug.wrappers import Response
 from runner_api.http.services import services
 from runner_api.portal.blueprint import blueprint, page
 from runner_api.views import charts
+from runner_api.views.provider_states import name_prefix, provider_states
 from runner_api.views.queues import queues
 from runner_core import queries
 from runner_core.limits import MAX_COUNTED
@@ -44,6 +46,8 @@ def operations() -> Response:
         queues=queues(regions, open_runs, workers),
         workers=[_with_runs(row, held) for row in processes if row["kind"] != "cli"],
         other_file=other_file,
+        providers=provider_states(processes),
+        now=datetime.now(UTC),
         stuck=stuck,
         shown=SHOWN,
         throughput=charts.throughput(minutes),
@@ -55,7 +59,7 @@ def operations() -> Response:
 
 
 def _with_runs(process: Row, held: list[Row]) -> dict[str, Any]:
-    """Return a process with the region runs that it holds. A worker's name has its region, host and process id."""
-    name = f"{(process['region'] or '').lower()}-{process['host'].replace(':', '-')}-{process['pid']}-"
+    """Return a process with the region runs that it holds."""
+    name = name_prefix(process)
     runs = [row for row in held if process["kind"] == "worker" and (row["worker"] or "").startswith(name)]
     return {**process, "runs": runs, "more": sum({row["worker"]: row["held"] for row in runs}.values()) - len(runs)}

@@ -1,10 +1,11 @@
 """Explain why a job has not ended, or why it failed: one sentence for each reason, with a remedy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from runner_api.views import Row
+from runner_api.views.provider_states import ProviderState, holder_of, provider_states
 from runner_api.views.words import counted, span
 from runner_core.statuses import ALIVE_SECONDS, ENDED, OPEN, in_order
 
@@ -55,11 +56,10 @@ class Diagnosis:
         waited = self._since(region["published_at"] or region["staged_at"] or self.job["created_at"])
         if absence := self._absence("worker", name, f"worker of {name}", f"python -m runner_worker --region {name}"):
             return Sentence(name, f"It has been in the queue for {waited}, and {absence[0]}.{again}", absence[1], True)
-        workers = len(self._alive("worker", name))
-        many = "1 worker is" if workers == 1 else f"{workers} workers are"
-        return Sentence(
-            name, f"It has been in the queue for {waited}; {many} alive and busy or about to take it.{again}"
-        )
+        workers = self._alive("worker", name)
+        many = "1 worker is" if len(workers) == 1 else f"{len(workers)} workers are"
+        text = f"It has been in the queue for {waited}; {many} alive and busy or about to take it.{again}"
+        return Sentence(name, text + self._providers(name, workers))
 
     def _unpublished(self, region: Row, again: str) -> Sentence:
         waited = self._since(region["staged_at"])
@@ -84,13 +84,9 @@ class Diagnosis:
         text += f", attempt {region['attempt']} of {region['max_attempts']}." if region["attempt"] > 1 else "."
         if errors := self._errors(name):
             text += f" Errors so far: {errors}."
-        asked = [row for row in mine if row["status"] == "running" and row["provider_id"]]
-        if asked:
-            oldest = min(asked, key=lambda row: row["started_at"])
-            if (self.now - oldest["started_at"]).total_seconds() > SLOW_SECONDS:
-                limit = span(self.job["provider_timeout_seconds"])
-                text += f" {oldest['provider_id']} has not answered for {self._since(oldest['started_at'])};"
-                text += f" a call is given up after {limit}."
+        holder = holder_of(region["worker"], self._alive("worker", name))
+        text += self._silent_provider(mine, holder)
+        text += self._providers(name, [holder] if holder else [])
         if region["lease_expires_at"] and region["lease_expires_at"] < self.now:
             silent = self._since(region["lease_expires_at"])
             text += f" Its worker has been silent and its lease ran out {silent} ago: the region will be sent again."
@@ -98,6 +94,27 @@ class Diagnosis:
         if region["deadline"] and region["deadline"] < self.now:
             return Sentence(name, f"{text} It is past its deadline by {self._since(region['deadline'])}.", "", True)
         return Sentence(name, text)
+
+    def _silent_provider(self, rows: Sequence[Row], holder: Row | None) -> str:
+        """Say which provider has not answered for longest. A call that waits for its turn was not sent: the provider
+        owes no answer to it. `holder`: the process of the region's worker; None if its state is not known."""
+        known = holder is not None and holder["providers"] is not None
+        states = {(it.provider, it.model): it for it in provider_states([holder] if holder else [])} if known else None
+        sent = [(since, row["provider_id"]) for row in rows if (since := _sent_at(row, states))]
+        oldest, provider = min(sent, default=(self.now, ""))
+        if (self.now - oldest).total_seconds() <= SLOW_SECONDS:
+            return ""
+        limit = span(self.job["provider_timeout_seconds"])
+        return f" {provider} has not answered for {self._since(oldest)}; a call is given up after {limit}."
+
+    def _providers(self, region: str, workers: Sequence[Row]) -> str:
+        """Say for which models that the job still needs the calls of these workers wait, and why."""
+        needed = {row["model_id"] for row in self.rows if row["region"] == region and row["status"] not in ENDED}
+        states = [state for state in provider_states(workers) if state.model in needed]
+        return "".join(f" {text}" for state in states if (text := self._waits(state)))
+
+    def _waits(self, state: ProviderState) -> str:
+        return state.pause(self.now) or state.queue()
 
     def _failures(self) -> list[Sentence]:
         """Return one sentence for each error, with the models and regions in which it happened."""
@@ -160,3 +177,19 @@ class Diagnosis:
 
     def _since(self, moment: datetime) -> str:
         return span((self.now - moment).total_seconds())
+
+
+def _sent_at(row: Row, states: Mapping[tuple[str, str], ProviderState] | None) -> datetime | None:
+    """Return the earliest time at which a call can have been sent; None if it was not sent or has ended.
+
+    `states`: the worker's states by provider and model; None if the worker tells none.
+    """
+    started: datetime | None = row["started_at"]
+    if row["status"] != "running" or not row["provider_id"] or started is None:
+        return None
+    if states is None:
+        return started
+    state = states.get((row["provider_id"], row["model_id"]))
+    if state is None or state.since is None or state.open_until is not None:
+        return None
+    return max(started, state.since)

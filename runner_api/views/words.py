@@ -43,6 +43,11 @@ def clock(time: datetime | None) -> str:
     return "" if time is None else time.astimezone(UTC).strftime("%H:%M:%S.%f")[:-3]
 
 
+def time_of_day(time: datetime) -> str:
+    """Return the time of day in UTC to the second."""
+    return time.astimezone(UTC).strftime("%H:%M:%S UTC")
+
+
 def count(number: int | None) -> str:
     """Return a number with separated thousands."""
     return "" if number is None else f"{number:,}"
@@ -104,6 +109,7 @@ FILTERS = {
     "word": word,
     "moment": moment,
     "clock": clock,
+    "time_of_day": time_of_day,
     "count": count,
     "counted": counted,
     "short": short,

@@ -162,7 +162,7 @@ def declared() -> dict[str, tuple[str, ...]]:
 
 
 PROMQL = {"sum", "max", "count", "and", "or", "unless", "offset", "increase", "rate", "histogram_quantile"}
-PROMQL |= {"absent", "vector"}
+PROMQL |= {"absent", "vector", "max_over_time"}
 ADDED = {"le", "job", "instance", "kind", "process"}  # by histograms, Prometheus and the scrape configuration
 
 

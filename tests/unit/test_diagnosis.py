@@ -41,6 +41,7 @@ def region(name: str = "US", **changes: Any) -> dict[str, Any]:
         "lease_expires_at": None,
         "deadline": None,
         "last_error": None,
+        "worker": None,
     } | changes
 
 
@@ -66,7 +67,7 @@ def failed(code: str, provider: str | None = "p-us", **changes: Any) -> dict[str
 
 
 def process(kind: str, name: str | None = None, silent: float = 1.0) -> dict[str, Any]:
-    return {"kind": kind, "region": name, "seconds_since": silent, "pid": 7, "host": "h"}
+    return {"kind": kind, "region": name, "seconds_since": silent, "pid": 7, "host": "h", "providers": None}
 
 
 ALIVE = [process("publisher"), process("worker", "US"), process("worker", "EU")]
@@ -171,6 +172,78 @@ class TestRunning:
         sentence = one([running(deadline=ago(20))])
         assert sentence.text.endswith("It is past its deadline by 20 s.")
         assert sentence.serious
+
+
+def telling(*states: dict[str, Any], silent: float = 1.0) -> list[dict[str, Any]]:
+    """A publisher, and the worker of US that `mine` names, with the states of its providers."""
+    return [process("publisher"), process("worker", "US", silent) | {"providers": list(states)}]
+
+
+def state(**changes: Any) -> dict[str, Any]:
+    """One call of m1 was sent 40 s ago."""
+    return {
+        **{"provider": "p-us", "model": "m1", "in_flight": 1, "in_flight_since": ago(40).isoformat(), "width": 8},
+        **{"waiting": 0, "failures": 0, "open_until": None, "last_code": None},
+    } | changes
+
+
+PAUSED = state(
+    in_flight=0, in_flight_since=None, waiting=400, failures=12, open_until=ago(-30).isoformat(), last_code="http_500"
+)
+
+
+class TestProviders:
+    """The worker of the region tells what its calls wait for."""
+
+    def mine(self, **changes: Any) -> dict[str, Any]:
+        return running(worker="us-h-7-ab12") | changes
+
+    def test_a_paused_model_is_told_with_its_calls_that_wait(self) -> None:
+        text = one([self.mine()], [call("running", started_at=ago(25))], telling(PAUSED)).text
+        assert text == (
+            "0 of 1 call is done after 30 s. p-us is paused for m1 until 12:00:30 UTC after 12 failures "
+            "(last http_500); 400 calls wait."
+        )
+
+    def test_no_answer_is_missed_from_a_provider_that_was_not_asked(self) -> None:
+        waits = [call("running", started_at=ago(25))]
+        for states in ([PAUSED], [], [state(in_flight=0, in_flight_since=None, waiting=1)]):
+            assert "has not answered" not in one([self.mine()], waits, telling(*states)).text
+        assert "p-us has not answered for 25 s" in one([self.mine()], waits, telling(state())).text
+
+    def test_the_time_without_an_answer_begins_with_the_request(self) -> None:
+        rows = [call("running", started_at=ago(90))]
+        assert "has not answered for 40 s;" in one([self.mine()], rows, telling(state())).text
+        late = state(in_flight_since=ago(9).isoformat())
+        assert "has not answered" not in one([self.mine()], rows, telling(late)).text
+
+    def test_only_models_that_the_job_still_needs_are_told(self) -> None:
+        rows = [call("completed"), call("pending", model_id="m2", provider_id=None, started_at=None)]
+        other = PAUSED | {"model": "m2"}
+        text = one([self.mine()], rows, telling(PAUSED, other, PAUSED | {"model": "m9"})).text
+        assert text.count("is paused for") == 1
+        assert "p-us is paused for m2 until" in text
+
+    def test_calls_that_wait_for_a_place(self) -> None:
+        rows = [call("pending", provider_id=None, started_at=None)]
+        full = state(in_flight=8, waiting=30, in_flight_since=ago(2).isoformat())
+        text = one([self.mine()], rows, telling(full)).text
+        assert text.endswith(" p-us has 8 calls of m1 in flight and takes 8 at once; 30 calls wait.")
+
+    def test_nothing_is_told_of_a_silent_worker_or_of_another_one(self) -> None:
+        rows = [call("running", started_at=ago(5))]
+        assert "paused" not in one([self.mine()], rows, telling(PAUSED, silent=ALIVE_SECONDS)).text
+        assert "paused" not in one([running(worker="us-other-7-ab12")], rows, telling(PAUSED)).text
+
+    def test_a_region_in_the_queue_tells_of_all_its_workers(self) -> None:
+        rows = [call("pending", provider_id=None, started_at=None)]
+        calm = process("worker", "US") | {"pid": 8, "providers": []}
+        text = one([region()], rows, [*telling(PAUSED), calm]).text
+        assert "2 workers are alive" in text
+        assert text.endswith(
+            " p-us is paused for m1 in 1 of 2 workers until 12:00:30 UTC after 12 failures (last http_500); "
+            "400 calls wait."
+        )
 
 
 class TestFailed:
