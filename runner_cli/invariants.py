@@ -8,7 +8,7 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 
 from runner_core.errors import BeaconError
-from runner_core.receipts import output_sha256
+from runner_core.receipts import dont_match, mismatches
 from runner_core.session import connect, transaction
 from runner_core.settings import Settings
 from runner_core.signing import verify, verify_jcs
@@ -101,8 +101,8 @@ def _receipt(row: Mapping[str, Any]) -> dict[str, str]:
         facts = ("job_id", "region", "model_id", "status", "attempt")
         if wrong := [name for name in facts if receipt.get(name) != row[name]]:
             broken = f"the receipt of {unit} differs from the execution in {', '.join(wrong)}"
-        elif receipt.get("output_sha256") != output_sha256(row["output"]):
-            broken = f"the output of {unit} does not match its receipt"
+        elif wrong := mismatches(receipt, row["output"], row["calls"]):
+            broken = dont_match(wrong, f" of {unit}")
     except (BeaconError, ValueError) as error:
         broken = f"the receipt of {unit} does not verify: {error}"
     return {"job_id": row["job_id"], "broken": broken}

@@ -210,14 +210,22 @@ BEGIN
     DELETE FROM answers a USING chosen c
      WHERE a.job_id = job AND a.region = c.region AND a.model_id = c.model_id AND a.status = 'failed'
        AND (only_question IS NULL OR a.question_id = only_question)
+    RETURNING a.region, a.model_id, a.question_id, a.run_no, a.error, a.errors, a.sent, a.paid
   ), reopened AS (
     UPDATE region_runs r SET finished_at = NULL, last_error = NULL, max_attempts = r.attempt + more_attempts
      WHERE r.job_id = job AND r.region IN (SELECT c.region FROM chosen c)
+  ), deleted AS (
+    DELETE FROM executions e USING chosen c WHERE e.id = c.id
+    RETURNING e.id, e.region, e.model_id, e.status, e.attempt, e.error, e.completed_at
   )
-  DELETE FROM executions e USING chosen c WHERE e.id = c.id
-  RETURNING c.region, c.model_id,
-            jsonb_build_object('execution_id', e.id, 'status', e.status, 'attempt', e.attempt, 'error', e.error,
-                               'completed_at', e.completed_at);
+  SELECT d.region, d.model_id,
+         jsonb_build_object('execution_id', d.id, 'status', d.status, 'attempt', d.attempt, 'error', d.error,
+                            'completed_at', d.completed_at,
+                            'answers', COALESCE((SELECT jsonb_agg(jsonb_build_object(
+                                'question_id', f.question_id, 'run_no', f.run_no, 'error', f.error, 'errors', f.errors,
+                                'sent', f.sent, 'paid', f.paid) ORDER BY f.question_id, f.run_no)
+                              FROM forgotten f WHERE f.region = d.region AND f.model_id = d.model_id), '[]'))
+    FROM deleted d;
 END $$;
 
 
@@ -305,6 +313,7 @@ CREATE TABLE public.executions (
     parameters jsonb,
     receipt jsonb,
     served jsonb,
+    answered_ms bigint,
     CONSTRAINT executions_check CHECK (((status <> 'failed'::text) OR (error IS NOT NULL))),
     CONSTRAINT executions_status_check CHECK ((status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])))
 );

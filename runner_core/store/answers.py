@@ -25,7 +25,11 @@ class Started(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """The row of an ended call. `output`, `error_detail` and `earlier` are JSON text."""
+    """The row of an ended call. `output`, `error_detail`, `earlier`, `served` and `sent` are JSON text.
+
+    `served`: who answered, as the provider says; `sent`: the parameters as sent. `waited_ms` and `answered_ms` are null
+    for a call without a successful try. `paid` is `no`, `maybe` or `yes`.
+    """
 
     job_id: str
     region: str
@@ -42,6 +46,11 @@ class Finished(NamedTuple):
     output: str | None
     error_detail: str | None
     earlier: str
+    served: str | None = None
+    sent: str | None = None
+    waited_ms: int | None = None
+    answered_ms: int | None = None
+    paid: str | None = None
 
 
 def start(conn: Connection[Any], started: Sequence[Started]) -> Cursor[Row]:

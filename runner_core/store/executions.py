@@ -11,7 +11,11 @@ from runner_core.store.columns import columns
 
 
 class Ended(NamedTuple):
-    """The row of one unit's execution. The last four fields are JSON text or None."""
+    """The row of one unit's execution. `error_detail` and the fields after it are JSON text or None, but for
+    `answered_ms`.
+
+    `served`: the different providers' models that answered; `answered_ms`: the mean of the answers' times.
+    """
 
     job_id: str
     region: str
@@ -28,6 +32,8 @@ class Ended(NamedTuple):
     output: str | None
     parameters: str | None
     receipt: str | None
+    served: str | None = None
+    answered_ms: int | None = None
 
 
 def record(conn: Connection[Any], ended: Sequence[Ended]) -> Cursor[Row]:

@@ -7,6 +7,7 @@ from runner_core.failpoints import failpoint
 from runner_core.regions import Catalogue
 from runner_worker.engine.asking import ask_of, error_of
 from runner_worker.engine.capacity import Capacity
+from runner_worker.engine.provenance import UNKNOWN
 from runner_worker.engine.recorder import Recorder
 from runner_worker.engine.runs import Answer, Call
 from runner_worker.engine.tries import FurtherTries
@@ -41,7 +42,7 @@ class Calls:
     async def make(self, call: Call) -> None:
         """Make one paid call: wait for a place, commit the call's row, send the request, record the answer."""
         if call.unit.provider is None:
-            call.unit.add(call.question_id, call.run_no, None, error_of(call, "no_provider"), None)
+            call.unit.add(call.question_id, call.run_no, None, error_of(call, "no_provider"), None, UNKNOWN)
             self._capacity.answered(call)
             self._recorder.look_at(call.unit)
             return

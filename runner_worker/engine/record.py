@@ -4,25 +4,19 @@ The lock order is: the jobs that may end, then the runs, then everything else. O
 job's lock, so the regions of a job rarely wait for each other.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any
-
-import orjson
 
 from runner_core import endings
 from runner_core.db import Database, retried
 from runner_core.failpoints import failpoint
 from runner_core.keys import PrivateKey
-from runner_core.parameters import NOTHING, recorded
 from runner_core.queries import run
-from runner_core.receipts import output_sha256, sign_receipt
 from runner_core.regions import Catalogue
 from runner_core.store import answers, executions, region_runs, tries
 from runner_core.store.answers import CallKey, Finished, Started
 from runner_core.store.executions import Ended
 from runner_core.store.tries import Try
+from runner_worker.engine.execution_row import ExecutionRows, to_json
 from runner_worker.engine.runs import Answer, Call, Run, Unit, log_as_of
 from runner_worker.engine.tries import unreached
 
@@ -85,78 +79,18 @@ class RowWriter:
     """Builds the rows of a batch and writes them in one transaction."""
 
     def __init__(self, catalogue: Catalogue, receipt_key: PrivateKey | None) -> None:
-        self.catalogue = catalogue
-        self.receipt_key = receipt_key
-        self._usual = cache(self._write_parameters)  # equal for all executions of a model in a region
+        self.execution_rows = ExecutionRows(catalogue, receipt_key)
 
     def write(self, db: Database, batch: Batch) -> Written:
         """Write a batch in one transaction. After a temporary failure the whole transaction is repeated."""
         runs = batch.runs()
         log_as_of(runs)
         starts = sorted(started(call) for call in batch.starts)
-        finished = sorted((_finished(answer) for answer in batch.answers), key=lambda f: f[:5])
+        finished = sorted((finished_row(answer) for answer in batch.answers), key=lambda f: f[:5])
         withdrawn = sorted(tried for answer in batch.unreached for tried in unreached(answer))
-        ended = sorted((self.ended(unit) for unit in batch.units), key=lambda e: e[:3])
+        ended = sorted((self.execution_rows.ended(unit) for unit in batch.units), key=lambda e: e[:3])
         ending = sorted({e.job_id for e in ended} | {run.job_id for run in batch.closing})
         return write_rows(db, sorted({run.held for run in runs}), starts, finished, withdrawn, ended, ending)
-
-    def ended(self, unit: Unit) -> Ended:
-        """Return a complete unit's execution: completed if an answer is usable, else failed with the last error."""
-        held, clock = unit.run, unit.run.clock
-        status = "completed" if unit.outputs else "failed"
-        now = max(clock.claimed_at, unit.ended_at)
-        started_at, completed_at = clock.started_at, clock.at(now)
-        duration_ms = int((now - clock.claimed_at) * 1000)
-        outputs = sorted(unit.outputs, key=lambda o: (o["question_id"], o["run_no"]))
-        output = {
-            "answers": outputs,
-            "refused": sum(o["refused"] for o in outputs),
-            "simulated": any(o["simulated"] for o in outputs),
-        }
-        if len(outputs) == 1:
-            output["response"] = outputs[0]["response"]
-        facts: dict[str, Any] = {
-            "job_id": held.job_id,
-            "region": held.region,
-            "model_id": unit.model_id,
-            "status": status,
-            "provider_id": ",".join(sorted(unit.providers)) or None,
-            "attempt": held.attempt,
-            "started_at": started_at.isoformat(),
-            "completed_at": completed_at.isoformat(),
-            "duration_ms": duration_ms,
-            "failed_answers": len(unit.errors),
-        }
-        receipt = None
-        if self.receipt_key:
-            receipt = sign_receipt({**facts, "output_sha256": output_sha256(output)}, self.receipt_key)
-        return Ended(
-            job_id=held.job_id,
-            region=held.region,
-            model_id=unit.model_id,
-            token=held.token,
-            status=status,
-            provider_id=facts["provider_id"],
-            started_at=started_at,
-            completed_at=completed_at,
-            duration_ms=duration_ms,
-            failed_answers=len(unit.errors),
-            retry_count=held.attempt - 1 + unit.tries,
-            error_detail=None if unit.outputs else _json(unit.errors[-1]),
-            output=_json(output),
-            parameters=self._parameters(unit),
-            receipt=_json(receipt) if receipt else None,
-        )
-
-    def _parameters(self, unit: Unit) -> str:
-        place = unit.run.region, unit.model_id
-        return self._write_parameters(*place, unit.parameters) if unit.parameters else self._usual(*place)
-
-    def _write_parameters(self, region_name: str, model_id: str, asked: Mapping[str, Any] = NOTHING) -> str:
-        region = self.catalogue.regions.get(region_name)
-        _, upstream = self.catalogue.provider_for(region_name, model_id) or (None, None)
-        prompt = region.system_prompt if region else ""
-        return _json(recorded(asked, upstream, region_prompt=prompt, regions_sha256=self.catalogue.sha256))
 
 
 @retried
@@ -206,8 +140,9 @@ def started(call: Call) -> Started:
     )
 
 
-def _finished(answer: Answer) -> Finished:
-    call = answer.call
+def finished_row(answer: Answer) -> Finished:
+    """Return the row of an ended call."""
+    call, provenance = answer.call, answer.provenance
     return Finished(
         job_id=call.run.job_id,
         region=call.run.region,
@@ -221,11 +156,12 @@ def _finished(answer: Answer) -> Finished:
         calls=answer.calls,
         completed_at=call.run.clock.at(answer.ended),
         duration_ms=int((answer.ended - call.begun) * 1000),
-        output=_json(answer.output) if answer.output is not None else None,
-        error_detail=_json(answer.error) if answer.error is not None else None,
-        earlier=_json(answer.earlier) if answer.earlier else "[]",
+        output=to_json(answer.output) if answer.output is not None else None,
+        error_detail=to_json(answer.error) if answer.error is not None else None,
+        earlier=to_json(answer.earlier) if answer.earlier else "[]",
+        served=None if provenance.served is None else to_json(provenance.served),
+        sent=None if provenance.sent is None else to_json(provenance.sent),
+        waited_ms=provenance.waited_ms,
+        answered_ms=provenance.answered_ms,
+        paid=provenance.paid,
     )
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()

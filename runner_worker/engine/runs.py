@@ -15,6 +15,7 @@ from runner_core.store.region_runs import Held
 from runner_core.telemetry import context
 from runner_core.upstreams import UpstreamModel
 from runner_worker.engine.origin import Clock, Origin
+from runner_worker.engine.provenance import UNKNOWN, Provenance, output_of
 from runner_worker.providers import CallFailed, Reply
 
 Done = Callable[["Message", str], None]
@@ -64,29 +65,21 @@ class Answer:
     error: dict[str, Any] | None = None
     earlier: list[dict[str, Any]] = field(default_factory=list)
     unreached: tuple[int, ...] = ()  # numbers of the tries that have a row and did not reach the provider
+    provenance: Provenance = UNKNOWN
 
     @classmethod
     def of(cls, call: Call, reply: Reply) -> "Answer":
         """Return the answer that a provider gave. A refusal is a usable answer."""
-        output: dict[str, Any] = {
-            "response": reply.answer.text,
-            "refused": reply.refused,
-            "refusal_source": reply.refusal_source,
-            "finish_reason": reply.answer.finish_reason,
-            "usage": reply.answer.usage,
-            "simulated": reply.answer.simulated,
-        }
-        if reply.answer.sanitised:
-            output["sanitised"] = True
         return cls(
             call,
             "ok",
             reply.provider_id,
             reply.calls,
             time.monotonic(),
-            output=output,
+            output=output_of(reply),
             earlier=reply.errors,
             unreached=reply.unreached,
+            provenance=Provenance.of(reply),
         )
 
     @classmethod
@@ -102,6 +95,7 @@ class Answer:
             error=failure.error,
             earlier=list(failure.errors),
             unreached=failure.unreached,
+            provenance=Provenance.of_failure(failure),
         )
 
 
@@ -109,7 +103,7 @@ class Answer:
 class Unit:
     """One model in one region. A complete unit is stored as one execution.
 
-    `parameters`: what the job asks the model with, nulls among it.
+    `parameters`: what the job asks the model with, nulls among it. `provenance`: of each (question, run) that ended.
     """
 
     run: "Run"
@@ -120,6 +114,7 @@ class Unit:
     open: set[tuple[str, int]]  # (question, run) pairs without an answer
     outputs: list[dict[str, Any]] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
+    provenance: dict[tuple[str, int], Provenance] = field(default_factory=dict)
     providers: set[str] = field(default_factory=set)
     tries: int = 0
     ended_at: float = 0.0  # time.monotonic() seconds of the last answer
@@ -133,7 +128,7 @@ class Unit:
             return False
         self.tries += len(answer.earlier)
         self.ended_at = max(self.ended_at, answer.ended)
-        self.add(*key, answer.output, answer.error, answer.provider_id)
+        self.add(*key, answer.output, answer.error, answer.provider_id, answer.provenance)
         return True
 
     def add(
@@ -143,11 +138,13 @@ class Unit:
         output: dict[str, Any] | None,
         error: dict[str, Any] | None,
         provider_id: str | None,
+        provenance: Provenance,
     ) -> None:
         """Add the output or the error of one question, from this attempt or an earlier one."""
         self.open.discard((question_id, run_no))
+        self.provenance[question_id, run_no] = provenance
         if output is not None:
-            self.outputs.append({"question_id": question_id, "run_no": run_no, **output})
+            self.outputs.append({"question_id": question_id, "run_no": run_no, "served": provenance.served, **output})
         elif error is not None:
             self.errors.append(error)
         if provider_id:
@@ -228,7 +225,8 @@ class Run:
             if row["question_id"] is None:
                 del self.units[row["model_id"]]
             else:
-                unit.add(row["question_id"], row["run_no"], row["output"], row["error"], row["provider_id"])
+                key = (row["question_id"], row["run_no"])
+                unit.add(*key, row["output"], row["error"], row["provider_id"], Provenance.of_row(row))
 
 
 def log_as_of(runs: Sequence[Run]) -> None:

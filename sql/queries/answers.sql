@@ -28,12 +28,14 @@ SELECT job_id, region, model_id, question_id, run_no FROM begun;
 -- COMMIT counts no call twice.
 UPDATE answers a
    SET status = w.status, provider_id = w.provider_id, calls = a.calls + w.calls, completed_at = w.completed_at,
-       duration_ms = w.duration_ms, output = w.output, error = w.error, errors = w.errors
+       duration_ms = w.duration_ms, output = w.output, error = w.error, errors = w.errors, served = w.served, sent = w.sent,
+       waited_ms = w.waited_ms, answered_ms = w.answered_ms, paid = w.paid
   FROM unnest(%(job_id)s::text[], %(region)s::text[], %(model_id)s::text[], %(question_id)s::text[], %(run_no)s::integer[],
               %(token)s::uuid[], %(attempt)s::integer[], %(status)s::text[], %(provider_id)s::text[], %(calls)s::integer[], %(completed_at)s::timestamptz[],
-              %(duration_ms)s::bigint[], %(output)s::jsonb[], %(error_detail)s::jsonb[], %(earlier)s::jsonb[])
+              %(duration_ms)s::bigint[], %(output)s::jsonb[], %(error_detail)s::jsonb[], %(earlier)s::jsonb[],
+              %(served)s::jsonb[], %(sent)s::jsonb[], %(waited_ms)s::bigint[], %(answered_ms)s::bigint[], %(paid)s::text[])
        AS w (job_id, region, model_id, question_id, run_no, token, attempt, status, provider_id, calls, completed_at, duration_ms,
-             output, error, errors)
+             output, error, errors, served, sent, waited_ms, answered_ms, paid)
  CROSS JOIN LATERAL (SELECT x.lease_token FROM region_runs x WHERE x.job_id = w.job_id AND x.region = w.region
                         AND x.finished_at IS NULL OFFSET 0) r
  WHERE a.job_id = w.job_id AND a.region = w.region AND a.model_id = w.model_id AND a.question_id = w.question_id

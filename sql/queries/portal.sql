@@ -46,14 +46,15 @@ SELECT h.job_id, h.region, h.worker, h.started_at, h.held
  WHERE h.place <= %(few)s ORDER BY h.started_at;
 
 -- name: portal.hour
--- For each minute of the last hour: the number of units that ended, and their durations. Minutes without units have a
--- row.
+-- For each minute of the last hour: the number of units that ended, and the times of their answers without waiting. A
+-- unit of a release that did not store these times has its duration. Minutes without units have a row.
 SELECT t.minute, count(e.id) FILTER (WHERE e.status = 'completed') AS completed,
        count(e.id) FILTER (WHERE e.status = 'failed') AS failed,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY e.duration_ms) AS p50_ms,
-       percentile_cont(0.95) WITHIN GROUP (ORDER BY e.duration_ms) AS p95_ms
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY e.speed_ms) AS p50_ms,
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY e.speed_ms) AS p95_ms
   FROM generate_series(date_trunc('minute', statement_timestamp()) - interval '59 minutes',
                        date_trunc('minute', statement_timestamp()), interval '1 minute') AS t (minute)
-  LEFT JOIN (SELECT x.id, x.status, x.duration_ms, date_trunc('minute', x.created_at) AS minute FROM executions x
+  LEFT JOIN (SELECT x.id, x.status, CASE WHEN x.served IS NULL THEN x.duration_ms ELSE x.answered_ms END AS speed_ms,
+                    date_trunc('minute', x.created_at) AS minute FROM executions x
               WHERE x.created_at >= date_trunc('minute', statement_timestamp()) - interval '59 minutes') e ON e.minute = t.minute
  GROUP BY t.minute ORDER BY t.minute;

@@ -54,9 +54,9 @@ SELECT CASE WHEN a.status IN ('ok', 'failed') THEN a.id ELSE e.id END AS id, e.i
        COALESCE(a.started_at, e.started_at, CASE WHEN r.lease_token IS NOT NULL THEN r.started_at END) AS started_at,
        COALESCE(a.completed_at, e.completed_at) AS completed_at,
        COALESCE(CASE WHEN a.status IN ('ok', 'failed') THEN a.completed_at END, e.created_at, j.created_at) AS created_at,
-       COALESCE(a.duration_ms, e.duration_ms) AS duration_ms, a.output,
+       COALESCE(a.duration_ms, e.duration_ms) AS duration_ms, a.served, a.sent, a.waited_ms, a.answered_ms, a.paid, a.output,
        CASE WHEN a.status = 'ok' THEN NULL ELSE COALESCE(a.error, e.error) END AS error_detail,
-       COALESCE(e.receipt IS NOT NULL, false) AS has_receipt,
+       COALESCE(a.errors, '[]') AS errors, COALESCE(e.receipt IS NOT NULL, false) AS has_receipt,
        greatest(COALESCE(e.attempt, r.attempt, 0) - 1, 0) + COALESCE(jsonb_array_length(a.errors), 0) AS retry_count,
        j.runs
   FROM j
@@ -74,7 +74,7 @@ SELECT CASE WHEN a.status IN ('ok', 'failed') THEN a.id ELSE e.id END AS id, e.i
 -- A page of executions of all jobs older than (created_at, id), newest first. Skipped rows are read from the index
 -- only.
 SELECT e.id, e.id AS execution_id, e.job_id, e.region, e.model_id, e.status, e.provider_id, e.started_at, e.completed_at,
-       e.created_at, e.duration_ms, e.output, e.error AS error_detail, e.receipt IS NOT NULL AS has_receipt, e.retry_count
+       e.created_at, e.duration_ms, e.answered_ms, e.served, e.output, e.error AS error_detail, e.receipt IS NOT NULL AS has_receipt, e.retry_count
   FROM (SELECT x.id FROM executions x WHERE (x.created_at, x.id) < (%(before)s::timestamptz, %(before_id)s::bigint)
          ORDER BY x.created_at DESC, x.id DESC LIMIT %(page)s OFFSET %(skip)s) p
  CROSS JOIN LATERAL (SELECT * FROM executions x WHERE x.id = p.id OFFSET 0) e
@@ -83,7 +83,7 @@ SELECT e.id, e.id AS execution_id, e.job_id, e.region, e.model_id, e.status, e.p
 -- name: reads.execution
 -- The execution with this id, or the execution of the answer with this id.
 SELECT e.id, e.id AS execution_id, e.job_id, e.region, e.model_id, e.status, e.provider_id, e.started_at, e.completed_at,
-       e.created_at, e.duration_ms, e.output, e.error AS error_detail, e.receipt IS NOT NULL AS has_receipt, e.retry_count,
+       e.created_at, e.duration_ms, e.answered_ms, e.served, e.output, e.error AS error_detail, e.receipt IS NOT NULL AS has_receipt, e.retry_count,
        e.attempt, e.failed_answers, e.parameters, e.receipt, j.cross_region_execution_id, j.status AS job_status
   FROM executions e JOIN jobs j ON j.id = e.job_id
  WHERE e.id = COALESCE((SELECT u.id FROM answers a
@@ -93,7 +93,8 @@ SELECT e.id, e.id AS execution_id, e.job_id, e.region, e.model_id, e.status, e.p
 -- name: reads.answer
 -- The answer with this id, while its unit is running and has no execution.
 SELECT a.id, NULL::bigint AS execution_id, a.job_id, a.region, a.model_id, 'running' AS status, a.provider_id, a.started_at,
-       NULL::timestamptz AS completed_at, a.created_at, NULL::bigint AS duration_ms, NULL::jsonb AS output,
+       NULL::timestamptz AS completed_at, a.created_at, NULL::bigint AS duration_ms,
+       NULL::bigint AS answered_ms, NULL::jsonb AS served, NULL::jsonb AS output,
        NULL::jsonb AS error_detail, false AS has_receipt, greatest(a.attempt - 1, 0) AS retry_count, a.attempt,
        0 AS failed_answers, NULL::jsonb AS parameters, NULL::jsonb AS receipt, j.cross_region_execution_id,
        j.status AS job_status
@@ -106,7 +107,7 @@ SELECT a.id, NULL::bigint AS execution_id, a.job_id, a.region, a.model_id, 'runn
 -- `tries`.)
 SELECT a.id, a.question_id, a.run_no, a.status, a.provider_id, a.attempt, a.calls,
        a.lost_calls + greatest(t.ended - a.calls, 0)::integer AS lost_calls, a.started_at, a.completed_at,
-       a.duration_ms, a.output, a.error AS error_detail, a.errors
+       a.duration_ms, a.waited_ms, a.answered_ms, a.paid, a.served, a.sent, a.output, a.error AS error_detail, a.errors
   FROM answers a
  CROSS JOIN LATERAL (
        SELECT count(*) AS ended

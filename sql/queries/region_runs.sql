@@ -46,12 +46,14 @@ SELECT c.job_id, c.region, c.attempt, c.lease_token AS token, c.started_at, c.ag
   JOIN jobs j ON j.id = c.job_id;
 
 -- name: region_runs.stored
--- The results of earlier attempts: units that have an execution, and answers that need no second call.
-SELECT e.job_id, e.region, e.model_id, NULL AS question_id, 0 AS run_no, e.status, NULL::jsonb AS output, NULL::jsonb AS error, e.provider_id
+-- The results of earlier attempts: units that have an execution, and answers that need no second call. served, sent and
+-- answered_ms are needed again, because the receipt of the unit covers them.
+SELECT e.job_id, e.region, e.model_id, NULL AS question_id, 0 AS run_no, e.status, NULL::jsonb AS output, NULL::jsonb AS error, e.provider_id,
+       NULL::jsonb AS served, NULL::jsonb AS sent, NULL::bigint AS answered_ms
   FROM executions e JOIN unnest(%(job_ids)s::text[], %(regions)s::text[]) AS w (job_id, region)
     ON e.job_id = w.job_id AND e.region = w.region
 UNION ALL
-SELECT a.job_id, a.region, a.model_id, a.question_id, a.run_no, a.status, a.output, a.error, a.provider_id
+SELECT a.job_id, a.region, a.model_id, a.question_id, a.run_no, a.status, a.output, a.error, a.provider_id, a.served, a.sent, a.answered_ms
   FROM answers a JOIN unnest(%(job_ids)s::text[], %(regions)s::text[]) AS w (job_id, region)
     ON a.job_id = w.job_id AND a.region = w.region
  WHERE a.status IN ('ok', 'failed');

@@ -53,7 +53,9 @@ CASES: dict[str, list[Case]] = READS | {
         Case(
             "worker",
             {**calls, **times, "attempt": [1] * 20, "status": ["ok"] * 20, "calls": [1] * 20}
-            | {"output": ['{"response": "r"}'] * 20, "error_detail": [None] * 20, "earlier": ["[]"] * 20},
+            | {"output": ['{"response": "r"}'] * 20, "error_detail": [None] * 20, "earlier": ["[]"] * 20}
+            | {"served": ['{"model": "m"}'] * 20, "sent": ['{"seed": 7}'] * 20, "paid": ["yes"] * 20}
+            | {"waited_ms": [1] * 20, "answered_ms": [4] * 20},
         )
     ],
     "bell.ring": [Case("api publisher worker", {"channels": ["beacon_jobs"], "payloads": ["x"]})],
@@ -69,7 +71,8 @@ CASES: dict[str, list[Case]] = READS | {
             "worker",
             {**units, **times, "status": ["completed"] * 20, "provider_id": ["p"] * 20, "started_at": [NOW] * 20}
             | {"failed_answers": [0] * 20, "retry_count": [0] * 20, "error_detail": [None] * 20}
-            | {"output": ['{"r": 1}'] * 20, "parameters": ["{}"] * 20, "receipt": [None] * 20},
+            | {"output": ['{"r": 1}'] * 20, "parameters": ["{}"] * 20, "receipt": [None] * 20}
+            | {"served": ['[{"model": "m"}]'] * 20, "answered_ms": [4] * 20},
             MOST,
             "each unit is a row of 1 kB with four indexes, and an event",
         )

@@ -3,13 +3,14 @@
 import hashlib
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runner_core.errors import Rejected, SignatureError
 from runner_core.keys import PrivateKey
-from runner_core.receipts import output_sha256, sign_receipt, verify_receipt
+from runner_core.receipts import is_versioned, mismatches, output_sha256, sign_receipt, verify_receipt
 from runner_core.signing import sign
 from runner_core.trust import TrustedKey, TrustList
 
@@ -61,3 +62,23 @@ class TestReceipts:
         with pytest.raises(SignatureError) as caught:
             verify_receipt(dict(FACTS), TrustList([]), NOW)
         assert caught.value.code == "missing_field:signature"
+
+
+class TestVersion1:
+    """A receipt with its execution, as the release before version 2 made them."""
+
+    stored = json.loads((Path(__file__).parents[1] / "data" / "receipt_v1.json").read_text("utf-8"))
+    document = stored["details"]
+
+    def test_it_verifies(self) -> None:
+        trusted = TrustList([TrustedKey("runner", self.stored["public_key"])])
+        assert verify_receipt(self.document["receipt"], trusted, NOW).kid == "runner"
+        assert mismatches(self.document["receipt"], self.document["output"], self.document["answers"]) == []
+
+    def test_it_does_not_name_who_answered(self) -> None:
+        assert not is_versioned(self.document["receipt"])
+        assert "served" not in self.document["receipt"]
+
+    def test_a_changed_output_is_found(self) -> None:
+        changed = self.document["output"] | {"refused": 0}
+        assert mismatches(self.document["receipt"], changed, None) == ["the output"]

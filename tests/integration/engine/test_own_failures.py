@@ -70,14 +70,14 @@ def test_a_bug_in_one_unit_does_not_end_the_worker(
     """An exception that is not the database's: the unit's run is released, the others are written."""
     bad, good = submit_many(db, 2, regions=("US",))
     engine = start(simulated)
-    ended_unit = engine.runner.row_writer.ended
+    ended_unit = engine.runner.row_writer.execution_rows.ended
 
     def broken(unit: Any) -> Ended:
         if unit.run.job_id == bad:
             raise UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed")
         return ended_unit(unit)
 
-    monkeypatch.setattr(engine.runner.row_writer, "ended", broken)
+    monkeypatch.setattr(engine.runner.row_writer.execution_rows, "ended", broken)
     assert engine.run((bad, "US"), (good, "US")) == ["error", "finished"]
     monkeypatch.undo()
     assert engine.run((bad, "US")) == ["finished"]

@@ -81,7 +81,7 @@ def test_stored_signatures_and_receipts(
     job = submission("signed", spec=spec, spec_raw=raw, public_key=key.public_key, signature_form="jcs")
     submit(db, job)
     with running(db, catalogue(tmp_path)) as engine:
-        engine.runner.row_writer.receipt_key = PrivateKey.generate()
+        engine.runner.row_writer.execution_rows.receipt_key = PrivateKey.generate()
         assert engine.run(("signed", "US"), ("signed", "EU")) == ["finished"] * 2
     assert broken(signatures=True) == {}
     with conn.transaction():

@@ -1,0 +1,74 @@
+"""What is kept of a call beside its text: who answered, what was sent, how long it took, whether it was paid for."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from runner_core.queries import Row
+from runner_core.served import MEMBERS
+from runner_worker.providers import CallFailed, Reply
+from runner_worker.providers.ask import clean
+
+LONGEST_MEMBER = 255  # characters of a member of `served`
+
+
+class Provenance(NamedTuple):
+    """The provenance of one call. A null member is unknown: an earlier release stored the call, or no try succeeded."""
+
+    served: Mapping[str, str] | None = None
+    sent: Mapping[str, Any] | None = None
+    waited_ms: int | None = None
+    answered_ms: int | None = None
+    paid: str | None = None
+
+    @classmethod
+    def of(cls, reply: Reply) -> "Provenance":
+        """Return the provenance of a usable answer."""
+        return cls(known(reply.answer.served), dict(reply.sent), reply.waited_ms, reply.answered_ms, reply.paid)
+
+    @classmethod
+    def of_failure(cls, failure: CallFailed) -> "Provenance":
+        """Return the provenance of a call whose last try failed. Its error object may say who answered."""
+        told = {"request_id": failure.error.get("request_id"), **(failure.error.get("served") or {})}
+        return cls(known(told) or None, dict(failure.sent) or None, paid=failure.paid)
+
+    @classmethod
+    def of_row(cls, row: Row) -> "Provenance":
+        """Return the provenance that an earlier attempt stored."""
+        return cls(row["served"], row["sent"], answered_ms=row["answered_ms"])
+
+
+UNKNOWN = Provenance()
+
+
+def known(served: Mapping[str, Any]) -> dict[str, str]:
+    """Return the members of `served` that are known texts: cleaned, and cut at LONGEST_MEMBER characters."""
+    return {
+        name: clean(text)[0][:LONGEST_MEMBER]
+        for name in MEMBERS
+        if (text := served.get(name)) and isinstance(text, str)
+    }
+
+
+def output_of(reply: Reply) -> dict[str, Any]:
+    """Return the stored output of a usable answer. The members after `served` are present only where there is any."""
+    answer = reply.answer
+    output: dict[str, Any] = {
+        "response": answer.text,
+        "refused": reply.refused,
+        "refusal_source": reply.refusal_source,
+        "finish_reason": answer.finish_reason,
+        "usage": answer.usage,
+        "simulated": answer.simulated,
+    }
+    if answer.sanitised:
+        output["sanitised"] = True
+    output["served"] = known(answer.served)
+    rest = {
+        "filter": answer.filter,
+        "filter_words": answer.filter_words,
+        "partial": answer.partial,
+        "thoughts": answer.thoughts,
+        "other_parts": list(answer.other_parts),
+        "token_limit": answer.finish_reason == "length" and bool(answer.text),
+    }
+    return output | {name: value for name, value in rest.items() if value}
