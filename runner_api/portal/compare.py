@@ -11,7 +11,10 @@ from runner_api.views import comparison, grid
 from runner_core import queries
 from runner_core.errors import NotFound
 from runner_core.queries import Row
+from runner_core.served_changes import served_changes
 from runner_core.statuses import in_order, verdict
+
+MOST_CHANGES = 10  # that the page lists
 
 
 @blueprint.get("/jobs/<job_id>/compare")
@@ -28,7 +31,7 @@ def compare(job_id: str) -> Response:
     question = _chosen("question", ids)
     run = int(_chosen("run", [str(n) for n in range(1, extra["runs"] + 1)]))
     cells = {row["region"]: row for row in rows if _is(row, model, question, run)}
-    answered = [region for region in regions if comparison.response(cells.get(region)) is not None]
+    answered = [region for region in regions if comparison.response(cells.get(region))]
     base = _chosen("base", answered) if answered else None
     compared_with = cells.get(base) if base else None
     return page(
@@ -44,6 +47,8 @@ def compare(job_id: str) -> Response:
         base=base,
         answered=answered,
         answers=[comparison.answer_of(region, cells.get(region), compared_with) for region in regions],
+        changes=served_changes(rows),
+        most_changes=MOST_CHANGES,
         heat=[(q, [comparison.similarity(rows, name, q["id"]) for name in models]) for q in extra["questions"]],
     )
 

@@ -14,10 +14,14 @@ from runner_api.views.rows import question_of, result
 from runner_core import queries
 from runner_core.errors import NotFound
 from runner_core.queries import Row
+from runner_core.served_changes import served_changes
 
 COLUMNS = (
     *("job_id", "question_id", "question", "model_id", "region", "run_no", "status", "refused", "simulated"),
     *("duration_ms", "total_tokens", "characters", "provider_id", "completed_at", "response", "error_code", "error"),
+    *("question_key", "served_model", "fingerprint", "service_tier", "upstream", "geography", "request_id", "sent"),
+    *("waited_ms", "answered_ms", "paid", "refusal_source", "filter", "filter_words", "partial", "thoughts"),
+    "served_model_changed",
 )
 # A sign that begins a formula, also full-width, behind characters that a spreadsheet skips or does not show;
 # and the control characters that could move a text into the next cell.
@@ -32,8 +36,10 @@ def export_csv(job_id: str) -> Response:
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
+    changes = served_changes(rows)
     for row in rows:
-        writer.writerow(_plain(value) for value in _line(row, texts))
+        told = " ".join(change.sentence() for change in changes if change.concerns(row))
+        writer.writerow(_plain(value) for value in (*_line(row, texts), *_provenance(row), told or None))
     # The byte order mark tells a spreadsheet that the file is UTF-8.
     return _file(file.getvalue().encode("utf-8-sig"), "text/csv; charset=utf-8", f"{job_id}.csv")
 
@@ -47,7 +53,8 @@ def export_json(job_id: str) -> Response:
         "status": job["status"],
         "cross_region_status": job["cross_status"],
         "questions": [{"id": question_of(q["id"]), "text": q["text"]} for q in extra["questions"]],
-        "executions": [result(row) for row in rows],
+        "served_model_changes": [change.as_json() for change in served_changes(rows)],
+        "executions": [result(row) | {"run_no": row["run_no"]} for row in rows],
     }
     return _file(dumps(body), "application/json", f"{job_id}.json")
 
@@ -72,6 +79,20 @@ def _line(row: Row, texts: dict[str, str]) -> list[Any]:
         (output.get("usage") or {}).get("total_tokens"),
         None if response is None else len(response),
         *(row["provider_id"], timestamp(row["completed_at"]), response, error.get("code"), error.get("message")),
+    ]
+
+
+def _provenance(row: Row) -> list[Any]:
+    output, served, error = row["output"] or {}, row["served"] or {}, row["error_detail"] or {}
+    return [
+        row["question_id"],
+        *(served.get(name) for name in ("model", "fingerprint", "service_tier", "upstream", "geography")),
+        served.get("request_id"),
+        None if row["sent"] is None else dumps(row["sent"]),
+        *(row[name] for name in ("waited_ms", "answered_ms", "paid")),
+        *(output.get(name) for name in ("refusal_source", "filter", "filter_words")),
+        output.get("partial", error.get("partial")),
+        output.get("thoughts"),
     ]
 
 

@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 from runner_api.http import paging
 from runner_api.http.services import services
 from runner_api.http.wire import reply
-from runner_api.views.rows import answer, result
+from runner_api.views.rows import answer, execution
 from runner_core import queries
 from runner_core.errors import NotFound
 from runner_core.queries import Row
@@ -26,7 +26,7 @@ def list_executions() -> Response:
         place = {"before": before[0], "before_id": before[1]}
         found = queries.rows(conn, "reads.executions", **place, page=limit + 1, skip=offset)
     more = paging.next_cursor(found[limit - 1]) if len(found) > limit else None
-    shown = [result(row) for row in found[:limit]]
+    shown = [execution(row) for row in found[:limit]]
     return reply({"executions": shown, "limit": limit, "offset": offset, "next_cursor": more})
 
 
@@ -41,7 +41,7 @@ def get_details(result_id: str) -> Response:
         raise _unknown(result_id)
     return reply(
         {
-            **result(found),
+            **execution(found),
             "job_status": found["job_status"],
             "cross_region_execution_id": found["cross_region_execution_id"],
             "attempt": found["attempt"],

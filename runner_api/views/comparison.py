@@ -49,7 +49,7 @@ class Similarity:
 
 
 def response(row: Row | None) -> str | None:
-    """Return the text of an answer, None without one."""
+    """Return the text of an answer, None without one. The text of an answer that a filter blocked is empty."""
     output: dict[str, Any] = (row["output"] if row else None) or {}
     return output.get("response")
 
@@ -57,7 +57,7 @@ def response(row: Row | None) -> str | None:
 def answer_of(region: str, row: Row | None, base: Row | None) -> Answer:
     """Return a region's answer, compared with the answer of the base region."""
     text, against = response(row), response(base)
-    if text is None or against is None or row is base:
+    if not text or not against or row is base:
         return Answer(region, row, text or "", None)
     if text == against:
         return Answer(region, row, text, None, "The texts are equal.")
@@ -70,7 +70,7 @@ def answer_of(region: str, row: Row | None, base: Row | None) -> Answer:
 def similarity(rows: list[Row], model: str, question: str) -> Similarity:
     """Return how alike the regions answered this question with this model in their first run."""
     mine = [row for row in rows if row["model_id"] == model and row["question_id"] == question]
-    texts = [text for row in mine if row["run_no"] == 1 and (text := response(row)) is not None]
+    texts = [text for row in mine if row["run_no"] == 1 and (text := response(row))]
     overlaps = [diff.overlap(one, other) for one, other in combinations(texts, 2)]
     known = [overlap for overlap in overlaps if overlap is not None]
     without_words = len(known) < len(overlaps)

@@ -23,6 +23,8 @@ SHARED = (
     "retry_count",
 )
 
+PROVENANCE = ("served", "sent", "waited_ms", "answered_ms", "paid", "errors")  # of a call
+
 
 def listed(row: Row) -> dict[str, Any]:
     """Return the JSON object of a job in a list."""
@@ -76,20 +78,23 @@ def job_of(job: Row) -> dict[str, Any]:
 
 
 def result(row: Row) -> dict[str, Any]:
-    """Return the JSON object of an execution, or of one question and run of it where the job has several."""
-    shown = {name: row[name] for name in SHARED}
-    shown["question_id"] = question_of(row.get("question_id"))
-    if row.get("runs", 1) > 1:
+    """Return the JSON object of one planned call. `question_key` is the question's id that seeds and receipts use."""
+    shown = {name: row[name] for name in (*SHARED, *PROVENANCE)}
+    shown["question_id"], shown["question_key"] = question_of(row["question_id"]), row["question_id"]
+    if row["runs"] > 1:
         shown["run_no"] = row["run_no"]
-    shown["output"] = row["output"]
-    shown["error"] = sentence(row["error_detail"])
-    shown["error_detail"] = row["error_detail"]
-    return shown
+    return shown | _outcome(row)
+
+
+def execution(row: Row) -> dict[str, Any]:
+    """Return the JSON object of an execution: one model in one region, with all its questions."""
+    return {name: row[name] for name in (*SHARED, "answered_ms", "served")} | {"question_id": None} | _outcome(row)
 
 
 def answer(row: Row) -> dict[str, Any]:
     """Return the JSON object of a call with its tries. `lost_calls` are requests without a stored result."""
-    return {**row, "question_id": question_of(row["question_id"]), "error": sentence(row["error_detail"])}
+    names = {"question_id": question_of(row["question_id"]), "question_key": row["question_id"]}
+    return {**row, **names, "error": sentence(row["error_detail"])}
 
 
 def question_of(question_id: str | None) -> str | None:
@@ -100,3 +105,8 @@ def question_of(question_id: str | None) -> str | None:
 def sentence(error: Mapping[str, Any] | None) -> str | None:
     """Return the message of an error object, None without one."""
     return None if error is None else str(error.get("message") or error.get("code") or "failed")
+
+
+def _outcome(row: Row) -> dict[str, Any]:
+    error = row["error_detail"]
+    return {"output": row["output"], "error": sentence(error), "error_detail": error}

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -66,6 +67,13 @@ def short(job_id: str) -> str:
     return job_id[:12] if _JOB_UUID.fullmatch(job_id) else job_id
 
 
+def speed_ms(row: Mapping[str, Any]) -> int | None:
+    """Return the milliseconds that a call's answer took without waiting; of an earlier release, its whole duration."""
+    answered: int | None = row["answered_ms"]
+    whole: int | None = row["duration_ms"]
+    return whole if answered is None else answered
+
+
 def has_id(question_id: str) -> bool:
     """Return whether a question has an id: the prompt of a job without questions has none."""
     return question_id != PROMPT_ID
@@ -115,6 +123,7 @@ FILTERS = {
     "short": short,
     "has_id": has_id,
     "brief": brief,
+    "speed_ms": speed_ms,
     "ticked": ticked,
     "pretty": pretty,
 }

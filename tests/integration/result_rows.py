@@ -1,4 +1,4 @@
-"""The members of a result."""
+"""The members of results."""
 
 from typing import Any
 
@@ -23,6 +23,8 @@ ROW = {
     "has_receipt",
     "retry_count",
 }
+CALL = ROW | {"question_key", "served", "sent", "waited_ms", "answered_ms", "paid", "errors"}  # of one call
+EXECUTION = ROW | {"served", "answered_ms"}  # of one model in one region
 
 
 def rows_of(api: Api, job_id: str) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import pytest
 
 from runner_core.queries import statements
 from tests.integration.api_client import Api
-from tests.integration.result_rows import ROW
+from tests.integration.result_rows import EXECUTION
 
 
 def test_jobs_are_listed_newest_first_and_paged_by_place(api: Api) -> None:
@@ -59,7 +59,7 @@ def test_executions_of_all_jobs(api: Api) -> None:
     assert (len(listed["executions"]), listed["limit"], listed["offset"]) == (1, 1, 1)
     both = api.get("/executions")["executions"]
     assert {(r["model_id"], r["status"]) for r in both} == {("m1", "completed"), ("m2", "failed")}
-    assert all(set(r) == ROW for r in both)
+    assert all(set(r) == EXECUTION for r in both)
     assert api.client.get("/api/v1/executions?offset=-1").status_code == 422
 
 

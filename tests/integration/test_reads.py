@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.integration.api_client import Api
-from tests.integration.result_rows import ROW, rows_of
+from tests.integration.result_rows import CALL, rows_of
 
 
 def test_a_job_from_its_submission_to_its_end(api: Api) -> None:
@@ -36,7 +36,7 @@ def test_a_job_from_its_submission_to_its_end(api: Api) -> None:
     assert running["progress"]["running"] == 2
     assert running["progress"]["answers"]["done"] == 2
     rows = {(r["region"], r["model_id"], r["question_id"]): r for r in rows_of(api, job_id)}
-    assert all(set(r) == ROW for r in rows.values())
+    assert all(set(r) == CALL for r in rows.values())
     assert rows["EU", "m1", "q1"]["status"] == "pending"
     waiting = rows["US", "m2", "q1"]
     assert (waiting["status"], waiting["id"], waiting["output"]) == ("running", None, None)

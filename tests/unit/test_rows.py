@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runner_api.views.rows import answer, job_of, listed, question_of, result, sentence
+from runner_api.views.rows import answer, execution, job_of, listed, question_of, result, sentence
 from runner_core.regions import PROMPT_ID
 
 AT = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
@@ -31,6 +31,12 @@ def row(**changes: Any) -> dict[str, Any]:
         "question_id": "q1",
         "run_no": 1,
         "runs": 1,
+        "served": None,
+        "sent": {"seed": 7},
+        "waited_ms": 2,
+        "answered_ms": 3,
+        "paid": "yes",
+        "errors": [],
         "output": None,
         "error_detail": {"code": "timeout", "message": "It took too long."},
         "internal": "not for clients",
@@ -43,6 +49,13 @@ def test_a_result_has_the_fields_of_the_contract_and_no_others() -> None:
     assert "run_no" not in shown, "only where a job has several runs"
     assert (shown["error"], shown["question_id"]) == ("It took too long.", "q1")
     assert result(row(runs=2))["run_no"] == 1
+    assert (shown["sent"], shown["waited_ms"], shown["answered_ms"], shown["paid"]) == ({"seed": 7}, 2, 3, "yes")
+
+
+def test_an_execution_is_not_one_question_and_lists_who_served_it() -> None:
+    shown = execution(row(served=[{"model": "gpt-5"}]))
+    assert (shown["question_id"], shown["served"], shown["answered_ms"]) == (None, [{"model": "gpt-5"}], 3)
+    assert not {"internal", "sent", "question_key", "run_no"} & set(shown)
 
 
 @pytest.mark.parametrize(
@@ -61,6 +74,12 @@ def test_an_error_is_one_sentence(error: dict[str, Any] | None, text: str | None
 def test_the_prompt_of_a_job_without_questions_has_no_id() -> None:
     assert (question_of(PROMPT_ID), question_of("q1"), question_of(None)) == (None, "q1", None)
     assert answer(row(question_id=PROMPT_ID))["question_id"] is None
+
+
+def test_the_question_key_is_the_id_that_seeds_and_receipts_use() -> None:
+    prompt = row(question_id=PROMPT_ID)
+    assert (result(prompt)["question_key"], answer(prompt)["question_key"]) == ("prompt", "prompt")
+    assert result(row())["question_key"] == "q1"
 
 
 def test_a_listed_job_names_each_model_once() -> None:
