@@ -5,10 +5,13 @@ import re
 
 from runner_cli import client
 from runner_cli.client import Api
+from runner_cli.columns import wrapped
 from runner_cli.comparison import FOLDED_LINES, side_by_side
 from runner_cli.exits import Exit, UsageError
+from runner_cli.provenance import change_lines
 from runner_cli.snapshot import Snapshot, look
 from runner_cli.terminal import clean, page, remark, say_json, width
+from runner_core.served_changes import served_changes
 
 EXAMPLES = """\
 On a terminal long answers are shortened, and output longer than the screen goes through PAGER if it is set.
@@ -44,11 +47,15 @@ def compare(args: argparse.Namespace) -> int:
         if not questions:
             raise UsageError(f"job {found.id} has no question {args.question}; `beacon compare --json` lists them")
     if args.json:
-        say_json({"job_id": found.id, "status": found.verdict, "questions": table(found, models, questions)})
+        changes = [change.as_json() for change in served_changes(found.rows) if change.model_id in models]
+        told = {"job_id": found.id, "status": found.verdict, "served_model_changes": changes}
+        say_json(told | {"questions": table(found, models, questions)})
         return Exit.OK
     most = None if args.full or width() is None else FOLDED_LINES
     columns = args.width or width() or PIPED_WIDTH
-    page(*side_by_side(found, columns, models, questions, most=most, different=args.different))
+    changed = change_lines([row for row in found.rows if row["model_id"] in models])
+    compared = side_by_side(found, columns, models, questions, most=most, different=args.different)
+    page(*(line for change in changed for line in wrapped(change, columns)), *([""] if changed else []), *compared)
     remark(clean(f"job {found.id} {found.verdict}"))
     return Exit.OK
 

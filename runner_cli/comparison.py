@@ -6,6 +6,7 @@ from typing import Any
 
 from runner_cli.columns import padded, wrapped
 from runner_cli.grid import badges
+from runner_cli.provenance import speed_ms
 from runner_cli.snapshot import Snapshot
 from runner_cli.terminal import clean
 from runner_core.durations import duration
@@ -74,7 +75,7 @@ def told(region: str, rows: list[dict[str, Any]], column: int, most: int | None)
         run = f" run {row['run_no']}" if len(rows) > 1 else ""
         lines += wrapped(clean(f"{region}{run}  {' '.join(f'[{badge}]' for badge in badges(row))}".rstrip()), column)
         lines += folded(wrapped(answer(row), column), most)
-        lines += wrapped(clean(f"({duration(row.get('duration_ms')) or row['status']})"), column)
+        lines += wrapped(clean(f"({duration(speed_ms(row)) or row['status']})"), column)
     return lines or [clean(region), "(not planned)"]
 
 
@@ -86,6 +87,9 @@ def folded(lines: list[str], most: int | None) -> list[str]:
 
 
 def answer(row: dict[str, Any]) -> str:
-    """The text of an answer, the error in its place, or the state."""
-    response = (row.get("output") or {}).get("response")
+    """The text of an answer, the error in its place, or the state. An answer that a filter blocked has no text."""
+    output = row.get("output") or {}
+    response = output.get("response")
+    if not response and output.get("filter"):
+        return clean(f"(blocked by the provider's filter: {output.get('filter_words') or 'no reason given'})")
     return clean(response if response is not None else row.get("error") or f"({row['status']})")

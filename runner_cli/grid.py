@@ -6,6 +6,7 @@ too many lines it is told in counts, with what failed.
 
 from typing import TYPE_CHECKING, Any
 
+from runner_cli.provenance import speed_ms
 from runner_cli.snapshot import Snapshot
 from runner_cli.terminal import clean
 from runner_core.durations import duration
@@ -137,7 +138,7 @@ def cell(rows: list[dict[str, Any]], short: bool = False) -> "Text":
     status = clean(row["status"])
     word = MARKS.get(status, status) if short else f"{MARKS.get(status, '')}\xa0{status}"
     text = Text(word if len(rows) == 1 else runs(rows), COLOURS.get(status, ""))
-    if took := duration(row.get("duration_ms")).replace(" ", "\xa0"):
+    if took := duration(speed_ms(row)).replace(" ", "\xa0"):
         text.append(f" {took}", "dim")
     for badge in badges(row):
         text.append(f" {SHORT.get(badge, badge)}" if short else f" [{badge}]", "cyan")

@@ -62,6 +62,12 @@ ROW: Shape = {
     "error?": str,
     "error_detail?": dict,
     "duration_ms?": NUMBER,
+    "answered_ms?": NUMBER,
+    "waited_ms?": NUMBER,
+    "paid?": str,
+    "served?": dict,
+    "sent?": dict,
+    "errors?": [dict],
     "retry_count?": int,
 }
 _JOB: Shape = {

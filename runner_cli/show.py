@@ -5,27 +5,33 @@ import json
 
 from runner_cli import client
 from runner_cli.client import Api
+from runner_cli.comparison import answer
 from runner_cli.exits import Exit
 from runner_cli.grid import MOST_LINES, grid
+from runner_cli.provenance import LABEL, call_lines, change_lines, served_line
 from runner_cli.shapes import EVENTS
 from runner_cli.snapshot import Snapshot, look
 from runner_cli.terminal import clean, say, say_json, say_wrapped, width
 from runner_cli.terminal import show as draw
 from runner_core.durations import duration
+from runner_core.served import identities
 
 EXAMPLES = """\
 examples:
   beacon show job-1
-  beacon show job-1 --answers             # with every answer's text
+  beacon show job-1 --answers             # with every answer's text, who answered, and the parameters as sent
   beacon show job-1 --events              # what happened, in order
   beacon show job-1 --json | jq .cross_region
 """
+
+FOLDED = "; --thoughts prints them"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", help="the job's id")
     parser.add_argument("--all", action="store_true", help="every call of a job that has many")
-    parser.add_argument("--answers", action="store_true", help="print the answers too")
+    parser.add_argument("--answers", action="store_true", help="print the answers and who answered, too")
+    parser.add_argument("--thoughts", action="store_true", help="print the answers with the models' thoughts")
     parser.add_argument("--events", action="store_true", help="print the timeline too")
     client.add_arguments(parser)
 
@@ -38,10 +44,11 @@ def show(args: argparse.Namespace) -> int:
     if args.json:
         say_json(found.job | ({"events": events} if args.events else {}))
         return Exit.OK
-    draw(grid(found, width(), None if args.all else MOST_LINES))
-    say_wrapped("", *times(found), *regions(found), indent=10)
-    if args.answers:
-        say_wrapped("", *answers(found))
+    most = None if args.all else MOST_LINES
+    draw(grid(found, width(), most))
+    say_wrapped("", *times(found), *regions(found), *served(found, most), *change_lines(found.rows), indent=10)
+    if args.answers or args.thoughts:
+        say_wrapped("", *answers(found, thoughts=args.thoughts), indent=LABEL + 1)
     if args.events:
         say("", *(clean(event_line(event)) for event in events))
     return Exit.OK
@@ -65,12 +72,27 @@ def regions(found: Snapshot) -> list[str]:
     ]
 
 
-def answers(found: Snapshot) -> list[str]:
+def served(found: Snapshot, most: int | None) -> list[str]:
+    """Return a line for each model and region whose provider says who answered: at most `most` if given."""
+    lines = []
+    for model in found.models:
+        for region in found.regions:
+            rows = [row for row in found.rows if (row["model_id"], row["region"]) == (model, region)]
+            told = [served_line(one) for one in identities(row.get("served") for row in rows)]
+            lines += [clean(f"served    {model} in {region}: {'; '.join(told)}")] if told else []
+    if most is None or len(lines) <= most:
+        return lines
+    return [*lines[:most], f"served    {len(lines) - most} more: --all has them"]
+
+
+def answers(found: Snapshot, *, thoughts: bool = False) -> list[str]:
+    """Return the lines of every call: its answer, then who answered and what was sent."""
     lines = []
     for row in found.rows:
-        text = (row.get("output") or {}).get("response") or row.get("error") or f"({row['status']})"
         asked = f" {row['question_id']}" if row.get("question_id") else ""
-        lines += [clean(f"--- {row['region']} {row['model_id']}{asked}"), clean(text), ""]
+        run = f" run {row['run_no']}" if row.get("run_no") else ""
+        lines.append(clean(f"--- {row['region']} {row['model_id']}{asked}{run}"))
+        lines += [answer(row), *call_lines(row, thoughts=thoughts, folded=FOLDED), ""]
     return lines
 
 

@@ -12,6 +12,7 @@ from runner_cli import client
 from runner_cli.client import Api
 from runner_cli.exits import Exit
 from runner_cli.grid import MOST_LINES, badges, grid
+from runner_cli.provenance import speed_ms
 from runner_cli.snapshot import Snapshot, follow
 from runner_cli.terminal import clean, console, remark, say, say_json, width
 from runner_core.durations import duration as took
@@ -97,7 +98,7 @@ def show_lines(api: Api, job_id: str, timeout: float | None = None, out: Callabl
 def line(row: dict[str, Any], question: str) -> str:
     """`US  smollm2-135m  math_basic  completed  1.2 s  [refused]`."""
     parts = [row["region"], row["model_id"], shorten(question, 60, placeholder=" ..."), row["status"]]
-    parts += [took(row.get("duration_ms")), *(f"[{badge}]" for badge in badges(row))]
+    parts += [took(speed_ms(row)), *(f"[{badge}]" for badge in badges(row))]
     return "  ".join(clean(part) for part in parts if part)
 
 
