@@ -139,6 +139,10 @@ def test_a_retry_runs_what_failed_once_more(api: Api) -> None:
     [unit] = event["detail"]["units"]
     assert (unit["region"], unit["model_id"], unit["earlier"]["status"]) == ("EU", "m1", "failed")
     assert unit["earlier"]["error"]["message"] == "the provider is away"
+    answers = [(answer["question_id"], answer["error"]["message"]) for answer in unit["earlier"]["answers"]]
+    assert answers == [(question, f"no answer to {question}") for question in ("q1", "q2")], (
+        "the retry deletes the rows"
+    )
     assert events(api, job_id, "region_staged")[0]["detail"] == {"reason": "retry"}
     assert api.sql("SELECT topic, payload ->> 'attempt' FROM outbox ORDER BY id DESC LIMIT 1") == [("beacon-eu", "1")]
     token = api.claim(job_id, "EU")
