@@ -67,10 +67,9 @@ def lines(found: dict[str, Any], calls: list[dict[str, Any]] | None) -> list[str
 def verdict(found: dict[str, Any], key: TrustedKey, calls: list[dict[str, Any]] | None, beside: set[str]) -> list[str]:
     """Return what is proved, and what the receipt does not say. `beside`: the names of what stands beside it."""
     proved = f"The receipt is genuine: signed by {clean(key.kid)}"
+    proved += ", and the output matches it." if "output" in beside else "."
     if is_versioned(found) and calls is not None:
-        proved += ", and the output, who answered and the parameters as sent match it."
-    else:
-        proved += ", and the output matches it." if "output" in beside else "."
+        proved += " Who answered and the parameters as sent match it, too."
     if not is_versioned(found):
         return [proved, NOT_NAMED]
     old = sum(call["status"] == "ok" and call["served"] is None for call in calls or [])

@@ -48,7 +48,7 @@ def test_a_receipt_of_version_1_verifies_and_says_that_it_names_nobody(capsys: p
 def test_a_receipt_of_version_2_names_who_answered(capsys: pytest.CaptureFixture[str]) -> None:
     assert checked(versioned()) == 0
     shown = capsys.readouterr().out
-    assert "and the output, who answered and the parameters as sent match it." in shown
+    assert "and the output matches it. Who answered and the parameters as sent match it, too." in shown
     assert "served            model gpt-5-2025-08-07, fingerprint fp_1, geography eu" in shown
     assert "request id req_1" in shown
     assert '"seed": 7' in shown
