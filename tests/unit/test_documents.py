@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.version import Version
 
 from runner_cli.commands import ENVIRONMENT
 from runner_core.secret_files import LOGINS
@@ -103,7 +104,11 @@ def test_every_alert_has_its_heading_in_the_runbook() -> None:
 def test_every_release_says_what_it_asks_of_those_who_upgrade() -> None:
     releases = [one["version"] for one in tomllib.loads((ROOT / "ops/releases.toml").read_text())["release"]]
     headings = re.findall(r"^## ([\d.]+)$", (ROOT / "docs/upgrading.md").read_text(), re.MULTILINE)
-    assert headings == releases[:-1], "nobody upgrades to the first one"
+    # The section of the coming release is written as its changes are made.
+    own = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    coming = [heading for heading in headings if heading not in releases]
+    assert coming in ([], [Version(own).base_version])
+    assert headings == [*coming, *releases[:-1]], "nobody upgrades to the first one"
 
 
 def test_every_table_has_its_word_in_the_glossary() -> None:
