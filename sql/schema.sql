@@ -284,7 +284,6 @@ CREATE TABLE public.answers (
     paid text,
     CONSTRAINT answers_check CHECK (((status = 'ok'::text) = (output IS NOT NULL))),
     CONSTRAINT answers_check1 CHECK (((status = 'failed'::text) = (error IS NOT NULL))),
-    CONSTRAINT answers_paid_check CHECK ((paid = ANY (ARRAY['no'::text, 'maybe'::text, 'yes'::text]))),
     CONSTRAINT answers_status_check CHECK ((status = ANY (ARRAY['started'::text, 'ok'::text, 'failed'::text])))
 )
 WITH (fillfactor='80');
@@ -788,6 +787,14 @@ ALTER TABLE ONLY public.outbox ALTER COLUMN id SET DEFAULT nextval('public.outbo
 
 ALTER TABLE ONLY public.answers
     ADD CONSTRAINT answers_id_key UNIQUE (id);
+
+
+--
+-- Name: answers answers_paid_check; Type: CHECK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE public.answers
+    ADD CONSTRAINT answers_paid_check CHECK ((paid = ANY (ARRAY['no'::text, 'maybe'::text, 'yes'::text]))) NOT VALID;
 
 
 --
