@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from runner_api.views import Row
-from runner_api.views.provider_states import ProviderState, holder_of, provider_states
+from runner_api.views.provider_states import ProviderState, holder_of, provider_states, tells_that_it_lives
 from runner_api.views.words import counted, span
 from runner_core.statuses import ALIVE_SECONDS, ENDED, OPEN, in_order
 
@@ -85,15 +85,27 @@ class Diagnosis:
         if errors := self._errors(name):
             text += f" Errors so far: {errors}."
         holder = holder_of(region["worker"], self._alive("worker", name))
-        text += self._silent_provider(mine, holder)
-        text += self._providers(name, [holder] if holder else [])
+        gone = holder is None and tells_that_it_lives(region["worker"], name)
+        if not gone:  # else no call of the region is in flight, and none waits
+            text += self._silent_provider(mine, holder) + self._providers(name, [holder] if holder else [])
         if region["lease_expires_at"] and region["lease_expires_at"] < self.now:
             silent = self._since(region["lease_expires_at"])
             text += f" Its worker has been silent and its lease ran out {silent} ago: the region will be sent again."
             return Sentence(name, text, "", not self._alive("publisher", None))
+        if gone:
+            text += self._lost_worker(region)
         if region["deadline"] and region["deadline"] < self.now:
             return Sentence(name, f"{text} It is past its deadline by {self._since(region['deadline'])}.", "", True)
         return Sentence(name, text)
+
+    def _lost_worker(self, region: Row) -> str:
+        """Say that the worker of a running region is not alive, and when another one can take the region."""
+        row = holder_of(region["worker"], self._processes("worker", region["region"]))
+        who = f": process {row['pid']} on {row['host']} has been silent for {span(row['seconds_since'])}" if row else ""
+        again = "the region is sent again when its lease runs out"
+        if region["lease_expires_at"]:
+            again += f", in {span((region['lease_expires_at'] - self.now).total_seconds())}"
+        return f" Its worker is not alive{who}; {again}."
 
     def _silent_provider(self, rows: Sequence[Row], holder: Row | None) -> str:
         """Say which provider has not answered for longest. A call that waits for its turn was not sent: the provider

@@ -81,6 +81,11 @@ def holder_of(name: str | None, processes: Iterable[Row]) -> Row | None:
     return next((row for row in processes if (name or "").startswith(name_prefix(row))), None)
 
 
+def tells_that_it_lives(name: str | None, region: str) -> bool:
+    """Return whether the worker with this name has a row in `processes` while it lives. RQ's own program has none."""
+    return (name or "").startswith(f"{region.lower()}-")
+
+
 def name_prefix(process: Row) -> str:
     """Return the beginning of a worker's name: its region, host and process id."""
     return f"{(process['region'] or '').lower()}-{process['host'].replace(':', '-')}-{process['pid']}-"

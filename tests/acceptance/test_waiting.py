@@ -1,17 +1,21 @@
-"""One model of a provider fails: its neighbour goes on, and every place names the open breaker."""
+"""One model of a provider fails: its neighbour goes on, and all places name the open breaker while its worker lives."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from runner_cli.local import Local
+from runner_core.statuses import ALIVE_SECONDS
 from tests.acceptance.fault_site import Build
 from tests.acceptance.sender import act, job, submit, wait_for_all
 from tests.http_requests import request
@@ -100,6 +104,31 @@ def test_a_failing_model_stops_nobody_and_is_named_everywhere(build: Build) -> N
         assert measured(it.local, "provider-us", "m1") == (False, False)
         it.cancel(job_id)
         it.ended(job_id)
+
+
+def test_a_killed_worker_is_believed_no_longer_than_it_lives(build: Build) -> None:
+    """Its lease is longer than a silent process counts as alive. Its supervisor starts another worker at once."""
+    with build({"LEASE_SECONDS": "300", "HEARTBEAT_SECONDS": "1"}, worker_us=1) as it:
+        it.provider.add_rule(fault="status", status=500)
+        job_id = it.submit(questions=QUESTIONS, timeout_seconds=300)
+        until(lambda: paused(it.local))
+        killed = it.holder(job_id)
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: one(it.conn, "SELECT count(*) FROM processes WHERE kind = 'worker' AND pid <> %s", killed) == 1)
+        assert paused(it.local) == [("provider-us", "m1")], "a worker that was seen a moment ago is believed"
+        silent = "UPDATE processes SET seen_at = seen_at - make_interval(secs => %s), started_at = %s WHERE pid = %s"
+        it.conn.execute(silent, [ALIVE_SECONDS, datetime(2026, 1, 1, tzinfo=UTC), killed])
+        it.conn.execute("UPDATE answers SET started_at = started_at - interval '1 minute'")
+        gone = "Its worker is not alive; the region is sent again when its lease runs out, in 5 min."
+        for said in (explained(it.local, job_id), page(it.local, f"/jobs/{job_id}")):
+            assert gone in said
+            assert "paused" not in said
+            assert "has not answered" not in said
+        assert "provider-us" not in page(it.local, "/operations")
+        assert paused(it.local) == []
+        it.provider.set_rules([])
+        it.conn.execute("UPDATE region_runs SET lease_expires_at = now()")
+        assert it.ended(job_id)["status"] == "completed"
 
 
 def test_the_sandbox_shows_it_without_a_provider(

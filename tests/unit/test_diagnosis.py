@@ -230,10 +230,23 @@ class TestProviders:
         text = one([self.mine()], rows, telling(full)).text
         assert text.endswith(" p-us has 8 calls of m1 in flight and takes 8 at once; 30 calls wait.")
 
-    def test_nothing_is_told_of_a_silent_worker_or_of_another_one(self) -> None:
-        rows = [call("running", started_at=ago(5))]
-        assert "paused" not in one([self.mine()], rows, telling(PAUSED, silent=ALIVE_SECONDS)).text
-        assert "paused" not in one([running(worker="us-other-7-ab12")], rows, telling(PAUSED)).text
+    def test_a_worker_that_is_not_alive_owes_no_answer_and_pauses_nothing(self) -> None:
+        rows = [call("running", started_at=ago(90))]
+        again = "the region is sent again when its lease runs out, in 15 s."
+        done = "0 of 1 call is done after 30 s."
+        silent = one([self.mine()], rows, telling(PAUSED, silent=ALIVE_SECONDS)).text
+        assert silent == f"{done} Its worker is not alive: process 7 on h has been silent for 20 s; {again}"
+        replaced = one([running(worker="us-other-7-ab12")], rows, telling(PAUSED)).text
+        assert replaced == f"{done} Its worker is not alive; {again}"
+        late = one([self.mine(lease_expires_at=ago(3))], rows, telling(PAUSED, silent=ALIVE_SECONDS)).text
+        assert (
+            late == f"{done} Its worker has been silent and its lease ran out 3 s ago: the region will be sent again."
+        )
+
+    def test_a_worker_of_rq_says_nothing_about_its_calls(self) -> None:
+        rows = [call("running", started_at=ago(90))]
+        text = one([running(worker="rq-h-9")], rows, telling(PAUSED)).text
+        assert text.endswith(" p-us has not answered for 2 min; a call is given up after 5 min.")
 
     def test_a_region_in_the_queue_tells_of_all_its_workers(self) -> None:
         rows = [call("pending", provider_id=None, started_at=None)]
