@@ -8,6 +8,8 @@ from typing import Any, Literal
 from runner_core.statuses import in_order
 
 Names = dict[int, dict[str, str]]  # by run and question: the model's name as the provider says
+Place = tuple[str, str | None, int | None, str | None]  # model, region, run and question; None where all are meant
+MOST_NAMED = 3  # names of the model in a sentence: a provider may give each answer another one
 
 
 @dataclass(frozen=True)
@@ -34,18 +36,22 @@ class ServedChange:
         what = {"regions": "", "runs": "run ", "questions": "question "}[self.between]
         return (
             f"Served model changed: {self.model_id}{at}, from {what}{self.first} to {what}{self.second}: "
-            f"{' and '.join(self.before)}, then {' and '.join(self.after)}."
+            f"{_named(self.before)}, then {_named(self.after)}."
         )
 
-    def concerns(self, row: Mapping[str, Any]) -> bool:
-        """Return whether a row of a call is at one of the two places."""
-        place = {"regions": row["region"], "runs": str(_run(row)), "questions": _question(row)}[self.between]
-        return (
-            row["model_id"] == self.model_id
-            and self.region in (None, row["region"])
-            and self.run_no in (None, _run(row))
-            and place in (self.first, self.second)
-        )
+    def places(self) -> tuple[Place, Place]:
+        """Return the two places."""
+        first, second = (self._place(name) for name in (self.first, self.second))
+        return first, second
+
+    def _place(self, name: str) -> Place:
+        match self.between:
+            case "regions":
+                return (self.model_id, name, None, None)
+            case "runs":
+                return (self.model_id, self.region, int(name), None)
+            case "questions":
+                return (self.model_id, self.region, self.run_no, name)
 
     def as_json(self) -> dict[str, Any]:
         """Return the change as a JSON object."""
@@ -68,6 +74,27 @@ def served_changes(rows: Iterable[Mapping[str, Any]]) -> list[ServedChange]:
         for model_id, regions in sorted(told.items())
         for change in (*_between_regions(model_id, regions), *_in_regions(model_id, regions))
     ]
+
+
+def sentences_by_place(changes: Iterable[ServedChange]) -> dict[Place, list[str]]:
+    """Return the sentences of the changes by each of their places, so that a row finds its own without a search."""
+    found: dict[Place, list[str]] = {}
+    for change in changes:
+        sentence = change.sentence()
+        for place in change.places():
+            found.setdefault(place, []).append(sentence)
+    return found
+
+
+def sentences_of(row: Mapping[str, Any], by_place: Mapping[Place, list[str]]) -> list[str]:
+    """Return the sentences of the changes that have the row of a call at one of their places."""
+    model_id, region, run_no, question = row["model_id"], row["region"], _run(row), _question(row)
+    places: tuple[Place, ...] = (
+        (model_id, region, None, None),
+        (model_id, region, run_no, None),
+        (model_id, region, run_no, question),
+    )
+    return [sentence for place in places for sentence in by_place.get(place, ())]
 
 
 def _between_regions(model_id: str, regions: dict[str, Names]) -> Iterable[ServedChange]:
@@ -95,6 +122,11 @@ def _in_regions(model_id: str, regions: dict[str, Names]) -> Iterable[ServedChan
 
 def _different(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(names)))
+
+
+def _named(names: tuple[str, ...]) -> str:
+    rest = len(names) - MOST_NAMED
+    return " and ".join((*names[:MOST_NAMED], f"{rest} others") if rest > 1 else names)
 
 
 def _run(row: Mapping[str, Any]) -> int:

@@ -14,7 +14,7 @@ from runner_api.views.rows import question_of, result
 from runner_core import queries
 from runner_core.errors import NotFound
 from runner_core.queries import Row
-from runner_core.served_changes import served_changes
+from runner_core.served_changes import sentences_by_place, sentences_of, served_changes
 
 COLUMNS = (
     *("job_id", "question_id", "question", "model_id", "region", "run_no", "status", "refused", "simulated"),
@@ -36,9 +36,9 @@ def export_csv(job_id: str) -> Response:
     file = io.StringIO()
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
-    changes = served_changes(rows)
+    changes = sentences_by_place(served_changes(rows))
     for row in rows:
-        told = " ".join(change.sentence() for change in changes if change.concerns(row))
+        told = " ".join(sentences_of(row, changes))
         writer.writerow(_plain(value) for value in (*_line(row, texts), *_provenance(row), told or None))
     # The byte order mark tells a spreadsheet that the file is UTF-8.
     return _file(file.getvalue().encode("utf-8-sig"), "text/csv; charset=utf-8", f"{job_id}.csv")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from runner_core.served import identities
-from runner_core.served_changes import ServedChange, served_changes
+from runner_core.served_changes import ServedChange, sentences_by_place, sentences_of, served_changes
 
 
 def row(region: str, served: str | None, run_no: int = 1, question: str = "q1", model_id: str = "m1") -> dict[str, Any]:
@@ -50,8 +50,25 @@ def test_a_job_without_questions_or_runs_is_read_too() -> None:
 def test_a_change_concerns_the_calls_at_its_two_places() -> None:
     rows = [row("EU", "old", 1), row("EU", "old", 2), row("EU", "new", 3), row("US", None, 3)]
     (change,) = served_changes(rows)
-    assert [change.concerns(one) for one in rows] == [False, True, True, False]
-    assert not change.concerns(row("EU", "new", 3, model_id="m2"))
+    by_place = sentences_by_place([change])
+    told = [change.sentence()]
+    assert [sentences_of(one, by_place) for one in rows] == [[], told, told, []]
+    assert sentences_of(row("EU", "new", 3, model_id="m2"), by_place) == []
+
+
+def test_a_row_has_the_changes_of_its_region_its_run_and_its_question() -> None:
+    rows = [row("US", "a"), row("EU", "a", 1), row("EU", "b", 2, "q1"), row("EU", "c", 2, "q2")]
+    changes = served_changes(rows)
+    by_place = sentences_by_place(changes)
+    between = {change.sentence(): change.between for change in changes}
+    told = [[between[sentence] for sentence in sentences_of(one, by_place)] for one in rows]
+    assert told == [["regions"], ["regions", "runs"], *[["regions", "runs", "questions"]] * 2]
+
+
+def test_a_sentence_names_few_models_however_many_a_provider_names() -> None:
+    (change,) = served_changes([row("US", "a"), *(row("EU", f"m{n:03}", question=f"q{n}") for n in range(99))])[:1]
+    assert change.sentence().endswith(": a, then m000 and m001 and m002 and 96 others.")
+    assert len(change.after) == 99
 
 
 def test_a_change_as_json_has_its_sentence() -> None:
