@@ -27,10 +27,6 @@ STOP_SECONDS = 0.5
 States = list[dict[str, Any]]  # the states of the providers' models, as JSON objects
 
 
-def _no_states() -> None:
-    """Return that a process without providers has no states to tell."""
-
-
 class Heartbeat:
     """This process's row in `processes`, kept fresh by a daemon thread.
 
@@ -50,14 +46,14 @@ class Heartbeat:
         # The pid alone is not unique: in a container it is 1, also after a restart.
         self.id = f"{kind}-{socket.gethostname()[:64]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._row = {"kind": kind, "region": region, "concurrency": concurrency, "regions_sha": regions_sha}
-        self._states: Callable[[], States | None] = _no_states
+        self._states: Callable[[], States] | None = None
         self._stopped = threading.Event()
         self._due = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="heartbeat", daemon=True)
 
-    def start(self, states: Callable[[], States | None] = _no_states) -> None:
+    def start(self, states: Callable[[], States] | None = None) -> None:
         """Write the row, and keep the row fresh until `stop`. `states` is called before each write, in another thread;
-        it returns the states of the providers' models."""
+        it returns the states of the providers' models. A process without providers has none."""
         self._states = states
         self._thread.start()
 
@@ -86,7 +82,7 @@ class Heartbeat:
         while not self._stopped.is_set():
             began = time.monotonic()
             try:
-                _beat(self.db, self.id, self._row, self._states())
+                _beat(self.db, self.id, self._row, self._states() if self._states else None)
             except (psycopg.Error, PoolTimeout) as error:
                 log.warning("heartbeat failed sqlstate=%s", sqlstate(error))
             self._due.wait(BEAT_SECONDS - (time.monotonic() - began))

@@ -15,11 +15,11 @@ from runner_core.upstreams import PARAMETERS, Provider, Region
 GROUP = "beacon_runner.providers"
 API = 1  # the version of what a kind and this release expect of each other
 OWN = "beacon-runner"
-# The keys of a provider in the regions file that a kind may take, beyond those that every provider has.
-SETTINGS = (
-    *("base_url", "api_key_env", "query", "headers", "headers_env", "proxy", "ca_file", "geography"),
-    *("omit", "rename", "body", "system_role", "path", "options"),
-)
+# The keys of a provider in the regions file that a kind may take, beyond those that every provider has: those of a kind
+# that asks by HTTP, those of a kind whose request is a JSON object with parameters, and others.
+HTTP_SETTINGS = ("base_url", "api_key_env", "query", "headers", "headers_env", "proxy", "ca_file", "geography")
+BODY_SETTINGS = ("omit", "rename", "body")
+SETTINGS = (*HTTP_SETTINGS, *BODY_SETTINGS, "system_role", "path", "options")
 
 
 @dataclass(frozen=True)

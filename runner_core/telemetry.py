@@ -139,19 +139,21 @@ def series(metric: M, *labels: str) -> M:
     return metric.labels(*labels)
 
 
-def begin_at_zero(region: str, providers: Mapping[str, Iterable[str]], codes: Iterable[str]) -> None:
+def begin_at_zero(
+    region: str, providers: Mapping[str, Iterable[str]], codes: Iterable[str], paid: Iterable[str]
+) -> None:
     """Create a worker's series that alerts read, with the value 0, before the first event.
 
-    `providers`: the models of each provider; `codes`: calls' outcomes.
+    `providers`: the models of each provider; `codes`: calls' outcomes; `paid`: whether calls were paid for.
     """
     for status in ("completed", "failed"):
         series(EXECUTION_DURATION, region, status)
-    known = list(codes)
+    known, payments = list(codes), list(paid)
     for provider, models in providers.items():
         for code in known:
             series(PROVIDER_REQUESTS, region, provider, code)
-        for paid in ("no", "maybe", "yes"):
-            series(PROVIDER_PAID, region, provider, paid)
+        for payment in payments:
+            series(PROVIDER_PAID, region, provider, payment)
         for model in models:
             series(BREAKER_OPEN, region, provider, model)
             series(CALLS_WAITING, region, provider, model)

@@ -1,8 +1,12 @@
 """A region, a provider in it, and how the provider is asked for each of its models (docs/configuration.md)."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
+
+from runner_core.signing import canonical
 
 # The parameters of a request, by the names that jobs use.
 PARAMETERS = (
@@ -48,6 +52,11 @@ class UpstreamModel:
     system_role: str = "system"
     path: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def body_sha256(self) -> str:
+        """Return the hex SHA-256 of the constant body's canonical JSON. Each call's `sent` has it: it is kept."""
+        return hashlib.sha256(canonical(dict(self.body))).hexdigest()
 
 
 @dataclass(frozen=True)

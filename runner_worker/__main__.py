@@ -30,7 +30,7 @@ from runner_queue.inspection import WORKER_COMMANDS
 from runner_queue.stack_marker import identity
 from runner_worker.configuration import Configuration
 from runner_worker.engine import RegionRunner
-from runner_worker.providers.ask import FAULTS
+from runner_worker.providers.outcomes import FAULTS, PAID
 from runner_worker.providers.state import as_json
 from runner_worker.rq.worker import RegionWorker, connect, worker_name
 
@@ -48,7 +48,8 @@ def main(argv: list[str] | None = None) -> int:
         read = Configuration.from_env(region=arguments.region)
         region, catalogue, providers = read.region, read.catalogue, read.providers
         settings = _overridden(read.settings, arguments)
-        begin_at_zero(region, {provider.id: provider.models for provider in catalogue.providers}, ("ok", *FAULTS))
+        models = {provider.id: provider.models for provider in catalogue.providers}
+        begin_at_zero(region, models, ("ok", *FAULTS), PAID)
         serve_metrics("worker", settings.process.metrics_host, settings.process.metrics_port)
     except ConfigError as error:
         sys.stderr.write(f"{error.detail}\n")

@@ -4,11 +4,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from runner_core.queries import Row
-from runner_core.served import MEMBERS
 from runner_worker.providers import CallFailed, Reply
-from runner_worker.providers.ask import clean
-
-LONGEST_MEMBER = 255  # characters of a member of `served`
+from runner_worker.providers.text import who_served
 
 
 class Provenance(NamedTuple):
@@ -23,13 +20,13 @@ class Provenance(NamedTuple):
     @classmethod
     def of(cls, reply: Reply) -> "Provenance":
         """Return the provenance of a usable answer."""
-        return cls(known(reply.answer.served), dict(reply.sent), reply.waited_ms, reply.answered_ms, reply.paid)
+        return cls(who_served(**reply.answer.served), dict(reply.sent), reply.waited_ms, reply.answered_ms, reply.paid)
 
     @classmethod
     def of_failure(cls, failure: CallFailed) -> "Provenance":
         """Return the provenance of a call whose last try failed. Its error object may say who answered."""
         told = {"request_id": failure.error.get("request_id"), **(failure.error.get("served") or {})}
-        return cls(known(told) or None, dict(failure.sent) or None, paid=failure.paid)
+        return cls(who_served(**told) or None, dict(failure.sent) or None, paid=failure.paid)
 
     @classmethod
     def of_row(cls, row: Row) -> "Provenance":
@@ -38,15 +35,6 @@ class Provenance(NamedTuple):
 
 
 UNKNOWN = Provenance()
-
-
-def known(served: Mapping[str, Any]) -> dict[str, str]:
-    """Return the members of `served` that are known texts: cleaned, and cut at LONGEST_MEMBER characters."""
-    return {
-        name: clean(text)[0][:LONGEST_MEMBER]
-        for name in MEMBERS
-        if (text := served.get(name)) and isinstance(text, str)
-    }
 
 
 def output_of(reply: Reply) -> dict[str, Any]:
@@ -62,7 +50,7 @@ def output_of(reply: Reply) -> dict[str, Any]:
     }
     if answer.sanitised:
         output["sanitised"] = True
-    output["served"] = known(answer.served)
+    output["served"] = who_served(**answer.served)
     rest = {
         "filter": answer.filter,
         "filter_words": answer.filter_words,

@@ -6,14 +6,13 @@ Reference: https://platform.claude.com/docs/en/api/messages
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from runner_core.provider_kinds import BODY_SETTINGS, HTTP_SETTINGS
 from runner_core.upstreams import Provider, Region
 from runner_worker.providers.answers import Reading
 from runner_worker.providers.ask import Answer, Ask
 from runner_worker.providers.content import content_of
 from runner_worker.providers.errors import failure_within
 from runner_worker.providers.requests import (
-    BODY_SETTINGS,
-    HTTP_SETTINGS,
     prompt_with_system,
     renamed,
     system_prompt,

@@ -100,28 +100,21 @@ class Providers:
                 if begun and failed.stage not in MAYBE_SENT:
                     unreached.append(number)
                 paid = max(paid, failed.paid, key=PAID.index)
-                calls = number - (not begun) - len(unreached)
                 next_rest = self._retries.rest(failed, errors, ask.deadline)
                 self._tell(provider, ask, failed, next_rest)
                 error = failed.error(ask, provider.id)
                 if next_rest is None:
                     series(PROVIDER_PAID, provider.region, provider.id, paid).inc()
+                    calls, earlier = number - (not begun) - len(unreached), errors[-ERRORS_KEPT:]
                     detail = failed.sentence(provider.id)
-                    raise CallFailed(
-                        error, detail, calls, errors[-ERRORS_KEPT:], tuple(unreached), sent, paid
-                    ) from None
+                    raise CallFailed(error, detail, calls, earlier, tuple(unreached), sent, paid) from None
                 errors.append(error)
                 rest = next_rest
             else:
                 paid = max(paid, "no" if answer.filter == "input" else "yes", key=PAID.index)
                 series(PROVIDER_PAID, provider.region, provider.id, paid).inc()
-                return replace(
-                    self._reply(provider, ask, answer, errors, tuple(unreached)),
-                    sent=sent,
-                    paid=paid,
-                    waited_ms=int((sending - asked) * 1000),
-                    answered_ms=int((time.monotonic() - sending) * 1000),
-                )
+                times = {"waited_ms": _ms(sending - asked), "answered_ms": _ms(time.monotonic() - sending)}
+                return self._reply(provider, ask, answer, errors, tuple(unreached), sent=sent, paid=paid, **times)
 
     def is_open(self, provider_id: str, model_id: str) -> bool:
         """Return whether the breaker of a provider's model is open or half open."""
@@ -141,8 +134,15 @@ class Providers:
         self._builder.close()
 
     def _reply(
-        self, provider: Provider, ask: Ask, answer: Answer, errors: list[dict[str, Any]], unreached: tuple[int, ...]
+        self,
+        provider: Provider,
+        ask: Ask,
+        answer: Answer,
+        errors: list[dict[str, Any]],
+        unreached: tuple[int, ...],
+        **more: Any,
     ) -> Reply:
+        """Count an answer and return the call's result; `more` are further fields of Reply."""
         series(PROVIDER_REQUESTS, provider.region, provider.id, "ok").inc()
         _count_tokens(ask, answer.usage)
         return Reply(
@@ -152,6 +152,7 @@ class Providers:
             calls=len(errors) + 1 - len(unreached),
             errors=errors[-ERRORS_KEPT:],
             unreached=unreached,
+            **more,
         )
 
     def _refusal_source(self, answer: Answer) -> str | None:
@@ -191,10 +192,7 @@ def _sent(adapter: Adapter, ask: Ask) -> Mapping[str, Any]:
 async def _answer(adapter: Adapter, ask: Ask) -> Answer:
     """Return the answer to one request. Raises TryFailed, also if the task is cancelled."""
     try:
-        answer = await adapter.send(ask)
-        if not isinstance(answer, Answer):
-            raise TypeError(f"send returned a {type(answer).__name__} and no Answer")
-        return answer
+        return await adapter.send(ask)
     except Filtered as blocked:
         return Answer("", filter="input", filter_words=clean(blocked.words)[0], served=blocked.served)
     except asyncio.CancelledError:  # where the adapter does not say how far the request has come
@@ -203,6 +201,10 @@ async def _answer(adapter: Adapter, ask: Ask) -> Answer:
         raise
     except Exception:  # noqa: BLE001 - as above
         raise _adapter_failed(ask) from None
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
 
 
 def _adapter_failed(ask: Ask, **details: str) -> TryFailed:

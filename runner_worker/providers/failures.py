@@ -79,15 +79,18 @@ class TryFailed(Exception):
         """Return what the breaker learns: True for a healthy provider, False for a failure, None for nothing."""
         return {"healthy": True, "failure": False}.get(self.fault.breaker)
 
-    def sentence(self, provider_id: str, limit: int | None = None) -> str:
-        """Return a sentence about the failure without any text of the provider. `limit`: the token limit, if sent."""
-        return f"Provider {provider_id}: {self._said(limit)}{self._status()}."
+    def sentence(self, provider_id: str, *, limit: int | None = None, note: str = "") -> str:
+        """Return a sentence about the failure without the provider's error text. `limit`: the token limit, if sent."""
+        said = self.fault.sentence.format(limit=f" ({limit})" if limit is not None else "")
+        named = self.http_status is None or str(self.http_status) in self.fault.sentence
+        status = "" if named else f" (HTTP {self.http_status})"
+        return f"Provider {provider_id}: {said}{note}{status}."
 
     def error(self, ask: Asked, provider_id: str) -> dict[str, Any]:
         """Return the error object that is stored and shown; it includes the provider's error text."""
         words = clean(self.words)[0].strip()[:LONGEST_MESSAGE]
         note = clean(self.note)[0][:LONGEST_MESSAGE]
-        said = f"Provider {provider_id}: {self._said(ask.parameters.get('max_tokens'))}{note}{self._status()}."
+        said = self.sentence(provider_id, limit=ask.parameters.get("max_tokens"), note=note)
         error = error_detail(
             self.code,
             self.fault.kind,
@@ -107,13 +110,6 @@ class TryFailed(Exception):
             "partial": clean(self.partial)[0][:LONGEST_PARTIAL],
         }
         return error | {name: value for name, value in known.items() if value}
-
-    def _said(self, limit: int | None) -> str:
-        return self.fault.sentence.format(limit=f" ({limit})" if limit is not None else "")
-
-    def _status(self) -> str:
-        named = self.http_status is None or str(self.http_status) in self.fault.sentence
-        return "" if named else f" (HTTP {self.http_status})"
 
     def _remedy(self, ask: Asked) -> str:
         """Return what to do. A parameter's refusal is known by its name in the provider's text."""

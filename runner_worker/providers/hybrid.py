@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from runner_core.provider_kinds import BODY_SETTINGS, HTTP_SETTINGS
 from runner_core.upstreams import Provider, Region
 from runner_worker.providers.answers import Reading
 from runner_worker.providers.ask import Answer, Ask
 from runner_worker.providers.content import Content
 from runner_worker.providers.errors import failure_within, words_of
 from runner_worker.providers.failures import TryFailed
-from runner_worker.providers.requests import BODY_SETTINGS, HTTP_SETTINGS, prompt_with_system, renamed, told
+from runner_worker.providers.requests import prompt_with_system, renamed, told
 from runner_worker.providers.text import LARGEST_COUNT, clean, request_id, token_counts, who_served
 
 if TYPE_CHECKING:

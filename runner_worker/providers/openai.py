@@ -6,6 +6,7 @@ Reference: https://platform.openai.com/docs/api-reference/chat
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from runner_core.provider_kinds import BODY_SETTINGS, HTTP_SETTINGS
 from runner_core.refusals import FILTERS
 from runner_core.upstreams import PARAMETERS, Provider
 from runner_worker.providers.answers import Reading
@@ -14,8 +15,6 @@ from runner_worker.providers.content import content_of
 from runner_worker.providers.errors import blocked_categories, failure_within
 from runner_worker.providers.failures import TryFailed
 from runner_worker.providers.requests import (
-    BODY_SETTINGS,
-    HTTP_SETTINGS,
     prompt_with_system,
     renamed,
     system_prompt,

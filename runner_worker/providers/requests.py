@@ -1,16 +1,10 @@
 """Builds the parts of a request that several protocols share. Pure functions."""
 
-import hashlib
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from runner_core.signing import canonical
-from runner_core.upstreams import PARAMETERS, UpstreamModel
+from runner_core.upstreams import PARAMETERS
 from runner_worker.providers.ask import Ask
-
-# The provider keys of a kind that speaks HTTP, and of a kind whose request is a JSON object with parameters.
-HTTP_SETTINGS = ("base_url", "api_key_env", "query", "headers", "headers_env", "proxy", "ca_file", "geography")
-BODY_SETTINGS = ("omit", "rename", "body")
 
 
 def renamed(ask: Ask, known: Collection[str] = PARAMETERS, names: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -42,10 +36,5 @@ def told(ask: Ask, parameters: Mapping[str, Any], system_role: str) -> dict[str,
     if system_prompt(ask) and system_role != "system":
         sent["system_role"] = system_role
     if ask.upstream.body:
-        sent["body_sha256"] = body_sha256(ask.upstream)
+        sent["body_sha256"] = ask.upstream.body_sha256
     return sent
-
-
-def body_sha256(upstream: UpstreamModel) -> str:
-    """Return the hex SHA-256 of the canonical JSON of a model's constant body."""
-    return hashlib.sha256(canonical(dict(upstream.body))).hexdigest()

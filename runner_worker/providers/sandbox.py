@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
+from runner_core.provider_kinds import BODY_SETTINGS
 from runner_core.upstreams import PARAMETERS, Provider, Region
 from runner_worker.providers.ask import Answer, Ask, pause
 from runner_worker.providers.failures import TryFailed
 from runner_worker.providers.outcomes import FAULTS
-from runner_worker.providers.requests import BODY_SETTINGS, renamed, system_prompt, told
+from runner_worker.providers.requests import renamed, system_prompt, told
 from runner_worker.providers.simulated import drawn_text
 
 STATEMENTS = (

@@ -4,13 +4,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from runner_core.served import MEMBERS
+
 # U+0000 and lone surrogates: PostgreSQL refuses them in text and in jsonb.
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 LARGEST_COUNT = 2**53  # larger integers are not exact in JSON; a provider may send anything
 LONGEST_SERVED = 255  # characters of each text about who answered
 UNKNOWN_GEOGRAPHY = ("not_available",)  # said of models that can't be bound to a place
-SERVED = ("model", "fingerprint", "service_tier", "upstream", "geography", "request_id")
 
 
 def clean(text: str) -> tuple[str, bool]:
@@ -36,11 +37,11 @@ def count(value: Any) -> int | None:
 
 
 def who_served(**members: Any) -> dict[str, str]:
-    """Return the members of SERVED that are texts, cleaned and cut, without the empty ones."""
+    """Return the members of `served` that are texts, cleaned and cut, without the empty ones."""
     texts = {
         name: clean(value.strip())[0][:LONGEST_SERVED]
         for name, value in members.items()
-        if isinstance(value, str) and name in SERVED
+        if isinstance(value, str) and name in MEMBERS
     }
     return {name: text for name, text in texts.items() if text}
 

@@ -54,6 +54,7 @@ def test_parameters_are_renamed_and_a_constant_body_is_added() -> None:
     assert not {"max_tokens", "seed"} & document.keys()
     assert document["provider"] == body["provider"]
     sha256 = hashlib.sha256(b'{"provider":{"only":["azure/eu"]}}').hexdigest()
+    assert upstream.body_sha256 is upstream.body_sha256, "a body of 16 KiB is not hashed anew for each call"
     assert sent == {
         "model": "gpt",
         "temperature": 0.1,

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from runner_worker.engine.provenance import Provenance, known, output_of
+from runner_worker.engine.provenance import Provenance, output_of
 from runner_worker.providers import CallFailed
+from runner_worker.providers.text import who_served
 from tests.receipts import SENT, SERVED, reply
 
 
@@ -35,7 +36,7 @@ def test_a_failure_keeps_what_was_sent_and_the_request_id() -> None:
     ],
 )
 def test_only_known_texts_of_bounded_length_are_kept(served: dict[str, Any], kept: dict[str, str]) -> None:
-    assert known(served) == kept
+    assert who_served(**served) == kept
 
 
 def test_an_ordinary_answer_has_no_further_members() -> None:
