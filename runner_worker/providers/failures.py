@@ -1,6 +1,7 @@
 """The failure of one request to a provider, and the filter that blocked a prompt."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -114,10 +115,18 @@ class TryFailed(Exception):
     def _remedy(self, ask: Asked) -> str:
         """Return what to do. A parameter's refusal is known by its name in the provider's text."""
         if self.http_status in PERMANENT_STATUSES & {400, 422}:
-            names = {*ask.parameters, *ask.upstream.rename.values(), "parameter", "system role", "system_role"}
-            text = self.words.lower()
-            return PARAMETER_REMEDY if any(name.lower() in text for name in names) else ""
+            names = [*ask.parameters, *ask.upstream.rename.values()]
+            return PARAMETER_REMEDY if _names_one(self.words, names) else ""
         return self.fault.remedy
+
+
+def _names_one(words: str, names: Iterable[str]) -> bool:
+    """Return whether a text has one of the names of parameters as a word of its own: "stopped" is not about `stop`.
+
+    An underscore ends a word, because a protocol may say `stop_sequences`.
+    """
+    named = "|".join([*map(re.escape, names), "parameters?", "system[ _]role"])
+    return re.search(rf"(?<![a-z0-9])(?:{named})(?![a-z0-9])", words, re.IGNORECASE) is not None
 
 
 class Filtered(Exception):

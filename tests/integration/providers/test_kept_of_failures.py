@@ -48,13 +48,22 @@ def test_the_token_limit_is_told_with_its_number(server: ProviderServer, make: M
 
 @pytest.mark.parametrize(
     ("words", "told"),
-    [("Unsupported parameter: 'temperature'", True), ("System role not supported", True), ("No such model", False)],
+    [
+        ("Unsupported value: 'temperature' does not support 0.1", True),
+        ("stop_sequences: too many", True),
+        ("Max_Tokens is too large", True),
+        ("Unknown parameters", True),
+        ("System role not supported", True),
+        ("No such model", False),
+        ("The deployment was stopped", False),
+    ],
 )
 def test_a_400_about_a_parameter_tells_the_settings_that_help(
     server: ProviderServer, make: Make, words: str, told: bool
 ) -> None:
     server.add_rule(fault="status", status=400, text=words)
-    message = failure(make(), question()).error["message"]
+    parameters = {"temperature": 0.1, "max_tokens": 500, "stop": ["END"]}
+    message = failure(make(), question(parameters=parameters)).error["message"]
     assert message.endswith(words)
     assert all(name in message for name in ("`omit`", "`rename`", "null")) is told
 
