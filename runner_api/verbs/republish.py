@@ -16,8 +16,8 @@ REASON = "republished"
 def republish_row(db: Database, row_id: int, actor: Actor, action_id: str) -> tuple[str, list[str]]:
     """Send the region of an outbox row again; return the job's id and the region.
 
-    A region that has ended is reopened as a retry. Raises NotFound, and Conflict when the message still waits, when a
-    worker holds the region, or when nothing of the region has failed.
+    A region that has ended is reopened as a retry. Raises NotFound, Conflict when the message still waits, when a
+    worker holds the region, or when nothing of the region has failed, and what reopen raises.
     """
     with db.transaction(pipeline=False) as conn:
         message = queries.row(conn, "reads.outbox_row", outbox_id=row_id)

@@ -7,6 +7,7 @@ from psycopg import Connection
 
 from runner_api.verbs import actions
 from runner_api.verbs.actor import Actor
+from runner_api.verbs.upgrade import check_regions
 from runner_core import queries
 from runner_core.db import Database, retried
 from runner_core.errors import Conflict, SpecError
@@ -35,7 +36,7 @@ def retry_job(db: Database, job_id: str, wanted: Wanted, actor: Actor, action_id
     """Run failed units again, with as many attempts as a new region has.
 
     Raises NotFound, SpecError for a unit that the job does not have, Conflict when there is nothing to retry,
-    Rejected forbidden or replay_detected.
+    Rejected forbidden, replay_detected, or upgrade_in_progress.
     """
     with db.transaction(pipeline=False) as conn:
         job, done = actions.begin(conn, job_id, actor, action_id)
@@ -50,7 +51,10 @@ def retry_job(db: Database, job_id: str, wanted: Wanted, actor: Actor, action_id
 def reopen(
     conn: Connection[Any], db: Database, job: Row, wanted: Wanted, actor: Actor, action_id: str, reason: str
 ) -> list[tuple[str, str]]:
-    """Reopen the wanted units and stage their regions. The caller holds the job's lock. Raises Conflict."""
+    """Reopen the wanted units and stage their regions. The caller holds the job's lock.
+
+    Raises Conflict, and Rejected upgrade_in_progress for a job with parameters.
+    """
     job_id = job["id"]
     if job["status"] == "cancelled":
         raise Conflict(detail="The job was cancelled: it can't be retried.")
@@ -65,6 +69,8 @@ def reopen(
     )
     if not reopened:
         raise Conflict(detail=_why_nothing(conn, job, wanted))
+    if job["parameters"]:
+        check_regions(conn, {unit["region"] for unit in reopened})
     asked = {name: value for name, value in vars(wanted).items() if value is not None}
     jobs.reopen(
         conn,

@@ -1,4 +1,9 @@
-"""Refuses a job with parameters while workers of an earlier release could claim the job and ignore its parameters."""
+"""Refuses to ask for a job with parameters while workers of an earlier release could claim it and ignore them."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from psycopg import Connection
 
 from runner_core.db import Database, retried
 from runner_core.errors import Rejected
@@ -12,16 +17,22 @@ def check_workers(db: Database, job: Submission) -> None:
 
     A job without parameters asks the database nothing.
     """
-    if job.parameters and (regions := _of_earlier_releases(db, list(job.plan))):
-        raise Rejected(
-            "upgrade_in_progress",
-            f"Workers of an earlier release, which ignore a job's parameters, still serve {', '.join(regions)}. Submit "
-            "the job again when newer workers have replaced them.",
-        )
+    if job.parameters:
+        _check_by_itself(db, job.plan)
 
 
 @retried
-def _of_earlier_releases(db: Database, regions: list[str]) -> list[str]:
+def _check_by_itself(db: Database, regions: Iterable[str]) -> None:
     with db.statement() as conn:
-        found = rows(conn, "processes.of_earlier_releases", regions=regions, alive_seconds=ALIVE_SECONDS)
-    return [row["region"] for row in found]
+        check_regions(conn, regions)
+
+
+def check_regions(conn: Connection[Any], regions: Iterable[str]) -> None:
+    """Raise Rejected upgrade_in_progress if a live worker in one of the regions ignores parameters."""
+    found = rows(conn, "processes.of_earlier_releases", regions=sorted(regions), alive_seconds=ALIVE_SECONDS)
+    if found:
+        raise Rejected(
+            "upgrade_in_progress",
+            "Workers of an earlier release, which ignore a job's parameters, still serve "
+            f"{', '.join(row['region'] for row in found)}. Send the request again when they are replaced.",
+        )

@@ -113,7 +113,7 @@ SELECT id, version FROM reopened;
 
 -- name: jobs.state
 -- The columns from which cancel and retry decide; read while the job is locked.
-SELECT id, status, version, public_key, plan, questions FROM jobs WHERE id = %(job_id)s;
+SELECT id, status, version, public_key, plan, questions, parameters FROM jobs WHERE id = %(job_id)s;
 
 -- name: jobs.stored
 -- The job of a repeated submission: the digest to compare with, and the columns of the answer.

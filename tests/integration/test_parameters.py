@@ -7,7 +7,7 @@ import pytest
 
 from runner_api.http.services import NAME
 from runner_core.jobspec import plan_job
-from runner_core.signing import Verified, canonical, signed_object
+from runner_core.signing import Verified, canonical, sign, signed_object
 from runner_core.upstreams import PARAMETERS
 from tests.integration.api_client import Api, stamp, unsigned
 from tests.integration.submissions import CROSS, NOTHING, refused
@@ -172,6 +172,26 @@ class TestUpgrade:
         assert api.post(spec).status_code == 202
         worker(api, "0.1.0")
         assert api.post(spec).status_code == 200, "an accepted job is answered again"
+
+    def test_a_retry_waits_as_well(self, api: Api) -> None:
+        """The same nonce is good again: nothing is stored of a retry that is refused."""
+        job_id = api.submit(parameters={"temperature": 1}, models=["m1"])
+        plain = api.submit(models=["m1"])
+        for job in (job_id, plain):
+            api.finish(job, "US", {"m1": False})
+            api.finish(job, "EU", {"m1": False})
+        worker(api, "0.2.0", region="EU")
+        before = api.counts()
+        body = sign({"action": "retry", "job_id": job_id, "timestamp": stamp(), "nonce": "n-retry"}, api.key)
+        answer = api.post(body, f"/api/v1/jobs/{job_id}/retry")
+        assert "still serve EU." in refused(answer, 503, "upgrade_in_progress")
+        assert api.counts() == before
+        us = sign(body | {"region": "US", "nonce": "n-us"}, api.key)
+        assert api.post(us, f"/api/v1/jobs/{job_id}/retry").status_code == 202, "no such worker serves this region"
+        other = sign(body | {"job_id": plain, "nonce": "n-plain"}, api.key)
+        assert api.post(other, f"/api/v1/jobs/{plain}/retry").status_code == 202
+        api.sql("DELETE FROM processes")
+        assert api.post(body, f"/api/v1/jobs/{job_id}/retry").status_code == 202
 
     def test_other_workers_do_not_count(self, api: Api) -> None:
         worker(api, "0.3.0")
