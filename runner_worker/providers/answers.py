@@ -31,20 +31,24 @@ class Reading:
 
         `filter_words`: what the filter says, if it was one.
         """
-        text, thoughts, sanitised = content.cleaned()
         words, refusal = ", ".join(filter_words), clean(content.refusal)[0]
         # A refusal in the model's own words is one by the provider, although `refusal` is a filter's reason too.
         own_words = bool(refusal.strip()) and self.folded_reason == "refusal"
         if self.folded_reason in FILTERS.reasons and not own_words:
-            said = " ".join(part for part in (refusal, words) if part.strip())
-            return self._answer("", content, sanitised, thoughts=thoughts, filter="output",
-                                filter_words=clean(said)[0][:LONGEST_FILTER_WORDS], partial=text)  # fmt: skip
+            return self.blocked(content, " ".join(part for part in (refusal, words) if part.strip()))
+        text, thoughts, sanitised = content.cleaned()
         if not text.strip():
             text = refusal
         if not text.strip():
             code = "token_limit" if self.folded_reason == "length" else "empty_response"
             raise self.failed(code, partial=thoughts)
         return self._answer(text, content, sanitised, thoughts=thoughts, refused=bool(refusal.strip()))
+
+    def blocked(self, content: Content, words: str) -> Answer:
+        """Return the answer that a filter blocked; `words`: what the filter says."""
+        text, thoughts, sanitised = content.cleaned()
+        return self._answer("", content, sanitised, thoughts=thoughts, filter="output",
+                            filter_words=clean(words)[0][:LONGEST_FILTER_WORDS], partial=text)  # fmt: skip
 
     def failed(self, code: str, **details: Any) -> TryFailed:
         """Return a failure of this answer with its tokens and who served it. `details`: as TryFailed's."""

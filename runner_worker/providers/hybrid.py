@@ -91,7 +91,8 @@ def read(document: dict[str, Any], headers: Mapping[str, str]) -> Answer:
     )
     usage = _usage(document, about)
     if document.get("success") is False:
-        raise _failure(document, headers, served)
+        partial = clean(response)[0] if isinstance(response, str) else ""
+        raise _failure(document, headers, served=served, usage=usage, partial=partial)
     if (
         document.get("success") is not True
         or not isinstance(response, str | None)
@@ -104,15 +105,18 @@ def read(document: dict[str, Any], headers: Mapping[str, str]) -> Answer:
     return Reading(reason if isinstance(reason, str) else None, usage, served).answer(content)
 
 
-def _failure(document: dict[str, Any], headers: Mapping[str, str], served: Mapping[str, str]) -> TryFailed:
-    code = document.get("error_code")
+def _failure(document: dict[str, Any], headers: Mapping[str, str], **details: Any) -> TryFailed:
+    """Return the failure that the router tells. Raises Filtered. `details`: as TryFailed's."""
+    code, words = document.get("error_code"), words_of(document)
     digits = str(code).removeprefix("HTTP_") if type(code) is int or isinstance(code, str) else ""
-    if digits.isdecimal():
-        return TryFailed.from_status(int(digits[:9]), words_of(document), served=served, paid="maybe")
+    number = int(digits[:9]) if digits.isdecimal() else None
     name = code.lower() if isinstance(code, str) else ""
-    if any(word in name for word in PERMANENT):
-        return TryFailed("provider_refused_request", words=words_of(document), http_status=200, served=served)
-    return failure_within({"error": {"message": words_of(document), "code": name}}, headers, served=served)
+    if number is not None and not 400 <= number <= 599:
+        return TryFailed.from_status(number, words, paid="maybe", **details)
+    if number is None and any(word in name for word in PERMANENT):
+        return TryFailed("provider_refused_request", words=words, http_status=200, **details)
+    told = {"error": {"message": words, "code": name if number is None else number}}
+    return failure_within(told, headers, paid="maybe", **details)
 
 
 def _usage(document: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:

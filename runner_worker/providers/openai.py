@@ -11,9 +11,9 @@ from runner_core.refusals import FILTERS
 from runner_core.upstreams import PARAMETERS, Provider
 from runner_worker.providers.answers import Reading
 from runner_worker.providers.ask import Answer, Ask
-from runner_worker.providers.content import content_of
-from runner_worker.providers.errors import blocked_categories, failure_within
-from runner_worker.providers.failures import TryFailed
+from runner_worker.providers.content import Content, content_of
+from runner_worker.providers.errors import blocked_categories, failure_within, words_of
+from runner_worker.providers.failures import Filtered, TryFailed
 from runner_worker.providers.requests import (
     prompt_with_system,
     renamed,
@@ -79,7 +79,8 @@ def read(document: dict[str, Any], headers: Mapping[str, str]) -> Answer:
     """
     usage, served = token_counts(document.get("usage")), _served(document, headers)
     if document.get("error"):
-        raise failure_within(document, headers, usage=usage, served=served)
+        half = Content(_half_text(document))
+        return _broken_off(document, headers, Reading(None, usage, served), half)
     match document:
         case {"choices": [{**choice}, *_]}:
             pass
@@ -102,17 +103,33 @@ def read(document: dict[str, Any], headers: Mapping[str, str]) -> Answer:
     content.split()
     broken = choice.get("error") or reading.folded_reason == "error"
     if broken and reading.folded_reason not in FILTERS.reasons:
-        raise failure_within(
-            {"error": choice.get("error") or {}},
-            headers,
-            paid="maybe",
-            usage=usage,
-            served=served,
-            partial=content.text,
-        )
+        return _broken_off({"error": choice.get("error") or {}}, headers, reading, content, paid="maybe")
     if message.get("tool_calls"):
         content.other_parts.append("tool_calls")
-    return reading.answer(content, blocked_categories(choice))
+    said = words_of({"error": choice.get("error")})
+    return reading.answer(content, [*blocked_categories(choice), *([said] if said else [])])
+
+
+def _half_text(document: Mapping[str, Any]) -> str:
+    match document:
+        case {"choices": [{"message": {"content": str(text)}}, *_]}:
+            return text
+    return ""
+
+
+def _broken_off(
+    document: Mapping[str, Any], headers: Mapping[str, str], reading: Reading, content: Content, **paid: str
+) -> Answer:
+    """Raise the failure that an error under status 200 tells. Return the answer if a filter broke off its text."""
+    try:
+        failed = failure_within(
+            document, headers, usage=reading.usage, served=reading.served, partial=content.text, **paid
+        )
+    except Filtered as blocked:
+        if not content.text.strip():
+            raise
+        return reading.blocked(content, blocked.words)
+    raise failed
 
 
 def _served(document: dict[str, Any], headers: Mapping[str, str]) -> dict[str, str]:

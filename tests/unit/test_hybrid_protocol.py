@@ -56,6 +56,8 @@ def test_who_answered_is_read() -> None:
         ({"success": False, "error": "no", "error_code": "INVALID_MODEL"}, "provider_refused_request", "maybe"),
         ({"success": False, "error": "no", "error_code": "HTTP_503"}, "http_503", "maybe"),
         ({"success": False, "error": "no", "error_code": 401}, "http_401", "maybe"),
+        ({"success": False, "error": "no", "error_code": "0"}, "http_other", "maybe"),
+        ({"success": False, "error": "no", "error_code": "9" * 5000}, "http_other", "maybe"),
         ({"success": False}, "provider_error", "maybe"),
         (answer(""), "empty_response", "yes"),
         (answer(None), "empty_response", "yes"),
@@ -71,6 +73,17 @@ def test_failures(document: dict[str, Any], code: str, paid: str) -> None:
     assert (caught.value.code, caught.value.paid) == (code, paid)
 
 
-def test_a_filters_code_is_a_blocked_prompt() -> None:
-    with pytest.raises(Filtered):
-        read({"success": False, "error": "blocked", "error_code": "CONTENT_FILTER"}, {})
+@pytest.mark.parametrize(
+    ("code", "words"), [("CONTENT_FILTER", "blocked"), ("HTTP_400", "Content Exists Risk"), (403, "content policy")]
+)
+def test_a_filters_code_or_words_are_a_blocked_prompt(code: Any, words: str) -> None:
+    with pytest.raises(Filtered) as caught:
+        read({"success": False, "error": words, "error_code": code}, {})
+    assert caught.value.words == words
+
+
+@pytest.mark.parametrize("code", ["ROUTER_ERROR", "HTTP_502", "INVALID_MODEL"])
+def test_what_was_paid_for_is_kept_of_a_failure(code: str) -> None:
+    with pytest.raises(TryFailed) as caught:
+        read(answer("Half", success=False, error="gone", error_code=code), {})
+    assert (caught.value.partial, caught.value.usage["completion_tokens"]) == ("Half", 4)

@@ -222,11 +222,23 @@ def test_an_error_under_200(error: dict[str, Any], code: str, paid: str) -> None
     for more in ({}, {"choices": []}, {"choices": chat("half")["choices"]}):
         found = failed({"error": error, **more})
         assert (found.code, found.words, found.paid) == (code, "x", paid)
+        assert found.partial == ("half" if more.get("choices") else "")
 
 
 def test_a_filters_error_under_200_is_a_blocked_prompt() -> None:
     with pytest.raises(Filtered):
         read({"error": {"code": "content_filter", "message": "no"}}, {})
+    with pytest.raises(Filtered):
+        read(broken({"code": "content_filter", "message": "no"}, content=None), {})
+
+
+def test_a_filters_error_that_breaks_off_a_text_keeps_what_was_paid_for() -> None:
+    error = {"code": "content_filter", "message": "no"}
+    half = "The capital of Pe"
+    for document in (broken(error), broken(error, finish="content_filter"), chat(half) | {"error": error}):
+        found = answer(document)
+        assert (found.text, found.filter, found.filter_words, found.partial) == ("", "output", "no", half)
+        assert (found.usage, found.served["model"]) == (USAGE, "served-model")
 
 
 def test_whole_floats_count() -> None:
