@@ -33,6 +33,12 @@ class Echo:
     async def send(self, ask):
         if "fail" in ask.prompt:
             raise TryFailed("http_503", words="busy")
+        if "exit" in ask.prompt:
+            raise SystemExit(3)
+        if "cancelled" in ask.prompt:
+            task = asyncio.ensure_future(asyncio.sleep(3600))
+            task.cancel()
+            await task
         if "break" in ask.prompt:
             raise RuntimeError("the adapter has a mistake")
         if "hang" in ask.prompt:

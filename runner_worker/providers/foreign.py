@@ -45,6 +45,13 @@ class Foreign:
             if time.monotonic() < ask.deadline:
                 raise  # the adapter's own
             raise TryFailed("timeout", stage="response") from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task and task.cancelling():
+                raise
+            raise RuntimeError("the adapter was cancelled by its own code, not by the worker") from None
+        except SystemExit as wanted:  # it would end the worker
+            raise RuntimeError(f"the adapter called sys.exit({wanted.code!r})") from None
         except TryFailed as failed:
             raise _checked(failed) from None
         except Filtered as blocked:

@@ -152,7 +152,7 @@ def test_its_filter_blocks_a_prompt(installed: Install) -> None:
     assert (reply.refusal_source, reply.answer.filter_words, reply.paid) == ("filter", "no\ufffd", "no")
 
 
-@pytest.mark.parametrize("prompt", ["break", "nothing"])
+@pytest.mark.parametrize("prompt", ["break", "nothing", "exit", "cancelled"])
 def test_whatever_else_it_does_ends_one_call(installed: Install, prompt: str, caplog: pytest.LogCaptureFixture) -> None:
     folder = installed("beacon-test-echo", ECHO, {"echo": "Echo"})
     catalogue = regions(folder, "echo")
