@@ -1,4 +1,4 @@
-"""Who answered a call, with what parameters, and how long it waited: lines for the terminal."""
+"""Lines for the terminal about a call: who answered, the parameters as sent, and how long the call waited."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -15,7 +15,7 @@ MOST_TOLD = 10  # mistakes in one message
 
 @dataclass(frozen=True)
 class JobParameters:
-    """What a job asks its models with, nulls among it. `job`: all models; `models`: by model id.
+    """The parameters that a job asks for, nulls included. `job`: of all models; `models`: by model id.
 
     `places`: where in the job a model's own parameters stand, by model id: `models[2].parameters`.
     """

@@ -1,4 +1,4 @@
-"""The origin of an address: whom a request goes to."""
+"""The origin of a URL: the scheme, the host and the port to which a request goes."""
 
 from typing import NamedTuple
 from urllib.parse import urlsplit

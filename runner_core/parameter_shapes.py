@@ -1,4 +1,4 @@
-"""The shape of `parameters`: what a job asks its models with, each value with its limits."""
+"""Describes the shape of a job's `parameters`, with the limits of each value."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ MAX_SEED = 2**31 - 1
 LONGEST_NAME = 64  # characters of an unknown parameter's name that an error message repeats
 
 
-def integer(value: object) -> object:
+def _integer(value: object) -> object:
     """Return 3.0 as the integer 3: JSON has one kind of number, and JSON Schema agrees."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -22,12 +22,12 @@ def _as_written(value: object, check: ValidatorFunctionWrapHandler) -> object:
     return value
 
 
-Integer = Annotated[int, BeforeValidator(integer)]
+Integer = Annotated[int, BeforeValidator(_integer)]
 _Penalty = Annotated[float, Field(ge=-2, le=2), WrapValidator(_as_written)]
 
 
 class Parameters(BaseModel):
-    """What a model is asked with. Null means that the parameter is not sent; a system_prompt of "" means none."""
+    """The parameters of requests to a model. Null: the parameter is not sent; a system_prompt of "" means none."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 

@@ -1,7 +1,7 @@
-"""Which parameters a request to a model has: those that the job asks for, else the defaults. No I/O.
+"""Chooses the parameters of a request to a model: those that the job asks for, else the defaults. No I/O.
 
 `job_parameters` is what the column `jobs.parameters` holds: {"job": {..}, "models": {"id": {..}}}, or None for a job
-that gives none. `asked` is what one of the job's models is asked with; a null in it means that nothing is sent.
+that gives none. `asked` has the parameters that the job asks for one model; a null in it means that nothing is sent.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ _NO_PROVIDER = UpstreamModel("")
 
 
 def effective(job_parameters: Mapping[str, Any] | None, model_id: str) -> Mapping[str, Any]:
-    """Return what the job asks of a model, nulls among it: the model's parameters come before the job's."""
+    """Return the parameters that a job asks for a model, nulls included. The model's own come before the job's."""
     if not job_parameters:
         return NOTHING
     return {**job_parameters["job"], **job_parameters["models"].get(model_id, NOTHING)}
@@ -51,10 +51,10 @@ def seed_of(job_id: str, region: str, model_id: str, question_id: str, run_no: i
 def recorded(
     asked: Mapping[str, Any], upstream: UpstreamModel | None, *, region_prompt: str, regions_sha256: str
 ) -> dict[str, Any]:
-    """Return what an execution keeps of how its model was asked. `upstream` is None for a model without a provider.
+    """Return the values that an execution keeps of its model's requests.
 
-    A temperature or max_tokens that was not sent is null. `parameters`, as asked, and the constant `body` are there
-    only if there are any.
+    `upstream` is None for a model without a provider. A temperature or max_tokens that was not sent is null.
+    `parameters`, as asked, and the constant `body` are there only if there are any.
     """
     upstream = upstream or _NO_PROVIDER
     sent = values_to_send(asked, upstream, 0)

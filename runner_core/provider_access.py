@@ -17,7 +17,7 @@ from runner_core.upstreams import Provider
 
 @dataclass(frozen=True)
 class Access:
-    """How a process reaches one provider. `headers`: the secret ones by name."""
+    """The way by which a process reaches one provider. `headers`: the secret ones by name."""
 
     origin: Origin
     key: str = field(repr=False)

@@ -1,4 +1,4 @@
-"""Who served answers, from the `served` objects that are stored with them (docs/glossary.md)."""
+"""Lists who served answers, from the `served` objects that are stored with them (docs/glossary.md)."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where the model that served a job's answers changed: between runs, questions or regions."""
+"""Finds where the model that served a job's answers changed: between runs, questions or regions."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass

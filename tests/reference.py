@@ -34,7 +34,7 @@ class Recorder(argparse.ArgumentParser):
 
 def execution_errors() -> Iterator[str]:
     """A row for each code of an execution's error, by code. The last columns are of calls to providers alone."""
-    yield "| code | type | stage | passes | tries | paid | breaker | meaning |"
+    yield "| code | type | stage | transient | tries | paid | breaker | meaning |"
     yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
     for code in sorted({*FAULTS, *UNASKED}):
         if fault := FAULTS.get(code):

@@ -1,4 +1,4 @@
-"""What the live workers tell of their providers: who waits for which model, and which breaker is open."""
+"""Merges the states that live workers tell of their providers: the calls that wait, and the open breakers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which answers of a provider are refusals: the lists in this folder, each with a version."""
+"""Reads the lists by which refusals of providers are recognised. Each list has a version."""
 
 import tomllib
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from importlib.resources import files
 
 @dataclass(frozen=True)
 class Filters:
-    """How the providers' own filters say that they blocked a prompt or an answer. Everything is in lower case.
+    """The words by which providers' own filters tell that they blocked a prompt or an answer, in lower case.
 
     `codes`: an error's code or type; `sayings`: parts of an error's sentence; `reasons`: why an answer ended.
     """

@@ -1,4 +1,4 @@
-"""What is kept of a call beside its text: who answered, what was sent, how long it took, whether it was paid for."""
+"""Collects what is kept of a call beside its text: who answered, the parameters as sent, times, payment."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

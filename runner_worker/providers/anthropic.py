@@ -15,8 +15,8 @@ from runner_worker.providers.errors import failure_within
 from runner_worker.providers.requests import (
     prompt_with_system,
     renamed,
+    sent_by,
     system_prompt,
-    told,
 )
 from runner_worker.providers.text import count, geography, request_id, who_served
 
@@ -86,7 +86,7 @@ def request(ask: Ask, place: str = "") -> tuple[str, dict[str, Any], dict[str, A
         if (system := system_prompt(ask)) and role != "none":
             document["system"] = system
     document |= {**parameters, **upstream.body}
-    return upstream.path or "/v1/messages", document, told(ask, parameters, role)
+    return upstream.path or "/v1/messages", document, sent_by(ask, parameters, role)
 
 
 def read(document: dict[str, Any], headers: Mapping[str, str]) -> Answer:

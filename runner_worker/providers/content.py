@@ -17,7 +17,7 @@ CLOSING = re.compile(r"</think>", re.IGNORECASE)
 
 @dataclass(slots=True)
 class Content:
-    """What an answer holds. `refusal`: the provider's own words of a refusal; `other_parts`: types that are no text."""
+    """The content of an answer. `refusal`: the provider's words of a refusal; `other_parts`: types that are no text."""
 
     text: str = ""
     thoughts: list[str] = field(default_factory=list)

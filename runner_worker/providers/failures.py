@@ -16,7 +16,7 @@ MAYBE_SENT = ("request", "response", "answer")  # stages in which the provider m
 
 
 class Asked(Protocol):
-    """What an error object says of its request."""
+    """The members of a request that an error object tells."""
 
     @property
     def region(self) -> str: ...

@@ -10,7 +10,7 @@ from runner_worker.providers.ask import Answer, Ask
 from runner_worker.providers.content import Content
 from runner_worker.providers.errors import failure_within, words_of
 from runner_worker.providers.failures import TryFailed
-from runner_worker.providers.requests import prompt_with_system, renamed, told
+from runner_worker.providers.requests import prompt_with_system, renamed, sent_by
 from runner_worker.providers.text import LARGEST_COUNT, clean, request_id, token_counts, who_served
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def request(ask: Ask, preference: str) -> tuple[str, dict[str, Any], dict[str, A
         "cost_priority": False,  # the cheapest region may be another one
         **ask.upstream.body,
     }
-    return ask.upstream.path or "/inference", document, told(ask, parameters, "user")
+    return ask.upstream.path or "/inference", document, sent_by(ask, parameters, "user")
 
 
 def read(document: dict[str, Any], headers: Mapping[str, str]) -> Answer:

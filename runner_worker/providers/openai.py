@@ -17,8 +17,8 @@ from runner_worker.providers.failures import Filtered, TryFailed
 from runner_worker.providers.requests import (
     prompt_with_system,
     renamed,
+    sent_by,
     system_prompt,
-    told,
 )
 from runner_worker.providers.text import geography, request_id, token_counts, who_served
 
@@ -69,7 +69,7 @@ def request(ask: Ask) -> tuple[str, dict[str, Any], dict[str, Any]]:
     if seed in parameters:
         document[seed] = parameters[seed]
     document.update(upstream.body)
-    return upstream.path or "/chat/completions", document, told(ask, parameters, role)
+    return upstream.path or "/chat/completions", document, sent_by(ask, parameters, role)
 
 
 def read(document: dict[str, Any], headers: Mapping[str, str]) -> Answer:

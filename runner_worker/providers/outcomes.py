@@ -6,14 +6,14 @@ docs/reference.md shows the table. Its codes are labels of a metric, so they sta
 from typing import NamedTuple
 
 PAID = ("no", "maybe", "yes")  # in this order: the most that any try says holds for the call
-# The statuses that pass: a call is asked again after each of them.
+# Statuses of temporary errors: a call is asked again after each of them.
 TRANSIENT_STATUSES = frozenset({408, 409, 425, 429, 498, 500, 502, 503, 504, 529})
 PERMANENT_STATUSES = frozenset({400, 401, 403, 404, 413, 422})
-PERMANENT_5XX = frozenset({501, 505, 511})  # every other 5xx passes: Cloudflare's 520 to 524, 507, 530
+PERMANENT_5XX = frozenset({501, 505, 511})  # every other 5xx is temporary: Cloudflare's 520 to 524, 507, 530
 
 
 class Fault(NamedTuple):
-    """What follows from one code.
+    """The consequences of one error code.
 
     `kind` is the error object's `type`; `stage`, where the call failed. `transient`: whether asking again later may
     help. `tries`: how often one call may be asked, None for as often as PROVIDER_MAX_TRIES allows. `paid`: whether the

@@ -29,7 +29,7 @@ def prompt_with_system(ask: Ask) -> str:
     return f"{system}\n\n{ask.prompt}" if system else ask.prompt
 
 
-def told(ask: Ask, parameters: Mapping[str, Any], system_role: str) -> dict[str, Any]:
+def sent_by(ask: Ask, parameters: Mapping[str, Any], system_role: str) -> dict[str, Any]:
     """Return what is kept of a request: the model, the parameters as sent, where the system prompt went, and the
     SHA-256 of the constant body."""
     sent = {"model": ask.upstream.name, **parameters}

@@ -14,7 +14,7 @@ from runner_core.upstreams import PARAMETERS, Provider, Region
 from runner_worker.providers.ask import Answer, Ask, pause
 from runner_worker.providers.failures import TryFailed
 from runner_worker.providers.outcomes import FAULTS
-from runner_worker.providers.requests import renamed, system_prompt, told
+from runner_worker.providers.requests import renamed, sent_by, system_prompt
 from runner_worker.providers.simulated import drawn_text
 
 STATEMENTS = (
@@ -67,7 +67,7 @@ class Sandbox:
 
     def sent(self, ask: Ask) -> Mapping[str, Any]:
         """Return the parameters that a provider would be sent."""
-        return told(ask, renamed(ask), ask.upstream.system_role)
+        return sent_by(ask, renamed(ask), ask.upstream.system_role)
 
     async def send(self, ask: Ask) -> Answer:
         """Raises TryFailed."""
