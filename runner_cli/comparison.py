@@ -6,10 +6,9 @@ from typing import Any
 
 from runner_cli.columns import padded, wrapped
 from runner_cli.grid import badges
-from runner_cli.provenance import speed_ms
 from runner_cli.snapshot import Snapshot
 from runner_cli.terminal import clean
-from runner_core.durations import duration
+from runner_core.durations import duration, speed_ms
 
 NARROWEST = 24  # of a region's column
 NARROW = 78  # regions stand below each other in less than this

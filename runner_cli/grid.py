@@ -6,10 +6,9 @@ too many lines it is told in counts, with what failed.
 
 from typing import TYPE_CHECKING, Any
 
-from runner_cli.provenance import speed_ms
 from runner_cli.snapshot import Snapshot
 from runner_cli.terminal import clean
-from runner_core.durations import duration
+from runner_core.durations import duration, speed_ms
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

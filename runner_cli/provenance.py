@@ -12,13 +12,6 @@ LABEL = 10  # columns of the word before a line
 MOST_CHANGES = 10  # lines about changes of the served model
 
 
-def speed_ms(row: Mapping[str, Any]) -> float | None:
-    """Return the milliseconds that the answer took without waiting, or the call's whole duration if not known."""
-    answered: float | None = row.get("answered_ms")
-    whole: float | None = row.get("duration_ms")
-    return whole if answered is None else answered
-
-
 def call_lines(row: Mapping[str, Any], *, thoughts: bool = False, folded: str = "") -> list[str]:
     """Return the lines about one call and its failed tries, without its answer's text.
 

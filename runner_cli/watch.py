@@ -12,10 +12,10 @@ from runner_cli import client
 from runner_cli.client import Api
 from runner_cli.exits import Exit
 from runner_cli.grid import MOST_LINES, badges, grid
-from runner_cli.provenance import speed_ms
 from runner_cli.snapshot import Snapshot, follow
 from runner_cli.terminal import clean, console, remark, say, say_json, width
 from runner_core.durations import duration as took
+from runner_core.durations import speed_ms
 
 EXAMPLES = """\
 Shows a grid that fills on a terminal, and a line for each result elsewhere. Ctrl-C stops watching, not the job.

@@ -1,4 +1,7 @@
-"""Formats durations, for pages and terminals."""
+"""Chooses and formats durations, for pages and terminals."""
+
+from collections.abc import Mapping
+from typing import Any
 
 
 def duration(ms: int | float | None) -> str:
@@ -13,3 +16,10 @@ def duration(ms: int | float | None) -> str:
     if minutes < 60:
         return f"{minutes} min {seconds} s".removesuffix(" 0 s")
     return f"{minutes // 60} h {minutes % 60} min".removesuffix(" 0 min")
+
+
+def speed_ms(row: Mapping[str, Any]) -> int | None:
+    """Return the milliseconds that a call's answer took without waiting; of an earlier release, its whole duration."""
+    answered: int | None = row.get("answered_ms")
+    whole: int | None = row.get("duration_ms")
+    return whole if answered is None else answered

@@ -2,13 +2,12 @@
 
 import json
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from markupsafe import Markup, escape
 
-from runner_core.durations import duration
+from runner_core.durations import duration, speed_ms
 from runner_core.regions import PROMPT_ID
 from runner_core.statuses import sign, word
 
@@ -65,13 +64,6 @@ def short(job_id: str) -> str:
     The search finds a job by a part of its id.
     """
     return job_id[:12] if _JOB_UUID.fullmatch(job_id) else job_id
-
-
-def speed_ms(row: Mapping[str, Any]) -> int | None:
-    """Return the milliseconds that a call's answer took without waiting; of an earlier release, its whole duration."""
-    answered: int | None = row["answered_ms"]
-    whole: int | None = row["duration_ms"]
-    return whole if answered is None else answered
 
 
 def has_id(question_id: str) -> bool:
