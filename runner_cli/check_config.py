@@ -11,7 +11,7 @@ from runner_cli.findings import Finding, error, ok, warning
 from runner_core.certificates import trusting_context
 from runner_core.errors import ConfigError, Rejected
 from runner_core.keys import PrivateKey
-from runner_core.provider_access import Access, read_access
+from runner_core.provider_access import Access, constant_headers, read_access
 from runner_core.provider_kinds import Kind, kinds
 from runner_core.provider_settings import secret_variables
 from runner_core.regions import Catalogue, Provider, load_catalogue
@@ -130,9 +130,6 @@ def probed(provider: Provider, kind: Kind, access: Access) -> Finding:
 
 def _asked(provider: Provider, kind: Kind, access: Access) -> httpx2.Response:
     """Send the request as a worker would: with its headers and query, through its proxy, with its certificates."""
-    headers = dict(kind.headers)
-    if access.key:
-        headers[kind.key_header] = f"Bearer {access.key}" if kind.key_header == "Authorization" else access.key
     proxy = None
     if access.proxy:
         given = {"Proxy-Authorization": access.proxy.authorization} if access.proxy.authorization else None
@@ -144,7 +141,7 @@ def _asked(provider: Provider, kind: Kind, access: Access) -> httpx2.Response:
         return client.get(
             provider.base_url + kind.model_list,
             params=provider.query or None,
-            headers={**headers, **provider.headers, **access.headers},
+            headers=constant_headers(provider, kind, access),
         )
 
 

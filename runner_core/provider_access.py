@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from runner_core.certificates import check_ca_file
 from runner_core.errors import ConfigError, Mistakes
 from runner_core.origins import DEFAULT_PORTS, Origin, origin
+from runner_core.provider_kinds import Kind
 from runner_core.provider_settings import VARIABLE
 from runner_core.proxies import Proxy, environment_proxy, proxy_of
 from runner_core.secret_files import bare, read_secret
@@ -30,6 +31,24 @@ class Access:
         found = {self.key, *self.headers.values(), *(self.proxy.secrets if self.proxy else ())}
         found |= {bare(value) for value in self.headers.values()}
         return tuple(sorted(filter(None, found), key=len, reverse=True))
+
+
+def constant_headers(provider: Provider, kind: Kind, access: Access) -> dict[str, str]:
+    """Return the headers that each request to a provider has: the kind's, the one with the key, and the provider's.
+
+    A later header replaces an earlier one of the same name, in whatever case.
+    """
+    headers = dict(kind.headers)
+    if access.key:
+        is_bearer = kind.key_header.lower() == "authorization"
+        headers[kind.key_header] = f"Bearer {access.key}" if is_bearer else access.key
+    return with_headers(headers, {**provider.headers, **access.headers})
+
+
+def with_headers(headers: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """Return headers with `more` ones, which replace those of the same name in whatever case."""
+    replaced = {name.lower() for name in more}
+    return {name: value for name, value in headers.items() if name.lower() not in replaced} | dict(more)
 
 
 def read_access(provider: Provider, env: Mapping[str, str]) -> Access:

@@ -54,7 +54,7 @@ class Builder:
 
     def _http(self, provider: Provider, kind: Kind) -> "HttpClient":
         from runner_core.certificates import trusting_context
-        from runner_core.provider_access import read_access
+        from runner_core.provider_access import constant_headers, read_access
         from runner_worker.providers.connections import Connections
         from runner_worker.providers.http import HttpClient
 
@@ -67,11 +67,5 @@ class Builder:
         if connections is None:
             tls = trusting_context(provider.ca_file) if access.origin.scheme == "https" else None
             connections = self._connections[way] = Connections(access.origin, access.proxy, tls)
-        return HttpClient(
-            provider,
-            access,
-            connections,
-            self._read_seconds,
-            key_header=kind.key_header,
-            headers=kind.headers,
-        )
+        headers = constant_headers(provider, kind, access)
+        return HttpClient(provider, access, connections, self._read_seconds, headers)

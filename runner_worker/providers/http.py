@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from runner_core.origins import origin
-from runner_core.provider_access import Access
+from runner_core.provider_access import Access, with_headers
 from runner_core.upstreams import Provider
 from runner_worker.providers.ask import Ask, TryFailed, pause
 from runner_worker.providers.connections import Connections, Headers
@@ -25,8 +25,7 @@ SAFE_HEADER = re.compile(r"[\x21-\x7e]{1,255}")
 class HttpClient:
     """The HTTP client of one provider. Clients that reach one origin in the same way share one `Connections` object.
 
-    `key_header`: the header that carries the key, as `Bearer KEY` where it is Authorization; `headers`: constant
-    headers of the protocol. The headers of the regions file come before both.
+    `headers`: those that each request has; they come before the client's own.
     """
 
     def __init__(
@@ -35,9 +34,7 @@ class HttpClient:
         access: Access,
         connections: Connections,
         read_seconds: float,
-        *,
-        key_header: str = "Authorization",
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str],
     ) -> None:
         self._base = provider.base_url.rstrip("/")
         self._query = "?" + urlencode(provider.query, quote_via=quote) if provider.query else ""
@@ -47,18 +44,14 @@ class HttpClient:
         # Our secrets are hidden where the provider repeats them; in an answer only those that are no common words.
         self._secrets = access.secrets
         self._rare_secrets = tuple(secret for secret in access.secrets if _is_rare(secret))
-        sent = {
+        own = {
             "Host": urlsplit(provider.base_url).netloc,
             "Accept": "application/json",
             "Accept-Encoding": "identity",  # a compressed answer could unpack to any size
             "User-Agent": "beacon-runner",
-            **(headers or {}),
         }
-        if access.key:
-            sent[key_header] = f"Bearer {access.key}" if key_header == "Authorization" else access.key
-        for name, value in (*provider.headers.items(), *access.headers.items()):
-            sent = {known: text for known, text in sent.items() if known.lower() != name.lower()} | {name: value}
-        self._headers: Headers = [(name.encode("ascii"), value.encode("ascii")) for name, value in sent.items()]
+        sent = with_headers(own, headers).items()
+        self._headers: Headers = [(name.encode("ascii"), value.encode("ascii")) for name, value in sent]
 
     async def post(self, path: str, document: dict[str, Any], ask: Ask) -> Received:
         """Send a JSON object and return a 2xx answer's JSON object with the answer's headers.
