@@ -5,7 +5,13 @@ import hashlib
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
+
+from runner_core.provider_kinds import kinds
 
 # A kind that answers with the question, reversed. It takes an option, and knows one mistake of its own.
 ECHO = """
@@ -80,20 +86,16 @@ class Poster:
 """
 
 
-def install(folder: Path, name: str, module: str, kinds: dict[str, str], version: str = "1.0") -> None:
+Way = Callable[[Path, str, str, dict[str, str], str], None]
+
+
+def install(folder: Path, name: str, module: str, points: dict[str, str], version: str = "1.0") -> None:
     """Install a distribution of one module into `folder` with pip, which needs no network for that.
 
-    `module`: its source; `kinds`: the name of each kind with the name in the module.
+    `module`: its source; `points`: the name of each kind with the name in the module.
     """
     package = name.replace("-", "_")
-    points = "".join(f"{kind} = {package}:{found}\n" for kind, found in kinds.items())
-    files = {
-        f"{package}.py": module,
-        f"{package}-{version}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-        f"{package}-{version}.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\n"
-        "Tag: py3-none-any\n",
-        f"{package}-{version}.dist-info/entry_points.txt": f"[beacon_runner.providers]\n{points}",
-    }
+    files = _files(package, name, module, points, version)
     record = f"{package}-{version}.dist-info/RECORD"
     lines = [f"{path},{_digest(text)},{len(text.encode())}" for path, text in files.items()]
     wheel = folder / f"{package}-{version}-py3-none-any.whl"
@@ -103,6 +105,38 @@ def install(folder: Path, name: str, module: str, kinds: dict[str, str], version
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", str(folder)]
     subprocess.run([*pip, str(wheel)], check=True, capture_output=True, text=True)
     wheel.unlink()
+
+
+def unpack(folder: Path, name: str, module: str, points: dict[str, str], version: str = "1.0") -> None:
+    """Write the files of a distribution into `folder`, as `install` does, without the 2 s that pip takes."""
+    for path, text in _files(name.replace("-", "_"), name, module, points, version).items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(text)
+
+
+@contextmanager
+def installed(
+    folder: Path, name: str, module: str, points: dict[str, str], version: str = "1.0", way: Way = unpack
+) -> Iterator[None]:
+    """Put a distribution into `folder`, where this process finds its kinds until the end."""
+    way(folder, name, module, points, version)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        kinds.cache_clear()
+        yield
+    kinds.cache_clear()
+    sys.modules.pop(name.replace("-", "_"), None)
+
+
+def _files(package: str, name: str, module: str, points: dict[str, str], version: str) -> dict[str, str]:
+    told = "".join(f"{kind} = {package}:{found}\n" for kind, found in points.items())
+    about = f"{package}-{version}.dist-info"
+    return {
+        f"{package}.py": module,
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{about}/entry_points.txt": f"[beacon_runner.providers]\n{told}",
+    }
 
 
 def _digest(text: str) -> str:

@@ -9,14 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from outbox_publisher.relay import publish_batch
-from runner_core.db import Database
-from runner_core.provider_kinds import kinds
-from runner_core.settings import Settings
-from runner_queue.broker import Broker
-from tests.foreign_kinds import ECHO, install
+from tests.foreign_kinds import ECHO, install, installed
 from tests.integration.api_client import Api
 from tests.jobs import until
+from tests.publishing import publish
 
 REGIONS = """
 default_model = "m1"
@@ -34,13 +30,10 @@ models = { m1 = "up" }
 
 
 @pytest.fixture
-def echo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def echo(tmp_path: Path) -> Iterator[Path]:
     """A folder with the distribution, which this process finds: the API of the tests runs in it."""
-    install(tmp_path, "beacon-test-echo", ECHO, {"echo": "Echo"})
-    monkeypatch.syspath_prepend(str(tmp_path))
-    kinds.cache_clear()
-    yield tmp_path
-    kinds.cache_clear()
+    with installed(tmp_path, "beacon-test-echo", ECHO, {"echo": "Echo"}, way=install):
+        yield tmp_path
 
 
 def test_a_worker_serves_it(make_api: Callable[..., Api], redis_url: str, database_url: str, echo: Path) -> None:
@@ -75,13 +68,3 @@ def test_a_worker_serves_it(make_api: Callable[..., Api], redis_url: str, databa
         ("whole", "ok", "?ohW\ufffd", None)
     ] * 2
     assert log.read_text().count("RuntimeError: the adapter has a mistake") == 2
-
-
-def publish(env: dict[str, str]) -> None:
-    """Push what the jobs have staged, as the publisher does."""
-    settings = Settings.from_env(env)
-    db, broker = Database(settings, "test").open(), Broker(settings)
-    while publish_batch(db, broker):
-        pass
-    broker.close()
-    db.close()

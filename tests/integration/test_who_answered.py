@@ -13,12 +13,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from outbox_publisher.relay import publish_batch
 from outbox_publisher.sweep import take_back
 from runner_core.db import Database
 from runner_core.keys import PrivateKey
 from runner_core.settings import Settings
-from runner_queue.broker import Broker
 from tests.command_line import usage
 from tests.held_regions import expire
 from tests.integration.api_client import Api
@@ -26,6 +24,7 @@ from tests.integration.portal_pages import get
 from tests.integration.server import Server
 from tests.jobs import until
 from tests.provider_server import ProviderServer
+from tests.publishing import publish
 
 WHO = {"system_fingerprint": "fp_7", "provider": "Azure", "service_tier": "default"}
 REGIONS = """
@@ -84,16 +83,6 @@ def worker(env: dict[str, str], tmp_path: Path) -> Iterator[Callable[[str], "sub
     for process in started:
         process.kill()
         process.wait()
-
-
-def publish(env: dict[str, str]) -> None:
-    """Push what waits in the outbox, as the publisher does."""
-    settings = Settings.from_env(env)
-    db, broker = Database(settings, "test").open(), Broker(settings)
-    while publish_batch(db, broker):
-        pass
-    broker.close()
-    db.close()
 
 
 def completed(api: Api, env: dict[str, str], **job: Any) -> str:

@@ -1,6 +1,7 @@
 """The kinds of provider: our own, and those of other distributions, which are installed for one test."""
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -18,7 +19,8 @@ from runner_core.settings import Settings
 from runner_core.upstreams import PARAMETERS
 from runner_worker.providers import Ask, CallFailed, Providers, Reply
 from runner_worker.providers.build import Builder
-from tests.foreign_kinds import ECHO, install
+from tests.foreign_kinds import ECHO
+from tests.foreign_kinds import installed as installed_in
 
 OWN = {
     "sandbox": "",
@@ -31,19 +33,15 @@ Install = Callable[..., Path]
 
 
 @pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+def installed(tmp_path: Path) -> Iterator[Install]:
     """Installs a distribution that this process then finds."""
+    with contextlib.ExitStack() as stack:
 
-    def build(name: str, module: str, points: dict[str, str], version: str = "1.0") -> Path:
-        install(tmp_path, name, module, points, version)
-        monkeypatch.syspath_prepend(str(tmp_path))
-        kinds.cache_clear()
-        return tmp_path
+        def build(name: str, module: str, points: dict[str, str], version: str = "1.0") -> Path:
+            stack.enter_context(installed_in(tmp_path, name, module, points, version))
+            return tmp_path
 
-    yield build
-    kinds.cache_clear()
-    for name in [name for name in sys.modules if name.startswith("beacon_test_")]:
-        del sys.modules[name]
+        yield build
 
 
 def regions(folder: Path, kind: str, more: str = "") -> Catalogue:

@@ -8,22 +8,18 @@ import psycopg
 import pytest
 
 from runner_core.db import Database
-from runner_core.provider_kinds import kinds
 from tests.engine import Start
-from tests.foreign_kinds import ECHO, install
+from tests.foreign_kinds import ECHO, installed
 from tests.jobs import catalogue, query, submission, submit
 
 Conn = psycopg.Connection[Any]
 
 
 @pytest.fixture
-def echo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def echo(tmp_path: Path) -> Iterator[Path]:
     """A folder with the distribution, which this process finds."""
-    install(tmp_path, "beacon-test-echo", ECHO, {"echo": "Echo"})
-    monkeypatch.syspath_prepend(str(tmp_path))
-    kinds.cache_clear()
-    yield tmp_path
-    kinds.cache_clear()
+    with installed(tmp_path, "beacon-test-echo", ECHO, {"echo": "Echo"}):
+        yield tmp_path
 
 
 def test_it_answers_a_job_and_its_mistake_ends_one_call_alone(

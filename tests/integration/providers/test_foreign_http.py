@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from runner_core.provider_kinds import kinds
 from runner_core.regions import Catalogue, load_catalogue
 from runner_core.settings import Settings
 from runner_worker.providers import Ask, CallFailed, Providers, Reply
 from tests.asking import KEY
-from tests.foreign_kinds import POSTER, install
+from tests.foreign_kinds import POSTER, installed
 from tests.outcome_rows import body
 from tests.provider_server import ProviderServer
 
@@ -33,15 +32,12 @@ models = {{ m = "up" }}
 
 
 @pytest.fixture
-def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: ProviderServer) -> Iterator[Catalogue]:
+def catalogue(tmp_path: Path, server: ProviderServer) -> Iterator[Catalogue]:
     """A regions file with a provider of the kind `poster`, whose distribution this process finds."""
-    install(tmp_path, "beacon-test-poster", POSTER, {"poster": "Poster"})
-    monkeypatch.syspath_prepend(str(tmp_path))
-    kinds.cache_clear()
     file = tmp_path / "regions.toml"
     file.write_text(FILE.format(url=server.url))
-    yield load_catalogue(file, allow_sandbox=False, env={})
-    kinds.cache_clear()
+    with installed(tmp_path, "beacon-test-poster", POSTER, {"poster": "Poster"}):
+        yield load_catalogue(file, allow_sandbox=False, env={})
 
 
 def ask(catalogue: Catalogue) -> Reply:
