@@ -8,9 +8,9 @@ import pytest
 from runner_api.http.services import NAME
 from runner_core.jobspec import plan_job
 from runner_core.signing import Verified, canonical, sign, signed_object
-from runner_core.upstreams import PARAMETERS
 from tests.integration.api_client import Api, stamp, unsigned
 from tests.integration.submissions import CROSS, NOTHING, refused
+from tests.unit import planning
 
 ASKED = {"temperature": 0, "top_p": None, "stop": ["END"], "system_prompt": ""}
 
@@ -24,14 +24,7 @@ def signed_in(api: Api, form: str, **changes: Any) -> dict[str, Any]:
 def without(api: Api, *names: str, region: str) -> None:
     """Let the provider of a region take these parameters no more."""
     service = api.app.extensions[NAME]
-    takes = frozenset(PARAMETERS) - set(names)
-    providers = [
-        replace(p, models={name: replace(model, takes=takes) for name, model in p.models.items()})
-        if p.region == region
-        else p
-        for p in service.catalogue.providers
-    ]
-    replace(service, catalogue=replace(service.catalogue, providers=providers)).install(api.app)
+    replace(service, catalogue=planning.without(service.catalogue, *names, region=region)).install(api.app)
 
 
 def worker(api: Api, version: str, region: str = "US", age: str = "0 s", kind: str = "worker") -> None:

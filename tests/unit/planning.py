@@ -1,6 +1,7 @@
 """A valid job and a catalogue, for tests that change one thing."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,23 @@ from runner_core.job_shapes import Wrapper
 from runner_core.jobspec import Submission, plan_job
 from runner_core.regions import Catalogue, Provider, Region
 from runner_core.signing import Verified
-from runner_core.upstreams import UpstreamModel
+from runner_core.upstreams import PARAMETERS, UpstreamModel
 
 FIELD = json.loads((Path(__file__).parents[1] / "data" / "signature_vectors.json").read_text())
 MODELS = {f"m{n}": f"vendor/m{n}" for n in range(17)}
 NAMES = ["US", "EU", "ASIA", "R4", "R5", "R6", "R7", "R8", "R9"]
+
+
+def without(catalogue: Catalogue, *names: str, region: str) -> Catalogue:
+    """The catalogue, in which the providers of one region do not take these parameters."""
+    takes = frozenset(PARAMETERS) - set(names)
+    providers = [
+        replace(p, models={name: replace(model, takes=takes) for name, model in p.models.items()})
+        if p.region == region
+        else p
+        for p in catalogue.providers
+    ]
+    return replace(catalogue, providers=providers)
 
 
 def provider(region: str, models: dict[str, str]) -> Provider:

@@ -1,6 +1,5 @@
 """The parameters of a job: where they stand, what is signed, and what a provider does not take."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ from runner_core.errors import SpecError
 from runner_core.jobspec import plan_job
 from runner_core.regions import Catalogue
 from runner_core.signing import Verified, unsigned_member
-from runner_core.upstreams import PARAMETERS
+from tests.unit import planning
 from tests.unit.planning import CATALOGUE, job, plan, refused
 
 WARM, COLD = {"temperature": 1}, {"temperature": None}
@@ -17,14 +16,7 @@ WARM, COLD = {"temperature": 1}, {"temperature": None}
 
 def without(*names: str, region: str = "EU") -> Catalogue:
     """The catalogue, in which the providers of one region do not take these parameters."""
-    takes = frozenset(PARAMETERS) - set(names)
-    providers = [
-        replace(p, models={name: replace(model, takes=takes) for name, model in p.models.items()})
-        if p.region == region
-        else p
-        for p in CATALOGUE.providers
-    ]
-    return replace(CATALOGUE, providers=providers)
+    return planning.without(CATALOGUE, *names, region=region)
 
 
 def refused_by(catalogue: Catalogue, spec: dict[str, Any]) -> tuple[str, str]:
