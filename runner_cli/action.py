@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import secrets
-from datetime import UTC, datetime
 from typing import Any
 
 from runner_cli import client
@@ -13,6 +12,7 @@ from runner_cli.exits import UsageError
 from runner_cli.shapes import Shape
 from runner_cli.sign import signing_key
 from runner_core.signing import sign
+from runner_core.timestamps import timestamp
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,5 +36,5 @@ def act(args: argparse.Namespace, action: str, shape: Shape, **fields: str | Non
 def _signed(args: argparse.Namespace, api: Api, body: dict[str, Any]) -> dict[str, Any]:
     if not (args.key or os.environ.get("BEACON_KEY") or api.target.kept("signing.pem")):
         raise UsageError("set BEACON_TOKEN to an administrator's token, or name the job's own key with --key")
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    now = timestamp()
     return sign(body | {"timestamp": now, "nonce": secrets.token_urlsafe(18)}, signing_key(args.key, api.target))

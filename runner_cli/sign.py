@@ -6,7 +6,6 @@ import secrets
 import sys
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from runner_cli.client import Target, add_json
@@ -17,6 +16,7 @@ from runner_core.errors import Rejected
 from runner_core.keys import PrivateKey
 from runner_core.signing import sign as signed
 from runner_core.strict_json import parse_json
+from runner_core.timestamps import timestamp
 
 EXAMPLES = """\
 Adds what the API asks of a job besides the signature: an id where there is none, a nonce, the time. The API takes a
@@ -62,7 +62,7 @@ def read_job(name: str) -> tuple[dict[str, Any], bytes]:
 def completed(spec: Mapping[str, Any]) -> dict[str, Any]:
     """`spec` with an id, and with the time and a nonce of this signature."""
     metadata = spec.get("metadata")
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    now = timestamp()
     fresh = {"timestamp": now, "nonce": secrets.token_urlsafe(18)}
     named = {} if spec.get("id") or spec.get("jobspec_id") else {"id": f"job-{uuid.uuid4()}"}
     return {**spec, **named, "metadata": {**(metadata if isinstance(metadata, dict) else {}), **fresh}}

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from runner_core.error_detail import error_detail, of_call
+from runner_core.timestamps import timestamp
 from runner_core.upstreams import UpstreamModel
 from runner_worker.providers.outcomes import FAULTS, PARAMETER_REMEDY, PERMANENT_STATUSES, code_of_status
 from runner_worker.providers.text import clean
@@ -101,7 +101,7 @@ class TryFailed(Exception):
             http_status=self.http_status,
             provider=provider_id,
         )
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        now = timestamp()
         error = of_call(error, ask.region, ask.model_id, now)
         served = {name: value for name, value in self.served.items() if name != "request_id"}
         known = {

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from runner_core.timestamps import timestamp
+
 MOST_TOLD = 200  # states that a heartbeat writes: a row stays small however many models a provider has
 
 
@@ -58,6 +60,4 @@ def as_json(states: Iterable[ModelState]) -> list[dict[str, Any]]:
 
 def _time(seconds: float | None) -> str | None:
     """Return a time in RFC 3339, in UTC."""
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return None if seconds is None else timestamp(datetime.fromtimestamp(seconds, UTC))
