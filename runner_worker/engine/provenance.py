@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 from runner_core.queries import Row
 from runner_worker.providers import CallFailed, Reply
-from runner_worker.providers.text import who_served
 
 
 class Provenance(NamedTuple):
@@ -20,13 +19,15 @@ class Provenance(NamedTuple):
     @classmethod
     def of(cls, reply: Reply) -> "Provenance":
         """Return the provenance of a usable answer."""
-        return cls(who_served(**reply.answer.served), dict(reply.sent), reply.waited_ms, reply.answered_ms, reply.paid)
+        return cls(dict(reply.answer.served), dict(reply.sent), reply.waited_ms, reply.answered_ms, reply.paid)
 
     @classmethod
     def of_failure(cls, failure: CallFailed) -> "Provenance":
         """Return the provenance of a call whose last try failed. Its error object may say who answered."""
-        told = {"request_id": failure.error.get("request_id"), **(failure.error.get("served") or {})}
-        return cls(who_served(**told) or None, dict(failure.sent) or None, paid=failure.paid)
+        served = dict(failure.error.get("served") or {})
+        if request_id := failure.error.get("request_id"):
+            served["request_id"] = request_id
+        return cls(served or None, dict(failure.sent) or None, paid=failure.paid)
 
     @classmethod
     def of_row(cls, row: Row) -> "Provenance":
@@ -50,7 +51,7 @@ def output_of(reply: Reply) -> dict[str, Any]:
     }
     if answer.sanitised:
         output["sanitised"] = True
-    output["served"] = who_served(**answer.served)
+    output["served"] = dict(answer.served)
     rest = {
         "filter": answer.filter,
         "filter_words": answer.filter_words,

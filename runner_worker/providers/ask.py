@@ -61,7 +61,8 @@ class Answer:
     `filter` is `input` or `output` if the provider's filter blocked the prompt or the answer; `filter_words` is what
     the filter said, `partial` the part of a blocked answer that arrived. `thoughts`: the model's reasoning, which is no
     part of the answer. `other_parts`: the types of parts that are not text. `served`: who answered, as the provider
-    says: `model`, `fingerprint`, `service_tier`, `upstream`, `geography`, `request_id`, each if known.
+    says: `model`, `fingerprint`, `service_tier`, `upstream`, `geography`, `request_id`, each if known, as `who_served`
+    cleans them.
     """
 
     text: str

@@ -16,6 +16,7 @@ from runner_worker.providers.failures import TryFailed
 from runner_worker.providers.outcomes import FAULTS
 from runner_worker.providers.requests import renamed, sent_by, system_prompt
 from runner_worker.providers.simulated import drawn_text
+from runner_worker.providers.text import who_served
 
 STATEMENTS = (
     "The question has a short answer and a long history.",
@@ -87,9 +88,7 @@ class Sandbox:
             text = drawn_text(ask.model_id, ask.question_id, seed, options.get("vary", 1), options.get("shift", 0))
         else:
             text = _statement(ask)
-        served = {"model": ask.upstream.name}
-        if place := options.get("geography"):
-            served["geography"] = place
+        served = who_served(model=ask.upstream.name, geography=options.get("geography"))
         usage = _usage(ask.prompt, text)
         return Answer(text, refused, served=served, finish_reason="stop", usage=usage, simulated=True)
 

@@ -2,11 +2,8 @@
 
 from typing import Any
 
-import pytest
-
 from runner_worker.engine.provenance import Provenance, output_of
 from runner_worker.providers import CallFailed
-from runner_worker.providers.text import who_served
 from tests.receipts import SENT, SERVED, reply
 
 
@@ -25,18 +22,6 @@ def test_a_failure_keeps_what_was_sent_and_the_request_id() -> None:
     wrong_region = failure({"request_id": "req_0", "served": {"model": "m", "geography": "us"}})
     assert Provenance.of_failure(wrong_region).served == {"model": "m", "geography": "us", "request_id": "req_0"}
     assert Provenance.of_failure(failure({})) == (None, None, None, None, "no"), "nothing was sent"
-
-
-@pytest.mark.parametrize(
-    ("served", "kept"),
-    [
-        ({"model": "m" * 300}, {"model": "m" * 255}),
-        ({"model": "a\x00b\ud800"}, {"model": "a\ufffdb\ufffd"}),
-        ({"model": "", "secret": "x", "geography": 7, "upstream": "Azure"}, {"upstream": "Azure"}),
-    ],
-)
-def test_only_known_texts_of_bounded_length_are_kept(served: dict[str, Any], kept: dict[str, str]) -> None:
-    assert who_served(**served) == kept
 
 
 def test_an_ordinary_answer_has_no_further_members() -> None:

@@ -82,6 +82,7 @@ def test_words_vary_with_the_seed_alone() -> None:
 
 def test_an_answer_may_name_a_place() -> None:
     assert ask(provider({"geography": "us"})).served == {"model": "simulated", "geography": "us"}
+    assert ask(provider({"geography": "u\0s"})).served["geography"] == "u\ufffds", "PostgreSQL can't store U+0000"
 
 
 MISTAKES: dict[str, dict[str, Any]] = {
