@@ -11,7 +11,8 @@ QUOTA = {"error": {"message": "You exceeded your quota.", "type": "insufficient_
 
 class Row(NamedTuple):
     """A rule of the test provider and the outcome: the code of a failure, or None; the number of requests; whether the
-    call was paid for; who says that the answer is a refusal; whether five such requests open the breaker."""
+    call was paid for; who says that the answer is a refusal; whether five such requests open the breaker; the kind of
+    provider, and what the test changes of the provider."""
 
     rule: dict[str, Any]
     code: str | None
@@ -20,6 +21,8 @@ class Row(NamedTuple):
     source: str | None = None
     opens: bool = False
     seconds: Mapping[str, float] = MappingProxyType({})
+    kind: str = "openai"
+    changes: Mapping[str, Any] = MappingProxyType({})
 
 
 def choice(content: Any, finish: str | None = "stop", **more: Any) -> dict[str, Any]:
@@ -39,6 +42,17 @@ def body(document: Any, status: int = 200, **headers: str) -> dict[str, Any]:
         "text": text,
         "headers": {k.replace("_", "-"): v for k, v in headers.items()},
     }
+
+
+def router(**more: Any) -> dict[str, Any]:
+    """A rule for an answer of the hybrid router."""
+    return body({"success": True, "response": "Lima.", "metadata": {"region": "us-east"}} | more)
+
+
+def message(stop_reason: str, text: str = "Lima.", place: str = "us") -> dict[str, Any]:
+    """A rule for an answer of Anthropic's protocol."""
+    usage = {"input_tokens": 3, "output_tokens": 4, "inference_geo": place}
+    return body({"content": [{"type": "text", "text": text}], "stop_reason": stop_reason, "usage": usage})
 
 
 def status(number: int) -> dict[str, Any]:
@@ -111,6 +125,29 @@ ROWS: dict[str, Row] = {
         body({"error": {"code": "insufficient_quota", "message": "x"}}, 402), "quota_exhausted", 1, "no", opens=True
     ),
     "a rest beyond the deadline": Row(status(429) | {"retry_after": 40_000}, "http_429", 1, "no", opens=True),
+    "an answer from another geography": Row(
+        message("end_turn"), "wrong_region", 1, "yes", kind="anthropic", changes={"geography": "eu"}
+    ),
+    "an answer from the geography": Row(
+        message("end_turn"), None, 1, "yes", kind="anthropic", changes={"geography": "us"}
+    ),
+    "Anthropic's refusal": Row(message("refusal", "I can't."), None, 1, "yes", "provider", kind="anthropic"),
+    "Anthropic's token limit": Row(message("max_tokens", ""), "token_limit", 1, "yes", kind="anthropic"),
+    "a router's answer from another region": Row(
+        router(metadata={"region": "eu-west"}), "wrong_region", 1, "yes", kind="hybrid"
+    ),
+    "a router's failure": Row(
+        router(success=False, error_code="ROUTER_ERROR"), "provider_error", 3, "maybe", opens=True, kind="hybrid"
+    ),
+    "a router's failure with a number": Row(
+        router(success=False, error_code="HTTP_503"), "http_503", 3, "maybe", opens=True, kind="hybrid"
+    ),
+    "a router's failure for good": Row(
+        router(success=False, error_code="INVALID_MODEL"), "provider_refused_request", 1, "maybe", kind="hybrid"
+    ),
+    "a router's filter": Row(
+        router(success=False, error_code="CONTENT_FILTER"), None, 1, "no", "filter", kind="hybrid"
+    ),
     "402": Row(status(402), "http_other", 1, "no"),
     "451": Row(status(451), "http_other", 1, "no"),
     "another redirect": Row({"fault": "redirect_other", "status": 307}, "redirect_refused", 1, "no"),

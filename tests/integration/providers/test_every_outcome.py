@@ -11,14 +11,14 @@ from tests.provider_server import ProviderServer
 # Codes of calls that reach no server, or that are no answer of one; they are tested elsewhere in this folder.
 ELSEWHERE = {
     *("cancelled", "timeout", "provider_unavailable", "connect_failed", "connect_timeout", "write_timeout"),
-    *("adapter_failed", "wrong_region", "provider_refused_request"),
+    "adapter_failed",
 }
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 def test_what_follows(server: ProviderServer, make: Make, row: Row) -> None:
     server.add_rule(**row.rule)
-    providers, provider = make(**row.seconds)
+    providers, provider = make(row.kind, **row.changes, **row.seconds)
     if row.code is None:
         reply = providers.ask(provider, question())
         assert (reply.refusal_source, reply.paid, reply.errors) == (row.source, row.paid, [])
@@ -27,7 +27,9 @@ def test_what_follows(server: ProviderServer, make: Make, row: Row) -> None:
     else:
         failed = failure((providers, provider), question())
         assert (failed.code, failed.paid) == (row.code, row.paid)
-        assert failed.error["message"].startswith(f"Provider openai-us: {FAULTS[row.code].sentence.partition('{')[0]}")
+        assert failed.error["message"].startswith(
+            f"Provider {provider.id}: {FAULTS[row.code].sentence.partition('{')[0]}"
+        )
         assert failed.sent["model"] == "upstream-1"
     assert len(server.calls) == row.calls
 
@@ -35,7 +37,7 @@ def test_what_follows(server: ProviderServer, make: Make, row: Row) -> None:
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 def test_what_the_breaker_learns(server: ProviderServer, make: Make, row: Row) -> None:
     server.add_rule(**row.rule)
-    providers, provider = make(max_tries=1, breaker_seconds=600.0, **row.seconds)
+    providers, provider = make(row.kind, max_tries=1, breaker_seconds=600.0, **row.changes, **row.seconds)
     for _ in range(5):
         try:
             providers.ask(provider, question())
