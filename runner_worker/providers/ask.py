@@ -32,8 +32,8 @@ class Ask:
     """One question to one model in one region: one paid call. Every try sends the same request.
 
     `parameters`: the values to send, by the jobs' names (PARAMETERS); what is missing is not sent. `system_prompt` is
-    apart from them; `seed` may be given by itself. `upstream` as a text means: as the provider is configured for
-    `model_id`. `deadline` is in seconds of time.monotonic() and limits all tries together.
+    apart from them; `seed` may be given by itself. `deadline` is in seconds of time.monotonic() and limits all tries
+    together.
     """
 
     region: str

@@ -71,11 +71,12 @@ class Providers:
         """Try until there is an answer, a permanent failure, no try left, or `ask.deadline` has passed.
 
         `begin(number)` is awaited before the request of each try after the first; False ends the call as `cancelled`.
-        Raises CallFailed. A cancelled task gets CallFailed `cancelled` too, not CancelledError, because the caller
-        needs to know which tries reached the provider.
+        A program that asks by hand may give a name alone as `upstream`: then the model is asked as the provider is
+        configured for it. Raises CallFailed. A cancelled task gets CallFailed `cancelled` too, not CancelledError,
+        because the caller needs to know which tries reached the provider.
         """
         line = self._lines[provider.id]
-        if not isinstance(ask.upstream, UpstreamModel):  # a name alone
+        if not isinstance(ask.upstream, UpstreamModel):
             ask = replace(ask, upstream=provider.models[ask.model_id])
         asked = time.monotonic()
         errors: list[dict[str, Any]] = []

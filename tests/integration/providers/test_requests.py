@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from runner_core.upstreams import UpstreamModel
 from tests.asking import KEY, PROMPT, Make, failure, question
 from tests.provider_server import ProviderServer
 
@@ -47,6 +48,14 @@ def test_hybrid_sends_the_contract_and_keeps_the_answer(server: ProviderServer, 
     }
     assert reply.answer.text.startswith("answer ")
     assert reply.answer.usage == {"inference_time": 0.01, "cost_estimate": 0.0001, "provider_used": "loopback"}
+
+
+def test_a_name_alone_is_asked_as_the_provider_is_configured(server: ProviderServer, make: Make) -> None:
+    configured = UpstreamModel("upstream-1", rename={"max_tokens": "max_completion_tokens"})
+    providers, provider = make(models={"m1": configured})
+    providers.ask(provider, question(upstream="m1"))
+    assert server.calls[0].body["model"] == "upstream-1"
+    assert server.calls[0].body["max_completion_tokens"] == 500
 
 
 def test_a_connection_is_used_again(server: ProviderServer, make: Make) -> None:
