@@ -14,7 +14,8 @@ from runner_core.sqlstate import sqlstate
 from runner_core.store import tries
 from runner_core.store.tries import Try
 from runner_worker.engine.runs import Answer, Call, key_of
-from runner_worker.providers.ask import TryFailed, pause
+from runner_worker.providers.ask import pause
+from runner_worker.providers.failures import TryFailed
 from runner_worker.threads import DaemonThreads
 
 log = logging.getLogger("worker")

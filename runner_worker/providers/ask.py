@@ -8,23 +8,7 @@ from typing import Any, Protocol
 
 from runner_core.errors import BeaconError
 from runner_core.upstreams import UpstreamModel
-from runner_worker.providers.failures import Filtered, TryFailed
-from runner_worker.providers.outcomes import FAULTS, Fault
-from runner_worker.providers.text import clean
-
-__all__ = [
-    "FAULTS",
-    "Adapter",
-    "Answer",
-    "Ask",
-    "CallFailed",
-    "Fault",
-    "Filtered",
-    "Reply",
-    "TryFailed",
-    "clean",
-    "pause",
-]
+from runner_worker.providers.failures import TryFailed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

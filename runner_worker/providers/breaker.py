@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from types import TracebackType
 
-from runner_worker.providers.ask import TryFailed
+from runner_worker.providers.failures import TryFailed
 from runner_worker.providers.state import ModelState
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import asyncio
 import select
 from typing import cast
 
-from runner_worker.providers.ask import TryFailed
+from runner_worker.providers.failures import TryFailed
 from runner_worker.providers.response import Response, ResponseReader
 
 WRITE_SECONDS = 30.0

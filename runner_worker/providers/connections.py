@@ -15,8 +15,8 @@ from typing import TypeVar
 
 from runner_core.origins import Origin
 from runner_core.proxies import Proxy
-from runner_worker.providers.ask import TryFailed
 from runner_worker.providers.connection import Connection
+from runner_worker.providers.failures import TryFailed
 from runner_worker.providers.response import Response
 from runner_worker.providers.tunnel import Tunnel, authorization, refused
 from runner_worker.threads import DaemonThreads

@@ -13,8 +13,9 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 from runner_core.origins import origin
 from runner_core.provider_access import Access, with_headers
 from runner_core.upstreams import Provider
-from runner_worker.providers.ask import Ask, TryFailed, pause
+from runner_worker.providers.ask import Ask, pause
 from runner_worker.providers.connections import Connections, Headers
+from runner_worker.providers.failures import TryFailed
 from runner_worker.providers.received import Received, received, redirect_refused
 
 HOP_SECONDS = 1.0  # least time between two redirected requests, with which a result is polled

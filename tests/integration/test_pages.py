@@ -200,7 +200,7 @@ class TestSignsAndNames:
         assert (listed["status"], listed["cross_region_status"]) == ("completed", "partial")
 
     def test_a_status_is_told_once(self, api: Api) -> None:
-        from runner_worker.providers.ask import TryFailed
+        from runner_worker.providers.failures import TryFailed
 
         assert TryFailed.from_status(404).sentence("p") == "Provider p: HTTP status 404."
         assert "(HTTP 418)" in TryFailed.from_status(418).sentence("p"), "where the sentence does not have it"

@@ -7,7 +7,8 @@ import pytest
 
 from runner_core.error_detail import UNASKED, of_call, unasked
 from runner_core.upstreams import UpstreamModel
-from runner_worker.providers.ask import Ask, TryFailed
+from runner_worker.providers.ask import Ask
+from runner_worker.providers.failures import TryFailed
 
 NOBODY = ', "http_status": null, "provider": null}'
 DISPATCH = '"type": "system", "stage": "dispatch", "message": '

@@ -2,7 +2,6 @@
 
 import pytest
 
-from runner_worker.providers.ask import FAULTS as EXPORTED
 from runner_worker.providers.failures import TryFailed
 from runner_worker.providers.outcomes import FAULTS, PAID, code_of_status
 
@@ -34,7 +33,6 @@ DECIDED = {
 
 def test_the_table_decides_as_was_decided() -> None:
     assert {code: (FAULTS[code].tries, FAULTS[code].paid, FAULTS[code].breaker) for code in DECIDED} == DECIDED
-    assert EXPORTED is FAULTS
 
 
 def test_the_words_of_the_table_are_few() -> None:

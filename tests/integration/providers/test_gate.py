@@ -6,8 +6,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from runner_worker.providers import CallFailed
-from runner_worker.providers.ask import TryFailed
 from runner_worker.providers.breaker import Gate
+from runner_worker.providers.failures import TryFailed
 from tests.asking import Make, failure, question
 from tests.provider_server import ProviderServer
 
