@@ -6,6 +6,7 @@ values are removed from every line.
 """
 
 import contextlib
+import json
 import logging
 import re
 import sys
@@ -101,6 +102,14 @@ def secrets_in(
     return frozenset(secret for text in found if len(secret := text.strip()) >= SHORTEST_SECRET)
 
 
+def written_forms(secrets: Collection[str]) -> tuple[str, ...]:
+    """Return the secrets as they stand in a line: as they are, with the escapes of Python's repr, and with JSON's. The
+    longest come first, because one secret may be a part of another."""
+    found = {*secrets, *(repr(secret)[1:-1] for secret in secrets)}
+    found |= {json.dumps(form, ensure_ascii=ascii_only)[1:-1] for form in found for ascii_only in (True, False)}
+    return tuple(sorted(found, key=lambda form: (-len(form), form)))
+
+
 def redacted(text: str, secrets: Collection[str]) -> str:
     """Return `text` without the secrets."""
     for secret in secrets:
@@ -111,9 +120,10 @@ def redacted(text: str, secrets: Collection[str]) -> str:
 
 def guard_tracebacks(secrets: Collection[str]) -> None:
     """Remove the secrets from the tracebacks of uncaught exceptions."""
+    forms = written_forms(secrets)
 
     def show(kind: type[BaseException], error: BaseException | None, at: TracebackType | None) -> None:
-        sys.stderr.write(redacted("".join(traceback.format_exception(kind, error, at)), secrets))
+        sys.stderr.write(redacted("".join(traceback.format_exception(kind, error, at)), forms))
 
     sys.excepthook = show
     if threading.excepthook is threading.__excepthook__:  # else a test runner has its own hook
@@ -126,7 +136,7 @@ class RedactingFormatter(logging.Formatter):
     def __init__(self, formatter: logging.Formatter, secrets: Collection[str]) -> None:
         super().__init__()
         self._formatter = formatter
-        self._secrets = secrets
+        self._secrets = written_forms(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as a line."""

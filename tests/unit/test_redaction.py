@@ -82,6 +82,17 @@ def test_no_log_line_has_a_secret_or_a_librarys_text(formatter: logging.Formatte
     assert text == "1: connection refused"
 
 
+@pytest.mark.parametrize("formatter", [JsonFormatter("worker"), logging.Formatter("%(message)s")])
+def test_a_secret_is_known_in_each_form(formatter: logging.Formatter) -> None:
+    quoted, part = 'Hunter"2\\Secret', "Hunter3S"
+    redacting = RedactingFormatter(formatter, frozenset({quoted, part, f"{part}-and-more", f"more-{part}"}))
+    for args in ((quoted,), ([quoted],), (f"{part}-and-more, more-{part}",)):
+        line = redacting.format(logging.LogRecord("x", logging.ERROR, __file__, 1, "it has %s", args, None))
+        assert "[secret]" in line
+        for rest in ("Hunter", "Secret", "more"):
+            assert rest not in line
+
+
 def test_a_traceback_has_no_secret_of_the_environment() -> None:
     code = "from runner_core.telemetry import setup_logging\nsetup_logging('x', as_json=False)\n"
     for broken in ("raise ValueError(url)", "import threading; threading.Thread(target=lambda: int(url)).start()"):
