@@ -16,10 +16,10 @@ from runner_core.upstreams import Provider
 from runner_worker.providers.ask import Ask, pause
 from runner_worker.providers.connections import Connections, Headers
 from runner_worker.providers.failures import TryFailed
+from runner_worker.providers.hidden import rare
 from runner_worker.providers.received import Received, received, redirect_refused
 
 HOP_SECONDS = 1.0  # least time between two redirected requests, with which a result is polled
-LONGEST_WORD, SHORTEST_RARE = 20, 8  # characters
 SAFE_HEADER = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -44,7 +44,7 @@ class HttpClient:
         self._read_seconds = read_seconds
         # Our secrets are hidden where the provider repeats them; in an answer only those that are no common words.
         self._secrets = access.secrets
-        self._rare_secrets = tuple(secret for secret in access.secrets if _is_rare(secret))
+        self._rare_secrets = rare(access.secrets)
         own = {
             "Host": urlsplit(provider.base_url).netloc,
             "Accept": "application/json",
@@ -83,7 +83,7 @@ class HttpClient:
             if 300 <= response.status < 400 and response.status != 303:
                 raise redirect_refused(response.status, url, location, self._secrets)
             if response.status != 303:
-                return received(response, self._rare_secrets if 200 <= response.status < 300 else self._secrets)
+                return received(response, self._secrets, self._rare_secrets)
             url = self._same_origin(url, location)
             method, content, content_headers = b"GET", None, []
             await pause(HOP_SECONDS - (time.monotonic() - started), ask.deadline, "response")
@@ -98,11 +98,6 @@ class HttpClient:
         except ValueError:
             pass
         raise redirect_refused(303, url, location, self._secrets)
-
-
-def _is_rare(secret: str) -> bool:
-    """Return whether a text without this secret is whole: the value of a header may be a word, such as "production"."""
-    return len(secret) >= LONGEST_WORD or (len(secret) >= SHORTEST_RARE and not secret.isalpha())
 
 
 def _target(url: str) -> bytes:

@@ -12,6 +12,7 @@ from urllib.parse import urljoin
 from runner_core.origins import origin
 from runner_worker.providers.errors import failure_of
 from runner_worker.providers.failures import TryFailed
+from runner_worker.providers.hidden import without
 from runner_worker.providers.response import Response
 
 LARGEST_ERROR = 64 * 1024  # bytes of an error's body after it is unpacked
@@ -20,7 +21,6 @@ GZIP = b"\x1f\x8b"
 TITLE = re.compile(r"<title[^>]{0,100}>([^<]{1,200})", re.IGNORECASE)
 MOST_COMMENTS = 1000  # lines
 LONGEST_ORIGIN = 300  # characters; a host's name has at most 253
-HIDDEN = "[key]"  # in place of a secret of ours that a provider repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,13 @@ class Received:
     status: int
 
 
-def received(response: Response, secrets: Collection[str] = ()) -> Received:
-    """Return the JSON object of an answer, without `secrets`. Raises TryFailed, and Filtered for a blocked prompt."""
+def received(response: Response, all_secrets: Collection[str] = (), rare_secrets: Collection[str] = ()) -> Received:
+    """Return the JSON object of an answer, without the rare secrets. An error, also one that is told with status 200,
+    has none of all secrets. Raises TryFailed, and Filtered for a blocked prompt."""
+    secrets = rare_secrets if 200 <= response.status < 300 else all_secrets
     headers = response.headers
     if any(secret in value for value in headers.values() for secret in secrets):
-        headers = _without(headers, secrets)
+        headers = without(headers, secrets)
     if not 200 <= response.status < 300:
         document = _document(_unpacked(response), secrets)
         raise failure_of(response.status, _page(response, secrets) if document is None else document, headers)
@@ -49,7 +51,15 @@ def received(response: Response, secrets: Collection[str] = ()) -> Received:
         if kind.startswith("text/event-stream") or response.body.lstrip().startswith((b"data:", b"event:")):
             raise TryFailed("unasked_format", note=": it is an event stream", http_status=response.status)
         raise TryFailed("malformed_answer", http_status=response.status)
+    if _tells_an_error(document):
+        document = without(document, all_secrets)
     return Received(document, headers, response.status)
+
+
+def _tells_an_error(document: Mapping[str, Any]) -> bool:
+    choices = document.get("choices")
+    parts = (document, *choices) if isinstance(choices, list) else (document,)
+    return any(isinstance(part, dict) and part.get("error") for part in parts)
 
 
 def redirect_refused(status: int, url: str, location: str, secrets: Collection[str] = ()) -> TryFailed:
@@ -57,7 +67,7 @@ def redirect_refused(status: int, url: str, location: str, secrets: Collection[s
     target = ""
     with contextlib.suppress(ValueError):
         if location:
-            target = f": to {_without(str(origin(urljoin(url, location))), secrets)[:LONGEST_ORIGIN]}"
+            target = f": to {without(str(origin(urljoin(url, location))), secrets)[:LONGEST_ORIGIN]}"
     return TryFailed("redirect_refused", note=target, http_status=status)
 
 
@@ -71,7 +81,7 @@ def _document(body: bytes, secrets: Collection[str]) -> Any:
         document = json.loads(text, strict=False)
         # Escapes of ASCII may hide a secret from a look at the text.
         repeats = "\\u00" in text or "\\/" in text or any(secret in text for secret in secrets)
-        return _without(document, secrets) if repeats and secrets else document
+        return without(document, secrets) if repeats and secrets else document
     except (ValueError, RecursionError):
         return None
 
@@ -89,19 +99,6 @@ def _behind_comments(text: str) -> int:
     return at
 
 
-def _without(value: Any, secrets: Collection[str]) -> Any:
-    """Return a JSON value in which each secret is replaced."""
-    if isinstance(value, str):
-        for secret in secrets:
-            value = value.replace(secret, HIDDEN)
-        return value
-    if isinstance(value, list):
-        return [_without(part, secrets) for part in value]
-    if isinstance(value, dict):
-        return {_without(name, secrets): _without(part, secrets) for name, part in value.items()}
-    return value
-
-
 def _unpacked(response: Response) -> bytes:
     """Return the body of an error, unpacked if it is compressed although nobody asked for that: its words count."""
     encoding = response.headers.get("content-encoding", "").strip().lower()
@@ -116,6 +113,7 @@ def _unpacked(response: Response) -> bytes:
 def _page(response: Response, secrets: Collection[str]) -> str:
     """Return the words of an error that is no JSON: a page's title, or the text itself."""
     text = " ".join(_unpacked(response)[:LARGEST_ERROR].decode("utf-8", "replace").split())
+    text = without(text, secrets)  # before a title is cut, which could leave a part of a secret
     found = TITLE.search(text)
     words = found[1].strip() if found else text
-    return "" if words.startswith("<") or not words.isprintable() else str(_without(words, secrets))
+    return "" if words.startswith("<") or not words.isprintable() else words

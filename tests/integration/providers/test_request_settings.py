@@ -12,6 +12,7 @@ from runner_core.settings import Settings
 from runner_core.upstreams import UpstreamModel
 from runner_worker.providers import Providers
 from tests.asking import KEY, BlockingProviders, Make, catalogue_of, failure, question
+from tests.outcome_rows import body
 from tests.provider_server import ProviderServer
 
 AZURE = """
@@ -99,6 +100,27 @@ def test_a_header_that_is_a_word_does_not_change_answers(server: ProviderServer,
         env={"ENVIRONMENT": "production", "SECRET_ONE": "zq-0123456789"},
     )
     assert providers.ask(provider, question()).answer.text == "The production of keys, and key [key]."
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"error": {"message": "no production", "code": 401}},
+        {"choices": [{"finish_reason": "error", "error": {"message": "no production"}, "message": {"content": "x"}}]},
+    ],
+)
+def test_an_error_of_status_200_has_no_secret(server: ProviderServer, make: Make, document: dict[str, Any]) -> None:
+    server.add_rule(**body(document))
+    failed = failure(make(headers_env={"X-Env": "ENVIRONMENT"}, env={"ENVIRONMENT": "production"}), question())
+    assert failed.error["message"].endswith("no [key]")
+
+
+def test_a_title_that_is_cut_has_no_part_of_a_secret(server: ProviderServer, make: Make) -> None:
+    secret = "zq-" + "0123456789" * 5
+    page = f"<html><title>{'x' * 180} {secret}</title></html>"
+    server.add_rule(**body(page, 403))
+    failed = failure(make(headers_env={"X-Secret": "SECRET_ONE"}, env={"SECRET_ONE": secret}), question())
+    assert failed.error["message"].endswith("x [key]")
 
 
 def test_a_header_may_be_read_from_a_file(server: ProviderServer, make: Make, tmp_path: Path) -> None:
