@@ -55,7 +55,7 @@ def read_provider(
         table.wrong("id may have letters, digits and . _ : - only, at most 255")
     if provider.region and not region:
         table.wrong(f"the region {provider.region!r} is not in this file")
-    if provider.api_key_env and not _ENV_NAME.fullmatch(provider.api_key_env):
+    if provider.api_key_env and not _is_variable(provider.api_key_env):
         # The message omits the value: it may be the key itself.
         table.wrong("api_key_env must be the name of an environment variable, in capitals, not the key itself")
     if not provider.geography.isprintable():
@@ -149,11 +149,16 @@ def _check_headers(provider: Provider, table: Table) -> None:
         elif not (value.isascii() and value.isprintable()):
             table.wrong(f"headers: the value of {shown_name(name)} has characters that no header can carry")
     for name, variable in provider.headers_env.items():
-        if not _ENV_NAME.fullmatch(variable):
+        if not _is_variable(variable):
             table.wrong(
                 f"headers_env.{shown_name(name)} must be the name of an environment variable, in capitals, not the"
                 " value itself"
             )
+
+
+def _is_variable(name: str) -> bool:
+    """Return whether a text can be a variable's name. Messages repeat the name, so it must not look like a key."""
+    return bool(_ENV_NAME.fullmatch(name)) and not looks_secret("", name)
 
 
 def _check_proxy(proxy: str, table: Table) -> None:

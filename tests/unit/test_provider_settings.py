@@ -193,6 +193,10 @@ ONE_MISTAKE = {
         'headers_env = { api-key = "verysecret" }',
         "headers_env.api-key must be the name of an environment variable, in capitals, not the value itself.",
     ),
+    "value in capitals instead of its variable": (
+        'headers_env = { api-key = "AKIAIOSFODNN7EXAMPLE" }',
+        "headers_env.api-key must be the name of an environment variable, in capitals, not the value itself.",
+    ),
     "system_role": ('system_role = "boss"', "system_role must be one of system, developer, user, none."),
     "proxy": ('proxy = "socks5://h:1"', "proxy must be env, none or an http URL, for example"),
     "https proxy": ('proxy = "https://h:1"', "proxy must be env, none or an http URL"),
