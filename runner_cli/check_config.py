@@ -11,7 +11,7 @@ from runner_cli.findings import Finding, error, ok, warning
 from runner_core.certificates import trusting_context
 from runner_core.errors import ConfigError, Rejected
 from runner_core.keys import PrivateKey
-from runner_core.provider_access import Access, constant_headers, read_access
+from runner_core.provider_access import Access, constant_headers, read_access, read_secrets
 from runner_core.provider_kinds import Kind, kinds
 from runner_core.provider_settings import secret_variables
 from runner_core.regions import Catalogue, Provider, load_catalogue
@@ -92,17 +92,17 @@ def _providers(catalogue: Catalogue, env: Mapping[str, str], probe: bool) -> Ite
         kind = kinds()[provider.kind]
         if kind.simulated:
             yield warning(subject, "it simulates its answers: do not use it in production")
-        if not kind.asks_by_http:
-            continue
         try:
-            access = read_access(provider, env)
+            access = read_access(provider, env) if kind.asks_by_http else None
+            if not access:
+                read_secrets(provider, env)
         except ConfigError as mistakes:
             told = "; ".join(mistakes.mistakes)
             unset = ", ".join(name for name in sorted(secret_variables(provider)) if name in told)
             remedy = f": set {unset} as for the workers" if unset else ""
             yield error(subject, f"it was not asked, because {told}{remedy}")
             continue
-        if probe:
+        if probe and access:
             yield probed(provider, kind, access)
 
 

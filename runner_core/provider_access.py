@@ -15,6 +15,8 @@ from runner_core.proxies import Proxy, environment_proxy, proxy_of
 from runner_core.secret_files import bare, read_secret
 from runner_core.upstreams import Provider
 
+NOWHERE = Origin("http", "", DEFAULT_PORTS["http"])  # the place of a provider without a base_url
+
 
 @dataclass(frozen=True)
 class Access:
@@ -64,6 +66,18 @@ def read_access(provider: Provider, env: Mapping[str, str]) -> Access:
     return access
 
 
+def read_secrets(provider: Provider, env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the secrets that the settings of a provider without a base_url name: its adapter reads them by itself.
+
+    Raises ConfigError with all mistakes.
+    """
+    mistakes = Mistakes()
+    access = _read(provider, NOWHERE, env, mistakes)
+    if mistakes:
+        raise ConfigError(mistakes)
+    return access.secrets
+
+
 def access_mistakes(provider: Provider, env: Mapping[str, str]) -> list[str]:
     """Return the mistakes in what a provider needs, without those that the regions file shows by itself."""
     mistakes = Mistakes()
@@ -71,7 +85,7 @@ def access_mistakes(provider: Provider, env: Mapping[str, str]) -> list[str]:
     try:
         place = origin(provider.base_url)
     except ValueError:
-        place = Origin("http", "", DEFAULT_PORTS["http"])
+        place = NOWHERE
     _read(replace(provider, proxy="none") if written else provider, place, env, mistakes)
     return mistakes
 
@@ -110,7 +124,7 @@ def _proxy(provider: Provider, place: Origin, env: Mapping[str, str]) -> Proxy |
     if provider.proxy == "none":
         return None
     if provider.proxy == "env":
-        return environment_proxy(env, place)
+        return None if place == NOWHERE else environment_proxy(env, place)
     for name in VARIABLE.findall(provider.proxy):
         if not read_secret(env, name):
             raise ValueError(f"proxy needs the environment variable {name}, which is not set")

@@ -57,7 +57,7 @@ def _mistakes_beside(catalogue: Catalogue, env: Mapping[str, str]) -> list[str]:
     """Return the mistakes in what providers need beside a regions file that has mistakes itself."""
     from runner_core.provider_access import access_mistakes  # not needed by a worker that starts
 
-    asked = [p for p in catalogue.providers if (kind := kinds().get(p.kind)) and kind.asks_by_http]
+    asked = [provider for provider in catalogue.providers if provider.kind in kinds()]
     return [f"provider {provider.id}: {mistake}" for provider in asked for mistake in access_mistakes(provider, env)]
 
 

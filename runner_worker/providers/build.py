@@ -39,7 +39,7 @@ class Builder:
             http = self._http(provider, kind) if kind.asks_by_http else None
             if kind.is_own:
                 return cast(Adapter, kind.factory(provider, http, self._catalogue))
-            return foreign_adapter(kind, provider, http, self._catalogue)
+            return foreign_adapter(kind, provider, http, self._catalogue, self._secrets(provider))
         except ValueError as wrong:
             self.mistakes.extend(f"provider {provider.id}: {mistake}" for mistake in wrong.args)
             return None
@@ -51,6 +51,15 @@ class Builder:
     def close(self) -> None:
         for connections in self._connections.values():
             connections.close()
+
+    def _secrets(self, provider: Provider) -> tuple[str, ...]:
+        """Return what the adapter of another distribution may know and nobody may see."""
+        from runner_core.provider_access import read_access, read_secrets
+
+        try:
+            return read_access(provider, self._env).secrets if provider.base_url else read_secrets(provider, self._env)
+        except ConfigError as error:
+            raise ValueError(*error.mistakes) from None
 
     def _http(self, provider: Provider, kind: Kind) -> "HttpClient":
         from runner_core.certificates import trusting_context

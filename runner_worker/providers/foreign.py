@@ -1,9 +1,9 @@
-"""Checks and cleans what the adapters of other distributions return, so that it can be stored."""
+"""Checks and cleans what the adapters of other distributions return, so that it can be stored and shown."""
 
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from runner_core.provider_kinds import Kind
 from runner_core.upstreams import Provider
 from runner_worker.providers.ask import Adapter, Answer, Ask
 from runner_worker.providers.failures import Filtered, TryFailed
+from runner_worker.providers.hidden import rare, without
 from runner_worker.providers.outcomes import PAID
 from runner_worker.providers.text import clean, token_counts, who_served
 
@@ -24,16 +25,22 @@ LONGEST_NAME = 64
 
 
 class Foreign:
-    """The adapter of another distribution."""
+    """The adapter of another distribution. `secrets`: of its provider, hidden where the adapter repeats them.
 
-    def __init__(self, adapter: Adapter) -> None:
+    `simulated`: whether the kind's answers are made up, whatever an answer says.
+    """
+
+    def __init__(self, adapter: Adapter, secrets: Collection[str] = (), *, simulated: bool = False) -> None:
         self._adapter = adapter
+        self._secrets = secrets
+        self._rare_secrets = rare(secrets)
+        self._simulated = simulated
 
     def sent(self, ask: Ask) -> Mapping[str, Any]:
         """Return the parameters as sent. Raises TypeError, ValueError if they are no JSON object."""
         sent = self._adapter.sent(ask)
         kept: dict[str, Any] = _cleaned(json.loads(json.dumps(dict(sent), allow_nan=False)))
-        return kept
+        return without(kept, self._rare_secrets)  # type: ignore[no-any-return]  # a dict, as before
 
     async def send(self, ask: Ask) -> Answer:
         """Return the answer with cleaned texts, by the deadline. Raises TryFailed, Filtered, and anything else for an
@@ -53,48 +60,54 @@ class Foreign:
         except SystemExit as wanted:  # it would end the worker
             raise RuntimeError(f"the adapter called sys.exit({wanted.code!r})") from None
         except TryFailed as failed:
-            raise _checked(failed) from None
+            raise _checked(failed, self._secrets) from None
         except Filtered as blocked:
-            raise Filtered(clean(str(blocked.words))[0], who_served(**blocked.served)) from None
+            words = without(clean(str(blocked.words))[0], self._secrets)
+            raise Filtered(words, without(who_served(**blocked.served), self._secrets)) from None
         if not isinstance(answer, Answer):
             raise TypeError(f"send returned a {type(answer).__name__} and no Answer")
         if answer.filter not in FILTERS:
             raise ValueError("an answer's filter is input, output or None")
         text, replaced = clean(answer.text)
-        partial = clean(answer.partial)[0]
+        text, partial = self._shown(text), self._shown(answer.partial)
         if answer.filter:  # what a filter blocks has no text, only a part that arrived
             text, partial = "", partial or text
         if not text.strip() and not answer.filter:
-            raise TryFailed("empty_response", usage=token_counts(answer.usage), served=who_served(**answer.served))
+            served = without(who_served(**answer.served), self._rare_secrets)
+            raise TryFailed("empty_response", usage=token_counts(answer.usage), served=served)
         reason = answer.finish_reason
         return replace(
             answer,
             text=text,
-            filter_words=clean(answer.filter_words)[0],
+            filter_words=self._shown(answer.filter_words),
             partial=partial,
-            thoughts=clean(answer.thoughts)[0],
-            other_parts=tuple(clean(str(part))[0][:LONGEST_NAME] for part in answer.other_parts),
-            served=who_served(**answer.served),
-            finish_reason=None if reason is None else clean(str(reason))[0][:LONGEST_NAME],
+            thoughts=self._shown(answer.thoughts),
+            other_parts=tuple(self._shown(str(part))[:LONGEST_NAME] for part in answer.other_parts),
+            served=without(who_served(**answer.served), self._rare_secrets),
+            finish_reason=None if reason is None else self._shown(str(reason))[:LONGEST_NAME],
             usage=token_counts(answer.usage),
+            simulated=self._simulated or bool(answer.simulated),
             sanitised=answer.sanitised or replaced,
         )
 
+    def _shown(self, text: str) -> str:
+        return str(without(clean(text)[0], self._rare_secrets))
 
-def _checked(failed: TryFailed) -> TryFailed:
-    """Return the same failure with attributes of the right types."""
+
+def _checked(failed: TryFailed, secrets: Collection[str]) -> TryFailed:
+    """Return the same failure with attributes of the right types, without secrets."""
     status, rest = failed.http_status, failed.retry_after
     return TryFailed(
         failed.code,
         stage=failed.stage if failed.stage in STAGES else None,
-        words=str(failed.words),
-        note=str(failed.note),
+        words=without(str(failed.words), secrets),
+        note=without(str(failed.note), secrets),
         http_status=status if type(status) is int else None,
         retry_after=float(rest) if isinstance(rest, int | float) and 0 <= rest < LONGEST_REST else None,
         paid=failed.paid if failed.paid in PAID else None,
         usage=token_counts(dict(failed.usage)),
-        served=who_served(**failed.served),
-        partial=str(failed.partial),
+        served=without(who_served(**failed.served), secrets),
+        partial=without(str(failed.partial), secrets),
     )
 
 
@@ -109,13 +122,18 @@ def _cleaned(value: Any) -> Any:
     return value
 
 
-def foreign_adapter(kind: Kind, provider: Provider, http: Any, catalogue: "Catalogue") -> Adapter:
+def foreign_adapter(
+    kind: Kind, provider: Provider, http: Any, catalogue: "Catalogue", secrets: Collection[str]
+) -> Adapter:
     """Make the adapter of another distribution. Raises ValueError with one sentence per mistake."""
+    what = f"the kind {kind.name} of {kind.distribution} can't be made"
     try:
-        return Foreign(kind.factory(provider, http, catalogue))
-    except ValueError:
-        raise
+        adapter = kind.factory(provider, http, catalogue)
+    except ValueError as wrong:
+        told = [mistake for mistake in wrong.args if isinstance(mistake, str)]
+        raise ValueError(*without(told or [f"{what}: {type(wrong).__name__}"], secrets)) from None
     except Exception as error:  # noqa: BLE001 - another distribution's code
-        raise ValueError(
-            f"the kind {kind.name} of {kind.distribution} can't be made: {type(error).__name__}: {error}"
-        ) from None
+        raise ValueError(without(f"{what}: {type(error).__name__}: {error}", secrets)) from None
+    if missing := [name for name in ("sent", "send") if not callable(getattr(adapter, name, None))]:
+        raise ValueError(f"{what}: its adapter has no method {' and no method '.join(missing)}")
+    return Foreign(adapter, secrets, simulated=kind.simulated)

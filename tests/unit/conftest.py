@@ -1,11 +1,15 @@
-"""Fixtures of the tests of the `beacon` command without a stack."""
+"""Fixtures of the tests of the `beacon` command without a stack, and of kinds of provider."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.command_line import JOB
+from tests.foreign_kinds import installed as installed_in
+from tests.foreign_provider import Install
 
 
 @pytest.fixture
@@ -22,3 +26,15 @@ def job(tmp_path: Path) -> Path:
     path = tmp_path / "job.json"
     path.write_text(json.dumps(JOB))
     return path
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Iterator[Install]:
+    """Installs a distribution that this process then finds."""
+    with contextlib.ExitStack() as stack:
+
+        def build(name: str, module: str, points: dict[str, str], version: str = "1.0") -> Path:
+            stack.enter_context(installed_in(tmp_path, name, module, points, version))
+            return tmp_path
+
+        yield build
