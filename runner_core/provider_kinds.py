@@ -15,6 +15,7 @@ from runner_core.upstreams import PARAMETERS, Provider, Region
 GROUP = "beacon_runner.providers"
 API = 1  # the version of what a kind and this release expect of each other
 OWN = "beacon-runner"
+_NAMES = (tuple, list, set, frozenset)  # a text alone is a tuple whose comma was forgotten
 # The keys of a provider in the regions file that a kind may take, beyond those that every provider has: those of a kind
 # that asks by HTTP, those of a kind whose request is a JSON object with parameters, and others.
 HTTP_SETTINGS = ("base_url", "api_key_env", "query", "headers", "headers_env", "proxy", "ca_file", "geography")
@@ -59,7 +60,8 @@ class Kind:
         if check is None:
             return []
         try:
-            return [str(mistake) for mistake in check(provider, region)]
+            found = check(provider, region)
+            return [found] if isinstance(found, str) else [str(mistake) for mistake in found]
         except Exception as error:  # noqa: BLE001 - another distribution's code
             return [f"the kind {self.name} of {self.distribution} can't check its settings: {_said(error)}"]
 
@@ -92,7 +94,7 @@ def _load(point: EntryPoint, mistakes: list[str]) -> Kind | None:
     what = f"the kind of provider {point.name} of {_distribution(point)}"
     try:
         factory = point.load()
-    except Exception as error:  # noqa: BLE001 - another distribution's code
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - another distribution's code
         mistakes.append(f"{what} can't be loaded: {_said(error)}")
         return None
     api = getattr(factory, "api", None)
@@ -100,12 +102,20 @@ def _load(point: EntryPoint, mistakes: list[str]) -> Kind | None:
         mistakes.append(f"{what} has api {api!r}, and this release knows {API} alone: install a version that fits")
         return None
     settings, parameters = _names(factory, "settings"), _names(factory, "parameters")
-    wrong = [f"{what} names the setting {name!r}, which does not exist" for name in sorted(settings - set(SETTINGS))]
+    key_header, headers = getattr(factory, "key_header", "Authorization"), getattr(factory, "headers", {})
+    wrong = [
+        f"{what} has {name} that is no tuple of names"
+        for name in ("settings", "parameters", "writes")
+        if not isinstance(getattr(factory, name, ()), _NAMES)
+    ]
+    wrong += [f"{what} names the setting {name!r}, which does not exist" for name in sorted(settings - set(SETTINGS))]
     wrong += [
         f"{what} names the parameter {name!r}, which does not exist" for name in sorted(parameters - set(PARAMETERS))
     ]
     if not callable(factory):
         wrong.append(f"{what} can't be called")
+    if not (isinstance(key_header, str) and isinstance(headers, Mapping) and all(map(_can_be_sent, headers.items()))):
+        wrong.append(f"{what} has a key_header that is no text, or headers that are no table of texts in ASCII")
     mistakes.extend(wrong)
     if wrong:
         return None
@@ -117,20 +127,24 @@ def _load(point: EntryPoint, mistakes: list[str]) -> Kind | None:
         takes=parameters,
         writes=_names(factory, "writes"),
         simulated=bool(getattr(factory, "simulated", False)),
-        key_header=str(getattr(factory, "key_header", "Authorization")),
-        headers=dict(getattr(factory, "headers", {})),
+        key_header=key_header,
+        headers=dict(headers),
         model_list=str(getattr(factory, "model_list", "")),
     )
 
 
 def _names(factory: Any, attribute: str) -> frozenset[str]:
     value = getattr(factory, attribute, ())
-    return frozenset(map(str, value)) if isinstance(value, (tuple, list, set, frozenset)) else frozenset()
+    return frozenset(map(str, value)) if isinstance(value, _NAMES) else frozenset()
+
+
+def _can_be_sent(header: tuple[Any, Any]) -> bool:
+    return all(isinstance(text, str) and text.isascii() and text.isprintable() for text in header)
 
 
 def _distribution(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown distribution"
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"

@@ -156,6 +156,8 @@ def _mistakes(settings: _Settings, protocol: Kind, system_prompt: str) -> Iterat
         yield "system_role is none, yet the region has a system_prompt: remove one of them"
     elif system_prompt and "system_prompt" in settings.omit:
         yield "omit has system_prompt, yet the region has a system_prompt: remove one of them"
+    elif system_prompt and "system_prompt" not in protocol.takes:
+        yield f"the kind {protocol.name} takes no system prompt, yet the region has a system_prompt: remove it"
     sent = {settings.rename.get(name, name): name for name in sorted(protocol.takes - settings.omit)}
     targets = list(settings.rename.values())
     for target in sorted({target for target in targets if targets.count(target) > 1}):

@@ -1,26 +1,20 @@
 """The kinds of provider: our own, and those of other distributions, which are installed for one test."""
 
-import asyncio
-import contextlib
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from runner_core.errors import ConfigError
 from runner_core.provider_kinds import kinds
-from runner_core.regions import Catalogue, load_catalogue
 from runner_core.settings import Settings
 from runner_core.upstreams import PARAMETERS
-from runner_worker.providers import Ask, CallFailed, Providers, Reply
+from runner_worker.providers import CallFailed, Providers
 from runner_worker.providers.build import Builder
 from tests.foreign_kinds import ECHO
-from tests.foreign_kinds import installed as installed_in
+from tests.foreign_provider import Install, ask, mistakes, regions
 
 OWN = {
     "sandbox": "",
@@ -28,56 +22,6 @@ OWN = {
     "hybrid": 'base_url = "http://127.0.0.1:9"',
     "anthropic": 'base_url = "http://127.0.0.1:9"',
 }
-
-Install = Callable[..., Path]
-
-
-@pytest.fixture
-def installed(tmp_path: Path) -> Iterator[Install]:
-    """Installs a distribution that this process then finds."""
-    with contextlib.ExitStack() as stack:
-
-        def build(name: str, module: str, points: dict[str, str], version: str = "1.0") -> Path:
-            stack.enter_context(installed_in(tmp_path, name, module, points, version))
-            return tmp_path
-
-        yield build
-
-
-def regions(folder: Path, kind: str, more: str = "") -> Catalogue:
-    file = folder / "regions.toml"
-    file.write_text(
-        'default_model = "m"\n[questions]\nq = "Who?"\n'
-        '[regions.US]\ndisplay = "US"\nsystem_prompt = "You answer."\nhybrid_preference = "x"\n'
-        f'[[providers]]\nid = "p"\nregion = "US"\nkind = "{kind}"\n{more}\nmodels = {{ m = "up" }}\n'
-    )
-    return load_catalogue(file, allow_sandbox=True, env={})
-
-
-def mistakes(call: Callable[[], Any]) -> list[str]:
-    with pytest.raises(ConfigError) as caught:
-        call()
-    return caught.value.mistakes
-
-
-def ask(catalogue: Catalogue, prompt: str, **changes: Any) -> Reply:
-    provider = catalogue.providers[0]
-    question = Ask(
-        **{
-            "region": "US",
-            "model_id": "m",
-            "upstream": provider.models["m"],
-            "prompt": prompt,
-            "deadline": time.monotonic() + 20,
-            "parameters": {"temperature": 0.5},
-        }
-        | changes
-    )
-
-    async def once() -> Reply:
-        return await Providers(catalogue, Settings.from_env({}), {}, backoff_seconds=0.001).ask(provider, question)
-
-    return asyncio.run(once())
 
 
 @pytest.mark.parametrize("kind", OWN)
@@ -117,6 +61,12 @@ def test_its_parameters_and_settings_are_its_own(installed: Install) -> None:
         "a provider of kind echo takes no base_url, rename.",
         "shout must be true or false.",
     ]
+
+
+def test_a_system_prompt_is_never_left_out_unseen(installed: Install) -> None:
+    folder = installed("beacon-test-mute", "class Kind:\n    api = 1\n", {"mute": "Kind"})
+    (mistake,) = mistakes(lambda: regions(folder, "mute"))
+    assert "the kind mute takes no system prompt, yet the region has a system_prompt" in mistake
 
 
 def test_its_failures_are_those_of_the_table(installed: Install) -> None:
@@ -171,11 +121,25 @@ def test_the_pages_example_is_a_kind(installed: Install) -> None:
     assert builder.adapter(catalogue.providers[0]) is not None, builder.mistakes
 
 
+KIND = 'class Kind:\n    api = 1\n    parameters = ("system_prompt",)\n'
 BAD: dict[str, tuple[str, str]] = {
     "an unknown api": ("class Kind:\n    api = 2\n", "has api 2, and this release knows 1 alone"),
     "no api": ("class Kind:\n    pass\n", "has api None"),
     "an import error": ("import no_such_module\n", "can't be loaded: ModuleNotFoundError: No module named"),
     "a name that is not there": ("x = 1\n", "can't be loaded: AttributeError"),
+    "a comma that was forgotten": (
+        'class Kind:\n    api = 1\n    settings = ("omit")\n',
+        "has settings that is no tuple of",
+    ),
+    "headers that are no table": (
+        'class Kind:\n    api = 1\n    headers = "x: y"\n',
+        "headers that are no table of texts",
+    ),
+    "a header beyond ASCII": (
+        'class Kind:\n    api = 1\n    headers = {"x": "\u00e9"}\n',
+        "headers that are no table of texts",
+    ),
+    "an exit": ("raise SystemExit(0)\n", "can't be loaded: SystemExit: 0"),
     "an unknown setting": ('class Kind:\n    api = 1\n    settings = ("colour",)\n', "names the setting 'colour'"),
     "an unknown parameter": ('class Kind:\n    api = 1\n    parameters = ("heat",)\n', "names the parameter 'heat'"),
 }
@@ -197,11 +161,28 @@ def test_two_kinds_of_one_name_are_told_with_both_distributions(installed: Insta
 
 
 def test_a_factory_that_raises_is_a_mistake_of_the_configuration(installed: Install) -> None:
-    module = "class Kind:\n    api = 1\n    def __init__(self, *_):\n        raise KeyError('x')\n"
+    module = f"{KIND}    def __init__(self, *_):\n        raise KeyError('x')\n"
     folder = installed("beacon-test-broken", module, {"broken": "Kind"})
     catalogue = regions(folder, "broken")
     (mistake,) = mistakes(lambda: Providers(catalogue, Settings.from_env({}), {}))
     assert mistake == "provider p: the kind broken of beacon-test-broken 1.0 can't be made: KeyError: 'x'"
+
+
+FACTORIES = {
+    "no sentence": ("def __init__(self, *_):\n        raise ValueError", "can't be made: ValueError"),
+    "no methods": (
+        "def __init__(self, *_):\n        pass",
+        "can't be made: its adapter has no method sent and no method send",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "told"), FACTORIES.values(), ids=FACTORIES)
+def test_a_factory_that_makes_no_adapter_is_told(installed: Install, body: str, told: str) -> None:
+    folder = installed("beacon-test-broken", f"{KIND}    {body}\n", {"broken": "Kind"})
+    catalogue = regions(folder, "broken")
+    (mistake,) = mistakes(lambda: Providers(catalogue, Settings.from_env({}), {}))
+    assert mistake == f"provider p: the kind broken of beacon-test-broken 1.0 {told}"
 
 
 @pytest.mark.parametrize("process", ["runner_api", "runner_worker"])
