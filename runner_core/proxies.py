@@ -9,7 +9,10 @@ from urllib.parse import unquote, urlsplit
 from runner_core.origins import Origin
 
 DEFAULT_PORT = 80
-FORM = "must be env, none or an http URL, for example http://proxy.example:3128"
+FORM = (
+    "must be env, none or an http URL, for example http://proxy.example:3128; a user and a password in it are"
+    " percent-encoded"
+)
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,8 @@ def test_everything_that_is_missing_is_told_at_once(tmp_path: Path, certificate:
         "provider a: BOTH and BOTH_FILE are both set: unset one of them",
         "provider a: proxy needs the environment variable PROXY_HOST, which is not set",
         "provider a: ca_file can't be read: No such file or directory",
-        "provider b: proxy must be env, none or an http URL, for example http://proxy.example:3128",
+        "provider b: proxy must be env, none or an http URL, for example http://proxy.example:3128; a user and a"
+        " password in it are percent-encoded",
         "provider b: ca_file has no certificate: it must be a file with certificates in PEM",
         'provider c: HTTPS_PROXY is no http URL: correct it, or set proxy = "none"',
     ]
