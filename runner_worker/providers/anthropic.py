@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner_core.provider_kinds import BODY_SETTINGS, HTTP_SETTINGS
+from runner_core.refusals import FILTERS
 from runner_core.upstreams import Provider, Region
 from runner_worker.providers.answers import Reading
 from runner_worker.providers.ask import Answer, Ask
@@ -99,6 +100,8 @@ def read(document: dict[str, Any], headers: Mapping[str, str]) -> Answer:
         raise failure_within(document, headers, usage=usage, served=served)
     reason, blocks = document.get("stop_reason"), document.get("content")
     reading = Reading(reason if isinstance(reason, str) else None, usage, served)
+    if blocks is None and reading.folded_reason in FILTERS.reasons:
+        blocks = []
     if not isinstance(blocks, list):
         raise reading.failed("malformed_answer")
     content = content_of(blocks)

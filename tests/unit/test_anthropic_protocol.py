@@ -130,6 +130,7 @@ def test_a_refusal_with_text_is_by_the_provider_and_one_without_by_its_filter() 
     assert (with_text.text, with_text.refused, with_text.filter) == ("I can't help.", True, None)
     without = read(message(stop_reason="refusal", stop_details=details), {})
     assert (without.text, without.filter, without.filter_words) == ("", "output", "It concerns biology.")
+    assert read(message(content=None, stop_reason="refusal"), {}).filter == "output"
 
 
 @pytest.mark.parametrize(
