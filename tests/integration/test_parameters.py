@@ -8,7 +8,7 @@ import pytest
 from runner_api.http.services import NAME
 from runner_core.jobspec import plan_job
 from runner_core.signing import Verified, canonical, sign, signed_object
-from tests.integration.api_client import Api, stamp, unsigned
+from tests.integration.api_client import ADMIN_HEADER, Api, stamp, unsigned
 from tests.integration.submissions import CROSS, NOTHING, refused
 from tests.unit import planning
 
@@ -183,6 +183,11 @@ class TestUpgrade:
         assert api.post(us, f"/api/v1/jobs/{job_id}/retry").status_code == 202, "no such worker serves this region"
         other = sign(body | {"job_id": plain, "nonce": "n-plain"}, api.key)
         assert api.post(other, f"/api/v1/jobs/{plain}/retry").status_code == 202
+        (row,) = api.sql(
+            "UPDATE outbox SET dead_at = now() WHERE job_id = %s AND topic = 'beacon-eu' RETURNING id", job_id
+        )
+        again = api.client.post(f"/admin/outbox/{row[0]}/republish", headers=ADMIN_HEADER)
+        refused(again, 503, "upgrade_in_progress")
         api.sql("DELETE FROM processes")
         assert api.post(body, f"/api/v1/jobs/{job_id}/retry").status_code == 202
 
