@@ -48,8 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         read = Configuration.from_env(region=arguments.region)
         region, catalogue, providers = read.region, read.catalogue, read.providers
         settings = _overridden(read.settings, arguments)
-        models = {provider.id: provider.models for provider in catalogue.providers}
-        begin_at_zero(region, models, ("ok", *FAULTS), PAID)
+        begin_at_zero(region, {it.id: it.models for it in catalogue.providers}, ("ok", *FAULTS), PAID)
         serve_metrics("worker", settings.process.metrics_host, settings.process.metrics_port)
     except ConfigError as error:
         sys.stderr.write(f"{error.detail}\n")

@@ -127,7 +127,16 @@ def test_who_answered_is_told_everywhere(
     assert us["waited_ms"] + us["answered_ms"] <= us["duration_ms"] + 1
     assert [(error["code"], error["request_id"]) for error in us["errors"]] == [("http_503", "req_0")]
     assert us["output"]["served"] == us["served"]
+    check_pages_and_files(api, job_id, us)
+    server = start(api.env).wait()
+    monkeypatch.setenv("BEACON_URL", server.url)
+    check_commands(job_id, rows, capsys)
+    check_receipt(api.get(f"/executions/{us['execution_id']}/details"), tmp_path / "execution.json")
+    assert "request id req_us" in capsys.readouterr().out
 
+
+def check_pages_and_files(api: Api, job_id: str, us: dict[str, Any]) -> None:
+    """`us`: the row of the call in US, whose first try failed."""
     page = get(api, f"/executions/{us['id']}")
     told = ("gpt-5-a", "fp_7", "Azure", "req_us", "req_0", "vendor/m1", "You are in US.", "waited", "paid for")
     assert [text for text in told if text not in page] == []
@@ -144,8 +153,8 @@ def test_who_answered_is_told_everywhere(
     assert [change["between"] for change in exported["served_model_changes"]] == ["regions"]
     assert {row["run_no"] for row in exported["executions"]} == {1}
 
-    server = start(api.env).wait()
-    monkeypatch.setenv("BEACON_URL", server.url)
+
+def check_commands(job_id: str, rows: dict[str, dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
     assert usage("show", job_id, "--json") == 0
     shown = json.loads(capsys.readouterr().out)
     assert {row["region"]: row["served"] for row in shown["executions"]} == {r: rows[r]["served"] for r in rows}
@@ -156,15 +165,16 @@ def test_who_answered_is_told_everywhere(
     assert usage("compare", job_id) == 0
     assert "Served model changed: m1, from US to EU" in capsys.readouterr().out
 
-    details = api.get(f"/executions/{us['execution_id']}/details")
+
+def check_receipt(details: dict[str, Any], file: Path) -> None:
+    """It verifies, and no longer once who answered or what was sent is changed beside it."""
     key = details["receipt"]["public_key"]
     for change, code in ((None, 0), ("served", 1), ("sent", 1)):
         document = json.loads(json.dumps(details))
         if change:
             document["answers"][0][change]["model"] = "another"
-        (tmp_path / "execution.json").write_text(json.dumps(document))
-        assert usage("receipt", str(tmp_path / "execution.json"), "--trust", key) == code
-    assert "request id req_us" in capsys.readouterr().out
+        file.write_text(json.dumps(document))
+        assert usage("receipt", str(file), "--trust", key) == code
 
 
 def test_a_killed_worker_loses_neither_who_answered_nor_what_was_sent(
