@@ -10,6 +10,7 @@ from runner_worker.providers.received import received
 from runner_worker.providers.response import LARGEST_ANSWER, Response
 
 SIZE = LARGEST_ANSWER
+SECRETS = ("sk-0123456789",)
 
 
 def repeated(text: str) -> str:
@@ -48,5 +49,5 @@ BODIES = {
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_bodies(body: str, status: int) -> None:
     with pytest.raises(TryFailed) as caught:
-        received(Response(status, body.encode(), {}), ("sk-0123456789",))
+        received(Response(status, body.encode(), {}), SECRETS, SECRETS)
     assert caught.value.code in ("malformed_answer", "http_502")
