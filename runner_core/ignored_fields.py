@@ -46,7 +46,8 @@ def ignored_fields(spec: Mapping[str, Any], wrapper: Mapping[str, Any] | None = 
     """Return the paths of a valid job's members that look like parameters and are ignored, sorted.
 
     A member is looked for at the job's top (`temperature`), in `metadata`, in the entries of the lists of models
-    (`models[0].top_p`), and in the `wrapper` around the job (`wrapper.temperature`). Null counts as absent.
+    (`models[0].top_p`), and in the `wrapper` around the job (`wrapper.temperature`). A null is told too: within
+    `parameters` it would mean that nothing is sent.
     """
     metadata = spec.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
@@ -67,6 +68,6 @@ def _of_models(models: object, place: str, *, with_parameters: bool = False) -> 
 
 
 def _members(value: Mapping[str, Any], prefix: str, *, with_parameters: bool = False) -> Iterator[str]:
-    for name, item in value.items():
-        if item is not None and (name in _NAMES or (with_parameters and name == "parameters")):
+    for name in value:
+        if name in _NAMES or (with_parameters and name == "parameters"):
             yield prefix + name

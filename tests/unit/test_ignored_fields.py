@@ -37,10 +37,14 @@ def test_parameters_are_told_where_they_are_not_read() -> None:
     assert ignored_fields(job(metadata=listed, models=["m1"])) == ["metadata.models[0].parameters"]
 
 
-@pytest.mark.parametrize(
-    "fields", [{"temperature": None}, {"note": 1}, {"benchmark__temperature": 1}, {"models": None}]
-)
-def test_null_and_other_members_are_not_told(fields: dict[str, Any]) -> None:
+def test_a_null_in_the_wrong_place_is_told() -> None:
+    """Whoever writes it wants no temperature to be sent, and 0.1 is sent."""
+    spec = job(temperature=None, models=[{"id": "m1", "seed": None}])
+    assert ignored_fields(spec) == ["models[0].seed", "temperature"]
+
+
+@pytest.mark.parametrize("fields", [{"note": 1}, {"benchmark__temperature": 1}, {"models": None}])
+def test_other_members_are_not_told(fields: dict[str, Any]) -> None:
     assert ignored_fields(job(**fields)) == []
 
 
