@@ -5,6 +5,7 @@ A mistake is told without a value that may be a secret.
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import parse_qsl, urlsplit
 
 from runner_core.looks_secret import looks_secret, shown_name
@@ -63,7 +64,10 @@ def read_provider(
     _check_headers(provider, table)
     _check_proxy(provider.proxy, table)
     _check_kind(provider, region, given, allow_sandbox, table)
-    return provider
+    # A name that is none may be the secret itself. It is dropped, because later messages repeat variables' names.
+    named = {header: name for header, name in provider.headers_env.items() if _is_variable(name)}
+    key = provider.api_key_env if _is_variable(provider.api_key_env) else ""
+    return replace(provider, api_key_env=key, headers_env=named)
 
 
 def secret_variables(provider: Provider) -> set[str]:

@@ -50,6 +50,16 @@ def test_file_and_environment_together(tmp_path: Path) -> None:
     assert "EU_HEADER" not in told
 
 
+def test_a_key_in_the_place_of_its_variable_is_not_repeated(tmp_path: Path) -> None:
+    written = '"verysecret-1", x-two = "AKIAIOSFODNN7EXAMPLE" }\napi_key_env = "verysecret-2"'
+    text = FILE.replace('"US_HEADER" }', written)
+    told = mistakes(tmp_path, text)
+    assert told.count("must be the name of an environment variable") == 3
+    assert "ca_file can't be read" in told
+    assert "verysecret" not in told
+    assert "AKIA" not in told
+
+
 def test_each_mistake_of_a_provider_is_told_beside_the_others(tmp_path: Path) -> None:
     text = FILE.replace('id = "us"', 'id = "us"\nproxy = "ftp://h"\nquery = { token = "verysecret" }')
     told = mistakes(tmp_path, text, US_HEADER="very\nsecret").split("\n")
