@@ -26,6 +26,7 @@ from runner_worker.engine import leases
 from runner_worker.engine.record import Batch, RowWriter, started
 from runner_worker.engine.runs import Answer, Message, Run
 from runner_worker.providers import CallFailed, Reply
+from runner_worker.providers.ask import Answer as Said
 
 JOB, MODEL, WHO = "job", "smollm2-135m", Actor("admin")
 REGIONS = Path(__file__).parents[2] / "regions/sandbox.toml"
@@ -199,4 +200,5 @@ def _answer(run: Run, *, ok: bool) -> Answer:
     call.begun = time.monotonic()
     if not ok:
         return Answer.failed(call, CallFailed(FAILURE | {"provider": "sandbox"}, "no", 1, []))
-    return Answer.of(call, Reply("4", False, None, "stop", {}, True, False, "sandbox", 1, []))
+    said = Said("4", finish_reason="stop", simulated=True)
+    return Answer.of(call, Reply(said, refusal_source=None, provider_id="sandbox", calls=1, errors=[]))
