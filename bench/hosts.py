@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
 from bench import statements
 from bench.system import Workers, publish_all, stop
@@ -118,8 +118,10 @@ def _through(hosts: contextlib.ExitStack, testbed: Testbed, near: str, delay: fl
     valkey = hosts.enter_context(Proxy(testbed.valkey.host, testbed.valkey.port, bind=near))
     for proxy in (postgres, valkey):
         proxy.delay(delay)
-    where = conninfo_to_dict(testbed.env["DATABASE_URL"]) | {"host": near, "port": str(postgres.port)}
     direct = f"{testbed.valkey.host}:{testbed.valkey.port}"
     redis_url = testbed.env["REDIS_URL"].replace(direct, f"{near}:{valkey.port}")
     # The embedded server has no TLS, and the link is inside this machine.
-    return {"DATABASE_URL": make_conninfo(**where, sslmode="disable"), "REDIS_URL": redis_url}
+    return {
+        "DATABASE_URL": make_conninfo(testbed.env["DATABASE_URL"], host=near, port=postgres.port, sslmode="disable"),
+        "REDIS_URL": redis_url,
+    }

@@ -156,6 +156,7 @@ def application(testbed: Testbed) -> Iterator[tuple[Flask, Database]]:
     env = {**testbed.env, "REGIONS_FILE": str(testbed.regions())}
     settings = Settings.from_env(env, process="api")
     db = Database(settings, "api")
+    assert isinstance(db.pool.kwargs, dict)
     db.pool.kwargs = {**db.pool.kwargs, "cursor_factory": Recorder}
     try:
         yield create_app(settings, db.open(), load_catalogue(settings.jobs.regions_file, allow_sandbox=True), None), db

@@ -10,7 +10,7 @@ from bench.crash.environment import SETTINGS
 from bench.crash.lane import Lane, until
 from bench.crash.point import Way
 from bench.crash.verb import Story, Verb
-from tests.provider_server import prompt_of
+from tests.provider_calls import prompt_of
 
 Ending = Literal["unnoticed", "in place", "taken over", "by the client", "swept", "fenced"]
 ENDINGS: tuple[Ending, ...] = ("unnoticed", "in place", "taken over", "by the client", "swept", "fenced")
