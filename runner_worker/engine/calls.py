@@ -46,6 +46,7 @@ class Calls:
             self._capacity.answered(call)
             self._recorder.look_at(call.unit)
             return
+        call.asked = time.monotonic()
         async with self._capacity.place(call):
             if not call.started and not await self._recorder.start(call):
                 call.run.end("released")  # the region's previous worker has stored this answer
@@ -58,10 +59,12 @@ class Calls:
         if provider is None or upstream is None:
             raise LookupError("a call without a provider was started")
         run.begun = call.sent = True
-        call.begun = call.begun or time.monotonic()
+        now = time.monotonic()
+        call.begun = call.begun or now
         ask = ask_of(call, upstream, self._catalogue)
         try:
-            answer = Answer.of(call, await self._providers.ask(provider, ask, self._tries.beginner(call, ask.deadline)))
+            reply = await self._providers.ask(provider, ask, self._tries.beginner(call, ask.deadline))
+            answer = Answer.of(call, reply, place_ms=int((now - call.asked) * 1000))
         except CallFailed as failure:
             answer = Answer.failed(call, failure)
             task = asyncio.current_task()

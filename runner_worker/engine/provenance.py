@@ -17,9 +17,11 @@ class Provenance(NamedTuple):
     paid: str | None = None
 
     @classmethod
-    def of(cls, reply: Reply) -> "Provenance":
-        """Return the provenance of a usable answer."""
-        return cls(dict(reply.answer.served), dict(reply.sent), reply.waited_ms, reply.answered_ms, reply.paid)
+    def of(cls, reply: Reply, place_ms: int = 0) -> "Provenance":
+        """Return the provenance of a usable answer. `place_ms`: how long its call waited before it came to the
+        provider's gate."""
+        waited_ms = place_ms + reply.waited_ms
+        return cls(dict(reply.answer.served), dict(reply.sent), waited_ms, reply.answered_ms, reply.paid)
 
     @classmethod
     def of_failure(cls, failure: CallFailed) -> "Provenance":

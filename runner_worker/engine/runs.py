@@ -40,7 +40,8 @@ class Call:
     question_id: str
     prompt: str
     run_no: int
-    begun: float = 0.0  # time.monotonic() seconds
+    asked: float = 0.0  # when it asked for a place, in time.monotonic() seconds
+    begun: float = 0.0  # when it was sent, or held back for a breaker, in the same seconds
     in_hand: bool = False  # counted by Capacity
     started: bool = False  # the row of its first try is committed
     sent: bool = False  # the call was given to its provider's adapter
@@ -68,8 +69,9 @@ class Answer:
     provenance: Provenance = UNKNOWN
 
     @classmethod
-    def of(cls, call: Call, reply: Reply) -> "Answer":
-        """Return the answer that a provider gave. A refusal is a usable answer."""
+    def of(cls, call: Call, reply: Reply, place_ms: int = 0) -> "Answer":
+        """Return the answer that a provider gave. A refusal is a usable answer. `place_ms`: how long the call waited
+        for its place in this worker."""
         return cls(
             call,
             "ok",
@@ -79,7 +81,7 @@ class Answer:
             output=output_of(reply),
             earlier=reply.errors,
             unreached=reply.unreached,
-            provenance=Provenance.of(reply),
+            provenance=Provenance.of(reply, place_ms),
         )
 
     @classmethod

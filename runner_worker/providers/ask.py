@@ -69,8 +69,8 @@ class Reply:
 
     `calls` counts the tries whose request may have reached the provider. `unreached` holds the numbers of the tries
     that have a row and did not reach the provider. `errors` holds the error objects of the failed tries. `sent`: the
-    parameters as sent. `paid`: whether the call was paid for: `no`, `maybe` or `yes`. `waited_ms`: from the call's
-    beginning to the request of the successful try; `answered_ms`: the successful try alone.
+    parameters as sent. `paid`: whether the call was paid for: `no`, `maybe` or `yes`. `waited_ms`: from the
+    beginning of Providers.ask to the request of the successful try; `answered_ms`: the successful try alone.
     """
 
     answer: Answer
