@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from runner_core.provider_kinds import Kind
+from runner_core.strict_json import MAX_INTEGER
 from runner_core.upstreams import Provider
 from runner_worker.providers.ask import Adapter, Answer, Ask
 from runner_worker.providers.failures import Filtered, TryFailed
@@ -37,7 +38,7 @@ class Foreign:
         self._simulated = simulated
 
     def sent(self, ask: Ask) -> Mapping[str, Any]:
-        """Return the parameters as sent. Raises TypeError, ValueError if they are no JSON object."""
+        """Return the parameters as sent. Raises TypeError, ValueError if they are no JSON object that can be signed."""
         sent = self._adapter.sent(ask)
         kept: dict[str, Any] = _cleaned(json.loads(json.dumps(dict(sent), allow_nan=False)))
         return without(kept, self._rare_secrets)  # type: ignore[no-any-return]  # a dict, as before
@@ -112,7 +113,9 @@ def _checked(failed: TryFailed, secrets: Collection[str]) -> TryFailed:
 
 
 def _cleaned(value: Any) -> Any:
-    """Return a JSON value whose texts PostgreSQL can store."""
+    """Return a JSON value whose texts PostgreSQL can store. Raises ValueError for a number that no receipt can sign."""
+    if isinstance(value, int | float) and abs(value) > MAX_INTEGER:  # PostgreSQL writes such floats as whole numbers
+        raise ValueError(f"a parameter as sent is a number beyond {MAX_INTEGER}")
     if isinstance(value, str):
         return clean(value)[0]
     if isinstance(value, list):

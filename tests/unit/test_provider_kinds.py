@@ -112,6 +112,14 @@ def test_whatever_else_it_does_ends_one_call(installed: Install, prompt: str, ca
     assert ask(catalogue, "Who?").response == "?ohW\ufffd"
 
 
+@pytest.mark.parametrize("number", [2**53, -1e300])
+def test_a_number_that_no_receipt_can_sign_is_not_sent(installed: Install, number: float) -> None:
+    folder = installed("beacon-test-echo", ECHO, {"echo": "Echo"})
+    with pytest.raises(CallFailed) as caught:
+        ask(regions(folder, "echo"), "Who?", parameters={"temperature": number})
+    assert (caught.value.code, caught.value.paid) == ("adapter_failed", "no")
+
+
 def test_the_pages_example_is_a_kind(installed: Install) -> None:
     page = (Path(__file__).parents[2] / "docs/providers.md").read_text()
     module = page.partition("```python\n")[2].partition("```")[0]
