@@ -10,7 +10,6 @@ from typing import Any
 
 from runner_core.upstreams import PARAMETERS, UpstreamModel
 
-TEMPERATURE = 0.1
 NOTHING: Mapping[str, Any] = {}
 _IN_BODY = tuple(name for name in PARAMETERS if name != "system_prompt")
 _NO_PROVIDER = UpstreamModel("")
@@ -28,7 +27,9 @@ def values_to_send(asked: Mapping[str, Any], upstream: UpstreamModel, seed: int)
 
     A null removes a value. A value that the provider does not take is left out.
     """
-    wanted = {"temperature": TEMPERATURE, "max_tokens": upstream.max_tokens, "seed": seed, **asked}
+    if not asked:
+        return {**upstream.defaults, "seed": seed} if "seed" in upstream.takes else dict(upstream.defaults)
+    wanted = {**upstream.defaults, "seed": seed, **asked}
     return {name: wanted[name] for name in _IN_BODY if wanted.get(name) is not None and name in upstream.takes}
 
 

@@ -21,6 +21,7 @@ PARAMETERS = (
     "seed",
     "system_prompt",
 )
+TEMPERATURE = 0.1  # of a request whose job asks for none
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,12 @@ class UpstreamModel:
     system_role: str = "system"
     path: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def defaults(self) -> Mapping[str, Any]:
+        """Return the values that a request has if its job asks for none, without the seed. They are kept."""
+        values = {"temperature": TEMPERATURE, "max_tokens": self.max_tokens}
+        return {name: value for name, value in values.items() if name in self.takes}
 
     @cached_property
     def body_sha256(self) -> str:

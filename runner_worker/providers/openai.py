@@ -41,7 +41,7 @@ class OpenAI:
 
     def sent(self, ask: Ask) -> Mapping[str, Any]:
         """Return the parameters as sent."""
-        return request(ask)[2]
+        return sent_by(ask, renamed(ask), ask.upstream.system_role)
 
     async def send(self, ask: Ask) -> Answer:
         """Raises TryFailed, Filtered."""
