@@ -8,14 +8,14 @@ from runner_worker.providers.ask import Ask
 
 
 def renamed(ask: Ask, known: Collection[str] = PARAMETERS, names: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Return the parameters to send by the provider's names, in the order of the ask's.
+    """Return the parameters to send by the provider's names, in the order of PARAMETERS.
 
     `known`: the parameters of the protocol; `names`: the protocol's own names for them. The model's `rename` comes
     before those. What the model does not take is left out.
     """
-    names, takes = {**(names or {}), **ask.upstream.rename}, ask.upstream.takes
-    sent = {name: value for name, value in ask.parameters.items() if name in takes and name in known}
-    return {names.get(name, name): value for name, value in sent.items()} if names else sent
+    names = {**(names or {}), **ask.upstream.rename}
+    sent = [name for name in PARAMETERS if name in ask.parameters and name in known and name in ask.upstream.takes]
+    return {names.get(name, name): ask.parameters[name] for name in sent}
 
 
 def system_prompt(ask: Ask) -> str:
