@@ -24,6 +24,8 @@ Conn = psycopg.Connection[Any]
 State = dict[str, Any]
 Start = Callable[..., Engine]
 
+PROVIDER = "tells-states"  # an id of this file alone: gauges last as long as the process, and other tests set theirs
+
 
 @pytest.fixture
 def server() -> Iterator[ProviderServer]:
@@ -45,7 +47,7 @@ def start(
     db: Database, server: ProviderServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Engine]]:
     """start(breaker_seconds=30, beat=3600): a worker of US whose heartbeat beats once in `beat` seconds by itself."""
-    where = {"kind": "openai", "base_url": f"{server.url}/US/v1", "max_concurrency": 4}
+    where = {"id": PROVIDER, "kind": "openai", "base_url": f"{server.url}/US/v1", "max_concurrency": 4}
     with contextlib.ExitStack() as stack:
 
         def begin(breaker_seconds: float = 30.0, beat: float = 3600.0) -> Engine:
@@ -68,7 +70,7 @@ def told(conn: Conn, model: str) -> State:
 
 
 def gauge(name: str, model: str) -> float | None:
-    return REGISTRY.get_sample_value(name, {"region": "US", "provider": "p-us", "model": model})
+    return REGISTRY.get_sample_value(name, {"region": "US", "provider": PROVIDER, "model": model})
 
 
 def jobs(db: Database, count: int, *models: str) -> list[tuple[str, str]]:
@@ -82,7 +84,7 @@ def test_a_breaker_that_opens_is_told_at_once_with_the_calls_that_wait(db: Datab
     engine.take(*jobs(db, 12, "m2"))
     state = until(lambda: (found := told(conn, "m2")).get("waiting") and found)
     assert state["open_until"] is not None
-    assert (state["provider"], state["width"], state["in_flight"], state["in_flight_since"]) == ("p-us", 4, 0, None)
+    assert (state["provider"], state["width"], state["in_flight"], state["in_flight_since"]) == (PROVIDER, 4, 0, None)
     assert state["failures"] >= 5
     assert state["last_code"] == "http_500"
     assert gauge("provider_breaker_open", "m2") == 1

@@ -157,7 +157,7 @@ def test_ctrl_c_of_the_script_is_held_back_until_the_command_takes_it(tmp_path: 
     (checkout / "beacon").write_bytes((ROOT / "beacon").read_bytes())
     (checkout / "pyproject.toml").write_text("")
     stamp = hashlib.sha256(os.fsencode(checkout)).hexdigest()
-    (checkout / ".venv/.beacon-stamp").write_text(stamp)
+    (checkout / ".venv/.beacon-stamp").write_text(f"{stamp} local")
     (checkout / ".venv/bin/python").symlink_to(sys.executable)
     (checkout / ".venv/bin/beacon").write_text(
         f"#!{sys.executable}\nimport signal\nprint(signal.pthread_sigmask(signal.SIG_BLOCK, []))\n"

@@ -23,7 +23,10 @@ LOCAL: list[str] = PROJECT["optional-dependencies"]["local"]
 RELEASES: list[dict[str, str]] = tomllib.loads((ROOT / "ops/releases.toml").read_text())["release"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 LOCK, BUILD = ROOT / "ops/image/requirements.txt", ROOT / "ops/image/build.txt"
-LINUX = {"extra": "", "sys_platform": "linux", "platform_system": "Linux", "python_version": "3.13"}
+LINUX = {"extra": "", "sys_platform": "linux", "platform_system": "Linux"} | {
+    "python_version": "3.13",
+    "python_full_version": "3.13.0",
+}
 
 
 def locked(file: Path) -> dict[str, str]:
