@@ -1,9 +1,16 @@
 """Applies sql/migrations in order, each once, under an advisory lock, and refuses a changed file. Then grants the
-privileges of sql/grants.sql to the processes' logins, and tests that a process can work."""
+privileges of sql/grants.sql to the processes' logins, and tests that a process can work.
+
+A migration whose first line is `-- outside a transaction` builds an index while jobs are accepted: CREATE INDEX
+CONCURRENTLY, which PostgreSQL refuses in a transaction. Such a file may be run again after it failed midway.
+"""
 
 import hashlib
 import logging
 import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,12 +20,14 @@ import psycopg
 from runner_core.errors import MigrationError
 from runner_core.grants import give_rights, keep_rights, make_logins
 from runner_core.preflight import Begin, faults, prove, server_faults
-from runner_core.queries import rows, run
+from runner_core.queries import rows, run, single
 from runner_core.redaction import described
-from runner_core.session import connect, transaction
+from runner_core.session import apply, connect, transaction
 from runner_core.sql_files import sql_files
 
 log = logging.getLogger("migrate")
+OUTSIDE = "-- outside a transaction"
+_AGAIN_SECONDS = 0.5
 _SUPERSEDED = re.compile(r"^-- was: ([0-9a-f]{64})$", re.MULTILINE)
 
 
@@ -35,6 +44,11 @@ class Migration:
     sql: str
     checksum: str
     superseded: tuple[str, ...] = ()
+
+    @property
+    def is_outside(self) -> bool:
+        """Return whether the statements run outside a transaction, one by one."""
+        return self.sql.startswith(OUTSIDE)
 
 
 def migrations() -> list[Migration]:
@@ -57,7 +71,8 @@ def latest() -> int:
 def migrate(url: str, *, grants_only: bool = False) -> int:
     """Bring the database to this release's schema, grant the logins' privileges, and test that a process can work.
 
-    Returns the number of applied migrations. Each has its own transaction, so a failed one leaves nothing behind.
+    Returns the number of applied migrations. Each has its own transaction, so a failed one leaves nothing behind; one
+    that runs outside a transaction is run again as a whole.
     `grants_only` applies none. Raises MigrationError if the database can't hold our schema, a login is missing and
     can't be created, an applied file was changed, the database is newer than this release, a migration fails, or
     privileges can't be granted. Raises NotReady if the test fails.
@@ -80,7 +95,7 @@ def migrate(url: str, *, grants_only: bool = False) -> int:
         for login in made:
             log.info("made the role %s", login)
         applied = 0
-        while not grants_only and _apply_next(conn, begin):
+        while not grants_only and (_apply_next(conn, begin) or _apply_outside(url, conn, begin)):
             applied += 1
         with begin():
             run(conn, "migrations.lock")
@@ -92,28 +107,76 @@ def migrate(url: str, *, grants_only: bool = False) -> int:
 
 
 def _apply_next(conn: psycopg.Connection[Any], begin: Begin) -> bool:
-    """Apply the first missing migration. Return False if none is missing."""
+    """Apply the first missing migration. Return False if none is missing, or the first runs outside a transaction."""
     with begin():
         run(conn, "migrations.lock")
         run(conn, "migrations.create")
         migration = next(iter(_missing(conn)), None)
-        if migration is None:
+        if migration is None or migration.is_outside:
             return False
-        try:
+        with _named(migration):
             conn.execute(migration.sql.encode())
             keep_rights(conn)
-            run(
-                conn,
-                "migrations.record",
-                version=migration.version,
-                name=migration.name,
-                checksum=migration.checksum,
-            )
-        except psycopg.Error as error:
-            reason = described(error)
-            raise MigrationError(f"migration {migration.version:04d}_{migration.name} failed: {reason}") from error
+            _record(conn, migration)
     log.info("applied migration %04d_%s", migration.version, migration.name)
     return True
+
+
+def _apply_outside(url: str, conn: psycopg.Connection[Any], begin: Begin) -> bool:
+    """Apply the first missing migration, which runs outside a transaction. Return False if none is missing."""
+    with _alone(url):
+        with begin():
+            migration = next(iter(_missing(conn)), None)
+        if migration is None:
+            return False
+        if not migration.is_outside:  # another deployment has just applied the one before it
+            return _apply_next(conn, begin)
+        with _named(migration):
+            apply(conn, local=False, statement_timeout="0")
+            for statement in _statements(migration.sql):
+                conn.execute(statement.encode())
+            with begin():
+                _record(conn, migration)
+    log.info("applied migration %04d_%s", migration.version, migration.name)
+    return True
+
+
+@contextmanager
+def _alone(url: str) -> Iterator[None]:
+    """Wait until no other deployment builds an index, and keep others out until the end.
+
+    The lock is held by a transaction of a second connection, because a pooler keeps the locks of a session. It is asked
+    for again and again: a deployment that waited for it inside a statement would hold a snapshot, the build of the
+    index waits until older snapshots are gone, and PostgreSQL sees no deadlock between the two.
+    """
+    with connect(url, "migrate") as other:
+        while True:
+            with transaction(other, statement_timeout="0", idle_in_transaction_session_timeout="0"):
+                if single(other, "migrations.lead")["leading"]:
+                    yield
+                    return
+            time.sleep(_AGAIN_SECONDS)
+
+
+@contextmanager
+def _named(migration: Migration) -> Iterator[None]:
+    """Raise the database's error as a MigrationError with the migration's name."""
+    try:
+        yield
+    except psycopg.Error as error:
+        reason = described(error)
+        raise MigrationError(f"migration {migration.version:04d}_{migration.name} failed: {reason}") from error
+
+
+def _record(conn: psycopg.Connection[Any], migration: Migration) -> None:
+    """Remember that a migration was applied."""
+    run(conn, "migrations.record", version=migration.version, name=migration.name, checksum=migration.checksum)
+
+
+def _statements(text: str) -> list[str]:
+    """Return the statements of a file that runs outside a transaction. None of them has a semicolon or -- inside."""
+    code = "\n".join(line.partition("--")[0] for line in text.splitlines())
+    return [statement for part in code.split(";") if (statement := part.strip())]
 
 
 def _missing(conn: psycopg.Connection[Any]) -> list[Migration]:

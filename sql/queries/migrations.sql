@@ -3,6 +3,10 @@
 -- the session, and its locks, after the deployment has ended.
 SELECT pg_advisory_xact_lock(4711, 0);
 
+-- name: migrations.lead
+-- Ask whether this deployment may build an index outside a transaction. The answer comes at once, see migrate.py.
+SELECT pg_try_advisory_xact_lock(4711, 3) AS leading;
+
 -- name: migrations.create
 -- The table of applied migrations. A changed file is detected by its checksum.
 CREATE TABLE IF NOT EXISTS schema_migrations (
