@@ -17,7 +17,7 @@ from runner_core.session import connect, transaction
 from runner_core.settings import Settings
 from runner_core.statuses import ALIVE_SECONDS, STUCK_SECONDS
 
-KINDS = ("api", "publisher", "worker")
+KINDS = ("api", "publisher", "worker")  # whose pools have DB_POOL_MAX connections
 LISTENERS = 1
 SKEW_WARNING_SECONDS, SKEW_ERROR_SECONDS = 2.0, 60.0
 CROWDED = 0.8

@@ -29,7 +29,7 @@ from runner_core.session import connect
 from runner_queue.addresses import read_settings
 
 READY_SECONDS = 90.0
-LOGINS = {"API": "beacon_api", "PUBLISHER": "beacon_publisher", "WORKER": "beacon_worker"}
+LOGINS = {"API": "beacon_api", "PUBLISHER": "beacon_publisher", "WORKER": "beacon_worker", "ANALYST": "beacon_analyst"}
 
 
 @dataclass
@@ -66,7 +66,7 @@ def servers(home: Path, env: Mapping[str, str]) -> Iterator[Servers]:
 
 
 def login_urls(home: Path, database_url: str) -> dict[str, str]:
-    """DATABASE_URL_API, _PUBLISHER and _WORKER: each process' own login, with the password that the home keeps."""
+    """DATABASE_URL_API, _PUBLISHER, _WORKER, _ANALYST: each process' own login, with the home's password for it."""
     parts = urlsplit(database_url)
     address = parts.netloc.rpartition("@")[2]
     return {
@@ -78,7 +78,7 @@ def login_urls(home: Path, database_url: str) -> dict[str, str]:
 
 
 def set_passwords(home: Path, database_url: str) -> None:
-    """Give the three logins of the migrated database the home's passwords; the server gets SCRAM verifiers only."""
+    """Give the four logins of the migrated database the home's passwords; the server gets SCRAM verifiers only."""
     with connect(database_url, "logins") as conn:
         for role in LOGINS.values():
             conn.pgconn.change_password(role.encode(), secret(home, f"{role}.password").encode())

@@ -30,8 +30,8 @@ States = list[dict[str, Any]]  # the states of the providers' models, as JSON ob
 class Heartbeat:
     """This process's row in `processes`, kept fresh by a daemon thread.
 
-    `kind` is api, publisher, worker or cli; `region` and `concurrency` are a worker's; `regions_sha` is the SHA-256 of
-    the regions file in use, so that processes with different ones can be seen.
+    `kind` is api, publisher, worker, analyst or cli; `region` and `concurrency` are a worker's; `regions_sha` is the
+    SHA-256 of the regions file in use, so that processes with different ones can be seen.
     """
 
     def __init__(

@@ -39,8 +39,8 @@ def server_faults(conn: Connection[Any]) -> Iterator[Fault]:
 def faults(conn: Connection[Any], needed: int, kind: str | None) -> Iterator[Fault]:
     """Yield all faults of a database whose schema must be at migration `needed`.
 
-    `kind` is the kind of process that asks: api, publisher or worker; the privileges of its login are checked. Another
-    kind needs none of them. None checks all three logins, for the owner.
+    `kind` is the kind of process that asks: api, publisher, worker or analyst; the privileges of its login are checked.
+    Another kind needs none of them. None checks all four logins, for the owner.
     """
     found = row(conn, "preflight.server") or {}
     yield from _server(found)

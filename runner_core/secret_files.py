@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runner_core.errors import ConfigError, Mistakes
 
-PROCESSES = ("api", "publisher", "worker")
+PROCESSES = ("api", "publisher", "worker", "analyst")
 LOGINS = tuple(f"DATABASE_URL_{process.upper()}" for process in PROCESSES)
 SECRETS = ("DATABASE_URL", *LOGINS, "LISTEN_DATABASE_URL", "REDIS_URL", "ADMIN_TOKENS", "READ_TOKENS")
 

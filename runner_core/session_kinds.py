@@ -23,4 +23,5 @@ SESSIONS = {
     "api": Session(lock_wait_ms=2000, patient=False),
     "publisher": Session(by_key=True),
     "worker": Session(by_key=True),
+    "analyst": Session(by_key=True),
 }

@@ -1,5 +1,5 @@
 -- The privileges of each process's login: the API can't write a result, the publisher can't read an answer, a worker
--- can't accept a job. `beacon migrate` compares this file with the database, and runs it if a privilege is missing.
+-- can't accept a job, the analyst can't change an answer. `beacon migrate` compares this file with the database, and runs it if a privilege is missing.
 -- Starting processes and `beacon doctor` compare too. Works in psql as well: `psql -f sql/grants.sql`.
 -- A test checks that this file names every table, view, sequence and function of the schema.
 
@@ -9,11 +9,11 @@ REVOKE ALL ON FUNCTION end_units(text[], text[], text, jsonb[]), close_regions(t
 -- topic runs with its caller's rights. No other login needs it.
 REVOKE ALL ON FUNCTION topic(text) FROM PUBLIC;
 
-GRANT CONNECT ON DATABASE :"DBNAME" TO beacon_api, beacon_publisher, beacon_worker;
-GRANT USAGE ON SCHEMA public TO beacon_api, beacon_publisher, beacon_worker;
-GRANT SELECT ON TABLE schema_migrations TO beacon_api, beacon_publisher, beacon_worker;
-GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE processes TO beacon_api, beacon_publisher, beacon_worker;
-GRANT INSERT ON TABLE readiness TO beacon_api, beacon_publisher, beacon_worker;
+GRANT CONNECT ON DATABASE :"DBNAME" TO beacon_api, beacon_publisher, beacon_worker, beacon_analyst;
+GRANT USAGE ON SCHEMA public TO beacon_api, beacon_publisher, beacon_worker, beacon_analyst;
+GRANT SELECT ON TABLE schema_migrations TO beacon_api, beacon_publisher, beacon_worker, beacon_analyst;
+GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE processes TO beacon_api, beacon_publisher, beacon_worker, beacon_analyst;
+GRANT INSERT ON TABLE readiness TO beacon_api, beacon_publisher, beacon_worker, beacon_analyst;
 GRANT SELECT, INSERT ON TABLE job_events TO beacon_api, beacon_publisher, beacon_worker;
 GRANT INSERT (job_id, topic, payload) ON TABLE outbox TO beacon_api, beacon_publisher, beacon_worker;
 GRANT USAGE ON SEQUENCE outbox_id_seq TO beacon_api, beacon_publisher, beacon_worker;
@@ -32,6 +32,10 @@ GRANT UPDATE (status, version, updated_at, completed_at, cancelled_at, queued_un
 -- A separate statement, because a GRANT that names a column which a pending migration adds fails as a whole.
 GRANT UPDATE (outcome, completed_units, failed_units, cancelled_units) ON TABLE jobs TO beacon_api;
 GRANT UPDATE (processed_at, last_error, dead_at, available_at, attempts) ON TABLE outbox TO beacon_api;
+-- The API reads analyses and adds labels. It writes no analysis.
+GRANT SELECT ON TABLE analyses TO beacon_api;
+GRANT SELECT, INSERT ON TABLE answer_labels TO beacon_api;
+GRANT USAGE ON SEQUENCE answer_labels_id_seq TO beacon_api;
 GRANT EXECUTE ON FUNCTION cancel_units(text, jsonb) TO beacon_api;
 GRANT EXECUTE ON FUNCTION reopen_units(text, text, text, text, integer) TO beacon_api;
 
@@ -61,3 +65,7 @@ GRANT SELECT, INSERT, DELETE ON TABLE tries TO beacon_worker;
 GRANT USAGE ON SEQUENCE result_ids TO beacon_worker;
 GRANT SELECT (job_id, topic) ON TABLE outbox TO beacon_worker; -- the columns that outbox.stage returns
 GRANT EXECUTE ON FUNCTION close_regions(text[]) TO beacon_worker;
+
+-- beacon_analyst: reads jobs, their answers and the labels; adds analyses and results of embeddings. It changes nothing.
+GRANT SELECT ON TABLE jobs, region_runs, executions, answers, answer_labels TO beacon_analyst;
+GRANT SELECT, INSERT ON TABLE analyses, embeddings TO beacon_analyst;

@@ -238,6 +238,64 @@ CREATE FUNCTION public.topic(region text) RETURNS text
     RETURN ('beacon-'::text || lower(region));
 
 
+SET default_tablespace = '';
+
+SET default_table_access_method = heap;
+
+--
+-- Name: analyses; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.analyses (
+    job_id text NOT NULL,
+    method text NOT NULL,
+    job_version bigint NOT NULL,
+    label_id bigint DEFAULT 0 NOT NULL,
+    input_sha256 bytea NOT NULL,
+    result jsonb NOT NULL,
+    elapsed_ms bigint NOT NULL,
+    computed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT analyses_elapsed_ms_check CHECK ((elapsed_ms >= 0)),
+    CONSTRAINT analyses_input_sha256_check CHECK ((length(input_sha256) = 32)),
+    CONSTRAINT analyses_job_version_check CHECK ((job_version >= 1)),
+    CONSTRAINT analyses_method_check CHECK ((method <> ''::text)),
+    CONSTRAINT analyses_result_check CHECK ((jsonb_typeof(result) = 'object'::text))
+);
+
+
+--
+-- Name: answer_labels; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.answer_labels (
+    id bigint NOT NULL,
+    answer_id bigint NOT NULL,
+    job_id text NOT NULL,
+    category text NOT NULL,
+    source text NOT NULL,
+    actor text NOT NULL,
+    note text DEFAULT ''::text NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT answer_labels_category_check CHECK ((category = ANY (ARRAY['content_filter'::text, 'hard_refusal'::text, 'partial_refusal'::text, 'deflection'::text, 'non_answer'::text, 'answer'::text]))),
+    CONSTRAINT answer_labels_note_check CHECK ((length(note) <= 2000)),
+    CONSTRAINT answer_labels_source_check CHECK ((source = ANY (ARRAY['human'::text, 'judge'::text])))
+);
+
+
+--
+-- Name: answer_labels_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.answer_labels ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.answer_labels_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
 --
 -- Name: result_ids; Type: SEQUENCE; Schema: public; Owner: -
 --
@@ -249,10 +307,6 @@ CREATE SEQUENCE public.result_ids
     NO MAXVALUE
     CACHE 1;
 
-
-SET default_tablespace = '';
-
-SET default_table_access_method = heap;
 
 --
 -- Name: answers; Type: TABLE; Schema: public; Owner: -
@@ -353,6 +407,7 @@ CREATE TABLE public.jobs (
     failed_units integer,
     cancelled_units integer,
     parameters jsonb,
+    analysis jsonb,
     CONSTRAINT jobs_check CHECK (((status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])) = (completed_at IS NOT NULL))),
     CONSTRAINT jobs_check1 CHECK ((((status = 'cancelled'::text) = (cancelled_at IS NOT NULL)) OR (status = ANY (ARRAY['queued'::text, 'running'::text])))),
     CONSTRAINT jobs_id_check CHECK (((id <> ''::text) AND (length(id) <= 255) AND (id !~ '[^A-Za-z0-9._:-]'::text))),
@@ -496,6 +551,20 @@ CREATE VIEW public.cross_region_executions AS
     j.created_at
    FROM (public.jobs j
      JOIN public.job_verdicts v ON ((v.job_id = j.id)));
+
+
+--
+-- Name: embeddings; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.embeddings (
+    text_sha256 bytea NOT NULL,
+    model text NOT NULL,
+    result jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT embeddings_model_check CHECK ((model <> ''::text)),
+    CONSTRAINT embeddings_text_sha256_check CHECK ((length(text_sha256) = 32))
+);
 
 
 --
@@ -661,7 +730,7 @@ CREATE TABLE public.processes (
     started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     providers jsonb,
-    CONSTRAINT processes_kind_check CHECK ((kind = ANY (ARRAY['api'::text, 'publisher'::text, 'worker'::text, 'cli'::text])))
+    CONSTRAINT processes_kind_check CHECK ((kind = ANY (ARRAY['api'::text, 'publisher'::text, 'worker'::text, 'cli'::text, 'analyst'::text])))
 )
 WITH (fillfactor='50');
 
@@ -782,6 +851,22 @@ ALTER TABLE ONLY public.outbox ALTER COLUMN id SET DEFAULT nextval('public.outbo
 
 
 --
+-- Name: analyses analyses_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.analyses
+    ADD CONSTRAINT analyses_pkey PRIMARY KEY (job_id, method, job_version, label_id);
+
+
+--
+-- Name: answer_labels answer_labels_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.answer_labels
+    ADD CONSTRAINT answer_labels_pkey PRIMARY KEY (id);
+
+
+--
 -- Name: answers answers_id_key; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -803,6 +888,14 @@ ALTER TABLE public.answers
 
 ALTER TABLE ONLY public.answers
     ADD CONSTRAINT answers_pkey PRIMARY KEY (job_id, region, model_id, question_id, run_no);
+
+
+--
+-- Name: embeddings embeddings_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.embeddings
+    ADD CONSTRAINT embeddings_pkey PRIMARY KEY (text_sha256, model);
 
 
 --
@@ -894,6 +987,20 @@ ALTER TABLE ONLY public.tries
 
 
 --
+-- Name: answer_labels_at_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX answer_labels_at_idx ON public.answer_labels USING btree (at, job_id);
+
+
+--
+-- Name: answer_labels_job_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX answer_labels_job_idx ON public.answer_labels USING btree (job_id, id DESC);
+
+
+--
 -- Name: executions_created_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -926,6 +1033,13 @@ CREATE INDEX idempotency_keys_job_idx ON public.idempotency_keys USING btree (jo
 --
 
 CREATE UNIQUE INDEX idempotency_keys_key_uidx ON public.idempotency_keys USING btree (key);
+
+
+--
+-- Name: jobs_analysis_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX jobs_analysis_idx ON public.jobs USING btree (completed_at, id) WHERE ((status = ANY (ARRAY['completed'::text, 'failed'::text])) AND (enable_analysis IS NOT FALSE));
 
 
 --
@@ -1013,6 +1127,22 @@ CREATE TRIGGER jobs_forget_events AFTER DELETE ON public.jobs REFERENCING OLD TA
 
 
 --
+-- Name: analyses analyses_job_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.analyses
+    ADD CONSTRAINT analyses_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id) ON DELETE CASCADE;
+
+
+--
+-- Name: answer_labels answer_labels_job_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.answer_labels
+    ADD CONSTRAINT answer_labels_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id) ON DELETE CASCADE;
+
+
+--
 -- Name: answers answers_job_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -1059,6 +1189,7 @@ ALTER TABLE ONLY public.region_runs
 GRANT USAGE ON SCHEMA public TO beacon_api;
 GRANT USAGE ON SCHEMA public TO beacon_publisher;
 GRANT USAGE ON SCHEMA public TO beacon_worker;
+GRANT USAGE ON SCHEMA public TO beacon_analyst;
 
 
 --
@@ -1122,6 +1253,29 @@ GRANT ALL ON FUNCTION public.topic(region text) TO beacon_worker;
 
 
 --
+-- Name: TABLE analyses; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.analyses TO beacon_api;
+GRANT SELECT,INSERT ON TABLE public.analyses TO beacon_analyst;
+
+
+--
+-- Name: TABLE answer_labels; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT ON TABLE public.answer_labels TO beacon_api;
+GRANT SELECT ON TABLE public.answer_labels TO beacon_analyst;
+
+
+--
+-- Name: SEQUENCE answer_labels_id_seq; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT USAGE ON SEQUENCE public.answer_labels_id_seq TO beacon_api;
+
+
+--
 -- Name: SEQUENCE result_ids; Type: ACL; Schema: public; Owner: -
 --
 
@@ -1134,6 +1288,7 @@ GRANT USAGE ON SEQUENCE public.result_ids TO beacon_worker;
 
 GRANT SELECT ON TABLE public.answers TO beacon_api;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.answers TO beacon_worker;
+GRANT SELECT ON TABLE public.answers TO beacon_analyst;
 
 
 --
@@ -1142,6 +1297,7 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.answers TO beacon_worker;
 
 GRANT SELECT ON TABLE public.executions TO beacon_api;
 GRANT SELECT,INSERT ON TABLE public.executions TO beacon_worker;
+GRANT SELECT ON TABLE public.executions TO beacon_analyst;
 
 
 --
@@ -1193,6 +1349,7 @@ GRANT SELECT(created_at) ON TABLE public.executions TO beacon_publisher;
 GRANT SELECT,INSERT ON TABLE public.jobs TO beacon_api;
 GRANT DELETE ON TABLE public.jobs TO beacon_publisher;
 GRANT SELECT ON TABLE public.jobs TO beacon_worker;
+GRANT SELECT ON TABLE public.jobs TO beacon_analyst;
 
 
 --
@@ -1331,6 +1488,7 @@ GRANT UPDATE(cancelled_units) ON TABLE public.jobs TO beacon_api;
 GRANT SELECT ON TABLE public.region_runs TO beacon_api;
 GRANT SELECT ON TABLE public.region_runs TO beacon_publisher;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.region_runs TO beacon_worker;
+GRANT SELECT ON TABLE public.region_runs TO beacon_analyst;
 
 
 --
@@ -1375,6 +1533,13 @@ GRANT SELECT ON TABLE public.job_verdicts TO beacon_publisher;
 --
 
 GRANT SELECT ON TABLE public.cross_region_executions TO beacon_api;
+
+
+--
+-- Name: TABLE embeddings; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT ON TABLE public.embeddings TO beacon_analyst;
 
 
 --
@@ -1524,6 +1689,7 @@ GRANT USAGE ON SEQUENCE public.outbox_id_seq TO beacon_worker;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.processes TO beacon_api;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.processes TO beacon_publisher;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.processes TO beacon_worker;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.processes TO beacon_analyst;
 
 
 --
@@ -1533,6 +1699,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.processes TO beacon_worker;
 GRANT INSERT ON TABLE public.readiness TO beacon_api;
 GRANT INSERT ON TABLE public.readiness TO beacon_publisher;
 GRANT INSERT ON TABLE public.readiness TO beacon_worker;
+GRANT INSERT ON TABLE public.readiness TO beacon_analyst;
 
 
 --
@@ -1557,6 +1724,7 @@ GRANT SELECT ON TABLE public.region_results TO beacon_api;
 GRANT SELECT ON TABLE public.schema_migrations TO beacon_api;
 GRANT SELECT ON TABLE public.schema_migrations TO beacon_publisher;
 GRANT SELECT ON TABLE public.schema_migrations TO beacon_worker;
+GRANT SELECT ON TABLE public.schema_migrations TO beacon_analyst;
 
 
 --

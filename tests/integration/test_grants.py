@@ -201,7 +201,7 @@ def test_missing_roles_are_told_with_the_statements_for_an_administrator(
     url = own_postgres.url.replace(f"beacon:{own_postgres.password}", "owner:secret")
     assert main(["migrate", "--database", url]) == 1
     told = capsys.readouterr().err
-    assert "the roles beacon_api, beacon_worker are missing" in told
+    assert "the roles beacon_api, beacon_worker, beacon_analyst are missing" in told
     with psycopg.connect(own_postgres.url) as conn:
         assert one(conn, "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace") == 0
     (statements,) = re.findall(r"let an administrator run `([^`]*)`", told)
@@ -224,7 +224,7 @@ def test_a_dump_restored_without_the_roles_gets_them_back_from_migrate(
     database_url: str, own_postgres: EmbeddedPostgres, home: Path
 ) -> None:
     restored(database_url, own_postgres)
-    assert "beacon_api, beacon_publisher, beacon_worker are missing: run `beacon migrate`" in error_of(
+    assert "beacon_api, beacon_publisher, beacon_worker, beacon_analyst are missing: run `beacon migrate`" in error_of(
         own_postgres.url, "logins"
     )
     assert migrate(own_postgres.url) == 0

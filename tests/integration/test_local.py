@@ -130,7 +130,7 @@ def test_a_server_that_died_is_revived_where_it_was(home: Path) -> None:
 def test_each_login_is_its_own(home: Path, database_url: str) -> None:
     set_passwords(home, database_url)
     urls = login_urls(home, database_url)
-    assert sorted(urls) == ["DATABASE_URL_API", "DATABASE_URL_PUBLISHER", "DATABASE_URL_WORKER"]
+    assert sorted(urls) == [f"DATABASE_URL_{name}" for name in ("ANALYST", "API", "PUBLISHER", "WORKER")]
     for process, role in LOGINS.items():
         with psycopg.connect(urls[f"DATABASE_URL_{process}"]) as conn:
             assert conn.info.user == role

@@ -182,17 +182,18 @@ def test_nothing_outlives_a_killed_supervisor(tmp_path: Path) -> None:
 
 
 def test_each_process_gets_only_its_own_login(make: Callable[..., Stack], lines: Lines) -> None:
-    logins = {f"DATABASE_URL_{role}": role.lower() for role in ("API", "PUBLISHER", "WORKER")}
+    logins = {f"DATABASE_URL_{role}": role.lower() for role in ("API", "PUBLISHER", "WORKER", "ANALYST")}
     show = "env | grep ^DATABASE_URL | sort | tr '\\n' ' '; echo; exec sleep 300"
-    procfile = "".join(f"{kind}: {show}\n" for kind in ("api", "publisher", "worker_us"))
+    procfile = "".join(f"{kind}: {show}\n" for kind in ("api", "publisher", "worker_us", "analyst"))
     stack = make(procfile, DATABASE_URL="owner", **logins)
     stack.start()
     said: dict[str, str] = {}
-    while len(said) < 3:
+    while len(said) < 4:
         name, line = lines.queue.get(timeout=20)
         if line:
             said[name] = line.strip()
     assert said == {
+        "analyst.1": "DATABASE_URL=analyst",
         "api.1": "DATABASE_URL=api",
         "publisher.1": "DATABASE_URL=publisher",
         "worker_us.1": "DATABASE_URL=worker",

@@ -39,7 +39,7 @@ READS: dict[str, list[Case]] = {
         )
     ],
     "metrics.regions": [Case("publisher", ALIVE, 5 * MOST, REGIONS)],
-    "migrations.applied": [Case("api publisher worker doctor")],
+    "migrations.applied": [Case("api publisher worker analyst doctor")],
     "portal.counts": [Case("api", {"most": MAX_COUNTED_BY_STATUS})],
     "portal.search": [
         Case(
@@ -53,7 +53,7 @@ READS: dict[str, list[Case]] = {
     "portal.regions": [Case("api", job), Case("api", open_job)],
     "portal.held": [Case("api", {"few": 4})],
     "portal.hour": [Case("api")],
-    "preflight.server": [Case("api publisher worker doctor")],
+    "preflight.server": [Case("api publisher worker analyst doctor")],
     "preflight.switches": [Case("doctor", {"logins": list(logins())})],
     "reads.job": [Case("api", job), Case("api", open_job)],
     "reads.jobs": [Case("api", {**place, **p}, MOST, COUNTED) for p in ({}, {"before": "infinity", "before_id": ""})],
@@ -95,6 +95,8 @@ READS: dict[str, list[Case]] = {
     "reads.open_regions": [Case("api", open_job)],
     "reads.outbox_row": [Case("api", {"outbox_id": ended})],
     "rights.logins": [Case("doctor", {"logins": list(logins())})],
-    "rights.missing": [Case("api publisher worker doctor", RIGHTS, MOST, "each right is looked up in the catalogues")],
+    "rights.missing": [
+        Case("api publisher worker analyst doctor", RIGHTS, MOST, "each right is looked up in the catalogues")
+    ],
     "rights.database": [Case("doctor")],
 }

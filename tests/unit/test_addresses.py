@@ -165,7 +165,8 @@ def test_one_place_has_the_apis_default_port() -> None:
 
 
 def test_every_mistaken_address_is_told_with_all_other_mistakes() -> None:
-    names = ("DATABASE_URL", "DATABASE_URL_API", "DATABASE_URL_PUBLISHER", "DATABASE_URL_WORKER", "LISTEN_DATABASE_URL")
+    names = ("DATABASE_URL", "LISTEN_DATABASE_URL")
+    names += tuple(f"DATABASE_URL_{process}" for process in ("API", "PUBLISHER", "WORKER", "ANALYST"))
     env = dict.fromkeys(names, f'"postgresql://u:{SECRET}@h/d"') | {"REDIS_URL": f"valkey://:{SECRET}@h"}
     env |= {
         "DB_AUDIT": SECRET,

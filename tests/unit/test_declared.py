@@ -8,7 +8,15 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-OURS = {"outbox_publisher", "runner_api", "runner_cli", "runner_core", "runner_queue", "runner_worker"}
+OURS = {
+    "outbox_publisher",
+    "runner_analyst",
+    "runner_api",
+    "runner_cli",
+    "runner_core",
+    "runner_queue",
+    "runner_worker",
+}
 ELSEWHERE = {"xllamacpp"}  # of the demo's language model, which has an environment of its own
 
 

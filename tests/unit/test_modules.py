@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PRODUCT = ("outbox_publisher", "runner_api", "runner_cli", "runner_core", "runner_queue", "runner_worker")
+PRODUCT = (
+    "outbox_publisher",
+    "runner_analyst",
+    "runner_api",
+    "runner_cli",
+    "runner_core",
+    "runner_queue",
+    "runner_worker",
+)
 MAX_PRODUCT_LINES, MAX_TEST_LINES = 250, 300
 PUBLIC = {("os", "_exit"), ("parts", "_replace")}  # documented, whatever their names look like
 

@@ -1,0 +1,41 @@
+"""What the statements about analyses and labels are typically asked in a crowded database."""
+
+from datetime import timedelta
+
+from runner_analyst.due import PAGE
+from tests.integration.crowd import job_id
+from tests.integration.typical_parameters import MOST, NOW, Case, ended, job
+
+METHOD = "beacon-compare/1+refusal-rules/2"
+_texts = [bytes([n]) * 32 for n in range(20)]
+_days = {"method": METHOD, "since": NOW - timedelta(days=30), "page": PAGE}
+_PAGE = "a page of 100 jobs: for each its row, its newest label and its analysis"
+
+ANALYSES: dict[str, list[Case]] = {
+    "analyses.clock": [Case("analyst")],
+    "analyses.page": [
+        Case("analyst", {**_days, "before": NOW, "before_id": ""}, MOST, _PAGE),
+        Case("analyst", {**_days, "before": NOW - timedelta(days=3), "before_id": job_id(ended)}, MOST, _PAGE),
+    ],
+    "analyses.is_due": [Case("analyst", {**job, "method": METHOD})],
+    "analyses.job": [Case("api analyst", job)],
+    "analyses.calls": [Case("analyst", {**job, "characters": 20_000})],
+    "analyses.units": [Case("api analyst", job)],
+    "analyses.add": [
+        Case(
+            "analyst",
+            {**job, "method": METHOD, "job_version": 8, "label_id": 0, "input_sha256": b"x" * 32, "elapsed_ms": 5}
+            | {"result": '{"models": []}'},
+        )
+    ],
+    "analyses.newest": [
+        Case("api", {**job, "method": METHOD, "input_sha256": None}),
+        Case("api", {**job, "method": None, "input_sha256": b"x" * 32}),
+    ],
+    "labels.newest": [Case("api analyst", {**job, "label_id": 7})],
+    "labels.add": [
+        Case("api", {"answer_id": 7, "category": "answer", "source": "human", "actor": "a", "note": ""}),
+    ],
+    "embeddings.known": [Case("analyst", {"texts": _texts, "model": "m"})],
+    "embeddings.add": [Case("analyst", {"texts": _texts, "model": "m", "results": ["[1]"] * 20})],
+}
