@@ -1,27 +1,18 @@
-"""Reads the lists by which refusals of providers are recognised. Each list has a version."""
+"""Which answers are refusals: by the protocol, by rules, and optionally by sentence embeddings. All lists are data."""
 
-import tomllib
-from dataclasses import dataclass
-from importlib.resources import files
+from runner_core.refusals.filters import FILTERS, Filters
+from runner_core.refusals.labels import CATEGORIES, RULES, WITHHELD, Label, Spoken, categorise, refuses
+from runner_core.refusals.language import language_of
 
-
-@dataclass(frozen=True)
-class Filters:
-    """The words by which providers' own filters tell that they blocked a prompt or an answer, in lower case.
-
-    `codes`: an error's code or type; `sayings`: parts of an error's sentence; `reasons`: why an answer ended.
-    """
-
-    version: int
-    codes: frozenset[str]
-    sayings: tuple[str, ...]
-    reasons: frozenset[str]
-
-
-def _filters() -> Filters:
-    read = tomllib.loads((files(__package__) / "filters.toml").read_text("utf-8"))
-    codes, sayings, reasons = ([text.lower() for text in read[name]] for name in ("codes", "sayings", "reasons"))
-    return Filters(read["version"], frozenset(codes), tuple(sayings), frozenset(reasons))
-
-
-FILTERS = _filters()
+__all__ = [
+    "CATEGORIES",
+    "FILTERS",
+    "RULES",
+    "WITHHELD",
+    "Filters",
+    "Label",
+    "Spoken",
+    "categorise",
+    "language_of",
+    "refuses",
+]
