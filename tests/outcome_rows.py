@@ -67,7 +67,8 @@ ROWS: dict[str, Row] = {
     "text": Row(choice("Lima."), None, 1, "yes"),
     "text at the token limit": Row(choice("The capital of Pe", "length"), None, 1, "yes"),
     "the refusal field": Row(choice(None, refusal="I can't help."), None, 1, "yes", "provider"),
-    "a refusal by its words": Row(choice("As an AI I would rather not."), None, 1, "yes", "pattern"),
+    "a refusal by its words": Row(choice("As an AI I would rather not."), None, 1, "yes", "rules"),
+    "a refusal by the regions file's pattern": Row(choice("As an AI, no."), None, 1, "yes", "pattern"),
     "a refusal after thoughts": Row(choice("<think>hmm</think> As an AI, no."), None, 1, "yes", "pattern"),
     "400 with a filter's code": Row(body(FILTERED, 400), None, 1, "no", "filter"),
     "403 with reasons": Row(

@@ -1,7 +1,7 @@
 """Which answers are refusals: by the protocol, by rules, and optionally by sentence embeddings. All lists are data."""
 
 from runner_core.refusals.filters import FILTERS, Filters
-from runner_core.refusals.labels import CATEGORIES, RULES, WITHHELD, Label, Spoken, categorise, refuses
+from runner_core.refusals.labels import CATEGORIES, RULES, WITHHELD, Label, Spoken, categorise, prepare, refuses
 from runner_core.refusals.language import language_of
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "Spoken",
     "categorise",
     "language_of",
+    "prepare",
     "refuses",
 ]

@@ -11,6 +11,7 @@ from runner_core.refusals.text import length, sentences, spaced
 COURTESY_STARTS_WITHIN = 16  # characters of a clause
 COURTESY_WORDS = 30
 SOFT_CONTENT = 6  # words of content with which "I have no opinion" is a remark in an answer, and no refusal
+SOFT_CHARACTERS = 600  # a longer text has more content than this
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,9 @@ def form_of(text: str, languages: tuple[Language, ...]) -> str:
 
 def refusal_in(text: str, languages: tuple[Language, ...]) -> Refusal | None:
     """Return the refusal in a folded text without quotations, None if no clause refuses."""
-    whole = form_of(text, languages)  # What no pattern finds in the whole text is in no clause: most answers end here.
-    if not any(language.refuses.search(whole) or language.soft.search(whole) for language in languages):
+    whole = form_of(text, languages)
+    # What no pattern finds in the whole text is in no clause: most answers end here.
+    if len(whole) > SOFT_CHARACTERS and not any(language.refuses.search(whole) for language in languages):
         return None
     clauses = clauses_of(text, languages)
     if refusing := _found(clauses, [language.refuses for language in languages]):

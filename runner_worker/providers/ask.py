@@ -74,7 +74,7 @@ class Reply:
     """
 
     answer: Answer
-    refusal_source: str | None  # "filter", "provider" or "pattern"
+    refusal_source: str | None  # "filter", "provider", "rules" or "pattern"
     provider_id: str
     calls: int
     errors: list[dict[str, Any]]

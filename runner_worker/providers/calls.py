@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from runner_core.errors import ConfigError
+from runner_core.refusals import prepare, refuses
 from runner_core.regions import Catalogue, Provider
 from runner_core.settings import Settings
 from runner_core.telemetry import PROVIDER_PAID, PROVIDER_REQUESTS, PROVIDER_TOKENS, series
@@ -57,6 +58,7 @@ class Providers:
     ) -> None:
         self._retries = Retries(settings.worker.provider_max_tries, backoff_seconds)
         self._refusals = catalogue.refusal_patterns
+        prepare()  # or the first answer would hold the event loop for 0.2 s
         self._builder = Builder(catalogue, env, read_seconds)
         open_seconds = settings.worker.breaker_seconds if breaker_seconds is None else breaker_seconds
         self._lines = {
@@ -148,7 +150,7 @@ class Providers:
         _count_tokens(ask, answer.usage)
         return Reply(
             answer=answer,
-            refusal_source=self._refusal_source(answer),
+            refusal_source=self._refusal_source(ask, answer),
             provider_id=provider.id,
             calls=len(errors) + 1 - len(unreached),
             errors=errors[-ERRORS_KEPT:],
@@ -156,12 +158,14 @@ class Providers:
             **more,
         )
 
-    def _refusal_source(self, answer: Answer) -> str | None:
-        """Return who says that the answer is a refusal. The patterns see the text without the thoughts."""
+    def _refusal_source(self, ask: Ask, answer: Answer) -> str | None:
+        """Return who says that the answer is a refusal. Rules and patterns see the text without the thoughts."""
         if answer.filter:
             return "filter"
         if answer.refused:
             return "provider"
+        if refuses(ask.prompt, answer.text, answer.finish_reason):
+            return "rules"
         opening = answer.text[:REFUSAL_WITHIN]
         return "pattern" if any(pattern.search(opening) for pattern in self._refusals) else None
 

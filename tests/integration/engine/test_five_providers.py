@@ -113,7 +113,7 @@ def test_it_completes_and_every_cell_is_explained(
         **{(model, "q1"): (None, True) for model in MODELS},
         ("modern", "q2"): (None, True),
         ("azure", "q2"): ("filter", False),
-        ("vllm", "q2"): ("pattern", True),
+        ("vllm", "q2"): ("rules", True),
         ("claude", "q2"): (None, True),
         ("gateway", "q2"): ("filter", False),
     }
