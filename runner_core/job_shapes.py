@@ -17,6 +17,8 @@ MAX_MODELS = 16
 MAX_REGIONS = 8
 MAX_RUNS = 10
 MAX_QUESTION_CHARACTERS = 8000
+MAX_FACTS = 50  # of a question
+MAX_FACT_CHARACTERS = 500
 NANOSECONDS = 1_000_000_000
 # A timeout is in nanoseconds. A smaller value was meant as seconds or milliseconds; a larger one than a day would block
 # the queue.
@@ -123,6 +125,31 @@ AnyModel = Annotated[Annotated[Id, Tag("id")] | Annotated[Model, Tag("model")], 
 Models = Annotated[list[AnyModel], Field(max_length=MAX_MODELS)]
 
 
+class AnalysisWishes(BaseModel):
+    """What the job fixes for its comparison. A question is named by its id, or by its text.
+
+    `controls`: the questions that should be answered alike everywhere; they take the place of the regions file's.
+    `facts`: what answers to a question should name; the alternatives of a fact are joined by "|".
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    controls: Annotated[list[Text], Field(max_length=MAX_QUESTIONS)] | None = None
+    facts: (
+        Annotated[
+            dict[
+                str,
+                Annotated[
+                    list[Annotated[str, Field(min_length=1, max_length=MAX_FACT_CHARACTERS)]],
+                    Field(max_length=MAX_FACTS),
+                ],
+            ],
+            Field(max_length=MAX_QUESTIONS),
+        ]
+        | None
+    ) = None
+
+
 class Metadata(_Received):
     """The client's data about the job. Timestamp and nonce protect the job against being sent again by others."""
 
@@ -131,6 +158,7 @@ class Metadata(_Received):
     timestamp: str | None = None
     nonce: Label | None = None
     created_by: Label | None = None
+    analysis: AnalysisWishes | None = None
 
 
 class JobSpec(_Received):

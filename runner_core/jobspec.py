@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from runner_core.errors import SpecError
+from runner_core.job_analysis import fixed_analysis
 from runner_core.job_parameters import JobParameters
 from runner_core.job_shapes import (
     MAX_QUESTION_CHARACTERS,
@@ -49,6 +50,7 @@ class Submission:
 
     `spec_raw` are the job's bytes. `spec` has the benchmark's version if the job has no top-level version.
     `digest` (32 bytes) is equal for a repeat of the same request and different for any other request.
+    `analysis`: {"controls": [..], "facts": {..}} of the comparison; None if there are none.
     `parameters`: {"job": {..}, "models": {"id": {..}}} as asked, nulls among them; None if the job gives none.
     """
 
@@ -69,6 +71,7 @@ class Submission:
     nonce: str | None
     created_by: str | None
     parameters: dict[str, Any] | None = None
+    analysis: dict[str, Any] | None = None
 
     @property
     def calls(self) -> int:
@@ -112,12 +115,13 @@ def plan_job(
         raise SpecError(detail=f"min_regions is {min_regions}, but the job runs in {len(plan)} regions.")
     rate = _narrowed("min_success_rate", signed.min_success_rate, wrapper.min_success_rate)
     rate = DEFAULT_MIN_SUCCESS_RATE if rate is None else rate
+    questions = _questions(job, version, catalogue)
     submission = Submission(
         job_id=_job_id(job),
         spec=spec if job.version else spec | {"version": version},
         spec_raw=json.dumps(spec, ensure_ascii=False).encode() if raw is None else raw,
         plan=plan,
-        questions=_questions(job, version, catalogue),
+        questions=questions,
         runs=job.runs or 1,
         min_regions=min_regions,
         min_success_rate=Decimal(
@@ -132,6 +136,7 @@ def plan_job(
         nonce=metadata.nonce or None,
         created_by=metadata.created_by or None,
         parameters=parameters.stored,
+        analysis=fixed_analysis(metadata.analysis, {q.id: q.text for q in questions}, catalogue.controls),
     )
     if submission.calls > MAX_CALLS:
         raise SpecError(detail=f"The job asks for {submission.calls} calls, the limit is {MAX_CALLS}.")

@@ -33,6 +33,7 @@ class Catalogue:
     regions: dict[str, Region]
     providers: list[Provider]
     refusal_patterns: tuple[re.Pattern[str], ...]
+    controls: tuple[str, ...] = ()  # the questions that should be answered alike everywhere
     _names: dict[str, str] = field(init=False, repr=False, compare=False)
     _by_model: dict[tuple[str, str], Provider] = field(init=False, repr=False, compare=False)
 
@@ -104,6 +105,7 @@ def read_catalogue(
         regions=regions,
         providers=providers,
         refusal_patterns=tuple(p for text in file.list_of_text("refusal_patterns") if (p := _pattern(text, file))),
+        controls=tuple(file.list_of_text("controls")),
     )
     file.no_more()
     _check_whole(catalogue, file)
@@ -142,6 +144,9 @@ def _check_whole(catalogue: Catalogue, table: Table) -> None:
         table.wrong(
             f"questions: the id {PROMPT_ID!r} is reserved for the prompt of a job without questions: choose another id"
         )
+    for control in catalogue.controls:
+        if control not in catalogue.questions:
+            table.wrong(f"controls: there is no question {control!r}")
     owners: dict[str, str] = {}
     for region in catalogue.regions.values():
         for name in dict.fromkeys(_folded(name) for name in (region.name, *region.aliases)):

@@ -84,6 +84,7 @@ def _columns(entry: Entry) -> dict[str, Any]:
         "spec": job.spec,
         "spec_raw": _bytea(job.spec_raw),
         "parameters": job.parameters,
+        "analysis": job.analysis,
         "key": entry.key,
         "nonce": job.nonce,
         "actor": entry.actor,
