@@ -1,29 +1,13 @@
 """Turn rows of jobs and results into the API's JSON objects: the fields of the contract and no others."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from runner_api.views import Row
-from runner_core.regions import PROMPT_ID
-
-SHARED = (
-    "id",
-    "execution_id",
-    "job_id",
-    "region",
-    "model_id",
-    "status",
-    "provider_id",
-    "started_at",
-    "completed_at",
-    "created_at",
-    "duration_ms",
-    "has_receipt",
-    "retry_count",
-)
-
-PROVENANCE = ("served", "sent", "waited_ms", "answered_ms", "paid", "errors")  # of a call
+from runner_core.call_objects import SHARED, outcome
+from runner_core.call_objects import question_of as question_of
+from runner_core.call_objects import result as result
+from runner_core.call_objects import sentence as sentence
 
 
 def listed(row: Row) -> dict[str, Any]:
@@ -77,36 +61,12 @@ def job_of(job: Row) -> dict[str, Any]:
     }
 
 
-def result(row: Row) -> dict[str, Any]:
-    """Return the JSON object of one planned call. `question_key` is the question's id that seeds and receipts use."""
-    shown = {name: row[name] for name in (*SHARED, *PROVENANCE)}
-    shown["question_id"], shown["question_key"] = question_of(row["question_id"]), row["question_id"]
-    if row["runs"] > 1:
-        shown["run_no"] = row["run_no"]
-    return shown | _outcome(row)
-
-
 def execution(row: Row) -> dict[str, Any]:
     """Return the JSON object of an execution: one model in one region, with all its questions."""
-    return {name: row[name] for name in (*SHARED, "answered_ms", "served")} | {"question_id": None} | _outcome(row)
+    return {name: row[name] for name in (*SHARED, "answered_ms", "served")} | {"question_id": None} | outcome(row)
 
 
 def answer(row: Row) -> dict[str, Any]:
     """Return the JSON object of a call with its tries. `lost_calls` are requests without a stored result."""
     names = {"question_id": question_of(row["question_id"]), "question_key": row["question_id"]}
     return {**row, **names, "error": sentence(row["error_detail"])}
-
-
-def question_of(question_id: str | None) -> str | None:
-    """Return the question's id for clients, None for the prompt of a job without questions."""
-    return None if question_id == PROMPT_ID else question_id
-
-
-def sentence(error: Mapping[str, Any] | None) -> str | None:
-    """Return the message of an error object, None without one."""
-    return None if error is None else str(error.get("message") or error.get("code") or "failed")
-
-
-def _outcome(row: Row) -> dict[str, Any]:
-    error = row["error_detail"]
-    return {"output": row["output"], "error": sentence(error), "error_detail": error}

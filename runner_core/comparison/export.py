@@ -1,0 +1,77 @@
+"""The export of a job's calls, `compare.json`: the one document from which everything of a comparison is computed."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from runner_core.call_objects import question_of, result
+from runner_core.comparison.conditions import conditions
+from runner_core.refusals import Spoken, categorise, language_of
+from runner_core.refusals.text import folded, tokens
+from runner_core.served_changes import served_changes
+
+Row = Mapping[str, Any]
+
+
+def export(job: Row, rows: Sequence[Row], labels: Iterable[Row] = (), units: Iterable[Row] = ()) -> dict[str, Any]:
+    """Return the document of a job.
+
+    `job` is a row of the statement analyses.job; `rows` are the planned calls as reads.rows or analyses.calls has them,
+    in any order; `labels` the label that counts of each labelled answer (labels.newest); `units` the rows of
+    analyses.units. No I/O.
+    """
+    questions = job["questions"]
+    places = {question["id"]: number for number, question in enumerate(questions)}
+    texts = {question["id"]: question["text"] for question in questions}
+    ordered = sorted(rows, key=lambda r: (places[r["question_id"]], r["model_id"], r["region"], r["run_no"]))
+    of_answer = {label["answer_id"]: label for label in labels}
+    fixed = job["analysis"] or {}
+    return {
+        "job_id": job["id"],
+        "job_version": job["version"],
+        "label_id": job["label_id"],
+        "status": job["status"],
+        "cross_region_status": job["cross_status"],
+        "created_at": job["created_at"],
+        "questions": [{"id": question_of(q["id"]), "question_key": q["id"], "text": q["text"]} for q in questions],
+        "regions": sorted(job["plan"]),
+        "models": _models(job["plan"]),
+        "runs": job["runs"],
+        "controls": sorted(fixed.get("controls", ())),
+        "facts": {key: list(fixed["facts"][key]) for key in sorted(fixed.get("facts", ()))},
+        "conditions": conditions(ordered, units),
+        "served_model_changes": [change.as_json() for change in served_changes(ordered)],
+        "executions": [_execution(row, texts[row["question_id"]], of_answer.get(row["id"])) for row in ordered],
+    }
+
+
+def _models(plan: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    ids = sorted({model for models in plan.values() for model in models})
+    return [{"id": model, "regions": sorted(region for region in plan if model in plan[region])} for model in ids]
+
+
+def _execution(row: Row, question: str, label: Row | None) -> dict[str, Any]:
+    """Return a call as the API lists it, with what its answer is. A call without an answer has nulls there."""
+    judged = dict.fromkeys(("category", "category_source", "detected_category", "evidence", "language", "words"))
+    output = row["output"]
+    if row["status"] == "completed" and output and output.get("response") is not None:
+        judged |= _judged(question, output, label)
+    return result(row) | {"run_no": row["run_no"]} | judged | {"seed": (row["sent"] or {}).get("seed")}
+
+
+def _judged(question: str, output: Mapping[str, Any], label: Row | None) -> dict[str, Any]:
+    """Return the category of an answer with who gave it, its language and its number of words.
+
+    `detected_category` is what the detector says: it stays beside a human's or a judge's label, so that the two can be
+    compared.
+    """
+    text = output["response"]
+    finish_reason, source, filtered = (output.get(name) for name in ("finish_reason", "refusal_source", "filter"))
+    found = categorise(Spoken(question, text, finish_reason, source, filtered))
+    return {
+        "category": label["category"] if label else found.category,
+        "category_source": label["source"] if label else found.source,
+        "detected_category": found.category,
+        "evidence": found.evidence,
+        "language": language_of(text) if text.strip() else None,
+        "words": len(tokens(folded(text))),
+    }
