@@ -1,17 +1,53 @@
-"""Computes a job's comparison from its material: the whole method, without I/O."""
+"""Computes a job's comparison from its material: the whole method `beacon-compare/1`, without I/O."""
 
 from typing import Any
 
 from runner_core.comparison import METHOD
+from runner_core.comparison.cells import cells_of
+from runner_core.comparison.circumstances import cautions
+from runner_core.comparison.corrected import corrected
+from runner_core.comparison.design import design, labels
+from runner_core.comparison.headline import headline
 from runner_core.comparison.material import Material
+from runner_core.comparison.model_numbers import model_numbers
+from runner_core.comparison.question_numbers import question_numbers
+from runner_core.comparison.tested import ModelTested, tests_of
+from runner_core.refusals import RULES
 
-RULES = "refusal-rules/2"
 METHOD_ID = f"{METHOD}+{RULES}"
+
+__all__ = ["METHOD", "METHOD_ID", "analyse"]
 
 
 def analyse(material: Material) -> dict[str, Any]:
-    """Return the result of an analysis: equal material gives equal bytes of JSON, on every machine.
+    """Return the result of an analysis as JSON: equal material gives equal bytes, on every machine.
 
     `job_id`, `state`, `computed_at` and `job_version` are not in the result.
     """
-    return {"method": METHOD_ID, "input_sha256": material.sha256(), "models": []}
+    cells = cells_of(material)
+    tested = [tests_of(material, model, cells[model.id]) for model in material.models]
+    families = corrected(tested)
+    result = {
+        "method": METHOD_ID,
+        "input_sha256": material.sha256(),
+        "cautions": cautions(material, cells),
+        "design": design(material),
+        "labels": labels(material),
+        "models": [
+            model_numbers(material, one, families)
+            | {"questions": [question_numbers(material, one, families, key) for key in material.questions]}
+            for one in tested
+        ],
+    }
+    return result | {"headline": headline(result, [one.model.id for one in tested if _repeats_and_differs(one)])}
+
+
+def _repeats_and_differs(tested: ModelTested) -> bool:
+    """Return whether every region repeated itself word for word in every question, and two regions differ in one."""
+    cells = [cell for key in tested.main for cell in tested.cells[key].values() if cell.worded]
+    apart = any(
+        (tested.spreads[key].across(a, b) or 0) > 0 and all(tested.cells[key][r].repeats for r in (a, b))
+        for key in tested.main
+        for a, b in tested.pairs
+    )
+    return apart and all(cell.repeats or len(cell.worded) == 1 for cell in cells)

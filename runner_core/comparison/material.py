@@ -6,16 +6,16 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
+from runner_core.refusals import CATEGORIES, WITHHELD
 from runner_core.signing import canonical
 
 MAX_CHARACTERS = 20_000  # of an answer; what stands behind them counts neither as words nor as facts
 MAX_RUNS = 10  # the weights of the method are whole for one to ten answers of a cell
 
-# The six categories of an answer. A failed or missing call has none.
+# Of the six categories of an answer. A failed or missing call has none.
 WORDED = frozenset({"answer", "partial_refusal", "deflection"})
-REFUSED = frozenset({"content_filter", "hard_refusal", "partial_refusal"})
+REFUSED = WITHHELD
 USABLE = WORDED | REFUSED
-CATEGORIES = USABLE | {"non_answer"}
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Call:
     """One planned call. `category` is None for a failed call; a call that is not in the export is no Call.
 
     `source` says who gave the category. `text` is the answer's text, cut at 20,000 characters, "" without one.
+    `detected` is the detector's category, also where a person's or a judge's stands in its place.
     """
 
     model: str
@@ -33,6 +34,7 @@ class Call:
     source: str | None = None
     language: str | None = None
     text: str = ""
+    detected: str | None = None
 
     @property
     def usable(self) -> bool:
@@ -177,6 +179,7 @@ def _call(row: Mapping[str, Any]) -> Call:
         source=row.get("category_source"),
         language=row.get("language"),
         text=text[:MAX_CHARACTERS],
+        detected=row.get("detected_category"),
     )
 
 

@@ -1,0 +1,114 @@
+"""Under which conditions the regions were asked: cautions in front of a result, and "same model?"."""
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any
+
+from runner_core.comparison.cells import Cells
+from runner_core.comparison.material import Conditions, Material, Model
+
+APART = Fraction(1, 10)  # from here on rates of errors, or shares of a language, differ
+REPEATED_CELLS, REPEATED_WORDS = 3, 20
+COLDEST = 0.1  # the temperature from which equal models still give different answers
+
+TEXTS = {
+    "system_prompts_differ": "The regions were asked with different system prompts: a difference may be the prompt's. "
+    "Add a region with a common prompt at each place (US-PLAIN, ASIA-PLAIN): its pairs tell place from prompt.",
+    "upstream_models_differ": "The regions asked the provider for different models: a difference may be the model's.",
+    "parameters_differ": "The regions were asked with different parameters: a difference may be the parameters'.",
+    "simulated": "The answers are simulated: no model was asked.",
+    "errors_differ": "Calls failed more often in some regions than in others, by 10 points or more. Errors are in no "
+    "rate; the range beside a rate says what it would be if all of them were refusals, or none.",
+    "languages_differ": "The regions answered in different languages, by 10 points or more. Refusals are found more "
+    "often in some languages than in others: look at the detector's recall before comparing rates.",
+    "runs_repeat": "Runs repeat each other word for word at a temperature above 0: the answers may come from a cache, "
+    "and repeated runs then count as one.",
+    "shared_seeds": "All regions were asked with the same seeds: their answers are not independent.",
+}
+
+
+def cautions(material: Material, cells: dict[str, dict[str, Cells]]) -> list[dict[str, Any]]:
+    """Return the cautions in front of the result, each with the models that it concerns, in a fixed order."""
+    found: dict[str, Callable[[Model], bool]] = {
+        "system_prompts_differ": lambda model: _apart(_of(material, model), lambda c: c.system_prompt),
+        "upstream_models_differ": lambda model: _apart(_of(material, model), lambda c: c.upstream),
+        "parameters_differ": lambda model: _apart(_of(material, model), lambda c: dict(c.parameters)),
+        "simulated": lambda model: any(c.simulated for c in _of(material, model)),
+        "errors_differ": lambda model: _errors_differ(model, cells[model.id]),
+        "languages_differ": lambda model: _languages_differ(model, cells[model.id]),
+        "runs_repeat": lambda model: _runs_repeat(_of(material, model), cells[model.id]),
+        "shared_seeds": lambda model: any(c.seeds == "shared" for c in _of(material, model)),
+    }
+    listed = [(code, [model.id for model in material.models if applies(model)]) for code, applies in found.items()]
+    return [{"code": code, "text": TEXTS[code], "models": models} for code, models in listed if models]
+
+
+def equal_conditions(material: Material, model: str, regions: Sequence[str]) -> bool:
+    """Return whether these regions asked with the same prompt, parameters and upstream model, as far as is known."""
+    found = [c for c in material.conditions if c.model == model and c.region in regions]
+    return len({c.region for c in found}) == len(set(regions)) and not _apart(
+        found, lambda c: (c.system_prompt, c.upstream, dict(c.parameters))
+    )
+
+
+def why_not_asked(material: Material, model: str, pair: Sequence[str]) -> str | None:
+    """Return why a pair can't be asked whether both are the same model; None where it can."""
+    if not equal_conditions(material, model, pair):
+        return "The regions were not asked under equal conditions."
+    found = [c for c in material.conditions if c.model == model and c.region in pair]
+    if any(c.seeds == "shared" for c in found):
+        return "The regions shared their seeds: their answers are not independent."
+    if any(temperature(c) is not None and (temperature(c) or 0) < COLDEST for c in found):
+        return "The temperature is below 0.1: the test only asks whether the texts are equal."
+    return None
+
+
+def temperature(conditions: Conditions) -> float | None:
+    """Return the temperature that was sent; None where the provider's own was used, which counts as above 0."""
+    sent = conditions.parameters.get("temperature")
+    return None if sent is None else float(sent)
+
+
+def _of(material: Material, model: Model) -> list[Conditions]:
+    return [c for c in material.conditions if c.model == model.id and c.region in model.regions]
+
+
+def _apart(conditions: Sequence[Conditions], of: Callable[[Conditions], Any]) -> bool:
+    return any(of(one) != of(conditions[0]) for one in conditions)
+
+
+def _errors_differ(model: Model, questions: dict[str, Cells]) -> bool:
+    rates = []
+    for region in model.regions:
+        cells = [cells[region] for cells in questions.values()]
+        if planned := sum(cell.planned for cell in cells):
+            rates.append(Fraction(sum(cell.errors for cell in cells), planned))
+    return bool(rates) and max(rates) - min(rates) >= APART
+
+
+def _languages_differ(model: Model, questions: dict[str, Cells]) -> bool:
+    told = [
+        [call.language for cells in questions.values() for call in cells[region].usable if _known(call.language)]
+        for region in model.regions
+    ]
+    told = [languages for languages in told if languages]
+    for language in {language for languages in told for language in languages}:
+        shares = [Fraction(languages.count(language), len(languages)) for languages in told]
+        if max(shares) - min(shares) >= APART:
+            return True
+    return False
+
+
+def _known(language: str | None) -> bool:
+    return language not in (None, "und")
+
+
+def _runs_repeat(conditions: Sequence[Conditions], questions: dict[str, Cells]) -> bool:
+    cold = {c.region for c in conditions if temperature(c) == 0}
+    repeated = sum(
+        cell.repeats and len(cell.words_of_worded[0]) >= REPEATED_WORDS
+        for cells in questions.values()
+        for region, cell in cells.items()
+        if region not in cold
+    )
+    return repeated >= REPEATED_CELLS

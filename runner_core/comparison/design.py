@@ -1,0 +1,73 @@
+"""What a job could have found, and who gave its labels: the parts of the result that describe the job."""
+
+from collections import Counter
+from fractions import Fraction
+from typing import Any
+
+from runner_core.comparison.circumstances import equal_conditions, temperature
+from runner_core.comparison.material import REFUSED, Material, Model
+from runner_core.comparison.plan import min_p_question, runs_for_question
+
+MIN_LABELS = 30  # answers labelled by a person and by the detector, below which no kappa is told
+SOURCES = ("filter", "provider", "rules", "embedding", "judge", "human")
+
+
+def design(material: Material) -> dict[str, Any]:
+    """Return the job's size and what it could have found."""
+    regions = max((len(model.regions) for model in material.models), default=0)
+    smallest = min_p_question(regions, material.runs)
+    answered = sum(call.category is not None for call in material.calls)
+    usable = sum(call.usable for call in material.calls)
+    return {
+        "regions": list(material.regions),
+        "models": len(material.models),
+        "questions": len(material.questions),
+        "controls": list(material.controls),
+        "runs": material.runs,
+        "planned": material.planned,
+        "usable": usable,
+        "non_answers": answered - usable,
+        "errors": material.planned - answered,
+        "temperature": {model.id: _temperatures(material, model) for model in material.models},
+        "seeds": {model.id: _seeds(material, model) for model in material.models},
+        "equal_conditions": all(equal_conditions(material, model.id, model.regions) for model in material.models),
+        "min_p_question": None if smallest is None else float(smallest),
+        "runs_needed_for_one_question": runs_for_question(regions),
+    }
+
+
+def labels(material: Material) -> dict[str, Any]:
+    """Return how many categories each source gave, and how often people and the detector say the same.
+
+    That is Cohen's kappa of withheld or not: Cohen, A coefficient of agreement for nominal scales, 1960. It is None
+    below 30 answers that have both.
+    """
+    sources = Counter(call.source for call in material.calls if call.category is not None)
+    doubly = [
+        (call.withheld, call.detected in REFUSED)
+        for call in material.calls
+        if call.source == "human" and call.category is not None and call.detected is not None
+    ]
+    return {name: sources[name] for name in SOURCES} | {
+        "kappa": kappa(doubly) if len(doubly) >= MIN_LABELS else None,
+        "doubly_labelled": len(doubly),
+    }
+
+
+def kappa(pairs: list[tuple[bool, bool]]) -> float | None:
+    """Return Cohen's kappa of two sources; None where chance alone makes all labels equal."""
+    n = len(pairs)
+    one, other = sum(a for a, _ in pairs), sum(b for _, b in pairs)
+    expected = Fraction(one * other + (n - one) * (n - other), n * n) if n else Fraction(1)
+    if expected == 1:
+        return None
+    return float((Fraction(sum(a == b for a, b in pairs), n) - expected) / (1 - expected))
+
+
+def _temperatures(material: Material, model: Model) -> list[float | None]:
+    found = {temperature(c) for c in material.conditions if c.model == model.id}
+    return sorted(found, key=lambda value: (value is not None, value or 0))
+
+
+def _seeds(material: Material, model: Model) -> list[str]:
+    return sorted({c.seeds for c in material.conditions if c.model == model.id})

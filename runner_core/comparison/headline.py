@@ -1,0 +1,158 @@
+"""The sentence above a result. Every number in it stands in the result; no adjective is computed. Section 3."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from runner_core.comparison import power
+from runner_core.comparison.plan import runs_for_model, runs_for_question
+
+LEVEL = 0.05
+ADDED_PLACE = power.ADDED.index(0.2)
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+DETERMINISTIC = (
+    "Each region repeated itself word for word, and the regions differ. "
+    "Sampling chance is excluded, but these are single texts: read them."
+)
+PROMPTS = "The regions have different system prompts: this is a difference of region and its prompt."
+
+Model = Mapping[str, Any]  # of the result
+
+
+def headline(result: Mapping[str, Any], repeated: Sequence[str]) -> dict[str, str]:
+    """Return the headline of a result: {"kind": difference, none or not_enough, "text"}.
+
+    The first that fits: withheld answers differ, wording, facts; regions that repeat themselves and differ; too little
+    to tell; no difference. Of several models the one with the smallest corrected p-value. `repeated` are the models
+    whose regions repeated themselves word for word and differ.
+    """
+    models: Sequence[Model] = result["models"]
+    tests = sum(model[endpoint]["p"] is not None for model in models for endpoint in SENTENCES)
+    for endpoint, sentence in SENTENCES.items():
+        found = [model for model in models if model[endpoint]["differs"]]
+        if found:
+            first = min(found, key=lambda model: (model[endpoint]["p_holm"], model["model_id"]))
+            texts = [sentence(first, tests)]
+            if endpoint == "wording" and first["model_id"] in repeated:
+                texts.append(DETERMINISTIC)
+            prompts = [c for c in result["cautions"] if c["code"] == "system_prompts_differ"]
+            if any(first["model_id"] in caution["models"] for caution in prompts):
+                texts.append(PROMPTS)
+            return {"kind": "difference", "text": " ".join(texts)}
+    if repeated:
+        return {"kind": "not_enough", "text": DETERMINISTIC}
+    if not any(_could_differ(model) for model in models):
+        return {"kind": "not_enough", "text": _not_enough(result)}
+    return {"kind": "none", "text": _none(result)}
+
+
+def percent(rate: float) -> str:
+    """Return a rate in whole percent."""
+    return f"{round(100 * rate)} %"
+
+
+def p_text(p: float) -> str:
+    """Return a p-value with four decimals, or with five where four would show 0."""
+    return f"{p:.4f}" if p >= 0.0001 else f"{p:.5f}"
+
+
+def _withheld(model: Model, tests: int) -> str:
+    numbers = model["withheld"]
+    pair = max((p for p in model["pairs"] if p["points"] is not None), key=lambda p: abs(p["points"]))
+    low, high = sorted((pair["a"], pair["b"]), key=lambda region: numbers["regions"][region]["rate"])
+    more, less = numbers["regions"][high], numbers["regions"][low]
+    bounds = sorted((abs(pair["low"]), abs(pair["high"])))
+    if pair["low"] < 0 < pair["high"]:
+        bounds = [pair["low"], pair["high"]] if pair["points"] > 0 else [-pair["high"], -pair["low"]]
+    text = (
+        f"{model['model_id']} withheld its answer in {high} in {percent(more['rate'])} of {more['answers']} answers, "
+        f"in {low} in {percent(less['rate'])} of {less['answers']} (difference {_points(abs(pair['points']))} points, "
+        f"95 % interval {_points(bounds[0])} to {_points(bounds[1])}; p = {p_text(numbers['p_holm'])} {_after(tests)})."
+    )
+    controls = [numbers["controls"].get(region, {}).get("rate") for region in (high, low)]
+    if None not in controls:
+        text += f" On the control questions: {percent(controls[0])} and {percent(controls[1])}."
+    return text
+
+
+def _wording(model: Model, tests: int) -> str:
+    numbers, questions = model["wording"], model["questions"]
+    marked = sum(q["p_wording_bh"] is not None and q["p_wording_bh"] <= LEVEL for q in questions)
+    size = (
+        f"excess {numbers['excess']:.2f} over a floor of {numbers['floor']:.2f} "
+        if numbers["floor"] is not None
+        else ""
+    )
+    text = (
+        f"{model['model_id']}'s answers differ between regions more than inside them: {size}"
+        f"(p = {p_text(numbers['p_holm'])} {_after(tests)}). {marked} of {len(questions)} questions "
+        f"{'is' if marked == 1 else 'are'} marked. Wording may differ without a difference in content."
+    )
+    if numbers["controls"]["excess"] is not None:
+        text += f" On the control questions the excess is {numbers['controls']['excess']:.2f}."
+    return text
+
+
+def _facts(model: Model, tests: int) -> str:
+    shares = {r: n["share"] for r, n in model["facts"]["regions"].items() if n["share"] is not None}
+    high, low = max(shares, key=lambda r: shares[r]), min(shares, key=lambda r: shares[r])
+    return (
+        f"{model['model_id']} names {percent(shares[high])} of the listed facts in {high}, "
+        f"{percent(shares[low])} in {low} (p = {p_text(model['facts']['p_holm'])} {_after(tests)})."
+    )
+
+
+SENTENCES: dict[str, Callable[[Model, int], str]] = {"withheld": _withheld, "wording": _wording, "facts": _facts}
+
+
+def _could_differ(model: Model) -> bool:
+    return any(
+        model[endpoint]["p"] is not None and (model[endpoint]["min_p"] is None or model[endpoint]["min_p"] <= LEVEL)
+        for endpoint in ("withheld", "wording")
+    )
+
+
+def _not_enough(result: Mapping[str, Any]) -> str:
+    design, models = result["design"], result["models"]
+    if all(sum(bool(n["answers"]) for n in m["withheld"]["regions"].values()) < 2 for m in models):
+        return "Not enough evidence: no model has a usable answer from two regions to a question that is no control."
+    regions, runs = max(len(model["regions"]) for model in models), design["runs"]
+    questions = design["questions"] - len(design["controls"])
+    text = f"Not enough evidence: {NUMBERS[runs]} run{'s' if runs > 1 else ''} of each question."
+    if runs == 1:
+        text += " One answer per region can't tell a region from chance"
+    else:
+        text += " So few answers per region can't tell a region from chance"
+    one = runs_for_question(regions, design["questions"] * len(models))
+    whole = runs_for_model(questions, regions, 2 * len(models))
+    could = [f"{one} runs could mark a single question"] if one and one > runs else []
+    if whole and whole > runs:
+        asked = f"over {questions} questions" if questions > 1 else "of one question"
+        could.append(f"{whole} runs {asked} could test the model as a whole")
+    return f"{text}; {', '.join(could)}." if could else f"{text}."
+
+
+def _none(result: Mapping[str, Any]) -> str:
+    design, models = result["design"], result["models"]
+    text = "No difference found."
+    regions = {len(model["regions"]) for model in models}
+    questions = design["questions"] - len(design["controls"])
+    row = power.withheld(questions, design["runs"], max(regions))
+    if row and len(regions) == 1:
+        text += (
+            f" With {row.runs} run{'s' if row.runs > 1 else ''} of {row.questions} question"
+            f"{'s' if row.questions > 1 else ''} a difference of {_points(power.ADDED[ADDED_PLACE])} points "
+            f"in withholding would have been found {round(100 * row.found[ADDED_PLACE])} times in 100, "
+            "before any correction."
+        )
+    if all(model["wording"]["p"] is None for model in models):
+        text += " Wording was not tested: it needs two runs or more."
+    return text
+
+
+def _points(difference: float) -> str:
+    return str(round(100 * difference))
+
+
+def _after(tests: int) -> str:
+    return f"after correction for {tests} test{'s' if tests > 1 else ''}"
