@@ -142,4 +142,19 @@ def test_the_excess_of_a_question() -> None:
     assert script.jackknife(eu, us) == pytest.approx(0.0409636330589877, abs=1e-12)
 
 
+def test_the_pages_table_of_what_the_distance_sees() -> None:
+    """The share of pairs with a greater distance than paraphrases and reformatted texts have; equal ones count half."""
+    pairs = [json.loads(line) for line in (ROOT / "tests/data/pairs.jsonl").read_text("utf-8").splitlines()]
+    found: dict[str, list[int]] = {}
+    for pair in pairs:
+        found.setdefault(pair["kind"], []).append(script.distance(words(pair["a"]), words(pair["b"])))
+    alike = found["paraphrase"] + found["format"]
+    table = PAGE.partition("<!-- pairs")[2].partition("<!-- /pairs")[0].splitlines()
+    kinds, told = ([cell.strip() for cell in table[place].strip("|").split("|")] for place in (1, 3))
+    for kind, share in zip(kinds, told, strict=True):
+        other = found[kind.replace(" ", "_")]
+        above = sum((b > a) + (b == a) / 2 for a in alike for b in other) / len(alike) / len(other)
+        assert round(above, 2) == float(share), kind
+
+
 EXAMPLE_CELLS = {key[1:]: cell for key, cell in script.read_job(EXAMPLE).cells.items()}
