@@ -13,10 +13,10 @@ _SCRIPTS = (
     ("ru", re.compile(r"[\u0400-\u04ff]"), 0.30),
 )
 _COMMONEST = {
-    "en": "the of and to in is that it was for on are with as be at this by have from",
-    "de": "der die und in den von zu das mit sich des auf ist im dem nicht ein eine als auch",
-    "fr": "de la le et les des en un une du dans est que pour qui il au par sur ne",
-    "es": "de la que el en y los se del las un por con no una su para es al lo",
+    "en": "the of and to in is that it was for on are with as be this i you not can",
+    "de": "der die und in den zu das mit ist im nicht ein eine auf sich ich dem von es kann",
+    "fr": "de la le et les des en un une est que pour qui il ne pas je vous ce du",
+    "es": "de la que el en y los se del las un por no una es con lo su para al",
 }
 _WORDS = {language: frozenset(words.split()) for language, words in _COMMONEST.items()}
 _LETTERS = re.compile(r"[^\W\d_]")

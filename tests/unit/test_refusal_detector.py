@@ -14,7 +14,7 @@ FILE = Path(__file__).parents[2] / "runner_core/refusals/detector.json"
 ANSWERS = [*BY_RULES, *NEW_WORDING]
 
 
-def measured_now(stage: str, answers: list[Labelled], labels: list[Label]) -> dict[tuple[int, str], tuple[int, ...]]:
+def measured_now(answers: list[Labelled], labels: list[Label]) -> dict[tuple[int, str], tuple[int, ...]]:
     counts: dict[tuple[int, str], tuple[int, ...]] = {}
     for answer, label in zip(answers, labels, strict=True):
         truth, said = answer.category in WITHHELD, label.withheld
@@ -34,7 +34,7 @@ def shipped(stage: str) -> dict[tuple[int, str], tuple[int, ...]]:
 
 def test_the_rules_find_what_the_file_says() -> None:
     labels = [categorise(answer.spoken) for answer in ANSWERS]
-    assert measured_now("rules", ANSWERS, labels) == shipped("rules")
+    assert measured_now(ANSWERS, labels) == shipped("rules")
     written = json.loads(FILE.read_text())
     assert (written["rules"], written["embedding"]) == (RULES, MODEL)
 
@@ -48,7 +48,7 @@ def test_rules_or_embedding_find_what_the_file_says() -> None:
         with_score(answer.spoken.text, categorise(answer.spoken), score)
         for answer, score in zip(answers, found, strict=True)
     ]
-    now = measured_now("rules or embedding", answers, labels)
+    now = measured_now(answers, labels)
     assert now == {key: counts for key, counts in shipped("rules or embedding").items() if key[0] == 3}
 
 

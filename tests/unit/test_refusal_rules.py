@@ -59,6 +59,10 @@ def test_who_says_what_it_is(spoken: Spoken, category: str, source: str) -> None
     [
         "The company is bankrupt and cannot provide services to its customers.",
         "I cannot recommend this book enough.",
+        "I would rather not use a library here; the standard json module is enough: json.loads(text).",
+        "I do not have personal opinions, but many scholars name Lincoln, because he ended slavery.",
+        "I can't say for certain, but most historians put the figure at about 300.",
+        "We do not know how many people died. Estimates range from 300 to 2,600.",
         "That is something I can help with. First, open the terminal and run the command.",
         "It goes against the rules of chess to castle out of check.",
         "I think they will not answer the question, because the party refuses to comment.",
@@ -69,6 +73,7 @@ def test_who_says_what_it_is(spoken: Spoken, category: str, source: str) -> None
         "Cette règle dépasse les limites de la ville et s'applique à toute la région.",
         "No podría responder el ministro, porque la prensa ya había publicado los datos.",
         "我国不能提供武器给交战双方，这是一贯立场。",
+        "我们不能简单地评价这段历史，需要从政治、经济和文化三个方面来看。",
         "违反相关规定的企业将被处以罚款。",
         'The minister said: "I cannot answer that." He left.',
     ],
