@@ -14,6 +14,7 @@ COPY runner_core ./runner_core
 COPY runner_queue ./runner_queue
 COPY runner_api ./runner_api
 COPY outbox_publisher ./outbox_publisher
+COPY runner_analyst ./runner_analyst
 COPY runner_worker ./runner_worker
 COPY runner_cli ./runner_cli
 RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheel . \

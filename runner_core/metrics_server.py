@@ -1,4 +1,4 @@
-"""Serves the metrics of a publisher or a worker at /metrics."""
+"""Serves the metrics of a publisher, a worker or an analyst at /metrics."""
 
 import os
 

@@ -4,7 +4,7 @@ from shlex import quote
 
 
 def start_command(kind: str, region: str | None = None) -> str:
-    """Return the command that starts a publisher, or a worker of `region`."""
-    return (
-        f"python -m runner_worker --region {quote(region or '')}" if kind == "worker" else "python -m outbox_publisher"
-    )
+    """Return the command that starts a publisher, an analyst, or a worker of `region`."""
+    if kind == "worker":
+        return f"python -m runner_worker --region {quote(region or '')}"
+    return "python -m runner_analyst" if kind == "analyst" else "python -m outbox_publisher"

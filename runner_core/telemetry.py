@@ -109,6 +109,16 @@ CALLS_WAITING = Gauge(
     "provider_calls_waiting", "Calls of this process that are claimed and not sent.", ["region", "provider", "model"]
 )
 
+# Analyses of ended jobs. The gauge is read from the database by every analyst alike.
+ANALYSES = Counter("analyses", "Analyses stored.", ["method"])
+ANALYSIS_SECONDS = Histogram(
+    "analysis_seconds",
+    "Time to compute an analysis.",
+    buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300),
+)
+ANALYSIS_FAILURES = Counter("analysis_failures", "Analyses that failed, and are tried again.")
+ANALYSES_DUE = Gauge("analyses_due", "Ended jobs known to wait for their analysis, failed ones among them.")
+
 # The state of the deployment.
 REDIS_UNFIT = Gauge("redis_unfit", "1 while this process can't or may not use its Redis.", ["reason"])
 OTHER_REGIONS_FILE = Gauge("processes_with_other_regions_file", "Processes whose regions file is not the API's.")
@@ -128,6 +138,7 @@ MEASURED: dict[str, tuple[Counter | Gauge | Histogram, ...]] = {
         *(EXECUTION_DURATION, RUNNER_FAILURES, QUEUE_LATENCY, FENCED, ANSWERS_DISCARDED, RUNS_IN_FLIGHT),
         *(PROVIDER_REQUESTS, PROVIDER_PAID, PROVIDER_TOKENS, BREAKER_OPEN, CALLS_WAITING, REDIS_UNFIT),
     ),
+    "analyst": (*_WRITES[:3], ANALYSES, ANALYSIS_SECONDS, ANALYSIS_FAILURES, ANALYSES_DUE),
 }
 
 M = TypeVar("M", Counter, Gauge, Histogram)
@@ -160,7 +171,7 @@ def begin_at_zero(
 
 
 def registry(process: str) -> CollectorRegistry:
-    """Return the metrics of a kind of process: api, publisher or worker."""
+    """Return the metrics of a kind of process: api, publisher, worker or analyst."""
     made = CollectorRegistry()
     for metric in MEASURED[process]:
         made.register(metric)

@@ -67,5 +67,5 @@ GRANT SELECT (job_id, topic) ON TABLE outbox TO beacon_worker; -- the columns th
 GRANT EXECUTE ON FUNCTION close_regions(text[]) TO beacon_worker;
 
 -- beacon_analyst: reads jobs, their answers and the labels; adds analyses and results of embeddings. It changes nothing.
-GRANT SELECT ON TABLE jobs, region_runs, executions, answers, answer_labels TO beacon_analyst;
+GRANT SELECT ON TABLE jobs, region_runs, executions, answers, answer_labels, cross_region_executions TO beacon_analyst;
 GRANT SELECT, INSERT ON TABLE analyses, embeddings TO beacon_analyst;

@@ -1533,6 +1533,7 @@ GRANT SELECT ON TABLE public.job_verdicts TO beacon_publisher;
 --
 
 GRANT SELECT ON TABLE public.cross_region_executions TO beacon_api;
+GRANT SELECT ON TABLE public.cross_region_executions TO beacon_analyst;
 
 
 --

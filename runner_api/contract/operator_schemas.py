@@ -123,7 +123,7 @@ class Process(BaseModel):
     """A process of ours."""
 
     id: str
-    kind: Literal["api", "publisher", "worker", "cli"]
+    kind: Literal["api", "publisher", "worker", "analyst", "cli"]
     region: str | None
     host: str
     pid: int

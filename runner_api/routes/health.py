@@ -71,9 +71,11 @@ def _alive(db: Database) -> tuple[list[Row], str]:
 
 
 def _processes(alive: list[Row], regions: list[str]) -> list[dict[str, Any]]:
-    """Return the state of the publisher and of each region's workers. Jobs need all of them, this API needs none."""
+    """Return the state of the publisher, of each region's workers and of the analyst. Jobs need the former, comparisons
+    the analyst; this API needs none."""
     counts = {(row["kind"], row["region"]): row["alive"] for row in alive}
     wanted: list[tuple[str, str | None]] = [("publisher", None), *(("worker", region) for region in regions)]
+    wanted.append(("analyst", None))
     return [_part(kind, region, counts.get((kind, region), 0)) for kind, region in wanted]
 
 

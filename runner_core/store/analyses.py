@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from psycopg import Connection
 
-from runner_core.queries import Row, row, rows, single
+from runner_core.queries import Row, row, rows, run, single
 
 ENDED = ("completed", "failed")  # the statuses of jobs that are analysed
 
@@ -131,11 +131,11 @@ def add_label(
 
 def known_embeddings(conn: Connection[Any], model: str, texts: Sequence[bytes]) -> dict[bytes, Any]:
     """Return the kept results of a model by the SHA-256 of the text."""
-    found = rows(conn, "embeddings.known", model=model, texts=list(texts))
-    return {bytes(r["text_sha256"]): r["result"] for r in found}
+    found = rows(conn, "embeddings.known", model=model, texts=[text.hex() for text in texts])
+    return {bytes.fromhex(r["text_sha256"]): r["result"] for r in found}
 
 
 def keep_embeddings(conn: Connection[Any], model: str, results: dict[bytes, Any]) -> None:
     """Keep what a model made of texts, by the SHA-256 of the text."""
     told = [orjson.dumps(result).decode() for result in results.values()]
-    rows(conn, "embeddings.add", model=model, texts=list(results), results=told)
+    run(conn, "embeddings.add", model=model, texts=[text.hex() for text in results], results=told)

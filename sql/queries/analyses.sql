@@ -131,13 +131,15 @@ SELECT l.id, l.job_id, %(category)s, %(source)s, %(actor)s, %(note)s
 RETURNING id, answer_id, job_id, category, source, actor, note, at;
 
 -- name: embeddings.known
--- The results of those of these texts that the model has embedded.
-SELECT text_sha256, result FROM embeddings WHERE text_sha256 = ANY (%(texts)s::bytea[]) AND model = %(model)s;
+-- The results of those of these texts that the model has embedded. Texts are named by their SHA-256 in hex.
+SELECT encode(text_sha256, 'hex') AS text_sha256, result FROM embeddings
+ WHERE text_sha256 = ANY (ARRAY(SELECT decode(t.digits, 'hex') FROM unnest(%(texts)s::text[]) AS t (digits)))
+   AND model = %(model)s;
 
 -- name: embeddings.add -- writes
 -- Keep what the model made of these texts. Another analyst may have kept the same.
 INSERT INTO embeddings (text_sha256, model, result)
-SELECT t.text_sha256, %(model)s, t.result::jsonb
-  FROM unnest(%(texts)s::bytea[], %(results)s::text[]) AS t (text_sha256, result)
- ORDER BY t.text_sha256
+SELECT decode(t.digits, 'hex'), %(model)s, t.result::jsonb
+  FROM unnest(%(texts)s::text[], %(results)s::text[]) AS t (digits, result)
+ ORDER BY t.digits
 ON CONFLICT (text_sha256, model) DO NOTHING;

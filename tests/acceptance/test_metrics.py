@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.conftest import Servers
 
 Conn = psycopg.Connection[Any]
-KINDS = ("api", "publisher", "worker")
+KINDS = ("api", "publisher", "worker", "analyst")
 # The unit and the suffix are the names that clients already read; promtool would choose others.
 KNOWN = {"db_write_latency_ms", "outbox_unpublished_count"}
 
@@ -67,7 +67,7 @@ def test_each_process_counts_the_writes_that_it_made_and_no_label_holds_an_id(lo
 def test_counters_that_alerts_and_operators_read_are_0_before_the_first_event(stack: Callable[..., Local]) -> None:
     """An alert sees no increase in a series that begins with its first event, and a query nothing at all."""
     local = stack(worker_eu=0, worker_asia=0)
-    found = until(lambda: pages(local) if len(pages(local)) == 3 else None)
+    found = until(lambda: pages(local) if len(pages(local)) == 4 else None)
     assert found
     for name, page in found.items():
         states = {s.labels["sqlstate"]: s.value for s in samples(page) if s.name == "db_write_errors_total"}
@@ -75,6 +75,7 @@ def test_counters_that_alerts_and_operators_read_are_0_before_the_first_event(st
         names = {sample.name for sample in samples(page)}
         kind = name.partition(".")[0].partition("_")[0]
         first = {"api": "jobs_enqueued_total", "publisher": "leases_expired_total", "worker": "runner_fenced_total"}
+        first["analyst"] = "analysis_failures_total"
         assert {"db_write_retries_total", first[kind]} <= names, name
     worker = found["worker_us.1"]
     assert {s.labels["status"] for s in samples(worker) if s.name == "runner_execution_duration_seconds_count"} == {
@@ -102,16 +103,19 @@ def check_labels(local: Local, conn: Conn) -> None:
 
 def test_each_process_tells_what_it_measures_itself_and_nothing_else(local: Local) -> None:
     """A gauge that nobody sets would say 0: no job is stuck, no message waits."""
-    writes = {"db_write_errors", "db_write_retries", "db_write_latency_ms", "jobs_processed"}
+    writes = {"db_write_errors", "db_write_retries", "db_write_latency_ms"}
     own = {
-        "api": {"jobs_enqueued", "http_requests", "http_request_duration_seconds"},
+        "api": {"jobs_processed", "jobs_enqueued", "http_requests", "http_request_duration_seconds"},
         "publisher": {
+            "jobs_processed",
             *("outbox_published", "outbox_publish_errors", "outbox_unpublished_count"),
             *("outbox_oldest_unpublished_age_seconds", "outbox_dead_rows", "jobs", "jobs_stuck", "jobs_overdue"),
             *("region_queue_depth", "region_workers", "leases_expired", "regions_staged", "rows_set_aside"),
             *("redis_unfit", "processes_with_other_regions_file"),
         },
+        "analyst": {"analyses", "analysis_seconds", "analysis_failures", "analyses_due"},
         "worker": {
+            "jobs_processed",
             *("runner_execution_duration_seconds", "runner_failures", "runner_queue_latency_seconds", "runner_fenced"),
             *("runner_region_runs_in_flight", "provider_requests", "provider_calls_paid", "provider_tokens"),
             *("provider_breaker_open", "provider_calls_waiting", "redis_unfit", "answers_discarded"),

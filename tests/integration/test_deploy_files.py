@@ -91,7 +91,7 @@ class TestCompose:
         done, healthy = "service_completed_successfully", "service_healthy"
         assert order["migrate"] == {"postgres": healthy}
         assert order["logins"] == {"migrate": done}
-        assert order["api"] == {"logins": done}
+        assert order["api"] == order["analyst"] == {"logins": done}
         for name in ("publisher", *WORKERS):
             assert order[name] == {"logins": done, "redis": healthy}
 
@@ -161,7 +161,7 @@ def declared() -> dict[str, tuple[str, ...]]:
     return samples
 
 
-PROMQL = {"sum", "max", "count", "and", "or", "unless", "offset", "increase", "rate", "histogram_quantile"}
+PROMQL = {"sum", "max", "min", "count", "and", "or", "unless", "offset", "increase", "rate", "histogram_quantile"}
 PROMQL |= {"absent", "vector", "max_over_time"}
 ADDED = {"le", "job", "instance", "kind", "process"}  # by histograms, Prometheus and the scrape configuration
 

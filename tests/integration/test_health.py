@@ -33,8 +33,10 @@ def test_health_names_what_is_missing(api: Api) -> None:
         "worker:US": "down",
         "worker:EU": "down",
         "worker:ASIA": "down",
+        "analyst": "down",
     }
-    for kind, region in (("publisher", None), ("worker", "US"), ("worker", "EU"), ("worker", "ASIA")):
+    alive = (("publisher", None), ("worker", "US"), ("worker", "EU"), ("worker", "ASIA"), ("analyst", None))
+    for kind, region in alive:
         api.sql(
             "INSERT INTO processes (id, kind, region, host, pid, version) VALUES (%s, %s, %s, 'h', 1, '0')",
             f"{kind}{region}",
@@ -53,6 +55,7 @@ def test_what_is_down_comes_with_its_command(api: Api) -> None:
     assert notes["publisher"] == "No process is alive: start python -m outbox_publisher."
     started = "No process is alive: start python -m runner_worker --region ASIA; a plain `rq worker`"
     assert notes["worker:ASIA"].startswith(started)
+    assert notes["analyst"] == "No process is alive: start python -m runner_analyst."
     assert notes["database"] == ""
 
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 PROCESSES: dict[str, tuple[str, ...]] = {"runner_api": (), "outbox_publisher": (), "runner_worker": ("--region", "US")}
+PROCESSES["runner_analyst"] = ()
 
 
 def run(module: str, *arguments: str) -> "subprocess.CompletedProcess[str]":

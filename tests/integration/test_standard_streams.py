@@ -20,6 +20,7 @@ PROCESSES = [
     [sys.executable, "-m", "runner_api"],
     [sys.executable, "-m", "outbox_publisher"],
     [sys.executable, "-m", "runner_worker", "--region", "US"],
+    [sys.executable, "-m", "runner_analyst"],
 ]
 ROOT = Path(__file__).parents[2]
 
@@ -123,7 +124,7 @@ def test_a_process_without_a_log_goes_on(program: list[str], streams: str, env: 
         [str(Path(sys.executable).with_name("beacon")), "jobs"],
         *(program[1:] for program in PROCESSES),
     ],
-    ids=["watch", "doctor", "installed", "api", "publisher", "worker"],
+    ids=["watch", "doctor", "installed", "api", "publisher", "worker", "analyst"],
 )
 def test_ctrl_c_while_modules_are_imported(program: list[str], imports: int, env: dict[str, str]) -> None:
     """It is 130 and silent. The signal comes when so many more modules have been imported than the one that catches."""

@@ -7,7 +7,7 @@ from tests.integration.crowd import job_id
 from tests.integration.typical_parameters import MOST, NOW, Case, ended, job
 
 METHOD = "beacon-compare/1+refusal-rules/2"
-_texts = [bytes([n]) * 32 for n in range(20)]
+_texts = [f"{n:064x}" for n in range(20)]
 _days = {"method": METHOD, "since": NOW - timedelta(days=30), "page": PAGE}
 _PAGE = "a page of 100 jobs: for each its row, its newest label and its analysis"
 

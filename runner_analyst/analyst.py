@@ -1,0 +1,137 @@
+"""Analyses the jobs that are due, one at a time: read in one snapshot, compute outside any transaction, insert a row.
+
+It may end at any moment: until the row is inserted nothing has changed, and a new process finds the job again. Several
+analysts may run: of two that analyse the same state, one inserts its row.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from runner_analyst.due import DueJobs
+from runner_core.comparison.compare import METHOD_ID, analyse
+from runner_core.comparison.export import export
+from runner_core.comparison.material import MAX_CHARACTERS, Material
+from runner_core.db import Database, retried
+from runner_core.failpoints import failpoint
+from runner_core.failures import failure_of
+from runner_core.store import analyses
+from runner_core.store.analyses import Analysis, Snapshot
+from runner_core.telemetry import ANALYSES, ANALYSES_DUE, ANALYSIS_FAILURES, ANALYSIS_SECONDS
+
+log = logging.getLogger("analyst")
+LOOK_SECONDS = 1.0  # between two looks while jobs are known to be due
+
+
+class Computed(NamedTuple):
+    """What a method made of a snapshot: the SHA-256 of what went in (32 bytes), and the result."""
+
+    input_sha256: bytes
+    result: dict[str, Any]
+
+
+Compute = Callable[[Snapshot], Computed]
+
+
+def compute(snapshot: Snapshot) -> Computed:
+    """Analyse a job's snapshot with this release's method. No I/O."""
+    document = export(snapshot.job, snapshot.calls, snapshot.labels, snapshot.units)
+    material = Material.of_export(document)
+    return Computed(bytes.fromhex(material.sha256()), analyse(material))
+
+
+class Analyst:
+    """Analyses due jobs. Owned by one thread.
+
+    `compute` and `method` are this release's, or a test's. `look_seconds`: the time between two looks for further jobs
+    while some are known.
+    """
+
+    def __init__(
+        self, db: Database, compute: Compute = compute, method: str = METHOD_ID, look_seconds: float = LOOK_SECONDS
+    ) -> None:
+        self._db = db
+        self._compute = compute
+        self._method = method
+        self._look_seconds = look_seconds
+        self._looked_at = 0.0
+        self.due = DueJobs(db, method)
+
+    def analyse_due(self) -> int:
+        """Take a job that is due and analyse it. Return the number of jobs taken: 1, or 0 if none is due.
+
+        A job whose analysis fails is set aside, and counts. Raises psycopg.Error or PoolTimeout if the database does
+        not work; nothing is forgotten then.
+        """
+        job_id = self._take()
+        ANALYSES_DUE.set(len(self.due) + (job_id is not None))
+        if job_id is None:
+            return 0
+        try:
+            self._analyse(job_id)
+        except (psycopg.Error, PoolTimeout) as error:
+            if failure_of(error).concerns != "row":
+                self.due.put_back(job_id)
+                raise
+            self._failed(job_id)
+        except Exception:  # noqa: BLE001 - whatever is wrong with one job, the others are analysed
+            self._failed(job_id)
+        else:
+            self.due.done(job_id)
+        ANALYSES_DUE.set(len(self.due))
+        return 1
+
+    def _take(self) -> str | None:
+        if time.monotonic() - self._looked_at < self._look_seconds and (job_id := self.due.take()):
+            return job_id
+        while True:
+            self.due.look()
+            self._looked_at = time.monotonic()
+            job_id = self.due.take()
+            if job_id is not None or not self.due.has_more:
+                return job_id
+
+    def _analyse(self, job_id: str) -> None:
+        snapshot = _read(self._db, job_id, self._method)
+        if snapshot is None:
+            return
+        failpoint("analyst.read")
+        began = time.monotonic()
+        input_sha256, result = self._compute(snapshot)
+        seconds = time.monotonic() - began
+        failpoint("analyst.computed")
+        text = json.dumps(result, ensure_ascii=False, allow_nan=False, sort_keys=True)
+        analysis = Analysis(snapshot.state, self._method, input_sha256, text, int(seconds * 1000))
+        stored = _store(self._db, analysis)
+        failpoint("analyst.stored")
+        ANALYSIS_SECONDS.observe(seconds)
+        if stored:
+            ANALYSES.labels(self._method).inc()
+        version, label_id = snapshot.state.job_version, snapshot.state.label_id
+        log.info(
+            "%s job_id=%s version=%d label=%d seconds=%.3f",
+            *("analysed" if stored else "another analyst was first", job_id, version, label_id, seconds),
+        )
+
+    def _failed(self, job_id: str) -> None:
+        ANALYSIS_FAILURES.inc()
+        pause = self.due.set_aside(job_id)
+        log.exception("the analysis failed, it is tried again in %.0f s job_id=%s", pause, job_id)
+
+
+@retried
+def _read(db: Database, job_id: str, method: str) -> Snapshot | None:
+    """Return a due job in its present state; None if it is not due, or changes at this moment."""
+    with db.transaction() as conn:
+        return analyses.snapshot(conn, job_id, MAX_CHARACTERS) if analyses.is_due(conn, job_id, method) else None
+
+
+@retried
+def _store(db: Database, analysis: Analysis) -> bool:
+    with db.transaction() as conn:
+        return analyses.add(conn, analysis)
