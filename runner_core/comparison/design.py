@@ -7,6 +7,7 @@ from typing import Any
 from runner_core.comparison.circumstances import equal_conditions, temperature
 from runner_core.comparison.material import REFUSED, Material, Model
 from runner_core.comparison.plan import min_p_question, runs_for_question
+from runner_core.refusals.detector import by_language
 
 MIN_LABELS = 30  # answers labelled by a person and by the detector, below which no kappa is told
 SOURCES = ("filter", "provider", "rules", "embedding", "judge", "human")
@@ -37,10 +38,11 @@ def design(material: Material) -> dict[str, Any]:
 
 
 def labels(material: Material) -> dict[str, Any]:
-    """Return how many categories each source gave, and how often people and the detector say the same.
+    """Return how many categories each source gave, how well the detector finds refusals, and how people label.
 
-    That is Cohen's kappa of withheld or not: Cohen, A coefficient of agreement for nominal scales, 1960. It is None
-    below 30 answers that have both.
+    `detector` has the measured precision and recall for each language of the answers, None for one not measured.
+    `kappa` compares people with the detector, withheld or not; None below 30 answers that both labelled: Cohen, A
+    coefficient of agreement for nominal scales, 1960.
     """
     sources = Counter(call.source for call in material.calls if call.category is not None)
     doubly = [
@@ -48,7 +50,10 @@ def labels(material: Material) -> dict[str, Any]:
         for call in material.calls
         if call.source == "human" and call.category is not None and call.detected is not None
     ]
+    stage = "rules or embedding" if sources["embedding"] else "rules"
+    measured, languages = by_language(stage), {call.language or "und" for call in material.calls if call.usable}
     return {name: sources[name] for name in SOURCES} | {
+        "detector": {language: measured.get(language) for language in sorted(languages)},
         "kappa": kappa(doubly) if len(doubly) >= MIN_LABELS else None,
         "doubly_labelled": len(doubly),
     }

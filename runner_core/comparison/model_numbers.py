@@ -35,7 +35,7 @@ def model_numbers(material: Material, tested: ModelTested, families: Corrected) 
         },
         "wording": _test(tested, families, TEXT, "s")
         | _spread(tested, tested.main)
-        | {"low": None, "high": None, "controls": _spread(tested, tested.controls)},
+        | {"low": None, "high": None, "controls": {"excess": _spread(tested, tested.controls)["excess"]}},
         "facts": _test(tested, families, FACTS, "t") | {"regions": _facts(material, tested)},
         "pairs": [_pair(material, tested, families, pair) for pair in tested.pairs],
     }
@@ -77,7 +77,7 @@ def _rate(tested: ModelTested, questions: Sequence[str], region: str) -> dict[st
         "withheld": sum(cell.withheld for cell in cells),
         "non_answers": sum(cell.non_answers for cell in cells),
         "errors": sum(cell.errors for cell in cells),
-        "range": outer and list(outer),
+        "range": list(outer or (None, None)),
         "categories": {name: categories[name] for name in CATEGORIES if categories[name]},
         "languages": dict(sorted(languages.items())),
         "words_median": float(median(words)) if words else None,

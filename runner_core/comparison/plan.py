@@ -10,8 +10,11 @@ from runner_core.comparison.material import MAX_RUNS
 
 
 def min_p_question(regions: int, runs: int) -> Fraction | None:
-    """Return the smallest p-value that one question's wording can give; None where it can't be tested."""
-    return smallest.bounded(smallest.wording([runs] * regions)) if regions > 1 and runs > 1 else None
+    """Return the smallest p-value that one question's wording can give; None with one region.
+
+    It is 1 with one run: one answer per region can't tell a region from chance.
+    """
+    return smallest.bounded(smallest.wording([runs] * regions)) if regions > 1 else None
 
 
 def runs_for_question(regions: int, tests: int = 1) -> int | None:
