@@ -17,7 +17,8 @@ STAGES = ("rules", "rules or embedding")
 class Measured:
     """One stage on one set in one language: `n` answers, `withheld` of them, `found` by the stage, `right` of those.
 
-    Sets 1 and 2 are those that the rules and the embedding's weights were made on. Set 3 is new wording, written after.
+    Sets 1 and 2 are those that the rules and the embedding's weights were made on. Set 3 is new wording, written after
+    the rules; the weight of a refusal in the embedding's training was chosen among several with set 3 in view.
     """
 
     stage: str
