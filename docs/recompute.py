@@ -617,17 +617,20 @@ class Model:
         rate, low, high = found or (None, None, None)
         return {"rate": rate, "low": low, "high": high}
 
-    def region(self, region: str) -> Tree:
-        """Return what is told of a region over the questions that are not controls."""
-        counts = [self.counts(question, region) for question in self.counted]
+    def region(self, region: str, questions: Sequence[str]) -> Tree:
+        """Return what is told of a region over some questions."""
+        counts = [self.counts(question, region) for question in questions]
         able = [(y, n, e) for y, n, e in counts if n + e]
-        answers = [answer for question in self.counted for answer in self.cell(question, region, CATEGORIES)]
+        bounds = [[y / (n + e) for y, n, e in able], [(y + e) / (n + e) for y, n, e in able]]
+        answers = [answer for question in questions for answer in self.cell(question, region, CATEGORIES)]
         usable = [answer for answer in answers if answer.category in IN_WITHHELD]
         return {
-            **self.rates(region, self.counted),
+            **self.rates(region, questions),
+            "withheld": sum(y for y, _, _ in counts),
             "answers": sum(n for _, n, _ in counts),
             "errors": sum(e for _, _, e in counts),
-            "range": [mean([y / (n + e) for y, n, e in able]), mean([(y + e) / (n + e) for y, n, e in able])],
+            "non_answers": len(answers) - len(usable),
+            "range": [mean(bound) for bound in bounds] if able else None,
             "categories": dict(Counter(answer.category for answer in answers)),
             "languages": dict(Counter(answer.language for answer in usable)),
             "words_median": float(median(answer.length for answer in usable)) if usable else None,
@@ -684,7 +687,7 @@ class Model:
                 tree[f"p_{NAMES[endpoint]}"] = by_pair.get(pair)
                 tree[f"p_{NAMES[endpoint]}_holm"] = corrected[endpoint].get(pair)
             more = self.excesses(pair, self.counted)
-            told["|".join(pair)] = {**tree, **{name: more[name] for name in more if name != "across"}}
+            told["|".join(pair)] = tree | more
         return told
 
     def question(self, question: str, corrected: dict[str, dict[Any, Fraction]]) -> Tree:
@@ -706,8 +709,10 @@ class Model:
         tree["regions"] = {}
         for region, answers in texts.items():
             y, n, errors = self.counts(question, region)
-            numbers = {"n": n, "withheld": y, "errors": errors, "floor": inside(answers)}
-            tree["regions"][region] = numbers | {"facts": self.facts_of(question, region)}
+            tree["regions"][region] = {
+                **{"n": n, "withheld": y, "errors": errors, "non_answers": self.job.runs - n - errors},
+                **{"worded": len(answers), "floor": inside(answers), "facts": self.facts_of(question, region)},
+            }
         tree["across"] = {f"{a}|{b}": between(texts[a], texts[b]) for a, b in self.pairs if texts[a] and texts[b]}
         return tree
 
@@ -744,13 +749,13 @@ def recompute(job: Job) -> Tree:
             tests[endpoint]["s" if endpoint == "text" else "t"] = None if statistic is None else str(statistic)
             if endpoint != "facts":
                 tests[endpoint]["min_p"] = model.least(endpoint)
-        tests["withheld"]["regions"] = {region: model.region(region) for region in model.regions}
-        of_controls = {region: model.rates(region, model.controls) for region in model.regions}
+        tests["withheld"]["regions"] = {one: model.region(one, model.counted) for one in model.regions}
+        of_controls = {region: model.region(region, model.controls) for region in model.regions}
         tests["withheld"]["controls"] = of_controls if model.controls else {}
-        for member_name in ("floor", "across", "excess"):
-            tests["text"][member_name] = model.mean_excess(member_name, model.counted)
+        told_of_excess = ("floor", "across", "excess")
+        tests["text"] |= {one: model.mean_excess(one, model.counted) for one in told_of_excess}
         tests["text"] |= {"low": None, "high": None}
-        tests["text"]["controls"] = {"excess": model.mean_excess("excess", model.controls)}
+        tests["text"]["controls"] = {one: model.mean_excess(one, model.controls) for one in told_of_excess}
         tests["facts"]["regions"] = model.fact_regions()
         trees[name] = {
             "model_id": name,
@@ -777,8 +782,9 @@ def design(job: Job) -> Tree:
         "runs": job.runs,
         "planned": planned,
         "usable": sum(answer.category in IN_WITHHELD for answer in answers),
+        "non_answers": sum(answer.category == "non_answer" for answer in answers),
         "errors": planned - len(answers),
-        "min_p_question": least(job.runs) if regions > 1 else None,
+        "min_p_question": least(job.runs) if regions > 1 and job.runs > 1 else None,
         "runs_needed_for_one_question": next(enough, None),
     }
 
