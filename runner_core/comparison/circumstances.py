@@ -106,7 +106,7 @@ def _known(language: str | None) -> bool:
 def _runs_repeat(conditions: Sequence[Conditions], questions: dict[str, Cells]) -> bool:
     cold = {c.region for c in conditions if temperature(c) == 0}
     repeated = sum(
-        cell.repeats and len(cell.words_of_worded[0]) >= REPEATED_WORDS
+        cell.repeats(REPEATED_WORDS)
         for cells in questions.values()
         for region, cell in cells.items()
         if region not in cold

@@ -46,8 +46,8 @@ def _repeats_and_differs(tested: ModelTested) -> bool:
     """Return whether every region repeated itself word for word in every question, and two regions differ in one."""
     cells = [cell for key in tested.main for cell in tested.cells[key].values() if cell.worded]
     apart = any(
-        (tested.spreads[key].across(a, b) or 0) > 0 and all(tested.cells[key][r].repeats for r in (a, b))
+        (tested.spreads[key].across(a, b) or 0) > 0 and all(tested.cells[key][r].repeats() for r in (a, b))
         for key in tested.main
         for a, b in tested.pairs
     )
-    return apart and all(cell.repeats or len(cell.worded) == 1 for cell in cells)
+    return apart and all(cell.repeats() or len(cell.worded) == 1 for cell in cells)

@@ -68,7 +68,7 @@ def _rate(tested: ModelTested, questions: Sequence[str], region: str) -> dict[st
     outer = bounds([(cell.withheld, len(cell.usable), cell.errors) for cell in cells])
     categories = Counter(call.category for cell in cells for call in cell.calls)
     languages = Counter(call.language or "und" for cell in cells for call in cell.usable)
-    words = [len(found) for cell in cells for found in cell.words]
+    words = [length for cell in cells for length in cell.lengths]
     return {
         "rate": found and found.value,
         "low": found and found.low,
