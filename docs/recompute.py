@@ -44,6 +44,8 @@ WITHHELD = ("content_filter", "hard_refusal", "partial_refusal")
 CATEGORIES = (*IN_WITHHELD, "non_answer")
 ENDPOINTS = ("withheld", "text", "facts")
 NAMES = {"withheld": "withheld", "text": "wording", "facts": "facts"}  # of the endpoints in the analysis
+STATISTICS = {"withheld": "t_withheld", "text": "s_wording", "facts": "t_facts"}  # of a question and of a pair
+SOURCES = ("filter", "provider", "rules", "embedding", "judge", "human")  # of categories
 
 # Chinese characters, kana and hangul, in code points: each is a word.
 CHARACTER_WORDS = (
@@ -490,6 +492,7 @@ class Job:
     controls: set[str]
     facts: dict[str, list[str]]
     cells: dict[tuple[str, str, str], list[Answer]]  # (model, question, region) -> its answers by run
+    sources: Counter[str]  # who gave the categories
 
     def cell(self, model: str, question: str, region: str, categories: Sequence[str]) -> list[Answer]:
         return [one for one in self.cells.get((model, question, region), []) if one.category in categories]
@@ -515,6 +518,7 @@ def read_job(export: Any) -> Job:
         raise BadFile(f"the export has {runs} runs; the method is for 1 to {MAX_RUNS}")
     found: dict[tuple[str, str, str], dict[int, Answer]] = {}
     seen = set()
+    sources: Counter[str] = Counter()
     for row in member(export, "executions", list):
         model, region, question = (member(row, n, str, "an execution") for n in ("model_id", "region", "question_key"))
         run = member(row, "run_no", int, "an execution")
@@ -526,6 +530,7 @@ def read_job(export: Any) -> Job:
         seen.add((model, question, region, run))
         if row.get("category") is not None:
             found.setdefault((model, question, region), {})[run] = read_answer(row, call)
+            sources[str(row.get("category_source"))] += 1
     return Job(
         id=member(export, "job_id", str),
         questions=sorted(keys),
@@ -533,6 +538,7 @@ def read_job(export: Any) -> Job:
         runs=runs,
         controls=set(member(export, "controls", list)),
         facts={question: facts for question, facts in member(export, "facts", dict).items() if facts},
+        sources=sources,
         cells={cell: [by_run[run] for run in sorted(by_run)] for cell, by_run in found.items()},
     )
 
@@ -630,7 +636,7 @@ class Model:
             "answers": sum(n for _, n, _ in counts),
             "errors": sum(e for _, _, e in counts),
             "non_answers": len(answers) - len(usable),
-            "range": [mean(bound) for bound in bounds] if able else None,
+            "range": [mean(bound) for bound in bounds],
             "categories": dict(Counter(answer.category for answer in answers)),
             "languages": dict(Counter(answer.language for answer in usable)),
             "words_median": float(median(answer.length for answer in usable)) if usable else None,
@@ -672,11 +678,12 @@ class Model:
     def told_pairs(self) -> Tree:
         """Return the tests and differences of each pair of regions."""
         found: dict[str, dict[Any, Fraction]] = {"withheld": {}, "text": {}}
+        statistics: dict[Any, int] = {}
         for pair in self.pairs:
             for endpoint, by_pair in found.items():
                 test = self.together(endpoint, self.tests_of(endpoint, pair, pair), pair)
                 if test is not None:
-                    by_pair[pair] = test[1]
+                    statistics[endpoint, pair], by_pair[pair] = test
         corrected = {endpoint: holm(by_pair) for endpoint, by_pair in found.items()}
         told = {}
         for pair in self.pairs:
@@ -686,6 +693,8 @@ class Model:
             for endpoint, by_pair in found.items():
                 tree[f"p_{NAMES[endpoint]}"] = by_pair.get(pair)
                 tree[f"p_{NAMES[endpoint]}_holm"] = corrected[endpoint].get(pair)
+                statistic = statistics.get((endpoint, pair))
+                tree[STATISTICS[endpoint]] = None if statistic is None else str(statistic)
             more = self.excesses(pair, self.counted)
             told["|".join(pair)] = tree | more
         return told
@@ -697,8 +706,7 @@ class Model:
         for endpoint in ENDPOINTS:
             test = self.tests[endpoint].get(question)
             tree[f"p_{NAMES[endpoint]}"] = self.p.get((endpoint, question))
-            name = "s_wording" if endpoint == "text" else f"t_{endpoint}"
-            tree[name] = None if test is None else str(test.test.observed_statistic)
+            tree[STATISTICS[endpoint]] = None if test is None else str(test.test.observed_statistic)
         least = {endpoint: self.question_least(endpoint, question) for endpoint in ("withheld", "text")}
         for endpoint in ("withheld", "text"):
             tree[f"p_{NAMES[endpoint]}_bh"] = corrected[endpoint].get((self.name, question))
@@ -713,6 +721,9 @@ class Model:
                 **{"n": n, "withheld": y, "errors": errors, "non_answers": self.job.runs - n - errors},
                 **{"worded": len(answers), "floor": inside(answers), "facts": self.facts_of(question, region)},
             }
+        shares = [y / n for y, n, _ in (self.counts(question, region) for region in self.regions) if n]
+        tree["points"] = max(shares) - min(shares) if len(shares) > 1 else None
+        tree["excess"] = self.mean_excess("excess", [question])
         tree["across"] = {f"{a}|{b}": between(texts[a], texts[b]) for a, b in self.pairs if texts[a] and texts[b]}
         return tree
 
@@ -752,10 +763,9 @@ def recompute(job: Job) -> Tree:
         tests["withheld"]["regions"] = {one: model.region(one, model.counted) for one in model.regions}
         of_controls = {region: model.region(region, model.controls) for region in model.regions}
         tests["withheld"]["controls"] = of_controls if model.controls else {}
-        told_of_excess = ("floor", "across", "excess")
-        tests["text"] |= {one: model.mean_excess(one, model.counted) for one in told_of_excess}
+        tests["text"] |= {one: model.mean_excess(one, model.counted) for one in ("floor", "across", "excess")}
         tests["text"] |= {"low": None, "high": None}
-        tests["text"]["controls"] = {one: model.mean_excess(one, model.controls) for one in told_of_excess}
+        tests["text"]["controls"] = {"excess": model.mean_excess("excess", model.controls)}
         tests["facts"]["regions"] = model.fact_regions()
         trees[name] = {
             "model_id": name,
@@ -763,7 +773,8 @@ def recompute(job: Job) -> Tree:
             "pairs": model.told_pairs(),
             "questions": {question: model.question(question, corrected) for question in job.questions},
         }
-    return {"job_id": job.id, "design": design(job), "models": trees}
+    labels = {source: job.sources[source] for source in SOURCES}
+    return {"job_id": job.id, "design": design(job), "labels": labels, "models": trees}
 
 
 def design(job: Job) -> Tree:
@@ -784,7 +795,7 @@ def design(job: Job) -> Tree:
         "usable": sum(answer.category in IN_WITHHELD for answer in answers),
         "non_answers": sum(answer.category == "non_answer" for answer in answers),
         "errors": planned - len(answers),
-        "min_p_question": least(job.runs) if regions > 1 and job.runs > 1 else None,
+        "min_p_question": least(job.runs) if regions > 1 else None,
         "runs_needed_for_one_question": next(enough, None),
     }
 

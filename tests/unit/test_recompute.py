@@ -106,10 +106,10 @@ def test_a_difference_has_its_path_and_both_numbers(tmp_path: Path) -> None:
 
 def test_what_is_not_recomputed_is_named(tmp_path: Path) -> None:
     export = made_up(3, questions=2)
-    told = analysis(export) | {"labels": {"rules": 5, "kappa": None}, "headline": {"kind": "none", "text": ""}}
+    told = analysis(export) | {"elapsed": {"ms": 5, "note": None}, "headline": {"kind": "none", "text": ""}}
     done = run(*written(tmp_path, compare=export, analysis=told))
     assert done.returncode == 0
-    assert "not recomputed, since the export does not decide it: labels.rules\n" in done.stdout
+    assert "not recomputed, since the export does not decide it: elapsed.ms\n" in done.stdout
 
 
 @pytest.mark.parametrize("extra", ["pairs", "questions", "models"])
