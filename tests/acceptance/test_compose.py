@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
-STAYING = ("api", "publisher", "worker_us", "worker_eu", "worker_asia")
+STAYING = ("api", "publisher", "worker_us", "worker_eu", "worker_asia", "analyst")
 
 
 class Deployment:
@@ -37,6 +37,7 @@ class Deployment:
             "BEACON_API_PASSWORD": "forTheApi",
             "BEACON_PUBLISHER_PASSWORD": "forThePublisher",
             "BEACON_WORKER_PASSWORD": "forTheWorkers",
+            "BEACON_ANALYST_PASSWORD": "forTheAnalyst",
             "ALLOW_SANDBOX": "1",
         }
         self.port = free_port()

@@ -18,7 +18,7 @@ from runner_cli.home import CHECKOUT
 from runner_core.keys import PrivateKey
 from tests.conftest import SANDBOX_REGIONS, Servers
 
-KINDS = ("api", "publisher", "worker_us", "worker_eu", "worker_asia")
+KINDS = ("api", "publisher", "worker_us", "worker_eu", "worker_asia", "analyst")
 JOB = {
     "version": "v1",
     "benchmark": {"name": "b", "container": {"image": "i"}, "input": {"hash": "sha256:placeholder"}},

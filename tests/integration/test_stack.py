@@ -233,4 +233,5 @@ def test_the_projects_own_procfile() -> None:
         "worker_us.2",
         "worker_eu.1",
         "worker_asia.1",
+        "analyst.1",
     ]
