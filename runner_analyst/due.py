@@ -62,12 +62,14 @@ class DueJobs:
         now, horizon = _clock(self._db)
         if self._since is None or self._horizon is None:
             self._since, self._horizon = now - MARGIN, horizon
-            self._earlier_before = Place(self._since)
+            # Recent is what happened after `since`; what happened at `since` itself is the first of the earlier.
+            self._earlier_before = Place(self._since + timedelta(microseconds=1))
         self._look_at_recent(now, self._since)
         self._since = max(self._since, now - MARGIN)
         if self._earlier_before and len(self._earlier) < PAGE:
             due, self._earlier_before = _page(self._db, self._method, self._horizon, self._earlier_before)
-            self._earlier += [job_id for job_id in due if job_id not in self._earlier]
+            known = {*self._recent, *self._earlier}
+            self._earlier += [job_id for job_id in due if job_id not in known]
 
     def take(self) -> str | None:
         """Return a job to analyse, and forget it; None if none is known that may be tried now.

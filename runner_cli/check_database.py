@@ -19,6 +19,7 @@ from runner_core.statuses import ALIVE_SECONDS, STUCK_SECONDS
 
 KINDS = ("api", "publisher", "worker")  # whose pools have DB_POOL_MAX connections
 LISTENERS = 1
+ANALYSTS_CONNECTIONS = 2
 SKEW_WARNING_SECONDS, SKEW_ERROR_SECONDS = 2.0, 60.0
 CROWDED = 0.8
 
@@ -101,7 +102,8 @@ def _connections(conn: psycopg.Connection[Any], settings: Settings) -> Iterator[
     }
     room = found["max_connections"] - found["superuser_reserved_connections"]
     needed = sum(alive.get(kind, 0) for kind in KINDS) * (settings.database.pool_max + LISTENERS)
-    told = ", ".join(f"{alive[kind]} {kind}" for kind in KINDS if alive.get(kind)) or "no live processes"
+    needed += alive.get("analyst", 0) * ANALYSTS_CONNECTIONS
+    told = ", ".join(f"{alive[kind]} {kind}" for kind in (*KINDS, "analyst") if alive.get(kind)) or "no live processes"
     text = f"{told} with pools of {settings.database.pool_max} may open {needed} of {room} connections"
     if needed > room:
         yield error("connections", f"{text}: raise max_connections, lower DB_POOL_MAX, or put a pooler in between")

@@ -131,6 +131,10 @@ def _apply_outside(url: str, conn: psycopg.Connection[Any], begin: Begin) -> boo
             return False
         if not migration.is_outside:  # another deployment has just applied the one before it
             return _apply_next(conn, begin)
+        log.info(
+            "applying migration %04d_%s beside running processes: it waits for transactions that are open",
+            *(migration.version, migration.name),
+        )
         with _named(migration):
             apply(conn, local=False, statement_timeout="0")
             for statement in _statements(migration.sql):
