@@ -10,8 +10,9 @@ from flask import Response
 from runner_api.http.services import services
 from runner_api.http.wire import dumps, timestamp
 from runner_api.portal.blueprint import blueprint
-from runner_api.views.rows import question_of, result
+from runner_api.views.rows import question_of
 from runner_core import queries
+from runner_core.comparison.export import export
 from runner_core.errors import NotFound
 from runner_core.queries import Row
 from runner_core.served_changes import sentences_by_place, sentences_of, served_changes
@@ -31,7 +32,7 @@ _FORMULA = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]*[=+\-@\uff1d\uff0b\uff0d\u
 @blueprint.get("/jobs/<job_id>/compare.csv")
 def export_csv(job_id: str) -> Response:
     """Export one line for each call."""
-    _, extra, rows = _read(job_id)
+    extra, rows = _read(job_id)
     texts = {question["id"]: question["text"] for question in extra["questions"]}
     file = io.StringIO()
     writer = csv.writer(file)
@@ -46,28 +47,26 @@ def export_csv(job_id: str) -> Response:
 
 @blueprint.get("/jobs/<job_id>/compare.json")
 def export_json(job_id: str) -> Response:
-    """Export the questions, and the calls as the API lists them."""
-    job, extra, rows = _read(job_id)
-    body = {
-        "job_id": job_id,
-        "status": job["status"],
-        "cross_region_status": job["cross_status"],
-        "questions": [{"id": question_of(q["id"]), "text": q["text"]} for q in extra["questions"]],
-        "served_model_changes": [change.as_json() for change in served_changes(rows)],
-        "executions": [result(row) | {"run_no": row["run_no"]} for row in rows],
-    }
-    return _file(dumps(body), "application/json", f"{job_id}.json")
-
-
-def _read(job_id: str) -> tuple[Row, Row, list[Row]]:
+    """Export the document from which a comparison is computed: what was planned and asked, and every call."""
     with services().db.transaction() as conn:
-        job, extra = queries.row(conn, "reads.job", job_id=job_id), queries.row(conn, "portal.job", job_id=job_id)
+        job = queries.row(conn, "analyses.job", job_id=job_id)
         rows = queries.rows(conn, "reads.rows", job_id=job_id)
-    if job is None or extra is None:
+        units = queries.rows(conn, "analyses.units", job_id=job_id)
+        labels = queries.rows(conn, "labels.newest", job_id=job_id, label_id=None)
+    if job is None:
+        raise NotFound(detail=f"There is no job {job_id}.")
+    return _file(dumps(export(job, rows, labels, units)), "application/json", f"{job_id}.json")
+
+
+def _read(job_id: str) -> tuple[Row, list[Row]]:
+    with services().db.transaction() as conn:
+        extra = queries.row(conn, "portal.job", job_id=job_id)
+        rows = queries.rows(conn, "reads.rows", job_id=job_id)
+    if extra is None:
         raise NotFound(detail=f"There is no job {job_id}.")
     places = [question["id"] for question in extra["questions"]]
     rows.sort(key=lambda r: (places.index(r["question_id"]), r["model_id"], r["region"], r["run_no"]))
-    return job, extra, rows
+    return extra, rows
 
 
 def _line(row: Row, texts: dict[str, str]) -> list[Any]:
