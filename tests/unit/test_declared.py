@@ -34,7 +34,8 @@ def imported() -> set[str]:
 
 def test_every_import_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = {re.split(r"[\[=;<> ]", line)[0].lower().replace("-", "_") for line in project["dependencies"]}
+    lines = [*project["dependencies"], *project["optional-dependencies"]["semantic"]]
+    declared = {re.split(r"[\[=;<> ]", line)[0].lower().replace("-", "_") for line in lines}
     providers = packages_distributions()
     missing = {
         name for name in imported() if not declared & {p.lower().replace("-", "_") for p in providers.get(name, [name])}
