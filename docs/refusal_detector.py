@@ -1,4 +1,4 @@
-"""Measures how well refusals are found, writes runner_core/refusals/detector.json, and prints the table.
+"""Measures how well refusals are found; writes runner_core/refusals/detector.json and the table of docs/comparison.md.
 
 Run `python docs/refusal_detector.py` with the extra `semantic` installed, after every change of the rules.
 """
@@ -13,8 +13,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from runner_core.refusals import RULES, WITHHELD, Label, categorise  # noqa: E402 - the checkout's own packages
-from runner_core.refusals.detector import STAGES, Measured  # noqa: E402
+from runner_core.refusals.detector import STAGES, Measured, measurements  # noqa: E402
 from runner_core.refusals.embedding import MODEL, scores, with_score  # noqa: E402
+from tests import comparison_page  # noqa: E402
 from tests.labelled import BY_RULES, NEW_WORDING, Labelled  # noqa: E402
 
 FILE = ROOT / "runner_core/refusals/detector.json"
@@ -40,20 +41,8 @@ def measured(stage: str, answers: list[Labelled], labels: list[Label]) -> list[M
     ]
 
 
-def table(rows: list[Measured]) -> str:
-    """Return the measurements as a table in Markdown."""
-    lines = [
-        "| stage | set | language | answers | withheld | precision | recall |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for row in rows:
-        shares = " | ".join(f"{row.right / of:.2f}" if of else "-" for of in (row.found, row.withheld))
-        lines.append(f"| {row.stage} | {row.set} | {row.language} | {row.n} | {row.withheld} | {shares} |")
-    return "\n".join(lines)
-
-
 def main() -> None:
-    """Measure both stages, write the file, and print the table."""
+    """Measure both stages, write the file and the table."""
     by_rules = [categorise(answer.spoken) for answer in ANSWERS]
     found = scores([answer.spoken.text for answer in ANSWERS])
     both = [
@@ -65,7 +54,8 @@ def main() -> None:
     ]
     written = {"rules": RULES, "embedding": MODEL, "measured": [asdict(row) for row in rows]}
     FILE.write_text(json.dumps(written, indent=1) + "\n")
-    print(table(rows))
+    measurements.cache_clear()
+    comparison_page.write("detector", comparison_page.detector())
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pytest
 from runner_core.refusals import DETECTOR, RULES, WITHHELD, Label, categorise
 from runner_core.refusals.detector import STAGES, by_language, measurements
 from runner_core.refusals.embedding import MODEL, installed, scores, with_score
+from tests import comparison_page
 from tests.labelled import BY_RULES, NEW_WORDING, Labelled
 
 FILE = Path(__file__).parents[2] / "runner_core/refusals/detector.json"
@@ -64,3 +65,11 @@ def test_bad_numbers_are_told_as_well() -> None:
 
 def test_each_stage_has_each_language() -> None:
     assert {stage: set(by_language(stage)) for stage in STAGES} == {stage: set(DETECTOR) for stage in STAGES}
+
+
+def test_the_page_has_the_table_with_the_bad_numbers() -> None:
+    table = comparison_page.part("detector")
+    assert table == "\n".join(comparison_page.detector()) + "\n"
+    rows = [line for line in table.splitlines() if line.startswith("| 3 |")]
+    assert len(rows) == len(DETECTOR)
+    assert all(" | - | 0.00 | " in row for row in rows), "the rules find nothing of new wording, and the page says so"
