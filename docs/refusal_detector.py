@@ -14,7 +14,8 @@ sys.path.insert(0, str(ROOT))
 
 from runner_core.refusals import RULES, WITHHELD, Label, categorise  # noqa: E402 - the checkout's own packages
 from runner_core.refusals.detector import STAGES, Measured, measurements  # noqa: E402
-from runner_core.refusals.embedding import MODEL, scores, with_score  # noqa: E402
+from runner_core.refusals.embedding import scores  # noqa: E402
+from runner_core.refusals.scored import MODEL, with_score  # noqa: E402
 from tests import comparison_page  # noqa: E402
 from tests.labelled import BY_RULES, NEW_WORDING, Labelled  # noqa: E402
 

@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from runner_core.refusals import RULES, WITHHELD, refuses  # noqa: E402 - the checkout's own packages, from its docs
-from runner_core.refusals.embedding import MODEL, sentences_of, vectors  # noqa: E402
+from runner_core.refusals.embedding import sentences_of, vectors  # noqa: E402
+from runner_core.refusals.scored import MODEL  # noqa: E402
 from tests.labelled import BY_RULES  # noqa: E402
 
 FILE = ROOT / "runner_core/refusals/embedding.json"

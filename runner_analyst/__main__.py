@@ -26,7 +26,7 @@ from queue import SimpleQueue
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from runner_analyst.analyst import LOOK_SECONDS, Analyst
+from runner_analyst.analyst import LOOK_SECONDS, Analyst, analyst_for
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
 from runner_core.heartbeat import Heartbeat
@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     except NotReady as error:
         log.error("not ready: %s", error.detail)
         return 1
-    return serve(db, Analyst(db))
+    return serve(db, analyst_for(db))
 
 
 def serve(db: Database, analyst: Analyst) -> int:
@@ -88,7 +88,7 @@ def serve(db: Database, analyst: Analyst) -> int:
 
     thread = threading.Thread(target=run, name="analyst", daemon=True)
     thread.start()
-    log.info("analysing")
+    log.info("analysing method=%s", analyst.method)
     code = ends.get()
     stopped.set()
     thread.join(STATEMENT_SECONDS)

@@ -14,12 +14,15 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from runner_analyst.due import DueJobs
-from runner_core.comparison.compare import METHOD_ID, analyse
+from runner_analyst.embedded import with_embeddings
+from runner_core.comparison.compare import METHOD_ID, analyse, method_id
 from runner_core.comparison.export import export
 from runner_core.comparison.material import MAX_CHARACTERS, Material
 from runner_core.db import Database, retried
 from runner_core.failpoints import failpoint
 from runner_core.failures import failure_of
+from runner_core.refusals import embedding
+from runner_core.refusals.scored import DETECTOR_ID
 from runner_core.store import analyses
 from runner_core.store.analyses import Analysis, Snapshot
 from runner_core.telemetry import ANALYSES, ANALYSES_DUE, ANALYSIS_FAILURES, ANALYSIS_SECONDS
@@ -36,28 +39,47 @@ class Computed(NamedTuple):
 
 
 Compute = Callable[[Snapshot], Computed]
+Detect = Callable[[Database, Snapshot], Snapshot]
 
 
 def compute(snapshot: Snapshot) -> Computed:
     """Analyse a job's snapshot with this release's method. No I/O."""
-    document = export(snapshot.job, snapshot.calls, snapshot.labels, snapshot.units)
+    document = export(snapshot.job, snapshot.calls, snapshot.labels, snapshot.units, snapshot.scores)
     material = Material.of_export(document)
     return Computed(bytes.fromhex(material.sha256()), analyse(material))
+
+
+def by_rules(db: Database, snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot as it is: the rules alone give the categories."""
+    return snapshot
+
+
+def analyst_for(db: Database) -> "Analyst":
+    """Return an analyst by rules and embedding where the extra `semantic` is installed, else by the rules alone."""
+    if embedding.installed():
+        return Analyst(db, method=method_id(DETECTOR_ID), detect=with_embeddings)
+    return Analyst(db)
 
 
 class Analyst:
     """Analyses due jobs. Owned by one thread.
 
     `compute` and `method` are this release's, or a test's. `look_seconds`: the time between two looks for further jobs
-    while some are known.
+    while some are known. `detect` adds to a snapshot what its categories are found by, outside any transaction.
     """
 
     def __init__(
-        self, db: Database, compute: Compute = compute, method: str = METHOD_ID, look_seconds: float = LOOK_SECONDS
+        self,
+        db: Database,
+        compute: Compute = compute,
+        method: str = METHOD_ID,
+        look_seconds: float = LOOK_SECONDS,
+        detect: Detect = by_rules,
     ) -> None:
         self._db = db
         self._compute = compute
-        self._method = method
+        self._detect = detect
+        self.method = method
         self._look_seconds = look_seconds
         self._looked_at = 0.0
         self.due = DueJobs(db, method)
@@ -97,21 +119,21 @@ class Analyst:
                 return job_id
 
     def _analyse(self, job_id: str) -> None:
-        snapshot = _read(self._db, job_id, self._method)
+        snapshot = _read(self._db, job_id, self.method)
         if snapshot is None:
             return
         failpoint("analyst.read")
         began = time.monotonic()
-        input_sha256, result = self._compute(snapshot)
+        input_sha256, result = self._compute(self._detect(self._db, snapshot))
         seconds = time.monotonic() - began
         failpoint("analyst.computed")
         text = json.dumps(result, ensure_ascii=False, allow_nan=False, sort_keys=True)
-        analysis = Analysis(snapshot.state, self._method, input_sha256, text, int(seconds * 1000))
+        analysis = Analysis(snapshot.state, self.method, input_sha256, text, int(seconds * 1000))
         stored = _store(self._db, analysis)
         failpoint("analyst.stored")
         ANALYSIS_SECONDS.observe(seconds)
         if stored:
-            ANALYSES.labels(self._method).inc()
+            ANALYSES.labels(self.method).inc()
         version, label_id = snapshot.state.job_version, snapshot.state.label_id
         log.info(
             "%s job_id=%s version=%d label=%d seconds=%.3f",

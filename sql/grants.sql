@@ -32,8 +32,8 @@ GRANT UPDATE (status, version, updated_at, completed_at, cancelled_at, queued_un
 -- A separate statement, because a GRANT that names a column which a pending migration adds fails as a whole.
 GRANT UPDATE (outcome, completed_units, failed_units, cancelled_units) ON TABLE jobs TO beacon_api;
 GRANT UPDATE (processed_at, last_error, dead_at, available_at, attempts) ON TABLE outbox TO beacon_api;
--- The API reads analyses and adds labels. It writes no analysis.
-GRANT SELECT ON TABLE analyses TO beacon_api;
+-- The API reads analyses with what they are computed from, and adds labels. It writes no analysis.
+GRANT SELECT ON TABLE analyses, embeddings TO beacon_api;
 GRANT SELECT, INSERT ON TABLE answer_labels TO beacon_api;
 GRANT USAGE ON SEQUENCE answer_labels_id_seq TO beacon_api;
 GRANT EXECUTE ON FUNCTION cancel_units(text, jsonb) TO beacon_api;

@@ -16,7 +16,12 @@ from runner_core.refusals import RULES
 
 METHOD_ID = f"{METHOD}+{RULES}"
 
-__all__ = ["METHOD", "METHOD_ID", "analyse"]
+__all__ = ["METHOD", "METHOD_ID", "analyse", "method_id"]
+
+
+def method_id(detector: str) -> str:
+    """Return the id of the method whose categories come from these stages; METHOD_ID is that of the rules alone."""
+    return f"{METHOD}+{detector}"
 
 
 def analyse(material: Material) -> dict[str, Any]:
@@ -28,7 +33,7 @@ def analyse(material: Material) -> dict[str, Any]:
     tested = [tests_of(material, model, cells[model.id]) for model in material.models]
     families = corrected(tested)
     result = {
-        "method": METHOD_ID,
+        "method": method_id(material.detector),
         "input_sha256": material.sha256(),
         "cautions": cautions(material, cells),
         "design": design(material),

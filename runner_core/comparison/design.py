@@ -8,6 +8,7 @@ from runner_core.comparison.circumstances import equal_conditions, temperature
 from runner_core.comparison.material import REFUSED, Material, Model
 from runner_core.comparison.plan import min_p_question, runs_for_question
 from runner_core.refusals.detector import by_language
+from runner_core.refusals.scored import MODEL
 
 MIN_LABELS = 30  # answers labelled by a person and by the detector, below which no kappa is told
 SOURCES = ("filter", "provider", "rules", "embedding", "judge", "human")
@@ -50,7 +51,7 @@ def labels(material: Material) -> dict[str, Any]:
         for call in material.calls
         if call.source == "human" and call.category is not None and call.detected is not None
     ]
-    stage = "rules or embedding" if sources["embedding"] else "rules"
+    stage = "rules or embedding" if sources["embedding"] or MODEL in material.detector.split("+") else "rules"
     measured, languages = by_language(stage), {call.language or "und" for call in material.calls if call.usable}
     return {name: sources[name] for name in SOURCES} | {
         "detector": {language: measured.get(language) for language in sorted(languages)},

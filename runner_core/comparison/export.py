@@ -5,19 +5,29 @@ from typing import Any
 
 from runner_core.call_objects import question_of, result
 from runner_core.comparison.conditions import conditions
-from runner_core.refusals import Spoken, categorise, language_of
+from runner_core.refusals import RULES, Spoken, categorise, language_of
+from runner_core.refusals.scored import DETECTOR_ID, disputed, stored_score, text_key, with_score
 from runner_core.refusals.text import folded, tokens
 from runner_core.served_changes import served_changes
 
 Row = Mapping[str, Any]
+JUDGED = ("category", "category_source", "detected_category", "disputed", "evidence", "language", "words")
+Scores = Mapping[bytes, Any]  # stored results of sentence embeddings, by text_key
 
 
-def export(job: Row, rows: Sequence[Row], labels: Iterable[Row] = (), units: Iterable[Row] = ()) -> dict[str, Any]:
+def export(
+    job: Row,
+    rows: Sequence[Row],
+    labels: Iterable[Row] = (),
+    units: Iterable[Row] = (),
+    scores: Scores | None = None,
+) -> dict[str, Any]:
     """Return the document of a job.
 
     `job` is a row of the statement analyses.job; `rows` are the planned calls as reads.rows or analyses.calls has them,
     in any order; `labels` the label that counts of each labelled answer (labels.newest); `units` the rows of
-    analyses.units. No I/O.
+    analyses.units; `scores` the stored results of sentence embeddings by `text_key`, None where the rules alone give
+    the categories. No I/O.
     """
     questions = job["questions"]
     places = {question["id"]: number for number, question in enumerate(questions)}
@@ -37,10 +47,13 @@ def export(job: Row, rows: Sequence[Row], labels: Iterable[Row] = (), units: Ite
         "models": _models(job["plan"]),
         "runs": job["runs"],
         "controls": sorted(fixed.get("controls", ())),
+        "detector": RULES if scores is None else DETECTOR_ID,
         "facts": {key: list(fixed["facts"][key]) for key in sorted(fixed.get("facts", ()))},
         "conditions": conditions(ordered, units),
         "served_model_changes": [change.as_json() for change in served_changes(ordered)],
-        "executions": [_execution(row, texts[row["question_id"]], of_answer.get(row["id"])) for row in ordered],
+        "executions": [
+            _execution(row, texts[row["question_id"]], of_answer.get(row["id"]), scores or {}) for row in ordered
+        ],
     }
 
 
@@ -49,28 +62,32 @@ def _models(plan: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     return [{"id": model, "regions": sorted(region for region in plan if model in plan[region])} for model in ids]
 
 
-def _execution(row: Row, question: str, label: Row | None) -> dict[str, Any]:
+def _execution(row: Row, question: str, label: Row | None, scores: Scores) -> dict[str, Any]:
     """Return a call as the API lists it, with what its answer is. A call without an answer has nulls there."""
-    judged = dict.fromkeys(("category", "category_source", "detected_category", "evidence", "language", "words"))
+    judged: dict[str, Any] = dict.fromkeys(JUDGED)
     output = row["output"]
     if row["status"] == "completed" and output and output.get("response") is not None:
-        judged |= _judged(question, output, label)
+        judged |= _judged(question, output, label, scores)
     return result(row) | {"run_no": row["run_no"]} | judged | {"seed": (row["sent"] or {}).get("seed")}
 
 
-def _judged(question: str, output: Mapping[str, Any], label: Row | None) -> dict[str, Any]:
+def _judged(question: str, output: Mapping[str, Any], label: Row | None, scores: Scores) -> dict[str, Any]:
     """Return the category of an answer with who gave it, its language and its number of words.
 
     `detected_category` is what the detector says: it stays beside a human's or a judge's label, so that the two can be
-    compared.
+    compared. `disputed`: whether rules and embedding differ; None where only one of them says something.
     """
     text = output["response"]
     finish_reason, source, filtered = (output.get(name) for name in ("finish_reason", "refusal_source", "filter"))
-    found = categorise(Spoken(question, text, finish_reason, source, filtered))
+    by_rules = categorise(Spoken(question, text, finish_reason, source, filtered))
+    stored = scores.get(text_key(text)) if scores else None
+    score = None if stored is None else stored_score(stored)
+    found = with_score(text, by_rules, score)
     return {
         "category": label["category"] if label else found.category,
         "category_source": label["source"] if label else found.source,
         "detected_category": found.category,
+        "disputed": disputed(by_rules, score),
         "evidence": found.evidence,
         "language": language_of(text) if text.strip() else None,
         "words": len(tokens(folded(text))),

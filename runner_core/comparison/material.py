@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
-from runner_core.refusals import CATEGORIES, WITHHELD
+from runner_core.refusals import CATEGORIES, RULES, WITHHELD
 from runner_core.signing import canonical
 
 MAX_CHARACTERS = 20_000  # of an answer; what stands behind them counts neither as words nor as facts
@@ -83,7 +83,8 @@ class Material:
 
     `questions` are question keys. `facts` has for a question key the facts that its answers should name; the
     alternatives of a fact are joined by "|". `job_version` and `label_id` tell one state of a job from another whose
-    answers are equal; the method does not use them otherwise.
+    answers are equal; the method does not use them otherwise. `detector` has the stages that gave the categories, for
+    the method's id.
     """
 
     job_id: str
@@ -96,6 +97,7 @@ class Material:
     calls: tuple[Call, ...] = ()
     job_version: int | None = None
     label_id: int | None = None
+    detector: str = RULES
 
     @classmethod
     def of_export(cls, document: Mapping[str, Any]) -> Self:
@@ -124,6 +126,7 @@ class Material:
             calls=tuple(sorted(map(_call, document["executions"]), key=_place)),
             job_version=document.get("job_version"),
             label_id=document.get("label_id"),
+            detector=document.get("detector") or RULES,
         )
         material.check()
         return material
@@ -160,8 +163,13 @@ class Material:
         return sum(len(model.regions) for model in self.models) * len(self.questions) * self.runs
 
     def sha256(self) -> str:
-        """Return the SHA-256 of the material's canonical JSON (RFC 8785), as 64 hex digits."""
-        return hashlib.sha256(canonical(asdict(self))).hexdigest()
+        """Return the SHA-256 of the material's canonical JSON (RFC 8785), as 64 hex digits.
+
+        The detector is left out: it stands in the method's id, and what it said stands in the calls.
+        """
+        told = asdict(self)
+        del told["detector"]
+        return hashlib.sha256(canonical(told)).hexdigest()
 
 
 def _place(call: Call) -> tuple[str, str, str, int]:

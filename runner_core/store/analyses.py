@@ -1,6 +1,6 @@
 """Calls the statements of analyses.sql: what is due, one job's state in one snapshot, and the analysis of a state."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,13 +24,17 @@ class State:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A job in one state. `job`, `calls`, `labels` and `units` are what `export` takes."""
+    """A job in one state. `job`, `calls`, `labels`, `units` and `scores` are what `export` takes.
+
+    `scores`: results of sentence embeddings by the key of the text; None where the rules alone give the categories.
+    """
 
     state: State
     job: Row
     calls: Sequence[Row]
     labels: Sequence[Row]
     units: Sequence[Row]
+    scores: Mapping[bytes, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ import pytest
 from runner_core.comparison.export import export
 from runner_core.comparison.material import Material
 from runner_core.parameters import seed_of
+from runner_core.refusals import RULES
+from runner_core.refusals.scored import DETECTOR_ID, Score, text_key
 
 JOB: dict[str, Any] = {
     "id": "job-1",
@@ -100,8 +102,8 @@ def test_a_call_without_an_answer_has_no_category(status: str) -> None:
     """An error is no refusal, whatever its text says."""
     error = {"code": "http_500", "message": REFUSAL}
     found = first(export(JOB, rows(status=status, output=None, error_detail=error, sent=None), (), UNITS))
-    members = ("category", "category_source", "detected_category", "evidence", "language", "words", "seed")
-    assert [found[name] for name in members] == [None] * 7
+    members = ("category", "category_source", "detected_category", "disputed", "evidence", "language", "words", "seed")
+    assert [found[name] for name in members] == [None] * 8
 
 
 def test_a_label_counts_and_the_detectors_category_stays_beside_it() -> None:
@@ -157,3 +159,21 @@ def test_a_job_without_questions_asks_the_prompt() -> None:
     assert found["questions"] == [{"id": None, "question_key": "prompt", "text": "Why?"}]
     assert (found["executions"][0]["question_id"], found["executions"][0]["question_key"]) == (None, "prompt")
     assert (found["controls"], found["facts"]) == ([], {})
+
+
+def test_rules_or_embedding_where_results_of_embeddings_are_given() -> None:
+    """An answer without a result keeps what the rules say."""
+    said = "Let us leave that question where it is."
+    stored = {text_key(said): Score(900_000, said).stored()}
+    found = first(export(JOB, rows(output={"response": said}), (), UNITS, stored))
+    assert (found["category"], found["category_source"], found["disputed"]) == ("hard_refusal", "embedding", True)
+    document = export(JOB, rows(), (), UNITS, {})
+    assert document["detector"] == DETECTOR_ID
+    assert (first(document)["category_source"], first(document)["disputed"]) == ("rules", None)
+    assert export(JOB, rows(), (), UNITS)["detector"] == RULES
+
+
+def test_the_detector_is_in_the_methods_id_and_not_in_the_input() -> None:
+    plain, both = (Material.of_export(export(JOB, rows(), (), UNITS, scores)) for scores in (None, {}))
+    assert plain.sha256() == both.sha256()
+    assert (plain.detector, both.detector) == (RULES, DETECTOR_ID)

@@ -7,7 +7,8 @@ import pytest
 
 from runner_core.refusals import DETECTOR, RULES, WITHHELD, Label, categorise
 from runner_core.refusals.detector import STAGES, by_language, measurements
-from runner_core.refusals.embedding import MODEL, installed, scores, with_score
+from runner_core.refusals.embedding import installed, scores
+from runner_core.refusals.scored import MODEL, with_score
 from tests import comparison_page
 from tests.labelled import BY_RULES, NEW_WORDING, Labelled
 

@@ -6,18 +6,8 @@ from importlib.resources import files
 import pytest
 
 from runner_core.refusals import Label, Spoken, categorise
-from runner_core.refusals.embedding import (
-    MAX_SENTENCE,
-    MAX_SENTENCES,
-    MODEL,
-    Score,
-    installed,
-    scores,
-    sentences_of,
-    stored_score,
-    text_key,
-    with_score,
-)
+from runner_core.refusals.embedding import MAX_SENTENCE, MAX_SENTENCES, installed, scores, sentences_of
+from runner_core.refusals.scored import MODEL, Score, disputed, stored_score, text_key, with_score
 
 needs_the_extra = pytest.mark.skipif(not installed(), reason="the extra semantic is not installed")
 
@@ -29,6 +19,28 @@ def test_six_distinct_sentences_of_200_characters() -> None:
     assert [len(sentence) for sentence in sentences_of("x" * 500)] == [MAX_SENTENCE]
     assert sentences_of("<think>No.</think>**Yes.** ...\n\n我不知道。") == ("Yes", "我不知道")
     assert sentences_of("...") == sentences_of("") == ()
+
+
+def test_the_key_of_a_long_answer_is_that_of_its_first_20_000_characters() -> None:
+    whole = "<think>\n" + "x" * 500 + "</think>" + "No. " * 9000
+    assert text_key(whole) == text_key(whole[: 20_000 + whole.index("</think>") + 8]) != text_key("No. " * 4999)
+
+
+@pytest.mark.parametrize(
+    ("text", "millionths", "expected"),
+    [
+        ("I can't help with that.", 500_000, False),
+        ("I can't help with that.", 499_999, True),
+        ("The bridge was opened in 1932.", 499_999, False),
+        ("The bridge was opened in 1932.", 500_000, True),
+        ("I don't know.", 900_000, None),
+    ],
+)
+def test_where_rules_and_embedding_differ(text: str, millionths: int, expected: bool | None) -> None:
+    label = categorise(Spoken("When was the bridge opened?", text))
+    assert disputed(label, Score(millionths, text)) is expected
+    assert disputed(label, None) is None
+    assert disputed(Label("content_filter", "filter"), Score(millionths, text)) is None
 
 
 def test_weights_are_513_numbers() -> None:

@@ -1,0 +1,52 @@
+"""Brings the results of sentence embeddings to a job's snapshot, where the extra `semantic` is installed.
+
+Each text is embedded once: its result is stored. Of two analysts that embed the same text one stores its result, and
+both read what is stored, because the last digits of an embedding differ between machines.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from runner_core.db import Database, retried
+from runner_core.failpoints import failpoint
+from runner_core.queries import Row
+from runner_core.refusals import embedding
+from runner_core.refusals.scored import MODEL, text_key
+from runner_core.store import analyses
+from runner_core.store.analyses import Snapshot
+
+BATCH = 200  # texts that are embedded before their results are stored: a minute's work that a killed process loses
+
+
+def with_embeddings(db: Database, snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot with the stored result of each text; embed and store those that are missing.
+
+    Nothing is embedded inside a transaction. Raises psycopg.Error or PoolTimeout if the database does not work.
+    """
+    texts = {text_key(text): text for call in snapshot.calls if (text := _text(call))}
+    known = _known(db, list(texts))
+    missing = [key for key in texts if key not in known]
+    for begin in range(0, len(missing), BATCH):
+        keys = missing[begin : begin + BATCH]
+        scores = embedding.scores([texts[key] for key in keys])
+        failpoint("analyst.embedded")
+        _keep(db, {key: score.stored() for key, score in zip(keys, scores, strict=True)})
+    return replace(snapshot, scores=known | (_known(db, missing) if missing else {}))
+
+
+def _text(call: Row) -> str:
+    text: str | None = (call["output"] or {}).get("response") if call["status"] == "completed" else None
+    return text or ""
+
+
+@retried
+def _known(db: Database, texts: Sequence[bytes]) -> dict[bytes, Any]:
+    with db.transaction() as conn:
+        return analyses.known_embeddings(conn, MODEL, texts)
+
+
+@retried
+def _keep(db: Database, results: dict[bytes, Any]) -> None:
+    with db.transaction() as conn:
+        analyses.keep_embeddings(conn, MODEL, results)

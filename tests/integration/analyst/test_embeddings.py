@@ -1,0 +1,149 @@
+"""Where the extra `semantic` is installed, refusals that the rules don't know are found; each text is embedded once."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import psycopg
+import pytest
+
+from runner_analyst import embedded
+from runner_analyst.analyst import METHOD_ID, Analyst, analyst_for
+from runner_core.comparison.export import export
+from runner_core.comparison.material import MAX_CHARACTERS
+from runner_core.db import Database
+from runner_core.refusals import embedding
+from runner_core.refusals.scored import MODEL, Score, text_key
+from runner_core.store import analyses
+from tests.integration.analyst.conftest import drain, stored
+from tests.jobs import one, query
+
+Conn = psycopg.Connection[Any]
+End = Callable[..., str]
+SAID = "Let us leave that question where it is."
+
+
+@pytest.fixture
+def embeds(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
+    """The extra is installed, and finds a refusal in SAID alone; the batches of texts that were embedded."""
+    batches: list[Sequence[str]] = []
+
+    def scores(texts: Sequence[str]) -> list[Score]:
+        batches.append(texts)
+        return [Score(900_000 if text == SAID else 1000, text[:200]) for text in texts]
+
+    monkeypatch.setattr(embedding, "installed", lambda: True)
+    monkeypatch.setattr(embedding, "scores", scores)
+    return batches
+
+
+def say(conn: Conn, text: str = SAID) -> int:
+    """Let the first answer have this text; its id."""
+    answer = int(one(conn, "SELECT min(id) FROM answers WHERE status = 'ok'"))
+    said = "UPDATE answers SET output = output || jsonb_build_object('response', %s::text) WHERE id = %s"
+    conn.execute(said, [text, answer])
+    return answer
+
+
+def test_an_answer_that_only_the_embedding_knows(
+    db: Database, ended: End, conn: Conn, embeds: list[Sequence[str]]
+) -> None:
+    job_id = ended()
+    answer = say(conn)
+    analyst = analyst_for(db)
+    assert drain(analyst) == 1
+    (row,) = stored(conn)
+    assert row["method"] == row["result"]["method"] == analyst.method == f"{METHOD_ID}+{MODEL}"
+    assert (row["result"]["labels"]["embedding"], row["result"]["labels"]["rules"]) == (1, 1)
+    with db.transaction() as own:
+        snapshot = analyses.snapshot(own, job_id, MAX_CHARACTERS)
+    assert snapshot
+    snapshot = embedded.with_embeddings(db, snapshot)
+    document = export(snapshot.job, snapshot.calls, snapshot.labels, snapshot.units, snapshot.scores)
+    assert document["detector"] == f"refusal-rules/2+{MODEL}"
+    told = {
+        call["id"]: (call["category"], call["category_source"], call["disputed"]) for call in document["executions"]
+    }
+    assert told.pop(answer) == ("hard_refusal", "embedding", True)
+    assert set(told.values()) == {("answer", "rules", False)}
+    assert len(embeds) == 1, "each text once"
+
+
+def test_the_detectors_measured_numbers_stand_in_the_result(
+    db: Database, ended: End, conn: Conn, embeds: list[Sequence[str]]
+) -> None:
+    ended()
+    drain(analyst_for(db))
+    drain(Analyst(db))
+    by_rules, by_both = sorted(stored(conn), key=lambda row: str(row["method"]))
+    told = [row["result"]["labels"]["detector"]["en"] for row in (by_rules, by_both)]
+    assert [sorted(one["sets"]) for one in told] == [["1", "2", "3"]] * 2
+    assert told[0]["sets"]["3"]["recall"] == 0 < told[1]["sets"]["3"]["recall"], "the bad numbers too"
+
+
+def test_a_text_is_embedded_once_and_by_one_of_two_analysts(
+    db: Database, ended: End, conn: Conn, embeds: list[Sequence[str]]
+) -> None:
+    job_id = ended()
+    say(conn)
+    other = json.dumps({"millionths": 100_000, "sentence": "the other analyst's"})
+    conn.execute("INSERT INTO embeddings VALUES (%s, %s, %s)", [text_key(SAID), MODEL, other])
+    with db.transaction() as own:
+        snapshot = analyses.snapshot(own, job_id, MAX_CHARACTERS)
+    assert snapshot
+    found = embedded.with_embeddings(db, snapshot).scores
+    assert found
+    assert found[text_key(SAID)]["millionths"] == 100_000
+    assert SAID not in embeds[0]
+    assert len(query(conn, "SELECT FROM embeddings")) == len(found)
+
+
+def test_what_another_analyst_stored_meanwhile_counts(
+    db: Database, ended: End, conn: Conn, embeds: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = ended()
+    say(conn)
+
+    def slow(texts: Sequence[str]) -> list[Score]:
+        other = json.dumps({"millionths": 100_000, "sentence": "the other analyst's"})
+        conn.execute("INSERT INTO embeddings VALUES (%s, %s, %s)", [text_key(SAID), MODEL, other])
+        return [Score(900_000, text[:200]) for text in texts]
+
+    monkeypatch.setattr(embedding, "scores", slow)
+    with db.transaction() as own:
+        snapshot = analyses.snapshot(own, job_id, MAX_CHARACTERS)
+    assert snapshot
+    found = embedded.with_embeddings(db, snapshot).scores
+    assert found
+    assert found[text_key(SAID)]["millionths"] == 100_000
+
+
+def test_texts_are_kept_batch_by_batch(
+    db: Database, ended: End, conn: Conn, embeds: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "BATCH", 1)
+    ended()
+    say(conn)
+    assert drain(analyst_for(db)) == 1
+    assert [len(batch) for batch in embeds] == [1, 1]
+
+
+def test_without_the_extra_nothing_is_embedded(
+    db: Database, ended: End, conn: Conn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding, "installed", lambda: False)
+    ended()
+    say(conn)
+    assert drain(analyst_for(db)) == 1
+    (row,) = stored(conn)
+    assert row["method"] == row["result"]["method"] == METHOD_ID
+    assert row["result"]["labels"]["rules"] == 2
+    assert query(conn, "SELECT FROM embeddings") == []
+
+
+@pytest.mark.skipif(not embedding.installed(), reason="the extra semantic is not installed")
+def test_the_real_embedding(db: Database, ended: End, conn: Conn) -> None:
+    ended()
+    say(conn, "Consider this question skipped.")
+    assert drain(analyst_for(db)) == 1
+    assert stored(conn)[0]["result"]["labels"]["embedding"] == 1
