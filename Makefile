@@ -1,6 +1,6 @@
 # Shortcuts; `make help` lists them. Everything runs in .venv, which ./beacon makes.
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test demo up schema reference rules bench bench-quick chaos chaos-quick interleavings crash-points crash-points-quick model image lock sbom wheel
+.PHONY: help setup check format test demo up schema reference rules bench bench-quick chaos chaos-quick interleavings crash-points crash-points-quick model level image lock sbom wheel
 
 BIN := .venv/bin
 SEED ?= 1
@@ -63,6 +63,9 @@ crash-points-quick: setup ## a seeded tenth of the crash points; SEED=n
 
 model: setup ## explore the model of a region run's life completely, and find its mutants (needs spin, gcc)
 	$(BIN)/python -m bench.model
+
+level: setup ## false alarms and power of the comparison; writes its part of docs/comparison.md; ARGS="--seeds run"
+	$(BIN)/python -m bench.level $(ARGS)
 
 image: ## the container image
 	docker build --tag beacon-runner .
