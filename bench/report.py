@@ -1,7 +1,7 @@
 """Formats the results: docs/benchmarks.md and the lines of a quick run."""
 # ruff: noqa: E501 - paragraphs of the page, which wrap where they are read
 
-from bench import engine_report, reads
+from bench import analysis_report, engine_report, reads
 from bench.http_server import CONNECTIONS
 from bench.measure import Spread, ratios
 from bench.suite import Results, cost, spread
@@ -110,6 +110,8 @@ def page(results: Results) -> str:
         f"{CONNECTIONS} keep-alive connections; signed jobs, all different, each verified and written, against "
         "`GET /health/live` of the same server. gunicorn is the Procfile's; each server has 2 workers of 128 threads.",
         "\n".join(_http_table(http)),
+        "## Comparing regions",
+        "\n".join(analysis_report.lines(results["analysis"])),
         "## Growth",
         "The first table's work, with more of everything. Cost is CPU of workers and PostgreSQL together.",
         "\n".join(_growth_table(results)),

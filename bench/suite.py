@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bench import drain, engine, hosts, http_server, latency, measure, memory, reads, rest, steady, throughput
+from bench import analysis, drain, engine, hosts, http_server, latency, measure, memory, reads, rest, steady, throughput
 from bench.peers.all import PEERS
 from bench.peers.all import QUICK as FEW
 from bench.system import OURS, System
@@ -68,6 +68,8 @@ def run(testbed: Testbed, plan: Plan, tell: Tell) -> Results:
         tell("an outbox at 1,000 rows a second, for a minute")
         results["steady"] = asdict(steady.run(testbed, 60.0))
         results["hosts"] = spread_out(testbed, tell)
+        tell("the analyst: its CPU, and POST /jobs beside it")
+        results["analysis"] = analysis.run(testbed, max(5, 2 * plan.rounds), plan.http_seconds, tell)
     results["growth"] = growth(testbed, plan, tell)
     if plan.complete:
         results["reads"] = pages(testbed, plan, tell)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from bench.analysis_report import beside_ratio, largest_cost
 from bench.measure import Spread, percentile, ratios
 from bench.suite import Results, cost, spread
 from bench.system import OURS
@@ -18,6 +19,8 @@ BARS = {
     "start_p99_ms": "<= 15",
     "post_vs_noop": ">= 0.35",
     "million_vs_empty": "<= 1.3",
+    "analyst_cpu_s_2000_calls": "<= 30",
+    "post_beside_analyst": "<= 1.2",
 }
 
 
@@ -34,6 +37,7 @@ def numbers(results: Results, last: Results) -> dict[str, Any]:
     best = max(peers, key=lambda name: spread(peers[name], "per_second").median)
     memory, latency, drain = results["memory"], results["latency"]["ours"], results["drain"]
     old = numbers(last, {}) if last else {}
+    analysis = results.get("analysis")
     complete = results["growth"]["finished"] >= 1_000_000
     return {
         "full_vs_best_peer": ratios(ours, rates(results, best)).median,
@@ -50,6 +54,8 @@ def numbers(results: Results, last: Results) -> dict[str, Any]:
         "start_p99_ms": start(latency, 0.99).median,
         "post_vs_noop": post_ratio(results["http"]["gunicorn"]).median,
         "million_vs_empty": growth_ratio(results).median if complete else old.get("million_vs_empty"),
+        "analyst_cpu_s_2000_calls": largest_cost(analysis) if analysis else old.get("analyst_cpu_s_2000_calls"),
+        "post_beside_analyst": beside_ratio(analysis).median if analysis else old.get("post_beside_analyst"),
     }
 
 
