@@ -29,24 +29,29 @@ TEXTS = {
 
 def cautions(material: Material, cells: dict[str, dict[str, Cells]]) -> list[dict[str, Any]]:
     """Return the cautions in front of the result, each with the models that it concerns, in a fixed order."""
+    of = {model.id: _of(material, model.id, model.regions) for model in material.models}
     found: dict[str, Callable[[Model], bool]] = {
-        "system_prompts_differ": lambda model: _apart(_of(material, model), lambda c: c.system_prompt),
-        "upstream_models_differ": lambda model: _apart(_of(material, model), lambda c: c.upstream),
-        "parameters_differ": lambda model: _apart(_of(material, model), lambda c: dict(c.parameters)),
-        "simulated": lambda model: any(c.simulated for c in _of(material, model)),
+        "system_prompts_differ": lambda model: _apart(of[model.id], lambda c: c.system_prompt),
+        "upstream_models_differ": lambda model: _apart(of[model.id], lambda c: c.upstream),
+        "parameters_differ": lambda model: _apart(of[model.id], lambda c: dict(c.parameters)),
+        "simulated": lambda model: any(c.simulated for c in of[model.id]),
         "errors_differ": lambda model: _errors_differ(model, cells[model.id]),
         "languages_differ": lambda model: _languages_differ(model, cells[model.id]),
-        "runs_repeat": lambda model: _runs_repeat(_of(material, model), cells[model.id]),
-        "shared_seeds": lambda model: any(c.seeds == "shared" for c in _of(material, model)),
+        "runs_repeat": lambda model: _runs_repeat(of[model.id], cells[model.id]),
+        "shared_seeds": lambda model: any(c.seeds == "shared" for c in of[model.id]),
     }
     listed = [(code, [model.id for model in material.models if applies(model)]) for code, applies in found.items()]
     return [{"code": code, "text": TEXTS[code], "models": models} for code, models in listed if models]
 
 
 def equal_conditions(material: Material, model: str, regions: Sequence[str]) -> bool:
-    """Return whether these regions asked with the same prompt, parameters and upstream model, as far as is known."""
-    found = [c for c in material.conditions if c.model == model and c.region in regions]
-    return len({c.region for c in found}) == len(set(regions)) and not _apart(
+    """Return whether these regions asked with the same prompt, parameters and upstream model.
+
+    Regions without an answer are not compared, and it is not always known how they would have asked.
+    """
+    compared = _answered(material, model) & set(regions)
+    found = _of(material, model, regions)
+    return {c.region for c in found} == compared and not _apart(
         found, lambda c: (c.system_prompt, c.upstream, dict(c.parameters))
     )
 
@@ -55,22 +60,31 @@ def why_not_asked(material: Material, model: str, pair: Sequence[str]) -> str | 
     """Return why a pair can't be asked whether both are the same model; None where it can."""
     if not equal_conditions(material, model, pair):
         return "The regions were not asked under equal conditions."
-    found = [c for c in material.conditions if c.model == model and c.region in pair]
+    found = _of(material, model, pair)
     if any(c.seeds == "shared" for c in found):
         return "The regions shared their seeds: their answers are not independent."
-    if any(temperature(c) is not None and (temperature(c) or 0) < COLDEST for c in found):
+    if any(temperature is not None and temperature < COLDEST for c in found for temperature in temperatures(c)):
         return "The temperature is below 0.1: the test only asks whether the texts are equal."
     return None
 
 
-def temperature(conditions: Conditions) -> float | None:
-    """Return the temperature that was sent; None where the provider's own was used, which counts as above 0."""
+def temperatures(conditions: Conditions) -> set[float | None]:
+    """Return the temperatures that were sent; None is the provider's own, which counts as above 0.
+
+    They are several where calls were asked again with other parameters.
+    """
     sent = conditions.parameters.get("temperature")
-    return None if sent is None else float(sent)
+    return {None if one is None else float(one) for one in (sent if isinstance(sent, list) else [sent])}
 
 
-def _of(material: Material, model: Model) -> list[Conditions]:
-    return [c for c in material.conditions if c.model == model.id and c.region in model.regions]
+def _of(material: Material, model: str, regions: Sequence[str]) -> list[Conditions]:
+    """Return the model's conditions in those of these regions that have an answer."""
+    compared = _answered(material, model) & set(regions)
+    return [c for c in material.conditions if c.model == model and c.region in compared]
+
+
+def _answered(material: Material, model: str) -> set[str]:
+    return {call.region for call in material.calls if call.model == model and call.category is not None}
 
 
 def _apart(conditions: Sequence[Conditions], of: Callable[[Conditions], Any]) -> bool:
@@ -104,7 +118,7 @@ def _known(language: str | None) -> bool:
 
 
 def _runs_repeat(conditions: Sequence[Conditions], questions: dict[str, Cells]) -> bool:
-    cold = {c.region for c in conditions if temperature(c) == 0}
+    cold = {c.region for c in conditions if temperatures(c) == {0}}
     repeated = sum(
         cell.repeats(REPEATED_WORDS)
         for cells in questions.values()

@@ -4,7 +4,7 @@ from collections import Counter
 from fractions import Fraction
 from typing import Any
 
-from runner_core.comparison.circumstances import equal_conditions, temperature
+from runner_core.comparison.circumstances import equal_conditions, temperatures
 from runner_core.comparison.material import REFUSED, Material, Model
 from runner_core.comparison.plan import min_p_question, runs_for_question
 from runner_core.refusals.detector import by_language
@@ -71,7 +71,7 @@ def kappa(pairs: list[tuple[bool, bool]]) -> float | None:
 
 
 def _temperatures(material: Material, model: Model) -> list[float | None]:
-    found = {temperature(c) for c in material.conditions if c.model == model.id}
+    found = {temperature for c in material.conditions if c.model == model.id for temperature in temperatures(c)}
     return sorted(found, key=lambda value: (value is not None, value or 0))
 
 
