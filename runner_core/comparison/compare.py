@@ -49,10 +49,15 @@ def analyse(material: Material) -> dict[str, Any]:
 
 def _repeats_and_differs(tested: ModelTested) -> bool:
     """Return whether every region repeated itself word for word in every question, and two regions differ in one."""
-    cells = [cell for key in tested.main for cell in tested.cells[key].values() if cell.worded]
+    by_region = [[tested.cells[key][region] for key in tested.main] for region in tested.model.regions]
+    answered = [[cell for cell in cells if cell.worded] for cells in by_region]
     apart = any(
         (tested.spreads[key].across(a, b) or 0) > 0 and all(tested.cells[key][r].repeats() for r in (a, b))
         for key in tested.main
         for a, b in tested.pairs
     )
-    return apart and all(cell.repeats() or len(cell.worded) == 1 for cell in cells)
+    return apart and all(
+        any(cell.repeats() for cell in cells) and all(cell.repeats() or len(cell.worded) == 1 for cell in cells)
+        for cells in answered
+        if cells
+    )

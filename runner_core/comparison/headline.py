@@ -14,6 +14,10 @@ DETERMINISTIC = (
     "Each region repeated itself word for word, and the regions differ. "
     "Sampling chance is excluded, but these are single texts: read them."
 )
+ALL_WITHHELD = (
+    "Not enough evidence: every usable answer was withheld, in every region. "
+    "Where no answer says more than another, regions can't be told apart."
+)
 PROMPTS = "The regions have different system prompts: this is a difference of region and its prompt."
 
 Model = Mapping[str, Any]  # of the result
@@ -41,6 +45,8 @@ def headline(result: Mapping[str, Any], repeated: Sequence[str]) -> dict[str, st
             return {"kind": "difference", "text": " ".join(texts)}
     if repeated:
         return {"kind": "not_enough", "text": DETERMINISTIC}
+    if _all_withheld(models):
+        return {"kind": "not_enough", "text": ALL_WITHHELD}
     if not any(_could_differ(model) for model in models):
         return {"kind": "not_enough", "text": _not_enough(result)}
     return {"kind": "none", "text": _none(result)}
@@ -64,9 +70,13 @@ def _withheld(model: Model, tests: int) -> str:
     bounds = sorted((abs(pair["low"]), abs(pair["high"])))
     if pair["low"] < 0 < pair["high"]:
         bounds = [pair["low"], pair["high"]] if pair["points"] > 0 else [-pair["high"], -pair["low"]]
+    size = f"difference {_points(abs(pair['points']))} points"
+    if abs(pair["points"]) != abs(more["rate"] - less["rate"]):
+        further = pair["b"] if pair["points"] > 0 else pair["a"]
+        size = f"on the questions that both answered {further} withheld {_points(abs(pair['points']))} points more"
     text = (
         f"{model['model_id']} withheld its answer in {high} in {percent(more['rate'])} of {more['answers']} answers, "
-        f"in {low} in {percent(less['rate'])} of {less['answers']} (difference {_points(abs(pair['points']))} points, "
+        f"in {low} in {percent(less['rate'])} of {less['answers']} ({size}, "
         f"95 % interval {_points(bounds[0])} to {_points(bounds[1])}; p = {p_text(numbers['p_holm'])} {_after(tests)})."
     )
     controls = [numbers["controls"].get(region, {}).get("rate") for region in (high, low)]
@@ -105,11 +115,23 @@ def _facts(model: Model, tests: int) -> str:
 SENTENCES: dict[str, Callable[[Model, int], str]] = {"withheld": _withheld, "wording": _wording, "facts": _facts}
 
 
-def _could_differ(model: Model) -> bool:
-    return any(
-        model[endpoint]["p"] is not None and (model[endpoint]["min_p"] is None or model[endpoint]["min_p"] <= LEVEL)
-        for endpoint in ("withheld", "wording")
+def _all_withheld(models: Sequence[Model]) -> bool:
+    """Return whether several regions answered, and withheld everything."""
+    regions = [[n for n in model["withheld"]["regions"].values() if n["answers"]] for model in models]
+    return any(len(found) > 1 for found in regions) and all(
+        n["withheld"] == n["answers"] for found in regions for n in found
     )
+
+
+def _could_differ(model: Model) -> bool:
+    tested = [model[endpoint] for endpoint in ("withheld", "wording") if model[endpoint]["p"] is not None]
+    return any(test["min_p"] <= LEVEL if test["min_p"] is not None else _varies(model) for test in tested)
+
+
+def _varies(model: Model) -> bool:
+    """Return whether a question was both answered and withheld. More than six regions have no `min_p` in the result."""
+    asked = [question["regions"].values() for question in model["questions"] if not question["control"]]
+    return any(0 < sum(n["withheld"] for n in regions) < sum(n["n"] for n in regions) for regions in asked)
 
 
 def _not_enough(result: Mapping[str, Any]) -> str:
@@ -137,7 +159,8 @@ def _none(result: Mapping[str, Any]) -> str:
     text = "No difference found."
     regions = {len(model["regions"]) for model in models}
     questions = design["questions"] - len(design["controls"])
-    row = power.withheld(questions, design["runs"], max(regions))
+    # Where answers are missing, the job has the power of fewer runs.
+    row = power.withheld(questions, round(design["usable"] / (design["planned"] / design["runs"])), max(regions))
     if row and len(regions) == 1:
         text += (
             f" With {row.runs} run{'s' if row.runs > 1 else ''} of {row.questions} question"
@@ -146,7 +169,8 @@ def _none(result: Mapping[str, Any]) -> str:
             "before any correction."
         )
     if all(model["wording"]["p"] is None for model in models):
-        text += " Wording was not tested: it needs two runs or more."
+        two = "runs" if design["runs"] == 1 else "answers to a question in a region"
+        text += f" Wording was not tested: it needs two {two} or more."
     return text
 
 

@@ -52,7 +52,7 @@ def _identical(cells: Cells) -> bool:
 def _did(cell: Cell) -> str:
     n, y = len(cell.usable), cell.withheld
     if not n:
-        return "gave no answer"
+        return "failed" if cell.errors == cell.planned else "gave no usable answer"
     if y in (0, n):
         return "withheld" if y else "answered"
     return f"withheld {y} of {n}"
