@@ -10,11 +10,11 @@ from typing import Any
 
 from runner_core.db import Database, retried
 from runner_core.failpoints import failpoint
-from runner_core.queries import Row
 from runner_core.refusals import embedding
-from runner_core.refusals.scored import MODEL, text_key
+from runner_core.refusals.scored import MODEL
 from runner_core.store import analyses
 from runner_core.store.analyses import Snapshot
+from runner_core.store.detected import texts_of
 
 BATCH = 200  # texts that are embedded before their results are stored: a minute's work that a killed process loses
 
@@ -24,7 +24,7 @@ def with_embeddings(db: Database, snapshot: Snapshot) -> Snapshot:
 
     Nothing is embedded inside a transaction. Raises psycopg.Error or PoolTimeout if the database does not work.
     """
-    texts = {text_key(text): text for call in snapshot.calls if (text := _text(call))}
+    texts = texts_of(snapshot.calls)
     known = _known(db, list(texts))
     missing = [key for key in texts if key not in known]
     for begin in range(0, len(missing), BATCH):
@@ -33,11 +33,6 @@ def with_embeddings(db: Database, snapshot: Snapshot) -> Snapshot:
         failpoint("analyst.embedded")
         _keep(db, {key: score.stored() for key, score in zip(keys, scores, strict=True)})
     return replace(snapshot, scores=known | (_known(db, missing) if missing else {}))
-
-
-def _text(call: Row) -> str:
-    text: str | None = (call["output"] or {}).get("response") if call["status"] == "completed" else None
-    return text or ""
 
 
 @retried

@@ -109,6 +109,10 @@ SELECT job_id, method, job_version, label_id, input_sha256, result, computed_at,
    AND input_sha256 = COALESCE(%(input_sha256)s::bytea, input_sha256)
  ORDER BY job_version DESC, label_id DESC, computed_at DESC LIMIT 1;
 
+-- name: analyses.method
+-- The method of the newest analysis of a job.
+SELECT method FROM analyses WHERE job_id = %(job_id)s ORDER BY job_version DESC, label_id DESC, computed_at DESC LIMIT 1;
+
 -- name: labels.newest
 -- The label that counts of each labelled answer: the newest human label, else the newest label of a judge; those up to
 -- `label_id`, and all if it is null.

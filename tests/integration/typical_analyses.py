@@ -32,10 +32,11 @@ ANALYSES: dict[str, list[Case]] = {
         Case("api", {**job, "method": METHOD, "input_sha256": None}),
         Case("api", {**job, "method": None, "input_sha256": b"x" * 32}),
     ],
+    "analyses.method": [Case("api", job)],
     "labels.newest": [Case("api analyst", {**job, "label_id": 7})],
     "labels.add": [
         Case("api", {"answer_id": 7, "category": "answer", "source": "human", "actor": "a", "note": ""}),
     ],
-    "embeddings.known": [Case("analyst", {"texts": _texts, "model": "m"})],
+    "embeddings.known": [Case("api analyst", {"texts": _texts, "model": "m"})],
     "embeddings.add": [Case("analyst", {"texts": _texts, "model": "m", "results": ["[1]"] * 20})],
 }

@@ -10,11 +10,12 @@ import pytest
 from runner_analyst import embedded
 from runner_analyst.analyst import METHOD_ID, Analyst, analyst_for
 from runner_core.comparison.export import export
-from runner_core.comparison.material import MAX_CHARACTERS
+from runner_core.comparison.material import MAX_CHARACTERS, Material
 from runner_core.db import Database
 from runner_core.refusals import embedding
 from runner_core.refusals.scored import MODEL, Score, text_key
 from runner_core.store import analyses
+from runner_core.store.detected import as_analysed
 from tests.integration.analyst.conftest import drain, stored
 from tests.jobs import one, query
 
@@ -126,6 +127,27 @@ def test_texts_are_kept_batch_by_batch(
     say(conn)
     assert drain(analyst_for(db)) == 1
     assert [len(batch) for batch in embeds] == [1, 1]
+
+
+def test_an_export_shows_the_categories_of_the_newest_analysis(
+    db: Database, ended: End, conn: Conn, embeds: list[Sequence[str]]
+) -> None:
+    job_id = ended()
+    say(conn)
+    with db.transaction() as own:
+        snapshot = analyses.snapshot(own, job_id, MAX_CHARACTERS)
+        assert snapshot
+        assert as_analysed(own, snapshot).scores is None, "there is no analysis"
+    drain(Analyst(db))
+    with db.transaction() as own:
+        assert as_analysed(own, snapshot).scores is None, "by the rules alone"
+    drain(analyst_for(db))
+    with db.transaction() as own:
+        seen = as_analysed(own, snapshot)
+    document = export(seen.job, seen.calls, seen.labels, seen.units, seen.scores)
+    (row,) = [row for row in stored(conn) if row["method"].endswith(MODEL)]
+    assert Material.of_export(document).sha256() == row["input_sha256"].hex()
+    assert {call["category_source"] for call in document["executions"]} == {"embedding", "rules"}
 
 
 def test_without_the_extra_nothing_is_embedded(

@@ -1,0 +1,26 @@
+"""Reads what the categories of a job's newest analysis were found by, so that an export shows the same categories."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from psycopg import Connection
+
+from runner_core.queries import Row, row
+from runner_core.refusals.scored import MODEL, text_key
+from runner_core.store import analyses
+from runner_core.store.analyses import Snapshot
+
+
+def texts_of(calls: Iterable[Row]) -> dict[bytes, str]:
+    """Return the different texts of answers by the key of their embeddings' results."""
+    said = [(call["output"] or {}).get("response") for call in calls if call["status"] == "completed"]
+    return {text_key(text): text for text in said if text}
+
+
+def as_analysed(conn: Connection[Any], snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot with the stored results of embeddings, if the job's newest analysis used them."""
+    newest = row(conn, "analyses.method", job_id=snapshot.state.job_id)
+    if newest is None or MODEL not in newest["method"].split("+"):
+        return snapshot
+    return replace(snapshot, scores=analyses.known_embeddings(conn, MODEL, list(texts_of(snapshot.calls))))
