@@ -226,13 +226,13 @@ def header_value(name: str, text: str) -> str:
     return value
 
 
-def job_path(job_id: str, rest: str = "") -> str:
-    """`/api/v1/jobs/<id>` with what follows. Raises UsageError for an id that no URL can carry."""
+def job_path(job_id: str, rest: str = "", under: str = "/api/v1") -> str:
+    """`/api/v1/jobs/<id>` with what follows; pages and files stand under "". Raises UsageError for an impossible id."""
     if not job_id:
         raise UsageError("the job's id is empty")
     if job_id in (".", ".."):  # a step in a path, which every client takes out before it asks
         raise UsageError(f"{job_id} can't be a job's id")
-    return f"/api/v1/jobs/{quote(job_id, safe='', errors='surrogateescape')}{rest}"
+    return f"{under}/jobs/{quote(job_id, safe='', errors='surrogateescape')}{rest}"
 
 
 def as_argument(job_id: str) -> str:

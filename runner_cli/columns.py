@@ -1,6 +1,7 @@
 """Text in a terminal's columns: measured in cells, because a Chinese character takes two of them."""
 
 import re
+from collections.abc import Sequence
 
 from rich.cells import cell_len, chop_cells
 
@@ -37,3 +38,9 @@ def wrapped(text: str, cells: int, *, cut: bool = True) -> list[str]:
             current = pieces[-1]
         lines.append(current)
     return lines
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows of equally many cells as lines, each column as wide as its widest cell."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(padded(*cell) for cell in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,9 +1,11 @@
 """A job's answers side by side: a block per question and model, a column per region; below each other where narrow."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
+from types import MappingProxyType
 from typing import Any
 
+from runner_cli.analysis_text import verdict
 from runner_cli.columns import padded, wrapped
 from runner_cli.grid import badges
 from runner_cli.snapshot import Snapshot
@@ -23,10 +25,12 @@ def side_by_side(
     *,
     most: int | None = None,
     different: bool = False,
+    verdicts: Mapping[tuple[str, str], str] = MappingProxyType({}),
 ) -> list[str]:
     """The lines of the comparison, at most `width` cells wide, of each answer at most `most` lines.
 
-    With `different`, only what is not answered alike in all of its regions."""
+    With `different`, only what is not answered alike in all of its regions. `verdicts` of models and questions stand
+    beside the models' names."""
     regions = snapshot.regions
     column = (width - 3 * (len(regions) - 1)) // max(1, len(regions))
     if width < NARROW or column < NARROWEST:
@@ -38,7 +42,8 @@ def side_by_side(
             cells = snapshot.cells(model, question)
             if cells and not (different and alike(cells)):
                 told = block(cells, regions, column, most) if column else stacked(cells, regions, width, most)
-                blocks += [clean(model), *told, ""]
+                judged = f": {verdict(verdicts[model, question])}" if (model, question) in verdicts else ""
+                blocks += [clean(f"{model}{judged}"), *told, ""]
         if blocks:
             title = wrapped(clean(snapshot.title(question) or "(the job's prompt)"), width)
             lines += [*title, "=" * min(width, column * len(regions) or width), *blocks]

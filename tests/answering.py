@@ -43,6 +43,7 @@ class Service:
         self.answers: dict[str, Any] = {}
         self.fallback: tuple[int, bytes] = (404, b"{}")
         self.seen: list[dict[str, str]] = []
+        self.bodies: list[bytes] = []
         owner = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -50,7 +51,7 @@ class Service:
             wbufsize = -1  # head and body in one packet
 
             def answer(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                owner.bodies.append(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
                 owner.seen.append(dict(self.headers))
                 path = self.path.partition("?")[0]
                 name = "POST /jobs" if self.command == "POST" and path.endswith("/jobs") else path

@@ -1,8 +1,10 @@
 """What the commands do with answers that are not a Beacon Runner's: one sentence and an exit code, whatever comes."""
 
 import copy
+import io
 import json
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from runner_cli.commands import main
 from runner_cli.exits import Exit
 from runner_core.keys import PrivateKey
+from tests.analysed_job import analysed, exported
 from tests.answering import ACCEPTED, ANSWERS, JOB, Service
 from tests.jobs import until
 
@@ -30,6 +33,17 @@ USES = {
     "/retry": [["retry", "j"]],
     "/models": [["canary", "--timeout", "0"]],
     "/questions": [["canary", "--timeout", "0"]],
+    "/analysis": [["analyse", "j"]],
+    "/compare.json": [["label", "j"]],
+    "/jobs/j/labels": [["label", "j"]],
+}
+LABELS = [{"id": 1, "answer_id": 1, "category": "answer", "source": "human", "actor": "ann"}]
+SHORT = exported(runs=1, questions=["q1"])
+SHORT["executions"] = SHORT["executions"][:1]  # the other calls are missing
+KNOWN: dict[str, Any] = ANSWERS | {
+    "/analysis": analysed(SHORT),
+    "/compare.json": SHORT,
+    "/jobs/j/labels": {"labels": LABELS, "next_after": None},
 }
 INSTEAD = [None, 7, "x", [None]]
 
@@ -38,7 +52,8 @@ INSTEAD = [None, 7, "x", [None]]
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """Serves a job that has ended; the commands find it, and their key, token and job's file."""
     found = Service()
-    found.answers = copy.deepcopy(ANSWERS)
+    found.answers = copy.deepcopy(KNOWN)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
     for name in ("BEACON_KEY", "DATABASE_URL", "REDIS_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("BEACON_URL", found.url)
@@ -90,14 +105,14 @@ def variants(document: Any) -> Iterator[Any]:
             yield changed(document, place, replace)
 
 
-@pytest.mark.parametrize("end", ANSWERS)
+@pytest.mark.parametrize("end", KNOWN)
 def test_no_answer_makes_a_command_fall(end: str, service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     """Each document with every place of it missing or of another type: never an exception, never a wrong exit."""
     for arguments in USES[end]:
-        service.answers[end] = ANSWERS[end]
+        service.answers[end] = KNOWN[end]
         assert main(arguments) in (0, 1, 7), capsys.readouterr()
     refused = 0
-    for variant in variants(ANSWERS[end]):
+    for variant in variants(KNOWN[end]):
         service.answers[end] = variant
         for arguments in USES[end]:
             code = main(arguments)

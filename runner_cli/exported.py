@@ -1,0 +1,57 @@
+"""A job's export, `compare.json`, as the commands read it: with the comparison of the same state of the job."""
+
+from typing import Any
+
+from runner_cli.analysed import Analysed, read_analysis
+from runner_cli.client import Api, job_path
+from runner_cli.exits import CommandError
+from runner_cli.shapes import Shape
+
+TRIES = 3  # to read both of one state
+CALL: Shape = {
+    "model_id": str,
+    "question_key": str,
+    "region": str,
+    "run_no": int,
+    "id?": int,
+    "category?": str,
+    "category_source?": str,
+    "detected_category?": str,
+    "language?": str,
+    "output?": {"response?": str},
+}
+EXPORT: Shape = {
+    "job_id": str,
+    "job_version": int,
+    "label_id": int,
+    "questions": [{"question_key": str, "text": str}],
+    "models": [{"id": str, "regions": [str]}],
+    "runs": int,
+    "controls": [str],
+    "facts": dict,
+    "conditions": [dict],
+    "executions": [CALL],
+}
+
+
+class Changed(CommandError):
+    """The job changes while it is read."""
+
+
+def read_export(api: Api, job_id: str) -> dict[str, Any]:
+    """Read a job's export. Raises Unreachable, Refused."""
+    document: dict[str, Any] = api.get(job_path(job_id, "/compare.json", under=""), EXPORT)
+    return document
+
+
+def read_both(api: Api, job_id: str) -> tuple[dict[str, Any], Analysed]:
+    """Read the export and the comparison of one state of the job, a comparison that is not ready with any export.
+
+    Raises Changed where retries or labels come too fast; Unreachable, Refused.
+    """
+    for _ in range(TRIES):
+        analysed, export = read_analysis(api, job_id), read_export(api, job_id)
+        state = (export["job_version"], export["label_id"])
+        if not analysed.is_ready or state == (analysed.document["job_version"], analysed.document.get("label_id", 0)):
+            return export, analysed
+    raise Changed(f"job {job_id} changes while it is read, by a retry or a label: ask again in a moment")
