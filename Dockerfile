@@ -8,6 +8,7 @@ RUN pip install --no-cache-dir --require-hashes --only-binary :all: -r ops/image
  && /opt/beacon/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r ops/image/requirements.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY sql ./sql
+COPY docs ./docs
 COPY regions ./regions
 COPY Procfile ./
 COPY runner_core ./runner_core

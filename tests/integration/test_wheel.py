@@ -15,11 +15,24 @@ from runner_core.migrate import latest
 from tests.jobs import one
 
 ROOT = Path(__file__).parent.parent.parent
-PACKAGES = ("outbox_publisher", "runner_api", "runner_cli", "runner_core", "runner_queue", "runner_worker")
-MOVED = {"sql": "runner_core/sql", "regions": "runner_cli/regions"}  # where the wheel has these folders
+PACKAGES = (
+    "outbox_publisher",
+    "runner_analyst",
+    "runner_api",
+    "runner_cli",
+    "runner_core",
+    "runner_queue",
+    "runner_worker",
+)
+MOVED = {
+    "sql": "runner_core/sql",
+    "regions": "runner_cli/regions",
+    "docs": "runner_core/docs",
+}  # where the wheel has these folders
 DATA = (
     *(ROOT / "sql").rglob("*.sql"),
     *(ROOT / "regions").glob("*.toml"),
+    *(ROOT / "docs" / name for name in ("comparison.md", "comparison-example.json", "recompute.py")),
     *(path for path in (ROOT / "runner_api/portal").rglob("*") if path.suffix not in (".py", ".pyc")),
     *(ROOT / "runner_api/routes/templates").iterdir(),
     *(ROOT / package / "py.typed" for package in PACKAGES),

@@ -1,0 +1,55 @@
+"""The page of the comparison's method, with everything that a stranger needs to compute a comparison again.
+
+The files are docs/ in a checkout, and runner_core/docs in an installed package.
+"""
+
+import json
+import re
+import tomllib
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from runner_core import refusals
+from runner_core.comparison import METHOD
+from runner_core.refusals import RULES
+from runner_core.refusals.detector import STAGES, by_language
+
+METHOD_ID = f"{METHOD}+{RULES}"
+PAGE, EXAMPLE, SCRIPT = "comparison.md", "comparison-example.json", "recompute.py"
+
+# A line of the worked example's table: the place of a number in the analysis, and the number.
+_VALUE = re.compile(r"^\| `((?:models\[\w|design\.)[^`]+)` \| ([^|]+) \|$", re.MULTILINE)
+
+
+def method_file(name: str) -> Traversable:
+    """Return PAGE, EXAMPLE or SCRIPT."""
+    installed = resources.files("runner_core").joinpath("docs", name)
+    return installed if installed.is_file() else Path(__file__).parent.parent / "docs" / name
+
+
+@cache
+def method() -> dict[str, Any]:
+    """Return the method as one JSON object: its ids, its page, the worked example with its values, and the lists.
+
+    `example` is an export, and `example_values` has numbers of its analysis by their place, as the page writes them
+    (1/3 is exact). `detector` has for each stage the measured precision and recall by language.
+    """
+    page = method_file(PAGE).read_text("utf-8")
+    return {
+        "id": METHOD_ID,
+        "method": METHOD,
+        "rules": RULES,
+        "page": page,
+        "example": json.loads(method_file(EXAMPLE).read_text("utf-8")),
+        "example_values": {place.replace("\\|", "|"): value.strip() for place, value in _VALUE.findall(page)},
+        "patterns": _listed("rules.toml"),
+        "filters": _listed("filters.toml"),
+        "detector": {stage: by_language(stage) for stage in STAGES},
+    }
+
+
+def _listed(name: str) -> dict[str, Any]:
+    return tomllib.loads(resources.files(refusals).joinpath(name).read_text("utf-8"))
