@@ -15,7 +15,19 @@ from werkzeug.wrappers import Response as AnyResponse
 from runner_api.http import problems
 from runner_api.http.headers import protect
 from runner_api.http.services import services
-from runner_api.portal import assets, changes, compare, executions, export, job, jobs, login, operations, submit  # noqa: F401 - importing a page adds its routes
+from runner_api.portal import (  # importing a page adds its routes
+    analysis_files,  # noqa: F401
+    assets,
+    changes,  # noqa: F401
+    compare,  # noqa: F401
+    executions,  # noqa: F401
+    export,  # noqa: F401
+    job,  # noqa: F401
+    jobs,  # noqa: F401
+    login,  # noqa: F401
+    operations,  # noqa: F401
+    submit,  # noqa: F401
+)
 from runner_api.portal.blueprint import LoginNeeded, blueprint, local_path, page, to_login, visitor
 from runner_api.views import words
 from runner_core import __version__

@@ -11,6 +11,7 @@ from psycopg import Connection
 from runner_core.queries import Row, row, rows, run, single
 
 ENDED = ("completed", "failed")  # the statuses of jobs that are analysed
+TRIES = 5  # to read a job in one state
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,29 @@ def snapshot(conn: Connection[Any], job_id: str, characters: int) -> Snapshot | 
     return Snapshot(state, job | of_state, calls, labels, units)
 
 
+def whole(conn: Connection[Any], job_id: str) -> Snapshot | None:
+    """Return a job in its present state with its whole answers, for an export; None if there is no job.
+
+    An ended job is of one state: it is read again if a retry or a label came between the statements. The statements
+    share one round trip in a pipeline.
+    """
+    for _ in range(TRIES):
+        read = [
+            run(conn, "analyses.job", job_id=job_id),
+            run(conn, "reads.rows", job_id=job_id),
+            run(conn, "labels.newest", job_id=job_id, label_id=None),
+            run(conn, "analyses.units", job_id=job_id),
+            run(conn, "analyses.job", job_id=job_id),
+        ]
+        before, calls, labels, units, after = (cursor.fetchall() for cursor in read)
+        if not before or not after:
+            return None
+        if before == after or after[0]["status"] not in ENDED:
+            break
+    job = after[0]
+    return Snapshot(State(job_id, job["version"], job["label_id"]), job, calls, labels, units)
+
+
 def add(conn: Connection[Any], analysis: Analysis) -> bool:
     """Store an analysis. Return False if its state has one, or the job is gone."""
     state = analysis.state
@@ -122,15 +146,27 @@ def add(conn: Connection[Any], analysis: Analysis) -> bool:
 def newest(
     conn: Connection[Any], job_id: str, *, method: str | None = None, input_sha256: bytes | None = None
 ) -> Row | None:
-    """Return the analysis of a job's newest state that has one; with `input_sha256` the analysis of that input."""
+    """Return a job's present state with the analysis of its newest state that has one; None if there is no job.
+
+    With `method` and `input_sha256` the analysis is by that method and of that input. The analysis' columns are null if
+    there is no such analysis. `runner_api.views.analysis` reads the row.
+    """
     return row(conn, "analyses.newest", job_id=job_id, method=method, input_sha256=input_sha256)
 
 
 def add_label(
     conn: Connection[Any], answer_id: int, *, category: str, source: str, actor: str, note: str = ""
 ) -> Row | None:
-    """Label an answer; return the label, None if there is no such answer or it has no text."""
+    """Label an answer; return the label, None if there is no such answer or it has no text.
+
+    Repeated, it returns the same label.
+    """
     return row(conn, "labels.add", answer_id=answer_id, category=category, source=source, actor=actor, note=note)
+
+
+def labels(conn: Connection[Any], job_id: str, after: int, page: int) -> list[Row]:
+    """Return a page of a job's labels behind the label `after`, in the order of their ids."""
+    return rows(conn, "labels.page", job_id=job_id, after=after, page=page)
 
 
 def known_embeddings(conn: Connection[Any], model: str, texts: Sequence[bytes]) -> dict[bytes, Any]:

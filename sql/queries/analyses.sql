@@ -102,12 +102,24 @@ ON CONFLICT (job_id, method, job_version, label_id) DO NOTHING
 RETURNING computed_at;
 
 -- name: analyses.newest
--- The analysis of the newest state of a job, or with `input_sha256` of that input; with `method` of that method.
-SELECT job_id, method, job_version, label_id, input_sha256, result, computed_at, elapsed_ms
-  FROM analyses
- WHERE job_id = %(job_id)s AND method = COALESCE(%(method)s, method)
-   AND input_sha256 = COALESCE(%(input_sha256)s::bytea, input_sha256)
- ORDER BY job_version DESC, label_id DESC, computed_at DESC LIMIT 1;
+-- A job's present state, with the analysis of the newest state that has one; with `input_sha256` of that input, with
+-- `method` of that method. The columns of the analysis are null if there is none. `compared`: a model has two regions or
+-- more. `too_old`: the job ended before jobs were analysed, as analyses.clock says.
+SELECT j.id AS job_id, j.status AS job_status, j.version AS job_version, l.label_id, j.enable_analysis, p.compared,
+       COALESCE(j.completed_at < (SELECT m.applied_at - interval '7 days' FROM schema_migrations m WHERE m.version = 13), false) AS too_old,
+       a.method, a.job_version AS of_version, a.label_id AS of_label, a.input_sha256, a.result, a.computed_at, a.elapsed_ms
+  FROM jobs j
+ CROSS JOIN LATERAL (SELECT COALESCE(max(x.id), 0) AS label_id FROM answer_labels x WHERE x.job_id = %(job_id)s) l
+ CROSS JOIN LATERAL (
+       SELECT EXISTS (SELECT FROM jsonb_each(j.plan) AS r (region, models), jsonb_array_elements_text(r.models) AS m (model_id)
+                       GROUP BY m.model_id HAVING count(*) > 1) AS compared) p
+  LEFT JOIN LATERAL (
+       SELECT x.method, x.job_version, x.label_id, x.input_sha256, x.result, x.computed_at, x.elapsed_ms
+         FROM analyses x
+        WHERE x.job_id = %(job_id)s AND x.method = COALESCE(%(method)s, x.method)
+          AND x.input_sha256 = COALESCE(%(input_sha256)s::bytea, x.input_sha256)
+        ORDER BY x.job_version DESC, x.label_id DESC, x.computed_at DESC LIMIT 1) a ON true
+ WHERE j.id = %(job_id)s;
 
 -- name: analyses.method
 -- The method of the newest analysis of a job.
@@ -121,18 +133,33 @@ SELECT DISTINCT ON (answer_id) id, answer_id, category, source, actor, note, at
  WHERE job_id = %(job_id)s AND id <= COALESCE(%(label_id)s::bigint, id)
  ORDER BY answer_id, source <> 'human', id DESC;
 
+-- name: labels.page
+-- A page of a job's labels behind the label `after`, in the order of their ids; `page` labels at most.
+SELECT l.id, l.answer_id, l.category, l.source, l.actor, l.note, l.at
+  FROM answer_labels l WHERE l.job_id = %(job_id)s AND l.id > %(after)s
+ ORDER BY l.id LIMIT %(page)s;
+
 -- name: labels.add -- writes
 -- Label an answer that has a text. The job is locked, so that the ids of its labels grow in the order of the commits: an
 -- analysis names the newest label that it knows, and a smaller id that is committed later would never be seen.
+-- If the answer's newest label says the same by the same actor, that label comes back: the statement may be repeated.
 WITH labelled AS MATERIALIZED (
   SELECT a.id, a.job_id FROM answers a WHERE a.id = %(answer_id)s AND a.status = 'ok'
 ), locked AS MATERIALIZED (
   SELECT j.id FROM jobs j WHERE j.id = (SELECT job_id FROM labelled) FOR NO KEY UPDATE
+), same AS MATERIALIZED (
+  SELECT n.id, n.answer_id, n.job_id, n.category, n.source, n.actor, n.note, n.at
+    FROM (SELECT x.* FROM answer_labels x
+           WHERE x.job_id = (SELECT id FROM locked) AND x.answer_id = %(answer_id)s ORDER BY x.id DESC LIMIT 1) n
+   WHERE (n.category, n.source, n.actor, n.note) = (%(category)s, %(source)s, %(actor)s, %(note)s)
+), added AS (
+  INSERT INTO answer_labels (answer_id, job_id, category, source, actor, note)
+  SELECT l.id, l.job_id, %(category)s, %(source)s, %(actor)s, %(note)s
+    FROM labelled l JOIN locked j ON j.id = l.job_id
+   WHERE NOT EXISTS (SELECT FROM same)
+  RETURNING id, answer_id, job_id, category, source, actor, note, at
 )
-INSERT INTO answer_labels (answer_id, job_id, category, source, actor, note)
-SELECT l.id, l.job_id, %(category)s, %(source)s, %(actor)s, %(note)s
-  FROM labelled l JOIN locked j ON j.id = l.job_id
-RETURNING id, answer_id, job_id, category, source, actor, note, at;
+SELECT * FROM added UNION ALL SELECT * FROM same;
 
 -- name: embeddings.known
 -- The results of those of these texts that the model has embedded. Texts are named by their SHA-256 in hex.

@@ -34,6 +34,7 @@ ANALYSES: dict[str, list[Case]] = {
     ],
     "analyses.method": [Case("api", job)],
     "labels.newest": [Case("api analyst", {**job, "label_id": 7})],
+    "labels.page": [Case("api", {**job, "after": 0, "page": 1000})],
     "labels.add": [
         Case("api", {"answer_id": 7, "category": "answer", "source": "human", "actor": "a", "note": ""}),
     ],
