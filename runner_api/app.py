@@ -11,7 +11,19 @@ from runner_api.http.auth import check_reader
 from runner_api.http.services import Services, services
 from runner_api.http.watch import Watchers
 from runner_api.portal.install import install as install_portal
-from runner_api.routes import actions, admin, docs, executions, health, jobs, metrics, submissions
+from runner_api.routes import (
+    actions,
+    admin,
+    analysis,
+    docs,
+    executions,
+    health,
+    jobs,
+    labels,
+    methods,
+    metrics,
+    submissions,
+)
 from runner_api.routes import catalogue as catalogue_routes
 from runner_api.verbs.submit import shared_submissions
 from runner_core.db import Database
@@ -46,6 +58,12 @@ class Application(Flask):
         return services().db.retry(dispatch)
 
 
+class MethodName(BaseConverter):
+    """The id of a method of comparison, which has slashes."""
+
+    regex = r"[A-Za-z0-9._:+-]+(?:/[A-Za-z0-9._:+-]+){0,8}"
+
+
 class JobName(Name):
     """A job's id, where /jobs/cross-region is an address of its own, which takes POST only: 405 for others."""
 
@@ -64,14 +82,14 @@ def create_app(
     No thread starts before a request needs one.
     """
     app = Application("runner_api", static_folder=None)
-    app.url_map.converters.update(default=Name, job=JobName)
+    app.url_map.converters.update(default=Name, job=JobName, method=MethodName)
     Services(settings, db, shared_submissions(db), catalogue, trust, watchers or Watchers(db)).install(app)
     requests.install(app)
     compression.install(app)
     problems.install(app)
     api = Blueprint("api", __name__, url_prefix="/api/v1")
     api.before_request(check_reader)
-    for resource in (submissions, jobs, actions, executions, catalogue_routes, docs):
+    for resource in (submissions, jobs, analysis, methods, labels, actions, executions, catalogue_routes, docs):
         api.register_blueprint(resource.blueprint)
     for part in (api, docs.pages, health.blueprint, metrics.blueprint, admin.blueprint):
         app.register_blueprint(part)

@@ -1,4 +1,4 @@
-"""What the API answers about executions: results, receipts, the cross-region view.
+"""What the API answers about executions: results and receipts, and how a job stands across its regions.
 
 The models describe and do not serialise: rows go out as they are read. Every answer may grow fields.
 """
@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, JsonValue
 
-from runner_core.statuses import CrossStatus, JobStatus, RegionStatus, ResultStatus
+from runner_core.statuses import CrossStatus, JobStatus, ResultStatus
 
 
 class CrossRegion(BaseModel):
@@ -181,42 +181,3 @@ class Receipt(BaseModel):
     served: list[Identity] = []
     parameters_sha256: str = ""
     regions_sha256: str = ""
-
-
-class RegionResult(BaseModel):
-    """One planned region."""
-
-    region: str
-    status: RegionStatus
-    provider_id: str | None
-    started_at: datetime | None
-    completed_at: datetime | None
-    duration_ms: int | None
-    execution_output: JsonValue
-    error_message: str | None
-    scoring: JsonValue
-    metadata: dict[str, JsonValue]
-
-
-class Summary(BaseModel):
-    """What a job's results come to."""
-
-    text: str
-    completed_units: int
-    failed_units: int
-    refused_answers: int
-    answers: int
-
-
-class CrossRegionExecution(CrossRegion):
-    """The same by itself; `version` is the job's."""
-
-    version: int
-
-
-class CrossRegionView(BaseModel):
-    """A job across its regions, with each of them."""
-
-    cross_region_execution: CrossRegionExecution
-    region_results: list[RegionResult]
-    summary: Summary

@@ -9,13 +9,14 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from runner_api.contract.error_schemas import Problem
-from runner_api.contract.operations import EVENT_STREAM, NAME, OPERATIONS, Operation, Schema
+from runner_api.contract.operations import EVENT_STREAM, METHOD_NAME, NAME, OPERATIONS, Operation, Schema
 from runner_core import __version__
 
 REFS = "#/components/schemas/{model}"
 PROBLEM = "application/problem+json"
 REASONS = {
     200: "Done, or the same as before.",
+    201: "Added.",
     202: "Accepted.",
     304: "The client has this version already.",
     400: "The request can't be read, or its signature does not hold.",
@@ -100,6 +101,8 @@ def _parameters(route: Route, operation: Operation) -> Iterator[Schema]:
         schema: Schema = NAME
         if converter == "int":
             schema = {"type": "integer", "minimum": 0, "maximum": 2**63 - 1}
+        elif converter == "method":
+            schema = METHOD_NAME
         yield {"name": name, "in": "path", "required": True, "schema": schema}
     for where, named in (("query", operation.query), ("header", operation.headers)):
         for name, schema in named.items():

@@ -8,9 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from runner_api.contract.analysis_schemas import AddedLabel, Analysis, LabelBody, Labels, Method
 from runner_api.contract.catalogue_schemas import CatalogueModels, Questions, Regions
+from runner_api.contract.cross_region_schemas import CrossRegionView
 from runner_api.contract.error_schemas import OpenApi
-from runner_api.contract.execution_schemas import CrossRegionView, Details, Executions, Receipt, Results
+from runner_api.contract.execution_schemas import Details, Executions, Receipt, Results
 from runner_api.contract.job_schemas import (
     Accepted,
     Action,
@@ -29,6 +31,7 @@ from runner_core.statuses import JOB_STATUSES
 Schema = dict[str, Any]
 INTEGER: Schema = {"type": "integer"}
 NAME: Schema = {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,255}$"}
+METHOD_NAME: Schema = {"type": "string", "pattern": "^[A-Za-z0-9._:+-]+(/[A-Za-z0-9._:+-]+)*$", "maxLength": 255}
 VERSION: Schema = {**INTEGER, "minimum": 0, "maximum": 2**53 - 1}
 KEY: Schema = {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"}
 TRACE: Schema = {"type": "string"}
@@ -108,6 +111,39 @@ OPERATIONS: dict[str, Operation] = {
             }
         },
         stream=True,
+    ),
+    "api.analysis.get_analysis": Operation(
+        "analysis",
+        {200: Analysis, 304: None},
+        (404, 422, 503),
+        query={
+            "method": {
+                "type": "string",
+                "pattern": "^[A-Za-z0-9._:+/ -]{0,255}$",
+                "description": "the id of a method; without it, the newest analysis by any",
+            },
+            "at": {
+                "type": "string",
+                "pattern": "^([0-9a-f]{64})?$",
+                "description": "the input_sha256 of an analysis; without it, the newest one",
+            },
+        },
+        headers={"If-None-Match": {"type": "string"}},
+    ),
+    "api.methods.get_method": Operation(
+        "analysis", {200: Method, 304: None}, (404,), headers={"If-None-Match": {"type": "string"}}
+    ),
+    "api.labels.list_labels": Operation(
+        "analysis",
+        {200: Labels},
+        (404, 422, 503),
+        query={
+            "limit": integer(1, 1000, 1000),
+            "after": {**integer(0, 10**18 - 1, 0), "description": "an earlier answer's next_after"},
+        },
+    ),
+    "api.labels.add_label": Operation(
+        "analysis", {201: AddedLabel}, (400, 404, 413, 415, 422, 503), LabelBody, admin=True, reads=False
     ),
     "api.actions.cancel": Operation(
         "jobs", {200: Cancelled}, (*POSTING, 404), Action, body_required=False, admin=True, reads=False

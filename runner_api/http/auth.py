@@ -30,6 +30,11 @@ def admin() -> Actor:
     raise Rejected("unauthorized", "An administrator's token is needed: Authorization: Bearer <token>.")
 
 
+def is_administrator() -> bool:
+    """Return whether the request carries an administrator's token."""
+    return _owner_of_token(services().settings.api.admin_tokens) is not None
+
+
 def check_reader() -> None:
     """Refuse a read without a token where READ_TOKENS is set. Raises Rejected unauthorized."""
     settings = services().settings

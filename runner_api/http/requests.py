@@ -60,8 +60,8 @@ def connection() -> socket.socket | None:
 
 
 def label(rule: Rule) -> str:
-    """Return the label of a route in metrics, without the converter that checks job ids."""
-    return rule.rule.replace("<job:", "<")
+    """Return the label of a route in metrics, without the converters that check ids of jobs and methods."""
+    return rule.rule.replace("<job:", "<").replace("<method:", "<")
 
 
 def _begin() -> Response | None:

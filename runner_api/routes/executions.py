@@ -9,11 +9,13 @@ from flask import Blueprint, Response
 from runner_api.http import paging
 from runner_api.http.services import services
 from runner_api.http.wire import reply
+from runner_api.views.analysis import is_current, summary
 from runner_api.views.rows import answer, execution
+from runner_api.views.scoring import older_words, scoring
 from runner_core import queries
 from runner_core.errors import NotFound
 from runner_core.queries import Row
-from runner_core.store import executions
+from runner_core.store import analyses, executions
 
 blueprint = Blueprint("executions", __name__)
 
@@ -74,13 +76,16 @@ def get_cross_region(name: str) -> Response:
         job_id = found["jobspec_id"] if found else ""
         regions = queries.rows(conn, "reads.region_results", job_id=job_id)
         numbers = queries.single(conn, "reads.summary", job_id=job_id)
-    if found is None:
+        analysis = analyses.newest(conn, job_id)
+    if found is None or analysis is None:
         raise NotFound(detail=f"There is no cross-region execution {name}.")
+    result = analysis["result"] if is_current(analysis) else None
     return reply(
         {
             "cross_region_execution": found,
-            "region_results": regions,
-            "summary": {"text": _text(found, numbers), **numbers},
+            "region_results": [r | {"scoring": result and scoring(result, r["region"])} for r in regions],
+            "summary": {"text": _text(found, numbers), **numbers, "analysis": summary(analysis)},
+            "analysis": result and older_words(result),
         }
     )
 

@@ -17,6 +17,8 @@ from runner_api.contract.openapi import PROBLEM
 from runner_api.contract.operations import OPERATIONS
 from runner_api.http.requests import label
 from runner_api.routes.docs import described
+from runner_core.method_page import METHOD_ID
+from tests.integration.analysed_jobs import add_label, analysed, ended
 from tests.integration.api_client import ADMIN, Api
 from tests.integration.server import Server
 from tests.scrape import samples
@@ -82,15 +84,27 @@ def test_what_is_answered_is_what_is_described(api: Api) -> None:
     api.finish(job_id, "US", {"m1": True})
     api.finish(job_id, "EU", {"m1": False})
     execution = api.sql("SELECT id FROM executions ORDER BY id LIMIT 1")[0][0]
-    paths = ["/jobs", "/executions", "/questions", "/models", "/regions", "/health", f"/executions/{execution}/details"]
-    for one in (job_id, waiting):
+    add_label(api, job_id)
+    compared = ended(api)
+    analysed(api, compared)
+    paths = [
+        f"/analysis/methods/{METHOD_ID}",
+        "/jobs",
+        "/executions",
+        "/questions",
+        "/models",
+        "/regions",
+        "/health",
+        f"/executions/{execution}/details",
+    ]
+    for one in (job_id, waiting, compared):
         paths += [
             f"/jobs/{one}",
             f"/jobs/{one}?include=executions",
             f"/jobs/{one}/executions/all",
             f"/jobs/{one}/events",
         ]
-        paths += [f"/executions/{one}/cross-region"]
+        paths += [f"/executions/{one}/cross-region", f"/jobs/{one}/analysis", f"/jobs/{one}/labels"]
     seen = {}
     for path in paths:
         endpoint, _ = api.app.url_map.bind("localhost").match(f"/api/v1{path.partition('?')[0]}")
