@@ -46,6 +46,8 @@ ADDRESSES = {
     "portal.compare": ["/jobs/{job}/compare"],
     "portal.export_csv": ["/jobs/{job}/compare.csv"],
     "portal.export_json": ["/jobs/{job}/compare.json"],
+    "portal.export_analysis_json": ["/jobs/{job}/analysis.json"],
+    "portal.export_analysis_csv": ["/jobs/{job}/analysis.csv"],
     "portal.execution": ["/executions/{execution}"],
     "portal.operations": ["/operations"],
     "portal.ask_cancel": ["/jobs/{open}/cancel"],
@@ -57,6 +59,8 @@ ADDRESSES = {
     "api.jobs.get_job": ["/api/v1/jobs/{job}", "/api/v1/jobs/{open}", "/api/v1/jobs/{job}?include=executions"],
     "api.jobs.get_rows": ["/api/v1/jobs/{job}/executions/all"],
     "api.jobs.get_events": ["/api/v1/jobs/{job}/events"],
+    "api.analysis.get_analysis": ["/api/v1/jobs/{job}/analysis"],
+    "api.labels.list_labels": ["/api/v1/jobs/{job}/labels"],
     "api.executions.list_executions": [
         *("/api/v1/executions", "/api/v1/executions?cursor={executions}", "/api/v1/executions?offset=9000"),
     ],
@@ -75,7 +79,8 @@ ADDRESSES = {
     "health.ready": ["/health/ready"],
 }
 WITHOUT_SQL = {"health.live", "metrics.metrics", "docs.page", "portal.login", "portal.static", "api.docs.document"}
-WITHOUT_SQL |= {"api.catalogue.questions", "api.catalogue.models", "api.catalogue.regions"}
+WITHOUT_SQL |= {"api.catalogue.questions", "api.catalogue.models", "api.catalogue.regions", "api.methods.get_method"}
+ABSENT = {"/jobs/{job}/analysis.csv"}  # 404, because no analyst has looked at these jobs; the statement is the same
 
 Asked = list[tuple[str, dict[str, Any]]]  # statements with their parameters
 
@@ -144,7 +149,7 @@ def statements_of(testbed: Testbed) -> dict[str, Asked]:
         for address in (address for addresses in ADDRESSES.values() for address in addresses):
             Recorder.asked.clear()
             answer = client.get(address.format(**values), headers={"Authorization": f"Bearer {token}"})
-            if answer.status_code not in (200, 303):
+            if answer.status_code not in (200, 303, 404 if address in ABSENT else 200):
                 raise RuntimeError(f"{address} answered {answer.status_code}")
             asked[address] = list(Recorder.asked)
     return {address: statements for address, statements in asked.items() if statements}
