@@ -77,6 +77,11 @@ def actor_of(action: str, job_id: str, body: Mapping[str, Any]) -> Actor:
     return Actor(f"key:{key_id(public_key)}", public_key, nonce)
 
 
+def sends_token() -> bool:
+    """Return whether the request carries a bearer token, whichever it is."""
+    return request.headers.get("Authorization", "").partition(" ")[0].lower() == "bearer"
+
+
 def _owner_of_token(tokens: Mapping[str, str]) -> str | None:
     """Return the name of the sent bearer token. All tokens are compared, each in constant time: time shows nothing."""
     scheme, _, sent = request.headers.get("Authorization", "").partition(" ")

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from werkzeug.wrappers import Response as AnyResponse
 
 from runner_api.http import session
+from runner_api.http.auth import check_reader, sends_token
 from runner_api.http.headers import HTML, protect
 from runner_api.http.services import services
 from runner_api.verbs.actor import Actor
@@ -81,7 +82,9 @@ def _guard() -> AnyResponse | None:
     if request.method == "POST":
         session.check_origin()
     if services().settings.api.read_tokens and request.endpoint not in OPEN and visitor() is None:
-        return to_login()
+        if request.method not in ("GET", "HEAD") or not sends_token():
+            return to_login()
+        check_reader()  # a program reads a job's files with its token, and follows no redirect to a form
     return None
 
 

@@ -83,6 +83,19 @@ class TestAccess:
         assert reader.get(f"/api/v1/jobs/{job_id}").status_code == 200
         assert reader.get(f"/jobs/{job_id}/cancel").status_code == 303
 
+    def test_a_program_reads_files_with_its_token(self, make_api: Callable[..., Api]) -> None:
+        closed = make_api(READ_TOKENS=f"guest:{READER}")
+        path = f"/jobs/{closed.submit()}/compare.json"
+
+        def status(**headers: str) -> int:
+            return closed.client.get(path, headers=headers).status_code
+
+        assert status(Authorization=f"Bearer {READER}") == status(Authorization=f"Bearer {ADMIN}") == 200
+        assert status(Authorization="Bearer wrong") == 401
+        assert status(Authorization="Basic Zm9vOmJhcg==") == status() == 303
+        answer = closed.client.post("/logout", headers={"Authorization": f"Bearer {READER}"})
+        assert answer.headers["Location"].startswith("/login")
+
     def test_nobody_can_log_in_without_a_token(self, make_api: object) -> None:
         api = make_api(ADMIN_TOKENS="")  # type: ignore[operator]
         job_id = api.submit()
