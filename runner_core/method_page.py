@@ -16,8 +16,11 @@ from runner_core import refusals
 from runner_core.comparison import METHOD
 from runner_core.refusals import RULES
 from runner_core.refusals.detector import STAGES, by_language
+from runner_core.refusals.scored import DETECTOR_ID
 
 METHOD_ID = f"{METHOD}+{RULES}"
+# Analysts compute by one of these: the second is that of analysts with the extra `semantic`.
+METHOD_IDS = (METHOD_ID, f"{METHOD}+{DETECTOR_ID}")
 PAGE, EXAMPLE, SCRIPT = "comparison.md", "comparison-example.json", "recompute.py"
 
 # A line of the worked example's table: the place of a number in the analysis, and the number.
@@ -39,7 +42,7 @@ def method() -> dict[str, Any]:
     """
     page = method_file(PAGE).read_text("utf-8")
     return {
-        "id": METHOD_ID,
+        "ids": list(METHOD_IDS),
         "method": METHOD,
         "rules": RULES,
         "page": page,

@@ -91,12 +91,13 @@ class Labels(BaseModel):
 class Method(BaseModel):
     """A method of comparison: its page with every formula, and what is needed to compute it without us.
 
+    `ids`: its names, which differ in how refusals are recognised: by rules, or by rules and sentence embeddings.
     `page` is Markdown. `example` is an export, `example_values` are numbers of its analysis by their place, as text.
     `patterns` are the rules by which refusals are recognised, by language; `filters` the lists by which a provider's
     filter is. `detector`: how well refusals are found, by language.
     """
 
-    id: str
+    ids: list[str]
     method: str
     rules: str
     page: str

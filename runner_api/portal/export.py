@@ -14,6 +14,7 @@ from runner_core.errors import NotFound
 from runner_core.queries import Row
 from runner_core.served_changes import sentences_by_place, sentences_of, served_changes
 from runner_core.store import analyses
+from runner_core.store.detected import as_analysed
 
 COLUMNS = (
     *("job_id", "question_id", "question", "model_id", "region", "run_no", "status", "refused", "simulated"),
@@ -48,9 +49,10 @@ def _read(job_id: str) -> tuple[dict[str, Any], list[Row]]:
     """Return the export of a job, and the rows of its calls in the export's order."""
     with services().db.transaction() as conn:
         found = analyses.whole(conn, job_id)
+        found = found and as_analysed(conn, found)
     if found is None:
         raise NotFound(detail=f"There is no job {job_id}.")
-    document = export(found.job, found.calls, found.labels, found.units)
+    document = export(found.job, found.calls, found.labels, found.units, found.scores)
     by_place = {(r["region"], r["model_id"], r["question_id"], r["run_no"]): r for r in found.calls}
     calls = document["executions"]
     return document, [by_place[c["region"], c["model_id"], c["question_key"], c["run_no"]] for c in calls]

@@ -17,7 +17,7 @@ METHOD = "[A-Za-z0-9._:+/-]{1,255}"
 
 @blueprint.get("/jobs/<job:job_id>/analysis")
 def get_analysis(job_id: str) -> Response:
-    """Read the newest analysis of a job, or with `at` the analysis of that input. 304 when the client has it."""
+    """Read the newest analysis of a job; with `at` or `method` a stored one, 404 without it. 304 if unchanged."""
     # A + of a method's id that the client did not quote arrives as a space, which no id has.
     method, at = (request.args.get("method") or "").replace(" ", "+") or None, request.args.get("at") or None
     if method is not None and not re.fullmatch(METHOD, method):
@@ -28,9 +28,9 @@ def get_analysis(job_id: str) -> Response:
         row = analyses.newest(conn, job_id, method=method, input_sha256=bytes.fromhex(at) if at else None)
     if row is None:
         raise NotFound(detail=f"There is no job {job_id}.")
-    if row["method"] is None and (at or method not in (None, views.METHOD_ID)):
+    asked = bool(at or method)
+    if asked and row["method"] is None:
         raise NotFound(detail=f"Job {job_id} has no such analysis. Without at and method, the newest one is read.")
-    asked = at is not None or method not in (None, views.METHOD_ID)  # nothing computes by another method any more
     tag = views.tag(row, asked=asked)
     known = request.if_none_match.contains_weak(tag)
     answer = Response(status=304) if known else reply(views.document(row, asked=asked))

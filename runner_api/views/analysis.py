@@ -8,7 +8,6 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from runner_api.views import Row
-from runner_core.method_page import METHOD_ID as METHOD_ID
 from runner_core.statuses import OPEN
 
 State = Literal["ready", "pending", "off", "one_region"]

@@ -1,10 +1,11 @@
 """Jobs that have ended, their labels, and analyses of them, as the analyst stores them."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from runner_analyst.analyst import compute
-from runner_core.method_page import METHOD_ID
+from runner_core.refusals.scored import MODEL
 from runner_core.store import analyses
 from runner_core.store.analyses import Analysis, Snapshot
 from tests.integration.api_client import Api
@@ -28,11 +29,18 @@ def snapshot(api: Api, job_id: str) -> Snapshot:
     return found
 
 
-def analysed(api: Api, job_id: str, **changes: Any) -> dict[str, Any]:
-    """Store the analysis of a job's present state and return the result; `changes` are of the stored row."""
+def analysed(api: Api, job_id: str, scores: dict[bytes, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    """Store the analysis of a job's present state and return the result; `changes` are of the stored row.
+
+    With `scores` these results of sentence embeddings are stored and used.
+    """
     found = snapshot(api, job_id)
+    if scores is not None:
+        with api.worker.transaction() as conn:
+            analyses.keep_embeddings(conn, MODEL, scores)
+        found = replace(found, scores=scores)
     digest, result = compute(found)
-    row = {"method": METHOD_ID, "input_sha256": digest, "result": json.dumps(result), "elapsed_ms": 5} | changes
+    row = {"method": result["method"], "input_sha256": digest, "result": json.dumps(result), "elapsed_ms": 5} | changes
     with api.worker.transaction() as conn:
         assert analyses.add(conn, Analysis(state=found.state, **row))
     return result

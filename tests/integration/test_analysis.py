@@ -121,8 +121,6 @@ def test_an_analysis_by_another_method_is_read_by_its_name(api: Api) -> None:
         ("?at=abc", 422),
         (f"?at={'A' * 64}", 422),
         ("?method=beacon-compare/7", 404),
-        ("?method=beacon-compare/1+refusal-rules/2", 200),
-        ("?method=beacon-compare/1%2Brefusal-rules/2", 200),
         ("?method=%00", 422),
         ("?method=&at=", 200),
     ],
@@ -130,6 +128,15 @@ def test_an_analysis_by_another_method_is_read_by_its_name(api: Api) -> None:
 def test_what_a_client_may_name(api: Api, query: str, status: int) -> None:
     answer = api.client.get(f"/api/v1/jobs/{api.submit()}/analysis{query}")
     assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize("plus", ["+", "%2B"])
+def test_a_method_is_named_with_or_without_quoting(api: Api, plus: str) -> None:
+    job_id = ended(api)
+    query = f"?method={METHOD_ID}".replace("+", plus)
+    assert api.client.get(f"/api/v1/jobs/{job_id}/analysis{query}").status_code == 404
+    analysed(api, job_id)
+    assert read(api, job_id, query)["method"] == METHOD_ID
 
 
 def test_an_unknown_job_is_not_found(api: Api) -> None:

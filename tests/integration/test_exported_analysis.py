@@ -11,6 +11,8 @@ from runner_api.views.analysis_lines import COLUMNS
 from runner_core import queries
 from runner_core.comparison.compare import analyse
 from runner_core.comparison.material import Material
+from runner_core.method_page import METHOD_IDS
+from runner_core.refusals.scored import Score, text_key
 from runner_core.store import analyses
 from tests.integration.analysed_jobs import add_label, analysed, ended
 from tests.integration.api_client import Api
@@ -53,6 +55,19 @@ def test_the_export_gives_the_analysis_that_is_stored(api: Api) -> None:
     material = Material.of_export(export(api, job_id))
     assert material.sha256() == stored["input_sha256"]
     assert json.dumps(analyse(material), sort_keys=True) == json.dumps(stored, sort_keys=True)
+
+
+def test_the_export_finds_refusals_as_the_analysis_did(api: Api) -> None:
+    """An analyst with sentence embeddings has stored what they say, and the file says the same."""
+    job_id = mixed(api)
+    score = Score(900_000, "One is a number.")
+    stored = analysed(api, job_id, scores={text_key("One is a number."): score.stored()})
+    document = export(api, job_id)
+    assert [c["category_source"] for c in document["executions"]].count("embedding") == 1
+    material = Material.of_export(document)
+    assert material.sha256() == stored["input_sha256"]
+    assert analyse(material)["method"] == stored["method"] == METHOD_IDS[1]
+    assert api.get(f"/jobs/{job_id}/analysis")["method"] == METHOD_IDS[1]
 
 
 def test_the_export_keeps_its_members_and_says_what_each_answer_is(api: Api) -> None:

@@ -6,24 +6,25 @@ from typing import Any
 
 import pytest
 
-from runner_api.views.analysis import METHOD_ID
 from runner_core.comparison import METHOD
 from runner_core.comparison.compare import METHOD_ID as COMPUTED_BY
-from runner_core.comparison.compare import analyse
+from runner_core.comparison.compare import analyse, method_id
 from runner_core.comparison.material import Material
+from runner_core.method_page import METHOD_ID, METHOD_IDS
+from runner_core.refusals.scored import DETECTOR_ID
 from tests.integration.api_client import Api
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_the_method_is_the_one_that_analyses() -> None:
-    assert METHOD_ID == COMPUTED_BY
+    assert (METHOD_ID, *METHOD_IDS) == (COMPUTED_BY, COMPUTED_BY, method_id(DETECTOR_ID))
 
 
-@pytest.mark.parametrize("name", [METHOD_ID, METHOD, METHOD_ID.replace("/", "%2F").replace("+", "%2B")])
+@pytest.mark.parametrize("name", [*METHOD_IDS, METHOD, METHOD_ID.replace("/", "%2F").replace("+", "%2B")])
 def test_its_document_has_everything_to_compute_it_again(api: Api, name: str) -> None:
     found = api.get(f"/analysis/methods/{name}")
-    assert found["id"] == METHOD_ID
+    assert found["ids"] == list(METHOD_IDS)
     assert found["page"] == (DOCS / "comparison.md").read_text("utf-8")
     assert found["patterns"]["version"] == 2
     assert {"en", "zh"} <= set(found["patterns"])
