@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from runner_core.refusals.clauses import Refusal, form_of, refusal_in
+from runner_core.refusals.filters import FILTERS
 from runner_core.refusals.patterns import Language, rules
 from runner_core.refusals.text import folded, length, tokens, unquoted, word_set
 
@@ -55,6 +56,9 @@ def categorise(spoken: Spoken) -> Label:
     """Return what an answer is. The first 20,000 characters behind its thoughts count."""
     if spoken.filter or spoken.refusal_source == "filter":
         return Label("content_filter", "filter", f"filter: {spoken.filter or 'unknown'}")
+    if spoken.refusal_source is None and (spoken.finish_reason or "").lower() in FILTERS.reasons:
+        # Earlier releases kept the reason and the text that had arrived, and did not call the answer filtered.
+        return Label("content_filter", "filter", f"finish_reason: {spoken.finish_reason}")
     if spoken.refusal_source == "provider":
         return Label("content_filter", "provider", "the provider marked the answer as a refusal")
     text = folded(spoken.text)

@@ -91,6 +91,13 @@ def test_an_answer_has_its_category_language_words_and_seed() -> None:
     assert (found["question_key"], found["run_no"]) == ("q1", 1)
 
 
+def test_a_filter_broke_off_an_answer_of_an_earlier_release() -> None:
+    """Its text is kept, its reason is the filter's, and it has no refusal_source."""
+    broken = {"response": ANSWER, "refused": False, "refusal_source": None, "finish_reason": "Content_Filter"}
+    found = first(export(JOB, rows(output=broken, sent=None), (), UNITS))
+    assert (found["category"], found["category_source"]) == ("content_filter", "filter")
+
+
 def test_a_filter_counts_before_the_rules() -> None:
     blocked = {"response": "", "refused": True, "refusal_source": "filter", "filter": "input", "simulated": False}
     found = first(export(JOB, rows(output=blocked), (), UNITS))
