@@ -543,11 +543,16 @@ def read_job(export: Any) -> Job:
     )
 
 
+def without_thoughts(text: str) -> str:
+    """Return the text behind a block of thoughts at its beginning; nothing where the block has no end."""
+    return text.partition("</think>")[2] if text.lstrip().startswith("<think>") else text
+
+
 def read_answer(row: Any, call: str) -> Answer:
     """Return the answer of a row that has a category. Raises BadFile."""
     if row["category"] not in CATEGORIES:
         raise BadFile(f"{call} has the category {row['category']!r}, which the method does not know")
-    text = (member(row, "output", dict, call).get("response") or "")[:MAX_CHARACTERS]
+    text = without_thoughts(member(row, "output", dict, call).get("response") or "")[:MAX_CHARACTERS]
     words = words_of(text)
     return Answer(row["category"], frozenset(words), len(words), folded(text), str(row.get("language") or "und"))
 

@@ -17,12 +17,13 @@ from runner_analyst.due import DueJobs
 from runner_analyst.embedded import with_embeddings
 from runner_core.comparison.compare import METHOD_ID, analyse, method_id
 from runner_core.comparison.export import export
-from runner_core.comparison.material import MAX_CHARACTERS, Material
+from runner_core.comparison.material import Material
 from runner_core.db import Database, retried
 from runner_core.failpoints import failpoint
 from runner_core.failures import failure_of
 from runner_core.refusals import embedding
 from runner_core.refusals.scored import DETECTOR_ID
+from runner_core.refusals.text import MAX_CHARACTERS
 from runner_core.store import analyses
 from runner_core.store.analyses import Analysis, Snapshot
 from runner_core.telemetry import ANALYSES, ANALYSES_DUE, ANALYSIS_FAILURES, ANALYSIS_SECONDS

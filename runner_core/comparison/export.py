@@ -5,9 +5,10 @@ from typing import Any
 
 from runner_core.call_objects import question_of, result
 from runner_core.comparison.conditions import conditions
+from runner_core.comparison.words import count
 from runner_core.refusals import RULES, Spoken, categorise, language_of
 from runner_core.refusals.scored import DETECTOR_ID, disputed, stored_score, text_key, with_score
-from runner_core.refusals.text import folded, tokens
+from runner_core.refusals.text import read_of
 from runner_core.served_changes import served_changes
 
 Row = Mapping[str, Any]
@@ -90,5 +91,5 @@ def _judged(question: str, output: Mapping[str, Any], label: Row | None, scores:
         "disputed": disputed(by_rules, score),
         "evidence": found.evidence,
         "language": language_of(text) if text.strip() else None,
-        "words": len(tokens(folded(text))),
+        "words": count(read_of(text)),
     }

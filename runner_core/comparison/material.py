@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import Any, Self
 
 from runner_core.refusals import CATEGORIES, RULES, WITHHELD
+from runner_core.refusals.text import read_of
 from runner_core.signing import canonical
 
-MAX_CHARACTERS = 20_000  # of an answer; what stands behind them counts neither as words nor as facts
 MAX_RUNS = 10  # the weights of the method are whole for one to ten answers of a cell
 
 # Of the six categories of an answer. A failed or missing call has none.
@@ -22,7 +22,8 @@ USABLE = WORDED | REFUSED
 class Call:
     """One planned call. `category` is None for a failed call; a call that is not in the export is no Call.
 
-    `source` says who gave the category. `text` is the answer's text, cut at 20,000 characters, "" without one.
+    `source` says who gave the category. `text` is what is read of the answer, "" without one: 20,000 characters behind
+    its thoughts.
     `detected` is the detector's category, also where a person's or a judge's stands in its place.
     """
 
@@ -186,7 +187,7 @@ def _call(row: Mapping[str, Any]) -> Call:
         category=row["category"],
         source=row.get("category_source"),
         language=row.get("language"),
-        text=text[:MAX_CHARACTERS],
+        text=read_of(text),
         detected=row.get("detected_category"),
     )
 

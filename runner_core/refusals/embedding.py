@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from runner_core.refusals.scored import Score
-from runner_core.refusals.text import MAX_CHARACTERS, after_thoughts, sentences
+from runner_core.refusals.text import read_of, sentences
 
 MAX_SENTENCES = 6
 MAX_SENTENCE = 200  # characters
@@ -27,7 +27,7 @@ def installed() -> bool:
 
 def sentences_of(text: str) -> tuple[str, ...]:
     """Return the first six distinct sentences of an answer behind its thoughts, 200 characters of each."""
-    plain = after_thoughts(text)[:MAX_CHARACTERS].translate(dict.fromkeys(map(ord, "*_#`>"), " "))
+    plain = read_of(text).translate(dict.fromkeys(map(ord, "*_#`>"), " "))
     cut = (" ".join(sentence.split())[:MAX_SENTENCE] for sentence in sentences(plain))
     distinct = dict.fromkeys(sentence for sentence in cut if any(map(str.isalnum, sentence)))
     return tuple(distinct)[:MAX_SENTENCES]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from runner_core.refusals.labels import HARD_BEFORE, MAX_EVIDENCE, PARTIAL_WORDS, RULES, Label
-from runner_core.refusals.text import MAX_CHARACTERS, after_thoughts, length
+from runner_core.refusals.text import length, read_of
 
 MODEL = "refusal-embedding/1"
 DETECTOR_ID = f"{RULES}+{MODEL}"  # of "rules or embedding", as it stands in a method's id
@@ -42,14 +42,14 @@ def text_key(text: str) -> bytes:
 
     Read are the 20,000 characters behind the thoughts, so that the key of an answer that was cut there is the same.
     """
-    return hashlib.sha256(_read(text).encode("utf-8", "surrogatepass")).digest()
+    return hashlib.sha256(read_of(text).encode("utf-8", "surrogatepass")).digest()
 
 
 def with_score(text: str, label: Label, score: Score | None) -> Label:
     """Return the label of "rules or embedding": what the rules left as an answer or a deflection may be a refusal."""
     if score is None or not score.withheld or label.category not in ("answer", "deflection"):
         return label
-    others = length(_read(text)) - length(score.sentence)
+    others = length(read_of(text)) - length(score.sentence)
     if others >= PARTIAL_WORDS:
         return label
     category = "hard_refusal" if others < HARD_BEFORE else "partial_refusal"
@@ -64,7 +64,3 @@ def disputed(label: Label, score: Score | None) -> bool | None:
     if score is None or label.source != "rules" or label.category == "non_answer":
         return None
     return label.withheld != score.withheld
-
-
-def _read(text: str) -> str:
-    return after_thoughts(text)[:MAX_CHARACTERS]

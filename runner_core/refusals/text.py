@@ -34,9 +34,14 @@ def after_thoughts(text: str) -> str:
     return opening.partition("</think>")[2]
 
 
+def read_of(text: str) -> str:
+    """Return what is read of an answer: the first 20,000 characters behind its thoughts."""
+    return after_thoughts(text)[:MAX_CHARACTERS]
+
+
 def folded(text: str) -> str:
     """Return the first 20,000 characters in NFKC, casefolded (ß becomes ss), with plain quotes, without markdown."""
-    text = after_thoughts(text)[:MAX_CHARACTERS]
+    text = read_of(text)
     if text.isascii():
         return text.casefold().translate(_ASCII_FOLDS)
     if not unicodedata.is_normalized("NFKC", text):

@@ -91,6 +91,13 @@ def test_an_answer_has_its_category_language_words_and_seed() -> None:
     assert (found["question_key"], found["run_no"]) == ("q1", 1)
 
 
+def test_the_thoughts_in_an_answer_of_an_earlier_release_are_not_compared() -> None:
+    thought = {"response": f"\n<think>Is it so?</think>\n{ANSWER} 時々々", "refused": False, "finish_reason": "stop"}
+    document = export(JOB, rows(output=thought, sent=None), (), UNITS)
+    assert f"\n{ANSWER} 時々々" in {call.text for call in Material.of_export(document).calls}
+    assert first(document)["words"] == 18
+
+
 def test_a_filter_broke_off_an_answer_of_an_earlier_release() -> None:
     """Its text is kept, its reason is the filter's, and it has no refusal_source."""
     broken = {"response": ANSWER, "refused": False, "refusal_source": None, "finish_reason": "Content_Filter"}

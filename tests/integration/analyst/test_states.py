@@ -13,8 +13,8 @@ import psycopg
 from runner_analyst.analyst import Analyst, compute
 from runner_api.verbs.actor import Actor
 from runner_api.verbs.retry import Wanted, retry_job
-from runner_core.comparison.material import MAX_CHARACTERS
 from runner_core.db import Database
+from runner_core.refusals.text import MAX_CHARACTERS
 from runner_core.store import analyses
 from tests.engine import Engine
 from tests.integration.analyst.conftest import METHOD, drain, stored
