@@ -3,9 +3,8 @@
 import unicodedata
 from collections.abc import Sequence
 
+from runner_core.comparison.smallest import WEIGHT
 from runner_core.comparison.words import is_edge
-
-SHARES = 2520  # of one answer, divided by the number of listed facts, downwards
 
 
 def folded(text: str) -> str:
@@ -30,7 +29,7 @@ def named(text: str, facts: Sequence[str]) -> int:
 
 def share(text: str, facts: Sequence[str]) -> int:
     """Return the answer's whole number y of the test: the facts that it names, times 2520 div the listed facts."""
-    return named(text, facts) * (SHARES // len(facts))
+    return named(text, facts) * (WEIGHT // len(facts))
 
 
 def _finds(text: str, alternative: str) -> bool:

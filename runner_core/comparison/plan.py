@@ -1,5 +1,6 @@
 """What a job of a given size could find, before money is spent on it. No numpy: any command may ask."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
@@ -64,5 +65,6 @@ def plan(questions: int, regions: int, runs: int, models: int = 1) -> dict[str, 
     }
 
 
-def _least(smallest_p: Any, tests: int) -> int | None:
-    return next((runs for runs in range(2, MAX_RUNS + 1) if smallest_p(runs) * tests <= LEVEL), None)
+def _least(smallest_p: Callable[[int], Fraction | None], tests: int) -> int | None:
+    found = ((runs, smallest_p(runs)) for runs in range(2, MAX_RUNS + 1))
+    return next((runs for runs, p in found if p is not None and p * tests <= LEVEL), None)
