@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import psycopg
+from psycopg.errors import ForeignKeyViolation
 from psycopg_pool import PoolTimeout
 
 from runner_analyst.due import DueJobs
@@ -136,10 +137,8 @@ class Analyst:
         if stored:
             ANALYSES.labels(self.method).inc()
         version, label_id = snapshot.state.job_version, snapshot.state.label_id
-        log.info(
-            "%s job_id=%s version=%d label=%d seconds=%.3f",
-            *("analysed" if stored else "another analyst was first", job_id, version, label_id, seconds),
-        )
+        what = "analysed" if stored else "another analyst was first, or the job is gone"
+        log.info("%s job_id=%s version=%d label=%d seconds=%.3f", what, job_id, version, label_id, seconds)
 
     def _failed(self, job_id: str) -> None:
         ANALYSIS_FAILURES.inc()
@@ -156,5 +155,9 @@ def _read(db: Database, job_id: str, method: str) -> Snapshot | None:
 
 @retried
 def _store(db: Database, analysis: Analysis) -> bool:
-    with db.transaction() as conn:
-        return analyses.add(conn, analysis)
+    """Store an analysis. Return False if its state has one, or retention removes the job at this moment."""
+    try:
+        with db.transaction(expected=("23503",)) as conn:
+            return analyses.add(conn, analysis)
+    except ForeignKeyViolation:  # the statement saw the job, and waited for the transaction that has removed it
+        return False

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bench.interleavings import holds, states, verbs
+from bench.interleavings import holds, holds_analyst, states, verbs
 from bench.interleavings.holds import Holds
 from bench.interleavings.states import Prepare
 from bench.interleavings.verbs import Verb, job
+from bench.interleavings.verbs_analyst import analyse, label
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,33 @@ SPECS = (
         states.expired_key(KEY),
         (verbs.accept(job("job-2"), KEY), verbs.remove_old()),
         holds.is_accepted_anew,
+    ),
+    Spec(
+        "store an analysis and retry",
+        states.failed(LAST_TWO),
+        (analyse(), verbs.retry()),
+        holds_analyst.is_analysed_as_it_was,
+        quick=True,
+    ),
+    Spec(
+        "store an analysis and store an analysis",
+        states.completed(LAST_TWO),
+        (analyse(), analyse()),
+        holds_analyst.is_analysed_once,
+    ),
+    Spec(
+        "store an analysis and label",
+        states.completed(LAST_TWO),
+        (analyse(), label()),
+        holds_analyst.is_analysed_with_its_labels,
+        quick=True,
+    ),
+    Spec(
+        "store an analysis and retention",
+        states.old(states.failed(LAST_TWO), 3),
+        (analyse(), verbs.remove_old()),
+        holds_analyst.is_removed_or_analysed,
+        settings=OLD,
     ),
     Spec(
         "record, record and record, the last three regions",

@@ -69,6 +69,17 @@ def failed(regions: str = "US", *, also: str = "") -> Prepare:
     return prepare
 
 
+def completed(regions: str = "US EU") -> Prepare:
+    """Make a job whose regions have recorded their answers."""
+
+    def prepare(scene: Scene) -> None:
+        claimed(regions)(scene)
+        for region in regions.split():
+            verbs.record(region).do(scene.db, scene)
+
+    return prepare
+
+
 def emptied(state: Prepare) -> Prepare:
     """Make `state`, and empty Redis."""
 

@@ -23,6 +23,8 @@ TABLES = (
     "executions",
     "answers",
     "tries",
+    "answer_labels",
+    "analyses",
 )
 # Without triggers, which would check every reference again.
 BEGIN = "BEGIN; SET LOCAL session_replication_role = replica"
@@ -35,7 +37,8 @@ RESTORE = "; ".join(
         "COMMIT",
         BEGIN,
         "INSERT INTO job_events SELECT * FROM kept.job_events WHERE seq > 1",
-        *(f"INSERT INTO {table} TABLE kept.{table}" for table in TABLES[2:]),
+        # Labels keep their ids, which the database gives them.
+        *(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE TABLE kept.{table}" for table in TABLES[2:]),
         "COMMIT",
     ]
 )
@@ -60,6 +63,8 @@ SELECT json_build_array(
   (SELECT json_agg(json_build_array(topic, processed_at IS NULL, dead_at IS NULL, dispatch_id IS NULL, last_error)
                    ORDER BY id) FROM outbox),
   (SELECT json_agg(json_build_array(type, region, model_id, actor) ORDER BY job_id, seq) FROM job_events),
+  (SELECT json_agg(json_build_array(job_version, label_id > 0) ORDER BY job_version, label_id) FROM analyses),
+  (SELECT count(*) FROM answer_labels),
   (SELECT count(*) FROM tries), (SELECT count(*) FROM idempotency_keys))::text
 """
 

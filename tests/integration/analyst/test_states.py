@@ -18,7 +18,7 @@ from runner_core.refusals.text import MAX_CHARACTERS
 from runner_core.store import analyses
 from tests.engine import Engine
 from tests.integration.analyst.conftest import METHOD, drain, stored
-from tests.jobs import one
+from tests.jobs import one, until
 
 Conn = psycopg.Connection[Any]
 End = Callable[..., str]
@@ -191,3 +191,21 @@ def test_long_answers_are_cut_behind_their_thoughts(ended: End, db: Database, co
     texts = {call["region"]: call["output"]["response"] for call in snapshot.calls}
     assert len(texts["US"]) == MAX_CHARACTERS
     assert len(texts["EU"].partition("</think>")[2]) == MAX_CHARACTERS
+
+
+def test_a_job_that_retention_removes_while_its_analysis_is_stored_is_no_failure(
+    make: Make, ended: End, database_url: str, conn: Conn
+) -> None:
+    ended()
+    with psycopg.connect(database_url) as retention:
+
+        def commit() -> None:
+            until(lambda: one(conn, "SELECT count(*) FROM pg_locks WHERE NOT granted"))
+            retention.commit()
+
+        committing = threading.Thread(target=commit)
+        analyst = make(lambda _: (retention.execute(b"DELETE FROM jobs"), committing.start()))
+        assert analyst.analyse_due() == 1
+        committing.join()
+    assert len(analyst.due) == 0, "it was not set aside"
+    assert stored(conn) == []
