@@ -14,7 +14,7 @@ from runner_core.queries import rows, run
 
 log = logging.getLogger("publisher")
 BATCH = 5000
-JOBS_BATCH = 100  # small, because each job has rows in seven tables
+JOBS_BATCH = 100  # small, because each job has rows in nine tables
 PASS_SECONDS = 2.0  # time for one table in one pass; the next pass deletes the rest
 NONCE_DAYS = 7  # as long as idempotency keys, and not configurable: without its nonce a job could be submitted again
 
@@ -31,6 +31,7 @@ OUTBOX = Removal("retention.outbox_due", "retention.outbox", "ids")
 KEYS = Removal("retention.keys_due", "retention.keys", "keys")
 NONCES = Removal("retention.nonces_due", "retention.nonces", "places")
 JOBS = Removal("retention.jobs_due", "retention.jobs", "job_ids")
+EMBEDDINGS = Removal("retention.embeddings_due", "retention.embeddings", "texts")
 Asides = Mapping[Removal, Aside[Any]]
 
 
@@ -40,11 +41,11 @@ class TooSlow(Exception):
 
 def nothing_aside() -> Asides:
     """Return an empty set of rows that are set aside, for each table."""
-    return {removal: Aside(removal.delete) for removal in (OUTBOX, KEYS, NONCES, JOBS)}
+    return {removal: Aside(removal.delete) for removal in (OUTBOX, KEYS, NONCES, JOBS, EMBEDDINGS)}
 
 
 def remove_old(db: Database, asides: Asides | None = None) -> int:
-    """Delete old pushed messages, keys, nonces and silent processes, and jobs if JOB_RETENTION_DAYS is set.
+    """Delete old pushed messages, keys, nonces and silent processes; with JOB_RETENTION_DAYS also jobs and embeddings.
 
     Return the number of deleted rows. If one table fails, the others are still done.
     """
@@ -57,6 +58,7 @@ def remove_old(db: Database, asides: Asides | None = None) -> int:
     }
     if (days := settings.jobs.retention_days) is not None:
         removals["jobs"] = lambda: _drain(db, JOBS, asides, JOBS_BATCH, days=days)
+        removals["embeddings"] = lambda: _drain(db, EMBEDDINGS, asides, BATCH, days=days)
     removed = 0
     for what, remove in removals.items():
         try:

@@ -53,6 +53,8 @@ GRANT SELECT, DELETE ON TABLE idempotency_keys, nonces TO beacon_publisher;
 -- Sweepers skip each other's locked rows, and locking a row needs the UPDATE privilege on some column of it.
 GRANT UPDATE (expires_at) ON TABLE idempotency_keys TO beacon_publisher;
 GRANT UPDATE (created_at) ON TABLE nonces TO beacon_publisher;
+-- Not the result of an embedding: it may have a sentence of an answer.
+GRANT SELECT (text_sha256, model, created_at), UPDATE (created_at), DELETE ON TABLE embeddings TO beacon_publisher;
 GRANT EXECUTE ON FUNCTION end_units(text[], text[], text, jsonb[]) TO beacon_publisher;
 GRANT EXECUTE ON FUNCTION close_regions(text[]) TO beacon_publisher;
 

@@ -1001,6 +1001,13 @@ CREATE INDEX answer_labels_job_idx ON public.answer_labels USING btree (job_id, 
 
 
 --
+-- Name: embeddings_created_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX embeddings_created_idx ON public.embeddings USING btree (created_at);
+
+
+--
 -- Name: executions_created_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -1540,7 +1547,30 @@ GRANT SELECT ON TABLE public.cross_region_executions TO beacon_analyst;
 -- Name: TABLE embeddings; Type: ACL; Schema: public; Owner: -
 --
 
+GRANT SELECT ON TABLE public.embeddings TO beacon_api;
+GRANT DELETE ON TABLE public.embeddings TO beacon_publisher;
 GRANT SELECT,INSERT ON TABLE public.embeddings TO beacon_analyst;
+
+
+--
+-- Name: COLUMN embeddings.text_sha256; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(text_sha256) ON TABLE public.embeddings TO beacon_publisher;
+
+
+--
+-- Name: COLUMN embeddings.model; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(model) ON TABLE public.embeddings TO beacon_publisher;
+
+
+--
+-- Name: COLUMN embeddings.created_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(created_at),UPDATE(created_at) ON TABLE public.embeddings TO beacon_publisher;
 
 
 --

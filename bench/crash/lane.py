@@ -34,7 +34,8 @@ BACKGROUND = ("api", "publisher", "worker US", "worker EU")
 KEPT = (b"beacon:sentinel", b"beacon:stack")  # without the first one the publisher would consider Redis emptied
 OTHERS = """SELECT client_port, state = 'idle' AND wait_event = 'ClientRead' AS is_idle FROM pg_stat_activity
              WHERE datname = current_database() AND application_name IN ('beacon-publisher', 'beacon-worker')"""
-OWNED = ("jobs", "nonces", "idempotency_keys", "processes", "job_events", "tries")  # with the rows that refer to them
+# With the rows that refer to them.
+OWNED = ("jobs", "nonces", "idempotency_keys", "processes", "job_events", "tries", "embeddings")
 
 
 class Lane:

@@ -171,13 +171,15 @@ def silent(lane: Lane, story: Story) -> None:
 
 
 def old(lane: Lane, story: Story) -> None:
-    """Make a job that ended long ago, with its messages, keys and nonces, and the row of a dead process."""
+    """Make a job that ended long ago, with its messages, keys, nonces and embeddings, and the row of a dead process."""
     finished(lane, story, "US")
     ago = "interval '9 days'"
     lane.do(f"UPDATE jobs SET completed_at = completed_at - {ago}, created_at = created_at - {ago}")  # noqa: S608
     lane.do("UPDATE outbox SET processed_at = processed_at - interval '9 days'")
     lane.do("UPDATE idempotency_keys SET expires_at = clock_timestamp() - interval '1 day'")
     lane.do("UPDATE nonces SET created_at = created_at - interval '9 days'")
+    lane.do("INSERT INTO embeddings (text_sha256, model, result, created_at) "
+            "VALUES (sha256('x'), 'm', '{}', clock_timestamp() - interval '9 days')")  # fmt: skip
     lane.do("INSERT INTO processes (id, kind, host, pid, version, seen_at) "
             "VALUES ('gone', 'worker', 'x', 1, '1', clock_timestamp() - interval '2 hours')")  # fmt: skip
     story.jobs.clear()
@@ -187,6 +189,7 @@ def gone(lane: Lane, story: Story) -> bool:
     """Return whether no row of the old job is left."""
     left = lane.one(
         """SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM nonces) + (SELECT count(*) FROM tries)
-                + (SELECT count(*) FROM idempotency_keys) + (SELECT count(*) FROM processes WHERE id = 'gone')"""
+                + (SELECT count(*) FROM embeddings) + (SELECT count(*) FROM idempotency_keys)
+                + (SELECT count(*) FROM processes WHERE id = 'gone')"""
     )
     return not left

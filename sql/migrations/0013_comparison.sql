@@ -42,7 +42,7 @@ CREATE INDEX answer_labels_job_idx ON answer_labels (job_id, id DESC);
 CREATE INDEX answer_labels_at_idx ON answer_labels (at, job_id);
 
 -- embeddings: what a model of sentence embeddings made of a text, so that no text is embedded twice. `result` is what the
--- model's stage keeps of the text.
+-- model's stage keeps of the text. A row may have a sentence of an answer, so it goes by age where ended jobs do.
 CREATE TABLE embeddings (
   text_sha256 bytea NOT NULL CHECK (length(text_sha256) = 32),
   model       text NOT NULL CHECK (model <> ''),
@@ -50,3 +50,4 @@ CREATE TABLE embeddings (
   created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (text_sha256, model)
 );
+CREATE INDEX embeddings_created_idx ON embeddings (created_at);

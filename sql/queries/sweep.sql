@@ -121,6 +121,19 @@ SELECT ctid::text AS id FROM nonces
 -- As retention.outbox.
 DELETE FROM nonces WHERE ctid = ANY (%(places)s::tid[]);
 
+-- name: retention.embeddings_due
+-- Lock a batch of old results of embeddings: as old as a job that is removed. A younger job with the same text gets a new
+-- result when it is analysed again. A key is told as one text: the digits of the SHA-256, a space, the model.
+SELECT encode(text_sha256, 'hex') || ' ' || model AS id FROM embeddings
+ WHERE created_at < statement_timestamp() - make_interval(days => %(days)s)
+   AND encode(text_sha256, 'hex') || ' ' || model <> ALL (%(left_out)s::text[])
+ ORDER BY created_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED;
+
+-- name: retention.embeddings -- writes
+-- As retention.outbox.
+DELETE FROM embeddings e USING unnest(%(texts)s::text[]) AS t (id)
+ WHERE e.text_sha256 = decode(left(t.id, 64), 'hex') AND e.model = substr(t.id, 66);
+
 -- name: retention.processes -- writes
 -- Delete processes that have not been seen for an hour.
 DELETE FROM processes WHERE seen_at < statement_timestamp() - interval '1 hour';

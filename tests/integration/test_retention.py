@@ -143,6 +143,37 @@ def test_a_job_goes_with_everything_that_is_its_own_when_its_days_are_over_and_n
     assert one(conn, "SELECT count(*) FROM nonces WHERE job_id = 'old'") == 1
 
 
+def test_what_was_computed_from_a_job_goes_with_it_and_embeddings_by_their_age(
+    db: Database, conn: Conn, tmp_path: Path, settings: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stored result of an embedding may have a sentence of an answer: it goes as jobs go, and never unasked."""
+    finished(db, tmp_path, "old", "young")
+    conn.execute(b"UPDATE jobs SET completed_at = completed_at - interval '2 days' WHERE id = 'old'")
+    conn.execute(
+        b"INSERT INTO answer_labels (answer_id, job_id, category, source, actor) "
+        b"SELECT id, job_id, 'answer', 'human', 'somebody' FROM answers"
+    )
+    conn.execute(
+        b"INSERT INTO analyses (job_id, method, job_version, input_sha256, result, elapsed_ms) "
+        b"SELECT id, 'm', version, sha256(convert_to(id, 'UTF8')), '{}', 1 FROM jobs"
+    )
+    conn.execute(
+        b"INSERT INTO embeddings (text_sha256, model, result, created_at) "
+        b"SELECT sha256(n::text::bytea), 'a model', '{}', "
+        b"clock_timestamp() - make_interval(days => CASE WHEN n <= %s THEN 2 ELSE 0 END) "
+        b"FROM generate_series(1, %s) AS n",
+        [BATCH + 7, BATCH + 10],
+    )
+    assert clean(settings) == 0
+    with caplog.at_level(logging.INFO, "db.audit"):
+        assert clean(settings, job_retention_days=1) == 1 + BATCH + 7
+    assert batches(caplog, "retention.embeddings") == [BATCH, 7]
+    for table in ("analyses", "answer_labels"):
+        assert {row["job_id"] for row in query(conn, f"SELECT job_id FROM {table}")} == {"young"}  # noqa: S608 - our names
+    assert one(conn, "SELECT count(*) FROM embeddings WHERE created_at > clock_timestamp() - interval '1 day'") == 3
+    assert one(conn, "SELECT count(*) FROM embeddings") == 3
+
+
 SLOW = b"""
 CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.02); RETURN OLD; END $$;
 CREATE TRIGGER slow BEFORE DELETE ON jobs FOR EACH ROW EXECUTE FUNCTION slow()

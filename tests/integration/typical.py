@@ -226,6 +226,10 @@ CASES: dict[str, list[Case]] = (
         "retention.nonces": [
             Case("publisher", {"places": [f"({n},1)" for n in range(500)]}, MOST, "removes 500 rows of as many pages")
         ],
+        "retention.embeddings_due": [Case("publisher", {"batch": BATCH, "days": 30, **NOBODY})],
+        "retention.embeddings": [
+            Case("publisher", {"texts": [f"{n:064x} m" for n in range(BATCH)]}, 8 * BATCH, "removes 5,000 rows")
+        ],
         "retention.processes": [Case("publisher")],
         "retention.jobs_due": [
             Case("publisher", {"batch": JOBS_BATCH, "days": 30, **NOBODY}),
