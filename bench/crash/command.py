@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.crash import coverage, report
 from bench.crash.points import Cut, Learned, Result
-from bench.crash.processes import preload
+from bench.crash.preload import preload
 from bench.crash.schedule import LaneLost, Lanes, lanes
 from bench.crash.servers import servers
 from bench.crash.verbs import BY_NAME

@@ -5,12 +5,9 @@ The lane's own process has threads and must not fork. So another process without
 
 import contextlib
 import ctypes
-import gc
-import importlib
 import json
 import logging
 import os
-import pkgutil
 import select
 import signal
 import socket
@@ -21,9 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STOP_SECONDS = 5.0
-# More often than the sweeper's own interval of a second, which is no setting and would make each point longer.
-SWEEP_SECONDS = 0.4
-RETENTION_SECONDS = 5.0  # a removal that had to wait is repeated within the time of a point
 ESTABLISHED = "01"  # a state in /proc/net/tcp
 KILL_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
 
@@ -97,7 +91,7 @@ class Processes:
         other.close()
 
     def start(self, kind: str, env: Mapping[str, str]) -> Process:
-        """Start an `api`, a `publisher`, a `worker REGION` or a `migrate`."""
+        """Start an `api`, a `publisher`, a `worker REGION`, an `analyst` or a `migrate`."""
         self._line.send(json.dumps([kind, dict(env), self._log]).encode())
         pid = int(self._line.recv(64))
         with contextlib.suppress(ProcessLookupError):
@@ -143,19 +137,6 @@ def unread(port: int) -> set[int]:
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines() if f":{port:04X} " in line]
     waiting = [row for row in rows if row[1].endswith(f":{port:04X}") and int(row[4].partition(":")[2], 16)]
     return {int(row[2].rpartition(":")[2], 16) for row in waiting}
-
-
-def preload() -> None:
-    """Import what every process needs, once, before the first fork."""
-    for package in ("runner_core", "runner_queue", "runner_api", "outbox_publisher", "runner_worker"):
-        for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
-            importlib.import_module(module.name)
-    importlib.import_module("werkzeug.serving")
-    import outbox_publisher.__main__ as publisher
-
-    publisher.SWEEP_SECONDS, publisher.RETENTION_SECONDS = SWEEP_SECONDS, RETENTION_SECONDS
-    gc.collect()
-    gc.freeze()
 
 
 def die_with_parent() -> None:
@@ -207,6 +188,10 @@ def _main(kind: str, env: Mapping[str, str]) -> int:
         from runner_worker.__main__ import main as work
 
         return work(["--region", region])
+    if name == "analyst":
+        from runner_analyst.__main__ import main as analyse
+
+        return analyse([])
     if name == "api":
         return _serve(env)
     if name == "migrate":
