@@ -117,7 +117,7 @@ RATES = (
     "answers",
     "non-answers",
     "errors",
-    "if errors were none or all withheld",
+    "range",
 )
 RANGE = "Errors are in no rate. The range is what the rate would be if none of the errors were withheld, or all."
 PAIRS = ("pair", "points", "95 % interval", "p", "excess", "95 % interval", "floor", "p")
@@ -126,7 +126,7 @@ QUESTIONS = ("question", "verdict", "p withheld", "p wording", "what happened")
 
 def _rates(model: Numbers) -> Iterator[tuple[str, ...]]:
     for kind, rates in (("", model["withheld"]["regions"]), (" controls", model["withheld"]["controls"])):
-        for region, rate in rates.items():
+        for region, rate in ((region, rates[region]) for region in model["regions"] if region in rates):
             low, high = rate["range"]
             yield (
                 f"{region}{kind}",

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runner_cli import demo_job, interrupt
+from runner_cli.analysed import wait_for_analysis
+from runner_cli.analysis_text import head
 from runner_cli.client import DEFAULT_URL, Api, Target, add_json
 from runner_cli.compare import PIPED_WIDTH
 from runner_cli.comparison import side_by_side
@@ -38,6 +40,7 @@ examples:
   beacon demo --keep                # leave the data and the logs, and say where
 """
 SECONDS = 300.0  # for the job; the rest is bounded by what it starts
+ANALYSIS_SECONDS = 60.0  # from the job's end until its regions are compared
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def demo(args: argparse.Namespace) -> int:
-    """Return 0 when the job has completed and every invariant holds. Raises CommandError, StackError and the like."""
+    """Return 0 when the job has completed and is compared, and every invariant holds.
+
+    Raises CommandError, StackError and the like.
+    """
     interrupt.install()
     try:
         return run(args)
@@ -64,15 +70,19 @@ def run(args: argparse.Namespace) -> Exit:
         with running_stack(home, env, on_line=lambda name, line: None) as local:
             remark(f"The API answers at {local.api_url} after {time.monotonic() - began:.1f} s.")
             last = run_job(local, live=not args.json and sys.stdout.isatty())
+            analysed = wait_for_analysis(Api(Target(local.api_url, local.home)), last.id, ANALYSIS_SECONDS)
             verdicts = check(local.database_url, local.env)
         remark("Everything is stopped.")
     if args.json:
-        say_json({"job": last.job, "label": label, "verify": {v.name: v.broken for v in verdicts}})
+        holds = {verdict.name: verdict.broken for verdict in verdicts}
+        say_json({"job": last.job, "label": label, "verify": holds, "analysis": analysed.summary()})
     else:
-        say("", *side_by_side(last, width() or PIPED_WIDTH))
+        say("", *side_by_side(last, width() or PIPED_WIDTH, verdicts=analysed.verdicts(last.models)))
         say_wrapped(f"job {last.id}: {last.verdict}, after {time.monotonic() - began:.0f}\xa0s in all")
-        say_wrapped(*kept(verdicts), "", label, "", f"next: {COMMAND} up, then {DEFAULT_URL} in a browser", indent=2)
-    if any(verdict.broken for verdict in verdicts):
+        say_wrapped(*kept(verdicts), "", label, "", indent=2)
+        say(*head(analysed, width()), "")
+        say_wrapped(f"next: {COMMAND} up, then {DEFAULT_URL} in a browser")
+    if analysed.state == "pending" or any(verdict.broken for verdict in verdicts):
         return Exit.FAILED
     return ENDS[last.status]
 

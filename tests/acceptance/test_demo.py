@@ -75,6 +75,10 @@ def test_it_says_that_it_simulates_and_leaves_nothing(servers: object, folder: P
     assert all(row["output"]["simulated"] for row in rows)
     refused = [(row["region"], row["model_id"], row["question_id"]) for row in rows if row["output"]["refused"]]
     assert refused == [("ASIA", "sandbox-refuser", "greatest_invention")]
+    headline = shown["analysis"]["headline"]
+    assert headline["kind"] == "not_enough"
+    assert headline["text"].startswith("Not enough evidence: one run of each question.")
+    assert [caution["code"] for caution in shown["analysis"]["cautions"]] == ["system_prompts_differ", "simulated"]
     assert left(folder) == []
 
 

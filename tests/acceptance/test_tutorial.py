@@ -84,7 +84,7 @@ def test_the_tutorial_holds_word_by_word(home: Path, servers: object, tmp_path: 
     }
     (first, shown), *others = steps()
     assert first == UP
-    assert len(others) == 7
+    assert len(others) == 9
     with up(shown, env, tmp_path):
         for command, shown in others:
             done = subprocess.run(
@@ -102,6 +102,8 @@ def test_the_page_is_read_to_its_end() -> None:
         "./beacon submit job.json --wait",
         "./beacon submit job.json",
         "./beacon jobs",
+        "./beacon analyse capitals-1 --wait",
+        "./beacon analyse capitals-1 --check",
         "./beacon compare capitals-1",
         "./beacon explain capitals-1",
         "./beacon verify",

@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,6 +90,17 @@ def test_a_job_that_changes_meanwhile_is_not_checked(service: Service, capsys: p
     service.answers["/compare.json"]["label_id"] = 7
     assert main(["analyse", "j", "--check"]) == Exit.FAILED
     assert "changes while it is read" in capsys.readouterr().err
+
+
+def test_a_stranger_computes_from_the_exported_files(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the line that the command prints, with nothing but Python."""
+    assert main(["analyse", "j", "--export", "files/j"]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == "files/j holds compare.json, analysis.json, comparison.md, recompute.py."
+    command = told[1].removeprefix("Compute it again with: python ").split()
+    run = [sys.executable, "-I", "-S", *command]
+    done = subprocess.run(run, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_answers_stand_under_the_headline_with_their_verdicts(
