@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from runner_core.comparison.compare import analyse
-from runner_core.comparison.material import MAX_CHARACTERS, Call, Material
+from runner_core.comparison.material import Call, Material
+from runner_core.refusals.text import MAX_CHARACTERS
 
 
 def export(**changes: Any) -> dict[str, Any]:
