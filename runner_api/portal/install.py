@@ -24,12 +24,13 @@ from runner_api.portal import (  # importing a page adds its routes
     export,  # noqa: F401
     job,  # noqa: F401
     jobs,  # noqa: F401
+    labelling,  # noqa: F401
     login,  # noqa: F401
     operations,  # noqa: F401
     submit,  # noqa: F401
 )
 from runner_api.portal.blueprint import LoginNeeded, blueprint, local_path, page, to_login, visitor
-from runner_api.views import words
+from runner_api.views import figures, words
 from runner_core import __version__
 from runner_core.errors import BeaconError
 
@@ -43,7 +44,7 @@ def install(app: Flask) -> None:
     """Serve the portal's pages under `/`."""
     app.register_error_handler(HTTPException, _http)
     app.register_blueprint(blueprint)
-    app.jinja_env.filters.update(words.FILTERS)
+    app.jinja_env.filters.update(words.FILTERS | figures.FILTERS)
     app.jinja_env.globals["asset"] = assets.address
     app.jinja_env.finalize = words.shown
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
