@@ -1,62 +1,123 @@
-"""Compare regions: a heat map of the job, and one question of one model side by side."""
+"""Compare regions: what the analysis found, and the answers to one question of one model side by side."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from flask import request
 from werkzeug.wrappers import Response
 
 from runner_api.http.services import services
 from runner_api.portal.blueprint import blueprint, page
-from runner_api.views import comparison, grid
-from runner_core import queries
+from runner_api.views import analysis, comparison, forest, grid, verdicts
+from runner_api.views.strip import Line, strip
+from runner_core.comparison.cells import cells_of
+from runner_core.comparison.export import export
+from runner_core.comparison.material import Material
 from runner_core.errors import NotFound
+from runner_core.method_page import SCRIPT, method_file
 from runner_core.queries import Row
 from runner_core.served_changes import served_changes
 from runner_core.statuses import in_order, verdict
+from runner_core.store import analyses
+from runner_core.store.analyses import Snapshot
+from runner_core.store.detected import as_analysed
 
 MOST_CHANGES = 10  # that the page lists
+ENDPOINTS = ("withheld", "wording", "facts")
+EVERY = 4  # seconds between two looks of a page that waits for its analysis
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 @blueprint.get("/jobs/<job_id>/compare")
 def compare(job_id: str) -> Response:
-    """Show the comparison that the query names: model, question, run, and the region to compare the others with."""
+    """Show the analysis, and the answers that the query names: model, question, and the region to compare with.
+
+    `at` names an earlier analysis by the SHA-256 of its input.
+    """
+    at = request.args.get("at", "")
+    input_sha256 = bytes.fromhex(at) if _SHA256.fullmatch(at) else None
     with services().db.transaction() as conn:
-        job, extra = queries.row(conn, "reads.job", job_id=job_id), queries.row(conn, "portal.job", job_id=job_id)
-        rows = queries.rows(conn, "reads.rows", job_id=job_id)
-    if job is None or extra is None:
+        found = analyses.newest(conn, job_id, input_sha256=input_sha256)
+        snapshot = analyses.whole(conn, job_id)
+        if snapshot is not None:
+            models, questions = grid.models_of(snapshot.job["plan"]), snapshot.job["questions"]
+            model, question = _chosen("model", models), _chosen("question", [one["id"] for one in questions])
+            asked = as_analysed(conn, _only(snapshot, model, question))
+    if found is None or snapshot is None:
         raise NotFound(detail=f"There is no job {job_id}.")
-    regions, models = in_order(job["plan"]), grid.models_of(job["plan"])
-    ids = [question["id"] for question in extra["questions"]]
-    model = _chosen("model", models)
-    question = _chosen("question", ids)
-    run = int(_chosen("run", [str(n) for n in range(1, extra["runs"] + 1)]))
-    cells = {row["region"]: row for row in rows if _is(row, model, question, run)}
-    answered = [region for region in regions if comparison.response(cells.get(region))]
+    if input_sha256 is not None and found["method"] is None:
+        raise NotFound(detail=f"There is no analysis {at} of the job {job_id}.")
+    job, rows = snapshot.job, asked.calls
+    regions = in_order(job["plan"])
+    answered = [region for region in regions if any(r["region"] == region and comparison.response(r) for r in rows)]
     base = _chosen("base", answered) if answered else None
-    compared_with = cells.get(base) if base else None
+    document = export(job, rows, asked.labels, scores=asked.scores)
+    state, why = analysis.state_of(found)
+    shown = found["result"] if state == "ready" or input_sha256 is not None else None
+    about = verdicts.of_question(shown, model, question) if shown else None
     return page(
         "compare.html",
         job=job,
         verdict=verdict(job["status"], job["cross_status"]),
-        questions=extra["questions"],
+        questions=questions,
         models=models,
-        runs=extra["runs"],
         model=model,
-        question=next(q for q in extra["questions"] if q["id"] == question),
-        run=run,
+        question=next(one for one in questions if one["id"] == question),
         base=base,
         answered=answered,
-        answers=[comparison.answer_of(region, cells.get(region), compared_with) for region in regions],
-        changes=served_changes(rows),
+        sides=comparison.sides(regions, rows, document["executions"], base),
+        changes=served_changes(snapshot.calls),
         most_changes=MOST_CHANGES,
-        heat=[(q, [comparison.similarity(rows, name, q["id"]) for name in models]) for q in extra["questions"]],
+        **_shown(shown, questions, models),
+        analysis=found,
+        current=analysis.is_current(found),
+        state=state,
+        why=why,
+        every=EVERY if state == "pending" and input_sha256 is None else 0,
+        about=about,
+        mark=verdicts.MARKS[about["verdict"]] if about else None,
+        # The means of an earlier analysis are not those of these answers.
+        strip=_strip(about, document, model, question) if about and analysis.is_current(found) else [],
     )
+
+
+@blueprint.get("/recompute.py")
+def recompute_script() -> Response:
+    """Serve the script that computes every number of an analysis again from an export."""
+    return Response(method_file(SCRIPT).read_text("utf-8"), content_type="text/x-python; charset=utf-8")
+
+
+def _shown(result: Row | None, questions: Sequence[Row], models: Sequence[str]) -> dict[str, Any]:
+    """Return what the template draws of a result; nothing without one."""
+    if result is None:
+        return {"result": None}
+    return {
+        "result": result,
+        "tests": sum(model[endpoint]["p"] is not None for model in result["models"] for endpoint in ENDPOINTS),
+        "heat": verdicts.heat_map(result, questions, models),
+        "found": [(one, forest.withheld(one), forest.excess(one)) for one in _ordered(result, models)],
+        "endpoints": ENDPOINTS,
+    }
+
+
+def _ordered(result: Row, models: Sequence[str]) -> list[Row]:
+    """Return the models of a result in the order of display."""
+    return sorted(result["models"], key=lambda one: models.index(one["model_id"]))
+
+
+def _strip(about: Mapping[str, Any], document: Row, model: str, question: str) -> list[Line]:
+    cells = cells_of(Material.of_export(document))[model][question]
+    return strip(about, {region: cell.sets for region, cell in cells.items()})
+
+
+def _only(snapshot: Snapshot, model: str, question: str) -> Snapshot:
+    """Return the snapshot with the calls of one question of one model."""
+    calls = [row for row in snapshot.calls if (row["model_id"], row["question_id"]) == (model, question)]
+    return replace(snapshot, calls=calls)
 
 
 def _chosen(name: str, among: Sequence[str]) -> str:
     asked = request.args.get(name, "")
     return asked if asked in among else among[0]
-
-
-def _is(row: Row, model: str, question: str, run: int) -> bool:
-    return bool(row["model_id"] == model and row["question_id"] == question and row["run_no"] == run)

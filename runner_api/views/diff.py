@@ -1,7 +1,6 @@
 """Compare two texts word by word."""
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -57,17 +56,3 @@ def has_words(text: str) -> bool:
         return True
     unspaced = len(_UNSPACED.findall(text))
     return unspaced <= UNSPACED_SHARE * sum(map(str.isalpha, text))
-
-
-def overlap(one: str, other: str) -> float | None:
-    """Return the share of words that two texts have in common, 0 to 1 (Dice's coefficient of two bags of words).
-
-    None where a text has no words to count, unless the texts are equal.
-    """
-    if one == other:
-        return 1.0
-    if not (has_words(one) and has_words(other)):
-        return None
-    first, second = Counter(one.lower().split()), Counter(other.lower().split())
-    total = first.total() + second.total()
-    return 1.0 if total == 0 else 2 * (first & second).total() / total

@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 
 from runner_core.durations import duration, speed_ms
 from runner_core.regions import PROMPT_ID
-from runner_core.statuses import sign, word
+from runner_core.statuses import in_order, sign, word
 
 MAX_BRIEF = 60  # characters of a question's beginning
 _JOB_UUID = re.compile(r"job-[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.ASCII)
@@ -107,6 +107,7 @@ FILTERS = {
     "duration": duration,
     "sign": sign,
     "word": word,
+    "in_order": in_order,
     "moment": moment,
     "clock": clock,
     "time_of_day": time_of_day,

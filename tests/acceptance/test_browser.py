@@ -86,7 +86,7 @@ def test_submit_watch_and_compare(browser: "Browser", local: "Local") -> None:
         assert re.search(r"[0-9]+ (words|characters)", page.locator(".side").first.inner_text())
         assert re.search(r"[0-9] m?s\b", page.locator(".side").first.inner_text()), "its latency"
         with page.expect_download() as download:
-            page.get_by_role("link", name="CSV").click()
+            page.get_by_role("link", name="CSV", exact=True).click()
         assert Path(download.value.path()).read_text().count("\n") >= 10
 
 

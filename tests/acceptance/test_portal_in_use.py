@@ -115,6 +115,7 @@ def test_links_lead_to_what_they_name(browser: "Browser", local: "Local") -> Non
         assert in_sight(page, "h2:target")
         assert "greatest_invention" in page.locator("h2:target").inner_text()
         page.goto(f"/jobs/{job_id}/compare")
+        page.wait_for_selector(".heat")  # the page waits for the analyst
         page.locator(".heat a").last.click()
         page.wait_for_url("**#side")
         assert in_sight(page, "#side")

@@ -70,7 +70,7 @@ def test_a_blocked_answer_is_compared_with_no_other(api: Api) -> None:
     blocked = {"response": "", "filter": "input", "filter_words": "violence", "refused": True}
     api.sql("UPDATE answers SET output = output || %s::jsonb WHERE region = 'EU'", json.dumps(blocked))
     page = get(api, f"/jobs/{job_id}/compare?base=EU")
-    assert "fewer than two answers" in page
+    assert "content filter" in page
     assert "violence" in page
     assert "<option selected>EU</option>" not in page
 

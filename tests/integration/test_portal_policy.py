@@ -14,7 +14,7 @@ class TestPolicy:
         job_id = api.submit()
         client = log_in(api)
         paths = ["/", f"/jobs/{job_id}", f"/jobs/{job_id}/compare", "/operations", "/submit", "/login", "/nowhere"]
-        for path in [*paths, f"/jobs/{job_id}/cancel", f"/jobs/{job_id}/retry"]:
+        for path in [*paths, *(f"/jobs/{job_id}/{action}" for action in ("cancel", "retry", "label"))]:
             answer = client.get(path, headers={"Accept": "text/html"})
             page = answer.text
             policy = answer.headers["Content-Security-Policy"]
@@ -77,8 +77,8 @@ class TestPolicy:
         colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", parts[1 + dark].partition("}")[0]))
         states = ("ink", "soft", "accent", "completed", "running", "failed", "partial", "cancelled", "pending")
         pairs = [(name, background) for name in states for background in ("paper", "raised", "button")]
-        pairs += [("ink", name) for name in ("added", "removed", "heat-0", "heat-1", "heat-2")]
-        pairs += [("on-warm", "heat-3"), ("on-warm", "heat-4"), ("on-accent", "accent")]
+        pairs += [("ink", name) for name in ("added", "removed", "wording")]
+        pairs += [("on-withheld", "withheld"), ("on-accent", "accent")]
         low = [pair for pair in pairs if contrast(*(colours[name] for name in pair)) < 4.5]
         assert not low
 
