@@ -80,6 +80,7 @@ def cost(testbed: Testbed, shape: Shape) -> Cost:
         while not testbed.one("SELECT count(*) FROM analyses"):
             most = max(most, measure.pss_mb([pid]))
             _wait(deadline, f"the comparison of {shape}")
+        most = max(most, measure.pss_mb([pid]))  # a small job has ended before the first look
         return Cost(str(shape), shape.calls, measure.cpu_seconds([pid]) - before, most)
 
 
