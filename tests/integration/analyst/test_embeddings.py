@@ -10,10 +10,11 @@ import pytest
 from runner_analyst import embedded
 from runner_analyst.analyst import METHOD_ID, Analyst, analyst_for
 from runner_core.comparison.export import export
-from runner_core.comparison.material import MAX_CHARACTERS, Material
+from runner_core.comparison.material import Material
 from runner_core.db import Database
 from runner_core.refusals import embedding
 from runner_core.refusals.scored import MODEL, Score, text_key
+from runner_core.refusals.text import MAX_CHARACTERS
 from runner_core.store import analyses
 from runner_core.store.detected import as_analysed
 from tests.integration.analyst.conftest import drain, stored
