@@ -35,11 +35,11 @@ print(found.input_sha256.hex(), json.dumps(found.result, sort_keys=True))
 """
 
 
-def label(db: Database, conn: Conn, category: str, source: str = "human") -> int:
+def label(db: Database, conn: Conn, category: str, source: str = "human", actor: str = "somebody") -> int:
     """Label the first answer; the label's id."""
     answer = one(conn, "SELECT min(id) FROM answers WHERE status = 'ok'")
     with db.transaction() as own:
-        added = analyses.add_label(own, answer, category=category, source=source, actor="somebody")
+        added = analyses.add_label(own, answer, category=category, source=source, actor=actor)
     assert added
     return int(added["id"])
 
@@ -98,8 +98,9 @@ def test_a_label_makes_a_new_row_and_the_old_one_stays(make: Make, ended: End, d
     analyst = make()
     drain(analyst)
     labels = []
-    for category in ("hard_refusal", "answer", "answer"):  # the last one confirms: its state is another all the same
-        labels.append(label(db, conn, category))
+    # The last one confirms another person's label: its state is another all the same.
+    for actor, category in (("first", "hard_refusal"), ("first", "answer"), ("second", "answer")):
+        labels.append(label(db, conn, category, actor=actor))
         assert drain(analyst) == 1
     assert [row["label_id"] for row in stored(conn)] == [0, *labels]
     with db.transaction() as own:
