@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     setup_logging("analyst", as_json=settings.process.log_json)
     with contextlib.suppress(OSError):  # a container may forbid it
-        os.nice(NICENESS)
+        os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
     db = Database(settings, "analyst", size=POOL).open()
     try:
         wait_until_ready(db, settings.process.probe_seconds)

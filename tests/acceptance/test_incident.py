@@ -130,7 +130,7 @@ def check_what_the_report_expects(local: Local, execution_id: str) -> None:
 def check_logs_and_metrics(local: Local) -> None:
     """No error anywhere, and every write that the report missed seen with the rows that it changed."""
     written = logs(local)
-    assert written.keys() == {"api.1", "publisher.1", "worker_us.1", "worker_eu.1"}
+    assert written.keys() == {"api.1", "publisher.1", "worker_us.1", "worker_eu.1", "analyst.1"}
     for name, text in written.items():
         assert not re.search(r" (ERROR|CRITICAL) |Traceback", text), (name, text)
     assert re.search(rf"DB_AUDIT jobs\.submit job_id={JOB_ID} regions=2 rows=1 elapsed_ms=\d+$", written["api.1"], re.M)

@@ -65,7 +65,7 @@ def test_postgresql_that_crashes_within_each_verb_of_a_job_has_each_done_once(
     env = {"DATABASE_URL": own_url, **login_urls(home, own_url), "LEASE_SECONDS": "15", "HEARTBEAT_SECONDS": "5"}
     conn = psycopg.connect(own_postgres.url, autocommit=True)
     with site(stack, home, conn, env, worker_us=1) as it, ThreadPoolExecutor(1) as client:
-        _, publisher, worker = (int(process.pid or 0) for process in it.local.stack.processes())
+        _, publisher, worker, _ = (int(process.pid or 0) for process in it.local.stack.processes())
         it.provider.add_rule(delay=3600.0)
         for pid in (publisher, worker):
             os.kill(pid, signal.SIGSTOP)
