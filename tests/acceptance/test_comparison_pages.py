@@ -76,7 +76,7 @@ def _ended(browser: "Browser", local: "Local") -> None:
     with looking(browser, local) as page:
         for name, (_, _, found) in JOBS.items():
             page.goto(f"/jobs/{name}")
-            page.wait_for_selector(f".finding.{found} .headline")
+            page.wait_for_selector(f".finding.{found} .headline", timeout=60_000)  # the analyst comes last
 
 
 def letters(page: "Page") -> set[str]:
