@@ -119,8 +119,8 @@ def table(every: Sequence[Found]) -> Iterator[str]:
     shape = every[0].scenario.shape
     verdicts = ", ".join(f"{count} `{verdict}`" for verdict, count in sorted(every[0].verdicts.items()))
     yield f"Jobs of one model, three regions, {shape.questions} questions and {shape.runs} runs of each. An answer is"
-    yield "those of 60 words that the call's seed draws; the chances of the words are drawn for each question: from"
-    yield "Beta(.8, .8) with the sandbox's option `vary = 1`, half as far from .5 with `vary = 0.5`, where the same"
+    yield "those of 60 words that the call's seed draws. The chances of the words are drawn for each question: from"
+    yield "Beta(.8, .8) with the sandbox's option `vary = 1`; half as far from .5 with `vary = 0.5`, where the same"
     yield "share of words makes a smaller difference. `p <= .05` is of wording, before correction."
     yield ""
     yield f"| {' | '.join(COLUMNS)} |"
@@ -128,9 +128,9 @@ def table(every: Sequence[Found]) -> Iterator[str]:
     for found in every:
         yield f"| {' | '.join(_cells(found))} |"
     yield ""
-    yield f"The verdicts of the questions of the first row: {verdicts}. With the run's number as the seed of every"
-    yield "call, which was the rule before each call had a seed of its own, all regions draw the same random numbers; a"
-    yield "job so asked has the caution `shared_seeds`."
+    yield f"The verdicts of the questions of the first row: {verdicts}."
+    yield "With the run's number as the seed of every call, which was the rule before each call had a seed of its own,"
+    yield "all regions draw the same random numbers; a job so asked has the caution `shared_seeds`."
 
 
 def _cells(found: Found) -> Iterator[str]:

@@ -7,10 +7,11 @@ import json
 
 import pytest
 
-from bench.level import Scenario, measured, table
+from bench.level import Scenario, measured, scenarios, table
 from bench.simulated_job import Shape, export_of
 from runner_core.comparison.compare import analyse
 from runner_core.comparison.material import Material
+from tests import comparison_page
 
 SAME, SHIFTED = Shape(questions=6, runs=4), Shape(questions=6, runs=4, vary=1.0, shift=0.4)
 
@@ -43,6 +44,17 @@ def test_the_jobs_differ_in_nothing_but_the_words() -> None:
     assert result["design"]["usable"] == result["design"]["planned"] == 3 * 6 * 4
     shared = analyse(Material.of_export(export_of("job-1", SHIFTED, lambda call: call.run_no)))
     assert "shared_seeds" in [caution["code"] for caution in shared["cautions"]]
+
+
+def test_the_page_has_the_table_of_the_whole_measurement() -> None:
+    rows = [line.split(" | ") for line in comparison_page.part("level").splitlines() if line.startswith("| ")][2:]
+    asked = scenarios(200, 50)
+    assert [(row[0].lstrip("| "), float(row[1]), int(row[3]), row[5]) for row in rows] == [
+        (s.name, s.shape.vary, s.jobs, s.bar) for s in asked
+    ]
+    for row, scenario in zip(rows, asked, strict=True):
+        share = float(row[4].partition("(")[2].rstrip(")"))
+        assert scenario.least <= share <= scenario.most
 
 
 def test_the_table_has_a_row_for_each_scenario() -> None:
