@@ -40,7 +40,7 @@ examples:
   beacon demo --keep                # leave the data and the logs, and say where
 """
 SECONDS = 300.0  # for the job; the rest is bounded by what it starts
-ANALYSIS_SECONDS = 60.0  # from the job's end until its regions are compared
+ANALYSIS_SECONDS = 180.0  # from the job's end until its regions are compared
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> Exit:
         with running_stack(home, env, on_line=lambda name, line: None) as local:
             remark(f"The API answers at {local.api_url} after {time.monotonic() - began:.1f} s.")
             last = run_job(local, live=not args.json and sys.stdout.isatty())
+            remark("", "The job has ended; waiting for the comparison of its regions ...")
             analysed = wait_for_analysis(Api(Target(local.api_url, local.home)), last.id, ANALYSIS_SECONDS)
             verdicts = check(local.database_url, local.env)
         remark("Everything is stopped.")

@@ -63,7 +63,7 @@ def left(folder: Path) -> list[str]:
 
 def test_it_says_that_it_simulates_and_leaves_nothing(servers: object, folder: Path) -> None:
     with demo(folder, "--json") as process:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     shown = json.loads(out)
     assert shown["job"]["status"] == "completed"
