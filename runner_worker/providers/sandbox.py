@@ -85,7 +85,7 @@ class Sandbox:
             text = REFUSAL
         elif "vary" in options or "shift" in options:
             seed = ask.parameters.get("seed") if "seed" in ask.upstream.takes else None
-            text = drawn_text(ask.model_id, ask.question_id, seed, options.get("vary", 1), options.get("shift", 0))
+            text = drawn_text(ask.model_id, ask.question_id, seed, options.get("vary", 0.5), options.get("shift", 0))
         else:
             text = _statement(ask)
         served = who_served(model=ask.upstream.name, geography=options.get("geography"))

@@ -22,8 +22,9 @@ GOLDEN = 0x9E3779B97F4A7C15
 def drawn_text(model_id: str, question_id: str, seed: int | None, vary: float, shift: float) -> str:
     """Return those of the 60 words that the seed draws; word i is in if SplitMix64(seed, i) is below its chance.
 
-    `vary`, 0 to 1: at 0 every chance is a half, at 1 the chances are those of model and question. `shift`, 0 to 1: the
-    share of the words that have other chances than without it. Without a seed each text is another one.
+    `vary`, 0 to 1: how much the texts vary. At 0 every chance is 0 or 1, so that each text is the same; at a half the
+    chances are those of model and question; at 1 every chance is a half. `shift`, 0 to 1: the share of the words that
+    have other chances than without it. Without a seed each text is another one.
     """
     if seed is None:
         seed = random.getrandbits(31)
@@ -40,7 +41,14 @@ def word_chances(model_id: str, question_id: str, vary: float, shift: float) -> 
     order = _seed(f"{model_id}\0{question_id}\0shift\0order")
     shifted = set(sorted(range(len(WORDS)), key=lambda i: uniform(order, i))[: round(shift * len(WORDS))])
     drawn = [other[i] if i in shifted else usual[i] for i in range(len(WORDS))]
-    return tuple(0.5 + vary * (chance - 0.5) for chance in drawn)
+    return tuple(_mixed(chance, vary) for chance in drawn)
+
+
+def _mixed(chance: float, vary: float) -> float:
+    """Return the chance mixed with 0 or 1, whichever is nearer, below a `vary` of a half; above, mixed with a half."""
+    if vary <= 0.5:
+        return round(chance) + 2 * vary * (chance - round(chance))
+    return chance + (2 * vary - 1) * (0.5 - chance)
 
 
 def uniform(seed: int, i: int) -> float:

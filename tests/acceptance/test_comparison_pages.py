@@ -26,7 +26,7 @@ REGIONS = ("ASIA", "EU", "US")
 # By model: what its provider does everywhere, and in ASIA.
 MODELS = {
     "refuser": ("vary = 0.5", 'vary = 0.5, refuse = ["city", "war"]'),
-    "shifted": ("vary = 1", "vary = 1, shift = 1"),
+    "shifted": ("vary = 0.5", "vary = 0.5, shift = 1"),
     "alike": ("vary = 0.5", "vary = 0.5"),
     "half": ("vary = 0.5", 'fail = "http_403"'),
 }

@@ -13,7 +13,7 @@ from runner_core.comparison.compare import analyse
 from runner_core.comparison.material import Material
 from tests import comparison_page
 
-SAME, SHIFTED = Shape(questions=6, runs=4), Shape(questions=6, runs=4, vary=1.0, shift=0.4)
+SAME, SHIFTED = Shape(questions=6, runs=4), Shape(questions=6, runs=4, vary=0.5, shift=0.4)
 
 
 def test_where_nothing_differs_few_models_are_said_to_differ() -> None:

@@ -21,18 +21,26 @@ def test_without_a_seed_each_text_is_another_one() -> None:
     assert len({drawn_text("m", "q", None, 0.5, 0) for _ in range(20)}) == 20
 
 
-def test_vary_mixes_the_chances_towards_a_half() -> None:
-    full, half, none = (word_chances("m", "q", vary, 0) for vary in (1.0, 0.5, 0.0))
-    assert set(none) == {0.5}
-    assert all(abs(h - (0.5 + 0.5 * (f - 0.5))) < 1e-12 for f, h in zip(full, half, strict=True))
-    assert min(full) < 0.1
-    assert max(full) > 0.9
-    assert 0.4 < sum(full) / len(full) < 0.6
-    assert full != word_chances("m", "other", 1.0, 0)
+def test_vary_mixes_the_chances_with_the_nearer_end_or_with_a_half() -> None:
+    never, little, usual, much, most = (word_chances("m", "q", vary, 0) for vary in (0.0, 0.25, 0.5, 0.75, 1.0))
+    assert set(never) == {0, 1}
+    assert set(most) == {0.5}
+    for end, low, chance, high in zip(never, little, usual, much, strict=True):
+        assert abs(end - chance) <= 0.5
+        assert abs(low - (end + chance) / 2) < 1e-12
+        assert abs(high - (0.5 + chance) / 2) < 1e-12
+    assert min(usual) < 0.1
+    assert max(usual) > 0.9
+    assert 0.4 < sum(usual) / len(usual) < 0.6
+    assert usual != word_chances("m", "other", 0.5, 0)
+
+
+def test_without_variation_each_text_is_the_same() -> None:
+    assert len({drawn_text("m", "q", seed, 0, 0) for seed in range(20)}) == 1
 
 
 def test_shift_gives_that_share_of_the_words_other_chances() -> None:
-    usual, shifted, other = (word_chances("m", "q", 1.0, shift) for shift in (0.0, 0.2, 1.0))
+    usual, shifted, other = (word_chances("m", "q", 0.5, shift) for shift in (0.0, 0.2, 1.0))
     assert sum(a != b for a, b in zip(usual, shifted, strict=True)) == 12
     assert sum(a != b for a, b in zip(usual, other, strict=True)) == 60
 
