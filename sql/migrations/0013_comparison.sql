@@ -1,5 +1,7 @@
 -- What is computed from a job's answers (analyses), what people and judges say an answer is (answer_labels), and results
--- of sentence embeddings (embeddings). New tables, and a new column without a default: nothing is rewritten.
+-- of sentence embeddings (embeddings). New tables, and a new column without a default: nothing is rewritten. Behind a
+-- transaction that keeps its locks everybody else would wait with the migration, so it gives up instead and can be repeated.
+SET LOCAL lock_timeout = '3s';
 
 -- The controls and facts of the comparison that were fixed when the job was accepted: {"controls": [..], "facts": {..}};
 -- null if there are none, and for jobs of earlier releases.

@@ -11,7 +11,8 @@ from tests.jobs import one, query
 
 Conn = psycopg.Connection[Any]
 LARGE = ("answers", "executions", "jobs")
-UNRELEASED = [m for m in migrations() if m.version > 11]
+# One that runs outside a transaction builds an index: it reads its table while all others use the table.
+UNRELEASED = [m for m in migrations() if m.version > 11 and not m.is_outside]
 FILES = "SELECT relname, relfilenode FROM pg_class WHERE relname = ANY (%s)"
 
 
