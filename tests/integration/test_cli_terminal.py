@@ -40,7 +40,7 @@ def rows(*questions: str, **more: Any) -> list[dict[str, Any]]:
 @pytest.fixture
 def service() -> Iterator[Service]:
     found = Service()
-    found.answers = copy.deepcopy(ANSWERS)
+    found.answers = copy.deepcopy(ANSWERS) | {"/analysis": {"state": "off", "text": "The job has one region."}}
     yield found
     found.server.shutdown()
 

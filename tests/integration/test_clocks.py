@@ -16,13 +16,21 @@ STANDS_STILL = {
     *("portal.hour", "processes.of_earlier_releases", "processes.other_regions_file"),
     *("reads.alive", "reads.overdue", "reads.processes", "reads.stuck"),
     *("retention.jobs_due", "retention.keys_due", "retention.nonces_due", "retention.outbox_due"),
-    "retention.processes",
+    *("retention.embeddings_due", "retention.processes"),
     "sessions.end",
 }
 # They write a time, tell the time or an age, or judge a lease, a deadline or a pause of rows that they have found by
 # key and perhaps waited for: what the time was before the wait does not count.
 MOVES = {
-    *("answers.start", "jobs.cancel", "jobs.reopen", "jobs.submit", "metrics.outbox", "migrations.create"),
+    *(
+        "analyses.clock",
+        "answers.start",
+        "jobs.cancel",
+        "jobs.reopen",
+        "jobs.submit",
+        "metrics.outbox",
+        "migrations.create",
+    ),
     *("outbox.claim", "outbox.fail", "outbox.mark", "outbox.settle", "outbox.stage", "outbox.withdraw"),
     *("processes.beat", "reads.processes", "reads.queues", "region_runs.beat"),
     *("region_runs.claim", "region_runs.release", "sweep.clear", "sweep.clock", "sweep.doomed", "sweep.expired"),
