@@ -32,6 +32,7 @@ from runner_core.errors import ConfigError, NotReady
 from runner_core.heartbeat import Heartbeat
 from runner_core.metrics_server import serve_metrics
 from runner_core.readiness import wait_until_ready
+from runner_core.regions import read_catalogue
 from runner_core.settings import Settings
 from runner_core.telemetry import setup_logging
 
@@ -67,7 +68,20 @@ def main(argv: list[str] | None = None) -> int:
     except NotReady as error:
         log.error("not ready: %s", error.detail)
         return 1
-    return serve(db, analyst_for(db))
+    return serve(db, analyst_for(db, _judge(settings)))
+
+
+def _judge(settings: Settings) -> str | None:
+    """Return the id of the judge that the regions file names. An analyst needs nothing else of the file."""
+    jobs = settings.jobs
+    if not jobs.regions_file:
+        return None
+    try:
+        catalogue, _ = read_catalogue(jobs.regions_file, allow_sandbox=jobs.allow_sandbox)
+    except ConfigError as error:
+        log.warning("no judge's labels count: %s", error.detail)
+        return None
+    return catalogue.judge.id if catalogue.judge else None
 
 
 def serve(db: Database, analyst: Analyst) -> int:

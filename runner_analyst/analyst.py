@@ -8,6 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import psycopg
@@ -19,18 +20,20 @@ from runner_analyst.embedded import with_embeddings
 from runner_core.comparison.compare import METHOD_ID, analyse, method_id
 from runner_core.comparison.export import export
 from runner_core.comparison.material import Material
+from runner_core.comparison.trust import Measured, measured
 from runner_core.db import Database, retried
 from runner_core.failpoints import failpoint
 from runner_core.failures import failure_of
 from runner_core.refusals import embedding
 from runner_core.refusals.scored import DETECTOR_ID
 from runner_core.refusals.text import MAX_CHARACTERS
-from runner_core.store import analyses
+from runner_core.store import analyses, judgements
 from runner_core.store.analyses import Analysis, Snapshot
 from runner_core.telemetry import ANALYSES, ANALYSES_DUE, ANALYSIS_FAILURES, ANALYSIS_SECONDS
 
 log = logging.getLogger("analyst")
 LOOK_SECONDS = 1.0  # between two looks while jobs are known to be due
+JUDGE_SECONDS = 60.0  # between two looks whether the judge's labels count
 
 
 class Computed(NamedTuple):
@@ -46,7 +49,7 @@ Detect = Callable[[Database, Snapshot], Snapshot]
 
 def compute(snapshot: Snapshot) -> Computed:
     """Analyse a job's snapshot with this release's method. No I/O."""
-    document = export(snapshot.job, snapshot.calls, snapshot.labels, snapshot.units, snapshot.scores)
+    document = export(snapshot.job, snapshot.calls, snapshot.labels, snapshot.units, snapshot.scores, snapshot.judge)
     material = Material.of_export(document)
     return Computed(bytes.fromhex(material.sha256()), analyse(material))
 
@@ -56,11 +59,11 @@ def by_rules(db: Database, snapshot: Snapshot) -> Snapshot:
     return snapshot
 
 
-def analyst_for(db: Database) -> "Analyst":
+def analyst_for(db: Database, judge: str | None = None) -> "Analyst":
     """Return an analyst by rules and embedding where the extra `semantic` is installed, else by the rules alone."""
     if embedding.installed():
-        return Analyst(db, method=method_id(DETECTOR_ID), detect=with_embeddings)
-    return Analyst(db)
+        return Analyst(db, method=method_id(DETECTOR_ID), detect=with_embeddings, judge=judge)
+    return Analyst(db, judge=judge)
 
 
 class Analyst:
@@ -68,6 +71,7 @@ class Analyst:
 
     `compute` and `method` are this release's, or a test's. `look_seconds`: the time between two looks for further jobs
     while some are known. `detect` adds to a snapshot what its categories are found by, outside any transaction.
+    `judge`: the id of the judge that the regions file names.
     """
 
     def __init__(
@@ -77,11 +81,16 @@ class Analyst:
         method: str = METHOD_ID,
         look_seconds: float = LOOK_SECONDS,
         detect: Detect = by_rules,
+        judge: str | None = None,
     ) -> None:
         self._db = db
         self._compute = compute
         self._detect = detect
+        self._own_method = method
         self.method = method
+        self._named_judge = judge  # by the regions file
+        self.judge: str | None = None  # while its labels count
+        self._looked_at_judge: float | None = None
         self._look_seconds = look_seconds
         self._looked_at = 0.0
         self.due = DueJobs(db, method)
@@ -110,7 +119,27 @@ class Analyst:
         ANALYSES_DUE.set(len(self.due))
         return 1
 
+    def _look_at_judge(self) -> None:
+        """Look whether the judge's labels count. If that has changed, every job is due by another method.
+
+        The method is stored as the one whose analyses are shown: a job may have a newer one by the method that counted
+        meanwhile. It is stored only when it changes and at the start, so that of two releases that run side by side the
+        one that was started last decides, and the two don't take turns.
+        """
+        if self._looked_at_judge is not None and time.monotonic() - self._looked_at_judge < JUDGE_SECONDS:
+            return
+        found = _beside_people(self._db, self._named_judge) if self._named_judge else None
+        counts = self._named_judge if found and found.counts else None
+        if self._looked_at_judge is None or counts != self.judge:
+            method = f"{self._own_method}+{counts}" if counts else self._own_method
+            _show(self._db, method)
+            if found:
+                log.info("the judge's labels count=%s kappa=%s n=%d", found.counts, found.kappa, found.answers)
+            self.judge, self.method, self.due = counts, method, DueJobs(self._db, method)
+        self._looked_at_judge = time.monotonic()
+
     def _take(self) -> str | None:
+        self._look_at_judge()
         if time.monotonic() - self._looked_at < self._look_seconds and (job_id := self.due.take()):
             return job_id
         while True:
@@ -126,7 +155,7 @@ class Analyst:
             return
         failpoint("analyst.read")
         began = time.monotonic()
-        input_sha256, result = self._compute(self._detect(self._db, snapshot))
+        input_sha256, result = self._compute(replace(self._detect(self._db, snapshot), judge=self.judge))
         seconds = time.monotonic() - began
         failpoint("analyst.computed")
         text = json.dumps(result, ensure_ascii=False, allow_nan=False, sort_keys=True)
@@ -151,6 +180,18 @@ def _read(db: Database, job_id: str, method: str) -> Snapshot | None:
     """Return a due job in its present state; None if it is not due, or changes at this moment."""
     with db.transaction() as conn:
         return analyses.snapshot(conn, job_id, MAX_CHARACTERS) if analyses.is_due(conn, job_id, method) else None
+
+
+@retried
+def _beside_people(db: Database, judge: str) -> Measured:
+    with db.transaction() as conn:
+        return measured(judgements.beside_people(conn, judge))
+
+
+@retried
+def _show(db: Database, method: str) -> None:
+    with db.transaction() as conn:
+        analyses.show_method(conn, method)
 
 
 @retried

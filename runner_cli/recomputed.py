@@ -10,7 +10,7 @@ from typing import Any
 from runner_cli.exits import CommandError
 from runner_core.comparison.compare import analyse
 from runner_core.comparison.material import Material
-from runner_core.method_page import METHOD_IDS
+from runner_core.method_page import METHOD_IDS, knows
 
 
 class NotComparable(CommandError):
@@ -23,7 +23,7 @@ def differences(export: Mapping[str, Any], analysis: Mapping[str, Any]) -> list[
     Numbers are equal to the last digit: the method's sums do not depend on the machine. Members that the API adds
     beside the result are not compared. Raises NotComparable for another method, or an export that contradicts itself.
     """
-    if analysis["method"] not in METHOD_IDS:
+    if not knows(analysis["method"]):
         raise NotComparable(
             f"the comparison is by {analysis['method']}, and this release computes {' or '.join(METHOD_IDS)}: "
             "check it with the release that computed it"

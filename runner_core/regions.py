@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner_core.errors import ConfigError
+from runner_core.judge_settings import Judge, read_judge
 from runner_core.provider_settings import read_provider, secret_variables, written_secrets
 from runner_core.toml_table import Table
 from runner_core.upstreams import Provider as Provider
@@ -34,6 +35,7 @@ class Catalogue:
     providers: list[Provider]
     refusal_patterns: tuple[re.Pattern[str], ...]
     controls: tuple[str, ...] = ()  # the questions that should be answered alike everywhere
+    judge: Judge | None = None
     _names: dict[str, str] = field(init=False, repr=False, compare=False)
     _by_model: dict[tuple[str, str], Provider] = field(init=False, repr=False, compare=False)
 
@@ -98,6 +100,7 @@ def read_catalogue(
     providers = [
         read_provider(table, regions, allow_sandbox=allow_sandbox, env=env) for table in file.array("providers")
     ]
+    analysis = Table(file.get("analysis", dict, {}, required=False), "analysis", file.mistakes)
     catalogue = Catalogue(
         sha256=hashlib.sha256(raw).hexdigest(),
         default_model=file.get("default_model", str, ""),
@@ -106,7 +109,9 @@ def read_catalogue(
         providers=providers,
         refusal_patterns=tuple(p for text in file.list_of_text("refusal_patterns") if (p := _pattern(text, file))),
         controls=tuple(file.list_of_text("controls")),
+        judge=read_judge(analysis, providers),
     )
+    analysis.no_more()
     file.no_more()
     _check_whole(catalogue, file)
     return catalogue, [f"{path}: {mistake}." for mistake in file.mistakes]

@@ -30,6 +30,7 @@ from runner_queue.inspection import WORKER_COMMANDS
 from runner_queue.stack_marker import identity
 from runner_worker.configuration import Configuration
 from runner_worker.engine import RegionRunner
+from runner_worker.judging import judging_of
 from runner_worker.providers.outcomes import FAULTS, PAID
 from runner_worker.providers.state import as_json
 from runner_worker.rq.worker import RegionWorker, connect, worker_name
@@ -79,9 +80,15 @@ def main(argv: list[str] | None = None) -> int:
         guard=guard,
     )
     heartbeat.start(lambda: as_json(runner.provider_states.newest))
+    judging = judging_of(read, db, lambda: runner.free() > 0)
+    if judging:
+        judging.start()
     freeze_gc()
     logger.info("worker started region=%s name=%s concurrency=%d", region, name, settings.worker.concurrency)
-    if not worker.work():
+    ended = worker.work()
+    if judging:
+        judging.stop()
+    if not ended:
         logging.shutdown()
         os._exit(1)  # calls are still under way, and the interpreter would wait for threads
     runner.close()

@@ -33,7 +33,7 @@ GRANT UPDATE (status, version, updated_at, completed_at, cancelled_at, queued_un
 GRANT UPDATE (outcome, completed_units, failed_units, cancelled_units) ON TABLE jobs TO beacon_api;
 GRANT UPDATE (processed_at, last_error, dead_at, available_at, attempts) ON TABLE outbox TO beacon_api;
 -- The API reads analyses with what they are computed from, and adds labels. It writes no analysis.
-GRANT SELECT ON TABLE analyses, embeddings TO beacon_api;
+GRANT SELECT ON TABLE analyses, embeddings, analysis_methods TO beacon_api;
 GRANT SELECT, INSERT ON TABLE answer_labels TO beacon_api;
 GRANT USAGE ON SEQUENCE answer_labels_id_seq TO beacon_api;
 GRANT EXECUTE ON FUNCTION cancel_units(text, jsonb) TO beacon_api;
@@ -67,7 +67,14 @@ GRANT SELECT, INSERT, DELETE ON TABLE tries TO beacon_worker;
 GRANT USAGE ON SEQUENCE result_ids TO beacon_worker;
 GRANT SELECT (job_id, topic) ON TABLE outbox TO beacon_worker; -- the columns that outbox.stage returns
 GRANT EXECUTE ON FUNCTION close_regions(text[]) TO beacon_worker;
+-- The worker with the judge's provider: it keeps the judge's calls, and adds the judge's labels.
+GRANT SELECT, INSERT ON TABLE judgements TO beacon_worker;
+GRANT UPDATE (requests, asked_at, open_at, reply, category, error, sent, labelled) ON TABLE judgements TO beacon_worker;
+GRANT INSERT, SELECT (id) ON TABLE answer_labels TO beacon_worker;
 
 -- beacon_analyst: reads jobs, their answers and the labels; adds analyses and results of embeddings. It changes nothing.
 GRANT SELECT ON TABLE jobs, region_runs, executions, answers, answer_labels, cross_region_executions TO beacon_analyst;
-GRANT SELECT, INSERT ON TABLE analyses, embeddings TO beacon_analyst;
+GRANT SELECT, INSERT ON TABLE analyses, embeddings, analysis_methods TO beacon_analyst;
+GRANT USAGE ON SEQUENCE analysis_methods_id_seq TO beacon_analyst;
+-- Of a judge's calls what is compared with people's labels, and not what the judge wrote.
+GRANT SELECT (answer_id, judge, category, labelled) ON TABLE judgements TO beacon_analyst;

@@ -264,6 +264,32 @@ CREATE TABLE public.analyses (
 
 
 --
+-- Name: analysis_methods; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.analysis_methods (
+    id bigint NOT NULL,
+    method text NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT analysis_methods_method_check CHECK ((method <> ''::text))
+);
+
+
+--
+-- Name: analysis_methods_id_seq; Type: SEQUENCE; Schema: public; Owner: -
+--
+
+ALTER TABLE public.analysis_methods ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.analysis_methods_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+
+--
 -- Name: answer_labels; Type: TABLE; Schema: public; Owner: -
 --
 
@@ -608,6 +634,30 @@ CREATE TABLE public.job_events (
 
 
 --
+-- Name: judgements; Type: TABLE; Schema: public; Owner: -
+--
+
+CREATE TABLE public.judgements (
+    answer_id bigint NOT NULL,
+    judge text NOT NULL,
+    job_id text NOT NULL,
+    requests integer DEFAULT 0 NOT NULL,
+    asked_at timestamp with time zone,
+    open_at timestamp with time zone DEFAULT clock_timestamp(),
+    reply text,
+    category text,
+    error text,
+    sent jsonb,
+    labelled boolean DEFAULT false NOT NULL,
+    CONSTRAINT judgements_category_check CHECK ((category = ANY (ARRAY['content_filter'::text, 'hard_refusal'::text, 'partial_refusal'::text, 'deflection'::text, 'non_answer'::text, 'answer'::text]))),
+    CONSTRAINT judgements_check CHECK (((open_at IS NULL) OR ((reply IS NULL) AND (error IS NULL)))),
+    CONSTRAINT judgements_check1 CHECK (((category IS NULL) OR (reply IS NOT NULL))),
+    CONSTRAINT judgements_judge_check CHECK ((judge <> ''::text)),
+    CONSTRAINT judgements_requests_check CHECK (((requests >= 0) AND (requests <= 3)))
+);
+
+
+--
 -- Name: listed_jobs; Type: VIEW; Schema: public; Owner: -
 --
 
@@ -859,6 +909,14 @@ ALTER TABLE ONLY public.analyses
 
 
 --
+-- Name: analysis_methods analysis_methods_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.analysis_methods
+    ADD CONSTRAINT analysis_methods_pkey PRIMARY KEY (id);
+
+
+--
 -- Name: answer_labels answer_labels_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -939,6 +997,14 @@ ALTER TABLE ONLY public.jobs
 
 
 --
+-- Name: judgements judgements_pkey; Type: CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.judgements
+    ADD CONSTRAINT judgements_pkey PRIMARY KEY (answer_id, judge);
+
+
+--
 -- Name: nonces nonces_pkey; Type: CONSTRAINT; Schema: public; Owner: -
 --
 
@@ -991,6 +1057,13 @@ ALTER TABLE ONLY public.tries
 --
 
 CREATE INDEX answer_labels_at_idx ON public.answer_labels USING btree (at, job_id);
+
+
+--
+-- Name: answer_labels_human_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX answer_labels_human_idx ON public.answer_labels USING btree (answer_id, id DESC) WHERE (source = 'human'::text);
 
 
 --
@@ -1085,6 +1158,34 @@ CREATE INDEX jobs_open_regions_idx ON public.jobs USING btree (jsonb_path_query_
 
 
 --
+-- Name: judgements_asked_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX judgements_asked_idx ON public.judgements USING btree (judge, asked_at);
+
+
+--
+-- Name: judgements_job_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX judgements_job_idx ON public.judgements USING btree (job_id);
+
+
+--
+-- Name: judgements_open_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX judgements_open_idx ON public.judgements USING btree (judge, open_at) WHERE (open_at IS NOT NULL);
+
+
+--
+-- Name: judgements_unlabelled_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX judgements_unlabelled_idx ON public.judgements USING btree (judge, job_id) WHERE ((category IS NOT NULL) AND (NOT labelled));
+
+
+--
 -- Name: nonces_created_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -1171,6 +1272,14 @@ ALTER TABLE ONLY public.executions
 
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id) ON DELETE CASCADE;
+
+
+--
+-- Name: judgements judgements_job_id_fkey; Type: FK CONSTRAINT; Schema: public; Owner: -
+--
+
+ALTER TABLE ONLY public.judgements
+    ADD CONSTRAINT judgements_job_id_fkey FOREIGN KEY (job_id) REFERENCES public.jobs(id) ON DELETE CASCADE;
 
 
 --
@@ -1268,11 +1377,34 @@ GRANT SELECT,INSERT ON TABLE public.analyses TO beacon_analyst;
 
 
 --
+-- Name: TABLE analysis_methods; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT ON TABLE public.analysis_methods TO beacon_api;
+GRANT SELECT,INSERT ON TABLE public.analysis_methods TO beacon_analyst;
+
+
+--
+-- Name: SEQUENCE analysis_methods_id_seq; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT USAGE ON SEQUENCE public.analysis_methods_id_seq TO beacon_analyst;
+
+
+--
 -- Name: TABLE answer_labels; Type: ACL; Schema: public; Owner: -
 --
 
 GRANT SELECT,INSERT ON TABLE public.answer_labels TO beacon_api;
+GRANT INSERT ON TABLE public.answer_labels TO beacon_worker;
 GRANT SELECT ON TABLE public.answer_labels TO beacon_analyst;
+
+
+--
+-- Name: COLUMN answer_labels.id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(id) ON TABLE public.answer_labels TO beacon_worker;
 
 
 --
@@ -1602,6 +1734,85 @@ GRANT UPDATE(expires_at) ON TABLE public.idempotency_keys TO beacon_publisher;
 GRANT SELECT,INSERT ON TABLE public.job_events TO beacon_api;
 GRANT SELECT,INSERT ON TABLE public.job_events TO beacon_publisher;
 GRANT SELECT,INSERT ON TABLE public.job_events TO beacon_worker;
+
+
+--
+-- Name: TABLE judgements; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT,INSERT ON TABLE public.judgements TO beacon_worker;
+
+
+--
+-- Name: COLUMN judgements.answer_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(answer_id) ON TABLE public.judgements TO beacon_analyst;
+
+
+--
+-- Name: COLUMN judgements.judge; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT SELECT(judge) ON TABLE public.judgements TO beacon_analyst;
+
+
+--
+-- Name: COLUMN judgements.requests; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(requests) ON TABLE public.judgements TO beacon_worker;
+
+
+--
+-- Name: COLUMN judgements.asked_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(asked_at) ON TABLE public.judgements TO beacon_worker;
+
+
+--
+-- Name: COLUMN judgements.open_at; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(open_at) ON TABLE public.judgements TO beacon_worker;
+
+
+--
+-- Name: COLUMN judgements.reply; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(reply) ON TABLE public.judgements TO beacon_worker;
+
+
+--
+-- Name: COLUMN judgements.category; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(category) ON TABLE public.judgements TO beacon_worker;
+GRANT SELECT(category) ON TABLE public.judgements TO beacon_analyst;
+
+
+--
+-- Name: COLUMN judgements.error; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(error) ON TABLE public.judgements TO beacon_worker;
+
+
+--
+-- Name: COLUMN judgements.sent; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(sent) ON TABLE public.judgements TO beacon_worker;
+
+
+--
+-- Name: COLUMN judgements.labelled; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(labelled) ON TABLE public.judgements TO beacon_worker;
+GRANT SELECT(labelled) ON TABLE public.judgements TO beacon_analyst;
 
 
 --

@@ -26,6 +26,10 @@ EXCEPTIONS = {
     "readiness.grow": "the readiness probe rolls it back",
     "processes.beat": "it tells that a process lives; the next one comes within five seconds",
     "processes.leave": "what it would remove, retention removes; retention is cut",
+    **dict.fromkeys(
+        map("judgements.{}".format, ("lock", "begin", "give_up", "take", "end", "lock_job", "label")),
+        "no job depends on a judge, which is off by default; a test kills a worker at each of the judge's steps",
+    ),
 }
 
 

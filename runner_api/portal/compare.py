@@ -53,7 +53,7 @@ def compare(job_id: str) -> Response:
     regions = in_order(job["plan"])
     answered = [region for region in regions if any(r["region"] == region and comparison.response(r) for r in rows)]
     base = _chosen("base", answered) if answered else None
-    document = export(job, rows, asked.labels, scores=asked.scores)
+    document = export(job, rows, asked.labels, scores=asked.scores, judge=asked.judge)
     state, why = analysis.state_of(found)
     shown = found["result"] if state == "ready" or input_sha256 is not None else None
     about = verdicts.of_question(shown, model, question) if shown else None

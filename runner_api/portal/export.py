@@ -22,6 +22,7 @@ COLUMNS = (
     *("question_key", "served_model", "fingerprint", "service_tier", "upstream", "geography", "request_id", "sent"),
     *("waited_ms", "answered_ms", "paid", "refusal_source", "filter", "filter_words", "partial", "thoughts"),
     *("served_model_changed", "category", "category_source", "evidence", "language", "words", "seed", "finish_reason"),
+    "judge_category",
 )
 
 
@@ -52,7 +53,7 @@ def _read(job_id: str) -> tuple[dict[str, Any], list[Row]]:
         found = found and as_analysed(conn, found)
     if found is None:
         raise NotFound(detail=f"There is no job {job_id}.")
-    document = export(found.job, found.calls, found.labels, found.units, found.scores)
+    document = export(found.job, found.calls, found.labels, found.units, found.scores, found.judge)
     by_place = {(r["region"], r["model_id"], r["question_id"], r["run_no"]): r for r in found.calls}
     calls = document["executions"]
     return document, [by_place[c["region"], c["model_id"], c["question_key"], c["run_no"]] for c in calls]
@@ -89,4 +90,5 @@ def _judged(call: Row) -> list[Any]:
     return [
         *(call[name] for name in ("category", "category_source", "evidence", "language", "words", "seed")),
         finish_reason,
+        call["judge_category"],
     ]

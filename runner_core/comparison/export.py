@@ -1,5 +1,6 @@
 """The export of a job's calls, `compare.json`: the one document from which everything of a comparison is computed."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,10 @@ from runner_core.refusals.text import read_of
 from runner_core.served_changes import served_changes
 
 Row = Mapping[str, Any]
-JUDGED = ("category", "category_source", "detected_category", "disputed", "evidence", "language", "words")
+JUDGED = (
+    *("category", "category_source", "detected_category", "judge_category", "human_categories"),
+    *("disputed", "evidence", "language", "words"),
+)
 Scores = Mapping[bytes, Any]  # stored results of sentence embeddings, by text_key
 
 
@@ -22,19 +26,23 @@ def export(
     labels: Iterable[Row] = (),
     units: Iterable[Row] = (),
     scores: Scores | None = None,
+    judge: str | None = None,
 ) -> dict[str, Any]:
     """Return the document of a job.
 
     `job` is a row of the statement analyses.job; `rows` are the planned calls as reads.rows or analyses.calls has them,
-    in any order; `labels` the label that counts of each labelled answer (labels.newest); `units` the rows of
+    in any order; `labels` the newest label of each person and judge (labels.newest); `units` the rows of
     analyses.units; `scores` the stored results of sentence embeddings by `text_key`, None where the rules alone give
-    the categories. No I/O.
+    the categories; `judge` the id of the judge whose labels count, None where a judge's category only stands beside the
+    others. No I/O.
     """
     questions = job["questions"]
     places = {question["id"]: number for number, question in enumerate(questions)}
     texts = {question["id"]: question["text"] for question in questions}
     ordered = sorted(rows, key=lambda r: (places[r["question_id"]], r["model_id"], r["region"], r["run_no"]))
-    of_answer = {label["answer_id"]: label for label in labels}
+    said: defaultdict[int, list[Row]] = defaultdict(list)
+    for label in sorted(labels, key=lambda one: one["id"], reverse=True):
+        said[label["answer_id"]].append(label)
     fixed = job["analysis"] or {}
     return {
         "job_id": job["id"],
@@ -48,12 +56,12 @@ def export(
         "models": _models(job["plan"]),
         "runs": job["runs"],
         "controls": sorted(fixed.get("controls", ())),
-        "detector": RULES if scores is None else DETECTOR_ID,
+        "detector": (RULES if scores is None else DETECTOR_ID) + (f"+{judge}" if judge else ""),
         "facts": {key: list(fixed["facts"][key]) for key in sorted(fixed.get("facts", ()))},
         "conditions": conditions(ordered, units),
         "served_model_changes": [change.as_json() for change in served_changes(ordered)],
         "executions": [
-            _execution(row, texts[row["question_id"]], of_answer.get(row["id"]), scores or {}) for row in ordered
+            _execution(row, texts[row["question_id"]], said[row["id"]], scores or {}, judge) for row in ordered
         ],
     }
 
@@ -63,20 +71,24 @@ def _models(plan: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     return [{"id": model, "regions": sorted(region for region in plan if model in plan[region])} for model in ids]
 
 
-def _execution(row: Row, question: str, label: Row | None, scores: Scores) -> dict[str, Any]:
+def _execution(row: Row, question: str, labels: Sequence[Row], scores: Scores, judge: str | None) -> dict[str, Any]:
     """Return a call as the API lists it, with what its answer is. A call without an answer has nulls there."""
     judged: dict[str, Any] = dict.fromkeys(JUDGED)
     output = row["output"]
     if row["status"] == "completed" and output and output.get("response") is not None:
-        judged |= _judged(question, output, label, scores)
+        judged |= _judged(question, output, labels, scores, judge)
     return result(row) | {"run_no": row["run_no"]} | judged | {"seed": (row["sent"] or {}).get("seed")}
 
 
-def _judged(question: str, output: Mapping[str, Any], label: Row | None, scores: Scores) -> dict[str, Any]:
+def _judged(
+    question: str, output: Mapping[str, Any], labels: Sequence[Row], scores: Scores, judge: str | None
+) -> dict[str, Any]:
     """Return the category of an answer with who gave it, its language and its number of words.
 
-    `detected_category` is what the detector says: it stays beside a human's or a judge's label, so that the two can be
-    compared. `disputed`: whether rules and embedding differ; None where only one of them says something.
+    `labels` of the answer, the newest first. The newest label of a person counts, then that of the judge whose labels
+    count. `detected_category` is what the detector says: it stays beside a label, so that the two can be compared; so
+    do `judge_category`, and `human_categories` with one label of each person, the newest first. `disputed`: whether
+    rules and embedding differ; None where only one of them says something.
     """
     text = output["response"]
     finish_reason, source, filtered = (output.get(name) for name in ("finish_reason", "refusal_source", "filter"))
@@ -84,10 +96,17 @@ def _judged(question: str, output: Mapping[str, Any], label: Row | None, scores:
     stored = scores.get(text_key(text)) if scores else None
     score = None if stored is None else stored_score(stored)
     found = with_score(text, by_rules, score)
+    by_people = [label for label in labels if label["source"] == "human"]
+    by_judges = [label for label in labels if label["source"] == "judge"]
+    counting = [label for label in by_judges if label["actor"].rpartition(" ")[2] == judge]
+    label = next(iter(by_people or counting), None)
+    by_judge = next(iter(counting or by_judges), None)
     return {
         "category": label["category"] if label else found.category,
         "category_source": label["source"] if label else found.source,
         "detected_category": found.category,
+        "judge_category": by_judge["category"] if by_judge else None,
+        "human_categories": [one["category"] for one in by_people],
         "disputed": disputed(by_rules, score),
         "evidence": found.evidence,
         "language": language_of(text) if text.strip() else None,

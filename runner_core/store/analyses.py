@@ -28,6 +28,7 @@ class Snapshot:
     """A job in one state. `job`, `calls`, `labels`, `units` and `scores` are what `export` takes.
 
     `scores`: results of sentence embeddings by the key of the text; None where the rules alone give the categories.
+    `judge`: the id of the judge whose labels count, None if none do.
     """
 
     state: State
@@ -36,6 +37,7 @@ class Snapshot:
     labels: Sequence[Row]
     units: Sequence[Row]
     scores: Mapping[bytes, Any] | None = None
+    judge: str | None = None
 
 
 @dataclass(frozen=True)
@@ -148,8 +150,9 @@ def newest(
 ) -> Row | None:
     """Return a job's present state with the analysis of its newest state that has one; None if there is no job.
 
-    With `method` and `input_sha256` the analysis is by that method and of that input. The analysis' columns are null if
-    there is no such analysis. `runner_api.views.analysis` reads the row.
+    Of several methods the one of `show_method` counts. With `method` and `input_sha256` the analysis is by that method
+    and of that input. The analysis' columns are null if there is no such analysis. `runner_api.views.analysis` reads
+    the row.
     """
     return row(conn, "analyses.newest", job_id=job_id, method=method, input_sha256=input_sha256)
 
@@ -167,6 +170,11 @@ def add_label(
 def labels(conn: Connection[Any], job_id: str, after: int, page: int) -> list[Row]:
     """Return a page of a job's labels behind the label `after`, in the order of their ids."""
     return rows(conn, "labels.page", job_id=job_id, after=after, page=page)
+
+
+def show_method(conn: Connection[Any], method: str) -> None:
+    """Let the analyses of a method be shown from now on, where a job's state has analyses of several."""
+    run(conn, "analyses.show_method", method=method)
 
 
 def known_embeddings(conn: Connection[Any], model: str, texts: Sequence[bytes]) -> dict[bytes, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from psycopg import Connection
 
 from runner_core.queries import Row, row
+from runner_core.refusals.judge import is_judge
 from runner_core.refusals.scored import MODEL, text_key
 from runner_core.store import analyses
 from runner_core.store.analyses import Snapshot
@@ -19,8 +20,8 @@ def texts_of(calls: Iterable[Row]) -> dict[bytes, str]:
 
 
 def as_analysed(conn: Connection[Any], snapshot: Snapshot) -> Snapshot:
-    """Return the snapshot with the stored results of embeddings, if the job's newest analysis used them."""
+    """Return the snapshot with the results of embeddings and the judge that the job's newest analysis used."""
     newest = row(conn, "analyses.method", job_id=snapshot.state.job_id)
-    if newest is None or MODEL not in newest["method"].split("+"):
-        return snapshot
-    return replace(snapshot, scores=analyses.known_embeddings(conn, MODEL, list(texts_of(snapshot.calls))))
+    stages = newest["method"].split("+") if newest else []
+    scores = analyses.known_embeddings(conn, MODEL, list(texts_of(snapshot.calls))) if MODEL in stages else None
+    return replace(snapshot, scores=scores, judge=next(filter(is_judge, stages), None))

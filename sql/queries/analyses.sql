@@ -103,7 +103,8 @@ RETURNING computed_at;
 
 -- name: analyses.newest
 -- A job's present state, with the analysis of the newest state that has one; with `input_sha256` of that input, with
--- `method` of that method. The columns of the analysis are null if there is none. `compared`: a model has two regions or
+-- `method` of that method. Of a state's analyses the one of the method that is shown counts, else the last one computed.
+-- The columns of the analysis are null if there is none. `compared`: a model has two regions or
 -- more. `too_old`: the job ended before jobs were analysed, as analyses.clock says.
 SELECT j.id AS job_id, j.status AS job_status, j.version AS job_version, l.label_id, j.enable_analysis, p.compared,
        COALESCE(j.completed_at < (SELECT m.applied_at - interval '7 days' FROM schema_migrations m WHERE m.version = 13), false) AS too_old,
@@ -118,20 +119,30 @@ SELECT j.id AS job_id, j.status AS job_status, j.version AS job_version, l.label
          FROM analyses x
         WHERE x.job_id = %(job_id)s AND x.method = COALESCE(%(method)s, x.method)
           AND x.input_sha256 = COALESCE(%(input_sha256)s::bytea, x.input_sha256)
-        ORDER BY x.job_version DESC, x.label_id DESC, x.computed_at DESC LIMIT 1) a ON true
+        ORDER BY x.job_version DESC, x.label_id DESC,
+                 x.method = (SELECT m.method FROM analysis_methods m ORDER BY m.id DESC LIMIT 1) DESC, x.computed_at DESC LIMIT 1) a ON true
  WHERE j.id = %(job_id)s;
 
 -- name: analyses.method
--- The method of the newest analysis of a job.
-SELECT method FROM analyses WHERE job_id = %(job_id)s ORDER BY job_version DESC, label_id DESC, computed_at DESC LIMIT 1;
+-- The method of the analysis that analyses.newest finds.
+SELECT x.method FROM analyses x
+ WHERE x.job_id = %(job_id)s
+ ORDER BY x.job_version DESC, x.label_id DESC,
+          x.method = (SELECT m.method FROM analysis_methods m ORDER BY m.id DESC LIMIT 1) DESC, x.computed_at DESC LIMIT 1;
+
+-- name: analyses.show_method -- writes
+-- Let the analyses of this method be shown from now on.
+INSERT INTO analysis_methods (method)
+SELECT %(method)s
+ WHERE %(method)s IS DISTINCT FROM (SELECT m.method FROM analysis_methods m ORDER BY m.id DESC LIMIT 1)
+RETURNING id;
 
 -- name: labels.newest
--- The label that counts of each labelled answer: the newest human label, else the newest label of a judge; those up to
--- `label_id`, and all if it is null.
-SELECT DISTINCT ON (answer_id) id, answer_id, category, source, actor, note, at
+-- The newest label of each person and of each judge of each labelled answer; those up to `label_id`, and all if it is null.
+SELECT DISTINCT ON (answer_id, source, actor) id, answer_id, category, source, actor, note, at
   FROM answer_labels
  WHERE job_id = %(job_id)s AND id <= COALESCE(%(label_id)s::bigint, id)
- ORDER BY answer_id, source <> 'human', id DESC;
+ ORDER BY answer_id, source, actor, id DESC;
 
 -- name: labels.page
 -- A page of a job's labels behind the label `after`, in the order of their ids; `page` labels at most.

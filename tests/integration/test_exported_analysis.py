@@ -19,7 +19,10 @@ from tests.integration.api_client import Api
 
 REFUSAL = "I'm sorry, but I can't help with that."
 LONG = "<think>" + "I cannot answer that. " * 10 + "</think>" + "word " * 9_000
-GAINED = ["category", "category_source", "evidence", "language", "words", "seed", "finish_reason"]
+GAINED = [
+    *("category", "category_source", "evidence", "language", "words", "seed", "finish_reason"),
+    "judge_category",
+]
 
 
 def export(api: Api, job_id: str) -> Any:
@@ -93,7 +96,7 @@ def test_a_spreadsheet_says_what_each_answer_is(api: Api) -> None:
     assert list(lines[0])[-len(GAINED) :] == GAINED
     for line, call in zip(lines, export(api, job_id)["executions"], strict=True):
         assert (line["question_key"], line["region"]) == (call["question_key"], call["region"])
-        for name in GAINED[:-1]:
+        for name in set(GAINED) - {"finish_reason"}:
             assert line[name] == ("" if call[name] is None else str(call[name]))
     assert [line["finish_reason"] for line in lines] == ["stop", "stop", "", "stop"]
 

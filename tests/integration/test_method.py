@@ -11,6 +11,7 @@ from runner_core.comparison.compare import METHOD_ID as COMPUTED_BY
 from runner_core.comparison.compare import analyse, method_id
 from runner_core.comparison.material import Material
 from runner_core.method_page import METHOD_ID, METHOD_IDS
+from runner_core.refusals.judge import PROMPT, judge_id
 from runner_core.refusals.scored import DETECTOR_ID
 from tests.integration.api_client import Api
 
@@ -21,7 +22,10 @@ def test_the_method_is_the_one_that_analyses() -> None:
     assert (METHOD_ID, *METHOD_IDS) == (COMPUTED_BY, COMPUTED_BY, method_id(DETECTOR_ID))
 
 
-@pytest.mark.parametrize("name", [*METHOD_IDS, METHOD, METHOD_ID.replace("/", "%2F").replace("+", "%2B")])
+JUDGED = f"{METHOD_ID}+{judge_id('judges', 'wise')}"
+
+
+@pytest.mark.parametrize("name", [*METHOD_IDS, METHOD, JUDGED, METHOD_ID.replace("/", "%2F").replace("+", "%2B")])
 def test_its_document_has_everything_to_compute_it_again(api: Api, name: str) -> None:
     found = api.get(f"/analysis/methods/{name}")
     assert found["ids"] == list(METHOD_IDS)
@@ -29,6 +33,7 @@ def test_its_document_has_everything_to_compute_it_again(api: Api, name: str) ->
     assert found["patterns"]["version"] == 2
     assert {"en", "zh"} <= set(found["patterns"])
     assert found["filters"]["codes"]
+    assert found["judge"]["prompt"] == PROMPT
     assert set(found["detector"]["rules"]["en"]) == {"n", "precision", "recall", "sets"}
 
 

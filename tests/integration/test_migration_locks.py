@@ -21,7 +21,8 @@ def test_a_migration_neither_reads_nor_rewrites_a_large_table(empty_database_url
     with psycopg.connect(empty_database_url) as conn:
         make_logins(conn)
         for earlier in migrations()[: migration.version - 1]:
-            conn.execute(earlier.sql.encode())
+            if not earlier.is_outside:
+                conn.execute(earlier.sql.encode())
     # A connection of its own: statistics of earlier transactions of a session may still be counted in the present one.
     with psycopg.connect(empty_database_url) as conn:
         files = query(conn, FILES, list(LARGE))

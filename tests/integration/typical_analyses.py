@@ -9,6 +9,8 @@ from tests.integration.typical_parameters import MOST, NOW, Case, ended, job
 METHOD = "beacon-compare/1+refusal-rules/2"
 _texts = [f"{n:064x}" for n in range(20)]
 _days = {"method": METHOD, "since": NOW - timedelta(days=30), "page": PAGE}
+_judge = {"judge": "judge-1"}
+_LOOK = "each job that ended since the last look, with its answers"
 _PAGE = "a page of 100 jobs: for each its row, its newest label and its analysis"
 
 ANALYSES: dict[str, list[Case]] = {
@@ -35,6 +37,24 @@ ANALYSES: dict[str, list[Case]] = {
     "analyses.method": [Case("api", job)],
     "labels.newest": [Case("api analyst", {**job, "label_id": 7})],
     "labels.page": [Case("api", {**job, "after": 0, "page": 1000})],
+    "analyses.show_method": [Case("analyst", {"method": METHOD})],
+    "judgements.lock": [Case("worker")],
+    "judgements.asked": [Case("worker", _judge)],
+    "judgements.job": [Case("worker", {**_judge, "since": NOW - timedelta(hours=1)}, MOST, _LOOK)],
+    "judgements.begin": [Case("worker", {**_judge, **job})],
+    "judgements.give_up": [Case("worker", _judge)],
+    "judgements.take": [Case("worker", {**_judge, "seconds": 120})],
+    "judgements.text": [Case("worker", {"answer_id": 7, "characters": 20_000})],
+    "judgements.end": [
+        Case(
+            "worker",
+            {**_judge, "answer_id": 7, "reply": "answer", "category": "answer", "error": None, "sent": "{}"},
+        )
+    ],
+    "judgements.unlabelled": [Case("worker", _judge)],
+    "judgements.lock_job": [Case("worker", job)],
+    "judgements.label": [Case("worker", {**_judge, **job, "actor": "us/m judge-1"})],
+    "judgements.beside_people": [Case("analyst", _judge)],
     "labels.add": [
         Case("api", {"answer_id": 7, "category": "answer", "source": "human", "actor": "a", "note": ""}),
     ],

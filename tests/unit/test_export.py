@@ -57,6 +57,11 @@ def rows(**changes: Any) -> list[dict[str, Any]]:
     return made
 
 
+def label(number: int, category: str, source: str = "human", actor: str = "ann") -> dict[str, Any]:
+    """A label of the first answer; a greater number is a newer one."""
+    return {"id": number, "answer_id": 1, "category": category, "source": source, "actor": actor}
+
+
 UNITS = [{"execution_id": 100, "region": r, "model_id": m, "parameters": ASKED} for r, m in PLACES]
 
 
@@ -116,13 +121,23 @@ def test_a_call_without_an_answer_has_no_category(status: str) -> None:
     """An error is no refusal, whatever its text says."""
     error = {"code": "http_500", "message": REFUSAL}
     found = first(export(JOB, rows(status=status, output=None, error_detail=error, sent=None), (), UNITS))
-    members = ("category", "category_source", "detected_category", "disputed", "evidence", "language", "words", "seed")
-    assert [found[name] for name in members] == [None] * 8
+    members = (
+        "category",
+        "category_source",
+        "detected_category",
+        "judge_category",
+        "human_categories",
+        "disputed",
+        "evidence",
+        "language",
+        "words",
+        "seed",
+    )
+    assert [found[name] for name in members] == [None] * 10
 
 
 def test_a_label_counts_and_the_detectors_category_stays_beside_it() -> None:
-    label = {"answer_id": 1, "category": "hard_refusal", "source": "human"}
-    found = first(export(JOB, rows(), [label], UNITS))
+    found = first(export(JOB, rows(), [label(1, "hard_refusal")], UNITS))
     assert (found["category"], found["category_source"], found["detected_category"]) == (
         "hard_refusal",
         "human",
@@ -191,3 +206,49 @@ def test_the_detector_is_in_the_methods_id_and_not_in_the_input() -> None:
     plain, both = (Material.of_export(export(JOB, rows(), (), UNITS, scores)) for scores in (None, {}))
     assert plain.sha256() == both.sha256()
     assert (plain.detector, both.detector) == (RULES, DETECTOR_ID)
+
+
+@pytest.mark.parametrize(
+    ("judge", "human", "expected"),
+    [
+        (None, False, ("answer", "rules")),
+        ("judge-1", False, ("deflection", "judge")),
+        ("judge-2", False, ("answer", "rules")),
+        ("judge-1", True, ("hard_refusal", "human")),
+    ],
+)
+def test_a_judges_label_counts_where_that_judge_does_and_stands_beside_the_others(
+    judge: str | None, human: bool, expected: tuple[str, str]
+) -> None:
+    labels = [label(1, "deflection", "judge", "us/m judge-1")]
+    if human:
+        labels.append(label(2, "hard_refusal"))
+    document = export(JOB, rows(), labels, UNITS, None, judge)
+    found = first(document)
+    assert (found["category"], found["category_source"]) == expected
+    assert (found["detected_category"], found["judge_category"]) == ("answer", "deflection")
+    assert document["detector"] == (f"{RULES}+{judge}" if judge else RULES)
+
+
+def test_a_newer_label_of_another_judge_does_not_hide_the_one_that_counts() -> None:
+    labels = [label(1, "deflection", "judge", "us/m judge-1"), label(2, "non_answer", "judge", "us/n judge-2")]
+    for judge, category, shown in (
+        ("judge-1", "deflection", "deflection"),
+        ("judge-2", "non_answer", "non_answer"),
+        (None, "answer", "non_answer"),
+    ):
+        found = first(export(JOB, rows(), labels, UNITS, None, judge))
+        assert (found["category"], found["judge_category"]) == (category, shown)
+
+
+def test_each_persons_label_is_told_without_a_name_and_the_newest_counts() -> None:
+    labels = [
+        label(5, "answer", actor="ann"),
+        label(7, "hard_refusal", actor="bob"),
+        label(6, "deflection", actor="cy"),
+    ]
+    random.Random(7).shuffle(labels)  # noqa: S311 - any order will do
+    found = first(export(JOB, rows(), labels, UNITS))
+    assert (found["category"], found["category_source"]) == ("hard_refusal", "human")
+    assert found["human_categories"] == ["hard_refusal", "deflection", "answer"]
+    assert "ann" not in str(export(JOB, rows(), labels, UNITS))

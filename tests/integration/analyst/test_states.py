@@ -13,6 +13,7 @@ import psycopg
 from runner_analyst.analyst import Analyst, compute
 from runner_api.verbs.actor import Actor
 from runner_api.verbs.retry import Wanted, retry_job
+from runner_core.comparison.export import export
 from runner_core.db import Database
 from runner_core.refusals.text import MAX_CHARACTERS
 from runner_core.store import analyses
@@ -116,7 +117,11 @@ def test_a_judges_label_does_not_come_before_a_humans(ended: End, db: Database, 
     with db.transaction() as own:
         snapshot = analyses.snapshot(own, job_id, MAX_CHARACTERS)
     assert snapshot
-    assert [(found["source"], found["category"]) for found in snapshot.labels] == [("human", "deflection")]
+    document = export(snapshot.job, snapshot.calls, snapshot.labels, snapshot.units, None, "somebody")
+    told = [call for call in document["executions"] if call["judge_category"]]
+    assert [(call["category_source"], call["category"], call["judge_category"]) for call in told] == [
+        ("human", "deflection", "answer")
+    ]
 
 
 def test_a_label_while_it_is_computed_is_not_forgotten(make: Make, ended: End, db: Database, conn: Conn) -> None:

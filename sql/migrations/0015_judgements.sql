@@ -1,0 +1,41 @@
+-- What a judge says of answers, and whose analyses are shown. New tables, and an index of the labels of people: no large
+-- table is read or rewritten. It gives up instead of waiting for long for a lock, and can be repeated.
+SET LOCAL lock_timeout = '3s';
+
+-- judgements: what a judge, a model, was asked about an answer and said of it. One row for an answer and a judge, whatever
+-- happens. All answers of a job get their rows at once, as open ones. A worker takes an open row by a lease and counts the
+-- request before it sends the request; the reply of whoever comes first stays. A killed worker's lease expires, and the
+-- answer is asked about again, three times at most.
+CREATE TABLE judgements (
+  answer_id    bigint NOT NULL,
+  judge        text NOT NULL CHECK (judge <> ''),     -- the judge's id, with the SHA-256 of its prompt
+  job_id       text NOT NULL REFERENCES jobs ON DELETE CASCADE,
+  requests     integer NOT NULL DEFAULT 0 CHECK (requests BETWEEN 0 AND 3),
+  asked_at     timestamptz,                            -- of the newest request
+  open_at      timestamptz DEFAULT clock_timestamp(),  -- from when on a worker may take the row; null when it has ended
+  reply        text,                                   -- the raw reply; null after an error
+  category     text CHECK (category IN ('content_filter', 'hard_refusal', 'partial_refusal', 'deflection', 'non_answer',
+                                        'answer')),    -- null if the reply names none, or several
+  error        text,                                   -- the code of the failed call
+  sent         jsonb,                                  -- the parameters as sent
+  labelled     boolean NOT NULL DEFAULT false,         -- whether answer_labels has the category
+  PRIMARY KEY (answer_id, judge),
+  CHECK (open_at IS NULL OR (reply IS NULL AND error IS NULL)),
+  CHECK (category IS NULL OR reply IS NOT NULL)
+);
+-- No foreign key to answers, as in answer_labels.
+CREATE INDEX judgements_job_idx ON judgements (job_id);
+CREATE INDEX judgements_asked_idx ON judgements (judge, asked_at);
+CREATE INDEX judgements_open_idx ON judgements (judge, open_at) WHERE open_at IS NOT NULL;
+CREATE INDEX judgements_unlabelled_idx ON judgements (judge, job_id) WHERE category IS NOT NULL AND NOT labelled;
+
+-- The labels of people alone, for the comparison of judge and people: judges label thousands of answers a day.
+CREATE INDEX answer_labels_human_idx ON answer_labels (answer_id, id DESC) WHERE source = 'human';
+
+-- analysis_methods: the method whose analyses are shown; the newest row counts. Rows are only added. A job's state may have
+-- analyses of several methods, and the newest of them is not the one to show when a judge's labels have stopped to count.
+CREATE TABLE analysis_methods (
+  id     bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+  method text NOT NULL CHECK (method <> ''),
+  at     timestamptz NOT NULL DEFAULT clock_timestamp()
+);

@@ -1,0 +1,98 @@
+-- name: judgements.lock
+-- Let one worker at a time take an answer: requests are counted, and one more is counted, before the next worker counts.
+SELECT pg_advisory_xact_lock(4711, 6);
+
+-- name: judgements.asked
+-- The requests to a judge in the last 24 hours, and the database's time.
+SELECT COALESCE(sum(requests), 0) AS requests, clock_timestamp() AS now
+  FROM judgements WHERE judge = %(judge)s AND asked_at > clock_timestamp() - interval '24 hours';
+
+-- name: judgements.job
+-- The first job that is compared and ended after `since`, with an answer that has no row of the judge.
+SELECT j.id AS job_id, j.completed_at
+  FROM jobs j
+ WHERE j.status IN ('completed', 'failed') AND j.enable_analysis IS NOT FALSE AND j.completed_at > %(since)s
+   AND EXISTS (SELECT FROM jsonb_each(j.plan) AS p (region, models), jsonb_array_elements_text(p.models) AS m (model_id)
+                GROUP BY m.model_id HAVING count(*) > 1)
+   AND EXISTS (SELECT FROM answers a
+                WHERE a.job_id = j.id AND a.status = 'ok' AND a.output ->> 'filter' IS NULL AND a.output ->> 'response' <> ''
+                  AND NOT EXISTS (SELECT FROM judgements g WHERE g.answer_id = a.id AND g.judge = %(judge)s))
+ ORDER BY j.completed_at, j.id LIMIT 1;
+
+-- name: judgements.begin -- writes
+-- Add an open row for each answer of a job that has none. Another worker may add the same ones at this moment.
+INSERT INTO judgements (answer_id, judge, job_id)
+SELECT a.id, %(judge)s, a.job_id
+  FROM answers a
+ WHERE a.job_id = %(job_id)s AND a.status = 'ok' AND a.output ->> 'filter' IS NULL AND a.output ->> 'response' <> ''
+   AND NOT EXISTS (SELECT FROM judgements g WHERE g.answer_id = a.id AND g.judge = %(judge)s)
+ ORDER BY a.id
+ON CONFLICT (answer_id, judge) DO NOTHING;
+
+-- name: judgements.give_up -- writes
+-- End the calls whose third worker has not come back either.
+UPDATE judgements SET open_at = NULL, error = 'abandoned'
+ WHERE judge = %(judge)s AND open_at < clock_timestamp() AND requests = 3;
+
+-- name: judgements.take -- writes
+-- Take one open answer for so many seconds and count its request, by chance: the judge must not see the answers of one
+-- region one after the other. An answer that was asked about before waits for those that were not.
+UPDATE judgements g
+   SET requests = g.requests + 1, asked_at = clock_timestamp(), open_at = clock_timestamp() + make_interval(secs => %(seconds)s)
+  FROM (SELECT x.answer_id FROM judgements x
+         WHERE x.judge = %(judge)s AND x.open_at < clock_timestamp() AND x.requests < 3
+         ORDER BY x.requests, random() LIMIT 1 FOR UPDATE SKIP LOCKED) due
+ WHERE g.answer_id = due.answer_id AND g.judge = %(judge)s
+RETURNING g.answer_id, g.requests;
+
+-- name: judgements.text
+-- Question and answer of an answer. Of the text its first `characters` behind a block of thoughts.
+SELECT q.question ->> 'text' AS question,
+       left(t.response, %(characters)s + CASE WHEN t.response ~ '^\s*<think>' THEN strpos(t.response, '</think>') + 7 ELSE 0 END) AS answer
+  FROM answers a
+  JOIN jobs j ON j.id = a.job_id
+ CROSS JOIN LATERAL jsonb_array_elements(j.questions) AS q (question)
+ CROSS JOIN LATERAL (SELECT a.output ->> 'response' AS response OFFSET 0) t
+ WHERE a.id = %(answer_id)s AND q.question ->> 'id' = a.question_id;
+
+-- name: judgements.end -- writes
+-- Keep the reply, or the code of the error. The reply of whoever comes first stays.
+UPDATE judgements
+   SET open_at = NULL, reply = %(reply)s, category = %(category)s, error = %(error)s, sent = %(sent)s::jsonb
+ WHERE answer_id = %(answer_id)s AND judge = %(judge)s AND open_at IS NOT NULL
+RETURNING answer_id;
+
+-- name: judgements.unlabelled
+-- The jobs with categories of the judge that are no labels yet, and without an open answer: the labels of a job come
+-- together, because each newest label makes a new analysis.
+SELECT DISTINCT g.job_id
+  FROM judgements g
+ WHERE g.judge = %(judge)s AND g.category IS NOT NULL AND NOT g.labelled
+   AND NOT EXISTS (SELECT FROM judgements o WHERE o.job_id = g.job_id AND o.judge = %(judge)s AND o.open_at IS NOT NULL);
+
+-- name: judgements.lock_job
+-- Lock a job before its labels are added: their ids grow in the order of the commits, and no label is added twice.
+SELECT id FROM jobs WHERE id = %(job_id)s FOR NO KEY UPDATE;
+
+-- name: judgements.label -- writes
+-- Add the judge's labels of a locked job, of answers that are there.
+WITH named AS (
+  UPDATE judgements SET labelled = true
+   WHERE job_id = %(job_id)s AND judge = %(judge)s AND category IS NOT NULL AND NOT labelled
+  RETURNING answer_id, job_id, category
+)
+INSERT INTO answer_labels (answer_id, job_id, category, source, actor)
+SELECT n.answer_id, n.job_id, n.category, 'judge', %(actor)s
+  FROM named n JOIN answers a ON a.id = n.answer_id
+ ORDER BY n.answer_id
+RETURNING id;
+
+-- name: judgements.beside_people
+-- The answers that people and this judge labelled, counted by what the newest label of each says: withheld or not.
+SELECT h.withheld AS by_person, g.category IN ('content_filter', 'hard_refusal', 'partial_refusal') AS by_judge,
+       count(*) AS answers
+  FROM (SELECT DISTINCT ON (answer_id) answer_id,
+               category IN ('content_filter', 'hard_refusal', 'partial_refusal') AS withheld
+          FROM answer_labels WHERE source = 'human' ORDER BY answer_id, id DESC) h
+  JOIN judgements g ON g.answer_id = h.answer_id AND g.judge = %(judge)s AND g.labelled
+ GROUP BY h.withheld, g.category IN ('content_filter', 'hard_refusal', 'partial_refusal');
