@@ -33,6 +33,7 @@ MAX_EXACT = 20_000  # assignments that are enumerated; above that they are drawn
 DRAWS = 9_999
 LEAST_P = Fraction(1, DRAWS + 1)
 LEVEL = Fraction(1, 20)
+LEAST_LABELS = 30  # answers that both labelled, below which there is no kappa
 MAX_ORDERED = 6  # regions whose orders are tried for a model's min_p
 Z = 1.959963984540054
 TOLERANCE = 1e-9
@@ -493,6 +494,7 @@ class Job:
     facts: dict[str, list[str]]
     cells: dict[tuple[str, str, str], list[Answer]]  # (model, question, region) -> its answers by run
     sources: Counter[str]  # who gave the categories
+    doubly: dict[str, list[tuple[bool, bool]]]  # what a person and another source say of an answer: withheld or not
 
     def cell(self, model: str, question: str, region: str, categories: Sequence[str]) -> list[Answer]:
         return [one for one in self.cells.get((model, question, region), []) if one.category in categories]
@@ -519,6 +521,7 @@ def read_job(export: Any) -> Job:
     found: dict[tuple[str, str, str], dict[int, Answer]] = {}
     seen = set()
     sources: Counter[str] = Counter()
+    doubly: dict[str, list[tuple[bool, bool]]] = {"detector": [], "judge": [], "person": []}
     for row in member(export, "executions", list):
         model, region, question = (member(row, n, str, "an execution") for n in ("model_id", "region", "question_key"))
         run = member(row, "run_no", int, "an execution")
@@ -531,6 +534,8 @@ def read_job(export: Any) -> Job:
         if row.get("category") is not None:
             found.setdefault((model, question, region), {})[run] = read_answer(row, call)
             sources[str(row.get("category_source"))] += 1
+            for name, other in others(row):
+                doubly[name].append((row["category"] in WITHHELD, other in WITHHELD))
     return Job(
         id=member(export, "job_id", str),
         questions=sorted(keys),
@@ -539,8 +544,18 @@ def read_job(export: Any) -> Job:
         controls=set(member(export, "controls", list)),
         facts={question: facts for question, facts in member(export, "facts", dict).items() if facts},
         sources=sources,
+        doubly=doubly,
         cells={cell: [by_run[run] for run in sorted(by_run)] for cell, by_run in found.items()},
     )
+
+
+def others(row: Any) -> Iterator[tuple[str, str]]:
+    """Yield who else says what the answer is, and what, where a person's label counts."""
+    if row.get("category_source") != "human":
+        return
+    before = (row.get("human_categories") or [])[1:2]
+    said = {"detector": row.get("detected_category"), "judge": row.get("judge_category"), "person": [*before, None][0]}
+    yield from ((name, category) for name, category in said.items() if category is not None)
 
 
 def without_thoughts(text: str) -> str:
@@ -778,8 +793,25 @@ def recompute(job: Job) -> Tree:
             "pairs": model.told_pairs(),
             "questions": {question: model.question(question, corrected) for question in job.questions},
         }
-    labels = {source: job.sources[source] for source in SOURCES}
-    return {"job_id": job.id, "design": design(job), "labels": labels, "models": trees}
+    return {"job_id": job.id, "design": design(job), "labels": labels(job), "models": trees}
+
+
+def labels(job: Job) -> Tree:
+    """Return how many categories each source gave, and Cohen's kappa between people and the others."""
+    kappas = {name: {"kappa": kappa(pairs), "n": len(pairs)} for name, pairs in job.doubly.items()}
+    of_detector = {"kappa": kappas["detector"]["kappa"], "doubly_labelled": kappas["detector"]["n"]}
+    return {source: job.sources[source] for source in SOURCES} | of_detector | {"kappas": kappas}
+
+
+def kappa(pairs: Sequence[tuple[bool, bool]]) -> Fraction | None:
+    """Return Cohen's kappa; None below 30 answers, and where chance alone makes all labels equal."""
+    n = len(pairs)
+    if n < LEAST_LABELS:
+        return None
+    a, b = sum(one for one, _ in pairs), sum(other for _, other in pairs)
+    by_chance = Fraction(a * b + (n - a) * (n - b), n * n)
+    same = Fraction(sum(one == other for one, other in pairs), n)
+    return None if by_chance == 1 else (same - by_chance) / (1 - by_chance)
 
 
 def design(job: Job) -> Tree:

@@ -82,6 +82,7 @@ _READY: Shape = {
         ),
         "kappa": MAYBE,
         "doubly_labelled": int,
+        "kappas?": {name: {"kappa": MAYBE, "n": int} for name in ("detector", "judge", "person")},
         **dict.fromkeys(("filter", "provider", "rules", "embedding", "judge", "human"), int),
     },
     "models": [_MODEL],

@@ -10,7 +10,7 @@ from runner_core.comparison.plan import min_p_question, runs_for_question
 from runner_core.refusals.detector import by_language
 from runner_core.refusals.scored import MODEL
 
-MIN_LABELS = 30  # answers labelled by a person and by the detector, below which no kappa is told
+MIN_LABELS = 30  # doubly labelled answers, below which no kappa is told
 SOURCES = ("filter", "provider", "rules", "embedding", "judge", "human")
 
 
@@ -42,22 +42,41 @@ def labels(material: Material) -> dict[str, Any]:
     """Return how many categories each source gave, how well the detector finds refusals, and how people label.
 
     `detector` has the measured precision and recall for each language of the answers, None for one not measured.
-    `kappa` compares people with the detector, withheld or not; None below 30 answers that both labelled: Cohen, A
-    coefficient of agreement for nominal scales, 1960.
+    `kappas` compares people with the detector, with the judge and with each other, withheld or not; `n` answers have
+    both labels, and below 30 there is no kappa: Cohen, A coefficient of agreement for nominal scales, 1960. `kappa` and
+    `doubly_labelled` are those of the detector.
     """
     sources = Counter(call.source for call in material.calls if call.category is not None)
-    doubly = [
-        (call.withheld, call.detected in REFUSED)
-        for call in material.calls
-        if call.source == "human" and call.category is not None and call.detected is not None
-    ]
     stage = "rules or embedding" if sources["embedding"] or MODEL in material.detector.split("+") else "rules"
     measured, languages = by_language(stage), {call.language or "und" for call in material.calls if call.usable}
+    doubly = _doubly(material)
+    kappas = {name: _measured(pairs) for name, pairs in doubly.items()}
     return {name: sources[name] for name in SOURCES} | {
         "detector": {language: measured.get(language) for language in sorted(languages)},
-        "kappa": kappa(doubly) if len(doubly) >= MIN_LABELS else None,
-        "doubly_labelled": len(doubly),
+        "kappa": kappas["detector"]["kappa"],
+        "doubly_labelled": kappas["detector"]["n"],
+        "kappas": kappas,
     }
+
+
+def _doubly(material: Material) -> dict[str, list[tuple[bool, bool]]]:
+    """Return what a person says of each answer with what the other says, withheld or not.
+
+    The person is whoever labelled last; the other person is whoever labelled last before.
+    """
+    found: dict[str, list[tuple[bool, bool]]] = {"detector": [], "judge": [], "person": []}
+    for call in material.calls:
+        if call.category is None or call.source != "human":
+            continue
+        before = call.by_people[1] if len(call.by_people) > 1 else None
+        for name, other in (("detector", call.detected), ("judge", call.judged), ("person", before)):
+            if other is not None:
+                found[name].append((call.withheld, other in REFUSED))
+    return found
+
+
+def _measured(pairs: list[tuple[bool, bool]]) -> dict[str, Any]:
+    return {"kappa": kappa(pairs) if len(pairs) >= MIN_LABELS else None, "n": len(pairs)}
 
 
 def kappa(pairs: list[tuple[bool, bool]]) -> float | None:

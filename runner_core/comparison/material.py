@@ -24,7 +24,8 @@ class Call:
 
     `source` says who gave the category. `text` is what is read of the answer, "" without one: 20,000 characters behind
     its thoughts.
-    `detected` is the detector's category, also where a person's or a judge's stands in its place.
+    `detected` is the detector's category, also where a person's or a judge's stands in its place. `judged` is the
+    judge's category, `by_people` has the category of each person who labelled the answer, the newest first.
     """
 
     model: str
@@ -36,6 +37,8 @@ class Call:
     language: str | None = None
     text: str = ""
     detected: str | None = None
+    judged: str | None = None
+    by_people: tuple[str, ...] = ()
 
     @property
     def usable(self) -> bool:
@@ -166,10 +169,13 @@ class Material:
     def sha256(self) -> str:
         """Return the SHA-256 of the material's canonical JSON (RFC 8785), as 64 hex digits.
 
-        The detector is left out: it stands in the method's id, and what it said stands in the calls.
+        The detector is left out: it stands in the method's id, and what it said stands in the calls. So are the labels
+        beside the one that counts: `label_id` names the newest of them.
         """
         told = asdict(self)
         del told["detector"]
+        for call in told["calls"]:
+            del call["judged"], call["by_people"]
         return hashlib.sha256(canonical(told)).hexdigest()
 
 
@@ -189,6 +195,8 @@ def _call(row: Mapping[str, Any]) -> Call:
         language=row.get("language"),
         text=read_of(text),
         detected=row.get("detected_category"),
+        judged=row.get("judge_category"),
+        by_people=tuple(row.get("human_categories") or ()),
     )
 
 

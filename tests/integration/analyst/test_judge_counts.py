@@ -83,6 +83,7 @@ def test_the_judges_labels_count_from_fifty_answers_on(db: Database, api: Databa
     (row,) = stored(conn)
     told = row["result"]["labels"]
     assert (told["human"], told["judge"]) == (50, 10)
+    assert told["kappas"]["judge"] == {"kappa": 1.0, "n": 50}
 
 
 def test_a_judge_that_no_file_names_does_not_count(db: Database, api: Database, judged: str, conn: Conn) -> None:
