@@ -27,8 +27,6 @@ def values_to_send(asked: Mapping[str, Any], upstream: UpstreamModel, seed: int)
 
     A null removes a value. A value that the provider does not take is left out.
     """
-    if not asked:
-        return {**upstream.defaults, "seed": seed} if "seed" in upstream.takes else dict(upstream.defaults)
     wanted = {**upstream.defaults, "seed": seed, **asked}
     return {name: wanted[name] for name in _IN_BODY if wanted.get(name) is not None and name in upstream.takes}
 
