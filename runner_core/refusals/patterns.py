@@ -66,7 +66,7 @@ def _language(name: str, read: dict[str, Any]) -> Language:
         persons=frozenset(read["persons"]),
         needs=tuple(read["needs"]),
         rewrite=tuple((old, new) for old, new in read["rewrite"]),
-        cuts=re.compile(rf"[\s,;]+(?:{cuts})(?=[\s,])" if spaces else cuts),
+        cuts=re.compile(rf"(?<![\s,;])[\s,;]++(?:{cuts})(?=[\s,])" if spaces else cuts),
         refuses=_refuses(group for group in groups if not group.get("soft")),
         soft=_refuses(group for group in groups if group.get("soft")),
         **{kind: _one_of(read[kind], spaces=spaces) for kind in kinds},

@@ -19,7 +19,8 @@ _QUOTED = re.compile(
     "|\u300c[^\u300c\u300d\n]{2,400}\u300d|\u300e[^\u300e\u300f\n]{2,400}\u300f"
 )
 _QUOTING = '"\u00ab\u2039\u300c\u300e'
-_SENTENCE_ENDS = re.compile(r"(?:[.!?]+(?=\s|$)|[。!?;]+|\n+)")
+# A run of marks is looked at once, from its first one: from each of 20,000 full stops this takes 200 million steps.
+_SENTENCE_ENDS = re.compile(r"(?<![.!?])[.!?]+(?=\s|$)|[!?]+|[。;]+|\n+")
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*'?")
 CJK = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _CJK = re.compile(f"[{CJK}]")

@@ -182,6 +182,27 @@ def test_hostile_answers_of_2_mb_come_to_an_end(name: str) -> None:
     assert categorise(Spoken("", HOSTILE[name])).category in CATEGORIES
 
 
+ENDLESS = {
+    "stops": "." * 200_000 + "x",
+    "other stops": "!?." * 70_000 + "x",
+    "commas": ", " * 100_000 + "x",
+    "semicolons": ";!." * 70_000 + "x",
+    "apostrophes": "a'" * 100_000 + "''",
+    "quotes": ' "a \u00aba' * 40_000,
+}
+
+
+@pytest.mark.timeout(
+    60
+)  # one pass takes a moment, and work that grows with the square of the text a quarter of an hour
+@pytest.mark.parametrize("name", ENDLESS)
+def test_a_run_of_marks_is_looked_at_once(name: str) -> None:
+    """In 200,000 characters, which an answer's cut to 20,000 never has."""
+    text = "i cannot answer that. " + ENDLESS[name]
+    first, *_ = clauses_of(unquoted(text), rules().languages)
+    assert (first.text, first.form) == ("i cannot answer that", " i cannot answer that ")
+
+
 @pytest.mark.parametrize("language", rules().languages, ids=lambda language: language.name)
 def test_patterns_repeat_a_bounded_number_of_times(language: Language) -> None:
     for name in ("refuses", "soft", "idioms", "concessions", "pivots", "advice", "courtesy", "ignorance", "deflection"):
