@@ -1,11 +1,10 @@
 """Which clauses of an answer refuse, and how many words of content stand around them."""
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from runner_core.refusals.patterns import Language
+from runner_core.refusals.patterns import Language, Opened
 from runner_core.refusals.text import length, sentences, spaced
 
 COURTESY_STARTS_WITHIN = 16  # characters of a clause
@@ -59,7 +58,8 @@ class Refusal:
         return self._content(range(len(self.clauses)))
 
     def _content(self, numbers: Iterable[int]) -> float:
-        kept = (self.clauses[number] for number in numbers if number not in self.refusing)
+        refusing = set(self.refusing)
+        kept = (self.clauses[number] for number in numbers if number not in refusing)
         return sum(length(clause.text) for clause in kept if not _is_courtesy(clause, self.languages))
 
     def _advises(self, number: int) -> bool:
@@ -71,8 +71,7 @@ def form_of(text: str, languages: tuple[Language, ...]) -> str:
     form = spaced(text)
     for language in languages:
         for old, new in language.rewrite:
-            if old in form:
-                form = form.replace(old, new)
+            form = form.replace(old, new)
         form = language.idioms.sub(" ", form)
     return form
 
@@ -81,9 +80,9 @@ def refusal_in(text: str, languages: tuple[Language, ...]) -> Refusal | None:
     """Return the refusal in a folded text without quotations, None if no clause refuses."""
     whole = form_of(text, languages)
     # What no pattern finds in the whole text is in no clause: most answers end here.
-    if len(whole) > SOFT_CHARACTERS and not any(language.refuses.search(whole) for language in languages):
+    if len(whole) > SOFT_CHARACTERS and not any(language.refuses.found(whole) for language in languages):
         return None
-    clauses = clauses_of(text, languages)
+    clauses = tuple(clauses_of(text, languages))
     if refusing := _found(clauses, [language.refuses for language in languages]):
         return Refusal(clauses, refusing, languages)
     if soft := _found(clauses, [language.soft for language in languages]):
@@ -92,26 +91,26 @@ def refusal_in(text: str, languages: tuple[Language, ...]) -> Refusal | None:
     return None
 
 
-def clauses_of(text: str, languages: tuple[Language, ...]) -> tuple[Clause, ...]:
-    """Return the clauses of a folded text: its sentences, cut at "but", and at the comma of "while ..., ..."."""
-    clauses: list[Clause] = []
+def clauses_of(text: str, languages: tuple[Language, ...]) -> Iterator[Clause]:
+    """Yield the clauses of a folded text: its sentences, cut at "but", and at the comma of "while ..., ..."."""
     for number, sentence in enumerate(sentences(text)):
         pivoted = False
         for part in _parts(sentence, languages):
             form = form_of(part, languages)
             if form.strip():
-                clauses.append(Clause(part.strip(), form, number, pivoted))
+                yield Clause(part.strip(), form, number, pivoted)
                 pivoted = True
-    return tuple(clauses)
 
 
 def _parts(sentence: str, languages: tuple[Language, ...]) -> list[str]:
-    opening = spaced(sentence[:30])
     parts = [sentence]
-    if any(language.concessions.match(opening) for language in languages):
-        parts = re.split(",", sentence, maxsplit=1)  # NFKC made the Chinese comma one too
+    if "," in sentence:  # NFKC made the Chinese comma one too
+        opening = spaced(sentence[:30])
+        if any(language.concessions.match(opening) for language in languages):
+            parts = sentence.split(",", 1)
     for language in languages:
-        parts = [piece for part in parts for piece in language.cuts.split(part)]
+        if any(word in sentence for word in language.cut_words):
+            parts = [piece for part in parts for piece in language.cuts.split(part)]
     return parts
 
 
@@ -123,8 +122,8 @@ def _is_courtesy(clause: Clause, languages: tuple[Language, ...]) -> bool:
     return False
 
 
-def _found(clauses: tuple[Clause, ...], patterns: list[re.Pattern[str]]) -> tuple[int, ...]:
+def _found(clauses: tuple[Clause, ...], patterns: list[Opened]) -> tuple[int, ...]:
     """Return the numbers of the clauses in which one of the patterns is found."""
     return tuple(
-        number for number, clause in enumerate(clauses) if any(pattern.search(clause.form) for pattern in patterns)
+        number for number, clause in enumerate(clauses) if any(pattern.found(clause.form) for pattern in patterns)
     )

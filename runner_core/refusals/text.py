@@ -9,9 +9,13 @@ _APOSTROPHES = "\u2019\u2018\u02bc\u00b4\u0060\u2032"
 _QUOTES = "\u201c\u201d\u201e\u201f\u2033"
 _SPACES = "*_#~|()[]{}<>/\\:-\u2010\u2011\u2013\u2014\u2022\u00bf\u00a1"  # markdown, brackets, dashes
 _FOLDS = dict.fromkeys(_APOSTROPHES, "'") | dict.fromkeys(_QUOTES, '"') | dict.fromkeys(_SPACES, " ") | {"\u2026": "."}
-_FOLDED = re.compile(f"[{re.escape(''.join(_FOLDS))}]")
 _ASCII_FOLDS = str.maketrans(_FOLDS)
-_NO_PUNCTUATION = str.maketrans(dict.fromkeys(".,;!?\"'\n", " "))
+# What NFKC makes of the wide marks of Chinese: where an answer has no others, NFKC is not needed, which is slow.
+_WIDE = tuple(zip("\uff0c\uff01\uff1f\uff1a\uff1b\uff08\uff09\u3000", ",!?:;() ", strict=True))
+# str.translate looks each character up where a text is not ASCII; bytes.translate is many times as fast.
+_NO_PUNCTUATION = bytes(32 if byte in b".,;!?\"'\n" else byte for byte in range(256))
+_ONLY_WORDS = bytes(byte if byte > 127 or chr(byte).isalnum() or byte == 39 else 32 for byte in range(256))
+_OTHER_MARKS = re.compile(r"[^\x00-\x7f\w]")
 # A quotation is short: an opening mark without its end must not hide the rest of an answer.
 _QUOTED = re.compile(
     r'(?<![^\s,])"[^"\n]{2,400}"'
@@ -41,19 +45,23 @@ def read_of(text: str) -> str:
 
 
 def folded(text: str) -> str:
-    """Return the first 20,000 characters in NFKC, casefolded (ß becomes ss), with plain quotes, without markdown."""
+    """Return the first 20,000 characters in NFKC, casefolded (ß is ss), with plain quotes, no markdown."""
     text = read_of(text)
     if text.isascii():
         return text.casefold().translate(_ASCII_FOLDS)
+    for wide, plain in _WIDE:
+        text = text.replace(wide, plain)
     if not unicodedata.is_normalized("NFKC", text):
         text = unicodedata.normalize("NFKC", text)[:MAX_CHARACTERS]
-    # Several times as fast as str.translate, which looks each character of such a text up.
-    return _FOLDED.sub(lambda mark: _FOLDS[mark.group()], text.casefold())
+    text = text.casefold()
+    for mark, plain in _FOLDS.items():
+        text = text.replace(mark, plain)
+    return text
 
 
-def word_set(text: str) -> set[str]:
+def plain_words(text: str) -> list[str]:
     """Return the words of a folded text, cut at apostrophes too; quicker than `tokens`, for a first look."""
-    return set(text.translate(_NO_PUNCTUATION).split())
+    return _translated(text, _NO_PUNCTUATION).split()
 
 
 def unquoted(text: str) -> str:
@@ -68,7 +76,13 @@ def sentences(text: str) -> list[str]:
 
 def spaced(text: str) -> str:
     """Return the words of a folded text with one space before, between and behind them, and no punctuation."""
-    return f" {' '.join(_WORD.findall(text))} "
+    if "''" in text:
+        return f" {' '.join(_WORD.findall(text))} "
+    # The same, several times as fast: an apostrophe stays behind and within a word, and goes before one.
+    if not text.isascii():
+        text = _OTHER_MARKS.sub(" ", text)
+    words = f" {_translated(text, _ONLY_WORDS)}".replace(" '", " ").split()
+    return f" {' '.join(words)} "
 
 
 def tokens(text: str) -> list[str]:
@@ -81,3 +95,7 @@ def length(text: str) -> float:
     if text.isascii():
         return len(_WORD.findall(text))
     return len(tokens(text)) - len(_CJK.findall(text)) / 2
+
+
+def _translated(text: str, table: bytes) -> str:
+    return text.encode("utf-8", "surrogatepass").translate(table).decode("utf-8", "surrogatepass")
