@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 from runner_core.refusals.patterns import Language, Opened
 from runner_core.refusals.text import length, sentences, spaced
@@ -76,13 +77,13 @@ def form_of(text: str, languages: tuple[Language, ...]) -> str:
     return form
 
 
-def refusal_in(text: str, languages: tuple[Language, ...]) -> Refusal | None:
-    """Return the refusal in a folded text without quotations, None if no clause refuses."""
+def refusal_in(text: str, languages: tuple[Language, ...], most_clauses: int | None = None) -> Refusal | None:
+    """Return the refusal in a folded text without quotations, None if none of the (first) clauses refuses."""
     whole = form_of(text, languages)
     # What no pattern finds in the whole text is in no clause: most answers end here.
     if len(whole) > SOFT_CHARACTERS and not any(language.refuses.found(whole) for language in languages):
         return None
-    clauses = tuple(clauses_of(text, languages))
+    clauses = tuple(islice(clauses_of(text, languages), most_clauses))
     if refusing := _found(clauses, [language.refuses for language in languages]):
         return Refusal(clauses, refusing, languages)
     if soft := _found(clauses, [language.soft for language in languages]):

@@ -39,20 +39,20 @@ def after_thoughts(text: str) -> str:
     return opening.partition("</think>")[2]
 
 
-def read_of(text: str) -> str:
-    """Return what is read of an answer: the first 20,000 characters behind its thoughts."""
-    return after_thoughts(text)[:MAX_CHARACTERS]
+def read_of(text: str, most: int = MAX_CHARACTERS) -> str:
+    """Return what is read of an answer: the first 20,000 characters behind its thoughts, or fewer."""
+    return after_thoughts(text)[:most]
 
 
-def folded(text: str) -> str:
-    """Return the first 20,000 characters in NFKC, casefolded (ß is ss), with plain quotes, no markdown."""
-    text = read_of(text)
+def folded(text: str, most: int = MAX_CHARACTERS) -> str:
+    """Return the first 20,000 characters, or fewer, in NFKC, casefolded (ß is ss), with plain quotes, no markdown."""
+    text = read_of(text, most)
     if text.isascii():
         return text.casefold().translate(_ASCII_FOLDS)
     for wide, plain in _WIDE:
         text = text.replace(wide, plain)
     if not unicodedata.is_normalized("NFKC", text):
-        text = unicodedata.normalize("NFKC", text)[:MAX_CHARACTERS]
+        text = unicodedata.normalize("NFKC", text)[:most]
     text = text.casefold()
     for mark, plain in _FOLDS.items():
         text = text.replace(mark, plain)

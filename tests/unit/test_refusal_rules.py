@@ -203,6 +203,26 @@ def test_a_run_of_marks_is_looked_at_once(name: str) -> None:
     assert (first.text, first.form) == ("i cannot answer that", " i cannot answer that ")
 
 
+def test_the_wire_reads_the_first_4000_characters() -> None:
+    for count, found in ((90, True), (300, False)):
+        text = " ".join(f"Thank you, reader{n}." for n in range(count)) + " I can't answer that."
+        assert withheld(text)
+        assert refuses("", text, "stop") is found
+    content = " ".join(f"Town{n} has market{n}, bridge{n} and well{n}." for n in range(300))
+    for text in (
+        f"I can't answer that. {content}",
+        f"I can't answer that, but {content}",
+        f"{content} I can't answer.",
+    ):
+        assert refuses("", text, "stop") is withheld(text)
+
+
+def test_the_wire_reads_the_first_100_clauses() -> None:
+    for count, found in ((99, True), (100, False)):
+        text = " ".join(f"Sorry, {n}!" for n in range(count)) + " I can't answer that."
+        assert refuses("", text, "stop") is found
+
+
 @pytest.mark.parametrize("language", rules().languages, ids=lambda language: language.name)
 def test_patterns_repeat_a_bounded_number_of_times(language: Language) -> None:
     kinds = ("idioms", "concessions", "pivots", "advice", "courtesy", "ignorance", "deflection")
