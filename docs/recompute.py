@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import accumulate, combinations, groupby, permutations, product
+from itertools import accumulate, combinations, groupby, product
 from math import comb, factorial, fsum, prod, sqrt
 from statistics import median
 from typing import Any
@@ -34,7 +34,6 @@ DRAWS = 9_999
 LEAST_P = Fraction(1, DRAWS + 1)
 LEVEL = Fraction(1, 20)
 LEAST_LABELS = 30  # answers that both labelled, below which there is no kappa
-MAX_ORDERED = 6  # regions whose orders are tried for a model's min_p
 Z = 1.959963984540054
 TOLERANCE = 1e-9
 MASK = 2**64 - 1
@@ -338,40 +337,48 @@ def wording_together(tests: Sequence[Drawn]) -> tuple[int, Fraction]:
 def directions_together(tests: Sequence[Drawn], regions: int) -> tuple[int, Fraction]:
     """Return T over the questions, and its p. Directions add up over the questions before they are squared."""
 
-    def total(found: Iterable[Sequence[int]]) -> int:
-        sums = [0] * regions
-        for one, d in zip(tests, found, strict=True):
-            for place, number in zip(one.test.places, d, strict=True):
-                sums[place] += number
-        return squares(sums)
-
-    observed = total(one.test.observed for one in tests)
-    return observed, share(total(drawn) >= observed for drawn in zip(*(one.draws() for one in tests), strict=True))
+    observed = added_up(tests, (one.test.observed for one in tests), regions)
+    return observed, as_great(tests, observed, regions)
 
 
-def least_together(tests: Sequence[Directions], regions: int) -> Fraction | None:
-    """Return the least p of a model's test of withheld answers, None for more than six regions.
+def added_up(tests: Sequence[Drawn], found: Iterable[Sequence[int]], regions: int) -> int:
+    """Return T of d of each question."""
+    sums = [0] * regions
+    for one, d in zip(tests, found, strict=True):
+        for place, number in zip(one.test.places, d, strict=True):
+            sums[place] += number
+    return squares(sums)
 
-    In each order of the regions, the withheld answers of every question fill the regions in that order. Of the outcomes
-    those with the greatest T count.
+
+def as_great(tests: Sequence[Drawn], t: int, regions: int) -> Fraction:
+    """Return the p-value of this T."""
+    return share(added_up(tests, drawn, regions) >= t for drawn in zip(*(one.draws() for one in tests), strict=True))
+
+
+def least_together(tests: Sequence[Drawn], regions: int) -> Fraction:
+    """Return min_p of a model's test of withheld answers.
+
+    The withheld answers of every question fill the regions in one order: by place, beginning with each region in turn.
+    Where all regions have equally many answers in every question, that is an outcome with the greatest T, and the
+    probability of all such outcomes is the least p. Else the share of draws with a T as great is taken.
     """
-    if regions > MAX_ORDERED:
-        return None
-    outcomes: dict[tuple[tuple[int, ...], ...], int] = {}
-    for order in permutations(range(regions)):
-        filled = tuple(fill(test, order) for test in tests)
-        if filled not in outcomes:
-            sums = [0] * regions
-            for test, ys in zip(tests, filled, strict=True):
-                for place, d in zip(test.places, test.direction(ys), strict=True):
-                    sums[place] += d
-            outcomes[filled] = squares(sums)
-    greatest = max(outcomes.values())
-    chances = (chance(tests, filled) for filled, t in outcomes.items() if t == greatest)
-    return max(LEAST_P, sum(chances, Fraction(0)))
+    varying = [one for one in tests if 0 < sum(one.test.values) < len(one.test.values)]
+    if not varying:
+        return Fraction(1)
+    among = sorted({place for one in varying for place in one.test.places})
+    turned = [among[first:] + among[:first] for first in range(len(among))]
+    if all(len(one.test.places) == len(among) and len(set(one.test.sizes)) == 1 for one in varying):
+        filled = [fill(one.test, among) for one in varying]
+        alike = Counter(zip(*filled, strict=True)).values()
+        outcomes = factorial(len(among)) // prod(map(factorial, alike))
+        return max(LEAST_P, outcomes * chance([one.test for one in varying], filled))
+
+    filled_up = ([one.test.direction(fill(one.test, order)) for one in varying] for order in turned)
+    return as_great(varying, max(added_up(varying, d, regions) for d in filled_up), regions)
 
 
 def fill(test: Directions, order: Sequence[int]) -> tuple[int, ...]:
+    """Return how many answers each region withholds if the withheld ones fill the regions in this order."""
     left, filled = sum(test.values), dict.fromkeys(test.places, 0)
     for place in order:
         if place in filled:
@@ -627,11 +634,11 @@ class Model:
         return wording_together(used) if endpoint == "text" else directions_together(used, len(regions))
 
     def least(self, endpoint: str) -> Fraction | None:
-        tests = [test.test for question, test in self.tests[endpoint].items() if question in self.counted]
+        tests = [test for question, test in self.tests[endpoint].items() if question in self.counted]
         if not tests or endpoint == "facts":
             return None
         if endpoint == "text":
-            return max(LEAST_P, prod((test.least for test in tests), start=Fraction(1)))
+            return max(LEAST_P, prod((one.test.least for one in tests), start=Fraction(1)))
         return least_together(tests, len(self.regions))
 
     def question_least(self, endpoint: str, question: str) -> Fraction | None:

@@ -124,14 +124,8 @@ def _all_withheld(models: Sequence[Model]) -> bool:
 
 
 def _could_differ(model: Model) -> bool:
-    tested = [model[endpoint] for endpoint in ("withheld", "wording") if model[endpoint]["p"] is not None]
-    return any(test["min_p"] <= LEVEL if test["min_p"] is not None else _varies(model) for test in tested)
-
-
-def _varies(model: Model) -> bool:
-    """Return whether a question was both answered and withheld. More than six regions have no `min_p` in the result."""
-    asked = [question["regions"].values() for question in model["questions"] if not question["control"]]
-    return any(0 < sum(n["withheld"] for n in regions) < sum(n["n"] for n in regions) for regions in asked)
+    smallest = [model[endpoint]["min_p"] for endpoint in ("withheld", "wording")]
+    return any(p is not None and p <= LEVEL for p in smallest)
 
 
 def _not_enough(result: Mapping[str, Any]) -> str:

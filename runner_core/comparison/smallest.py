@@ -3,16 +3,16 @@
 Where a permutation test has few assignments, even the most extreme one is not rare enough for a small p-value.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from itertools import permutations
 from math import comb, factorial, prod
 
 WEIGHT = 2520  # the least common multiple of 1..10: 2520 / n is whole for each number of runs
 DRAWS = 9_999
 MAX_ASSIGNMENTS = 20_000  # up to here all assignments are counted, beyond they are drawn
 FLOOR = Fraction(1, DRAWS + 1)
-MAX_ORDERED = 6  # regions whose orders are all tried: 720
 
 Margins = tuple[dict[str, int], int]  # of a question: the answers of each region, and how many of them are withheld
 
@@ -54,23 +54,40 @@ def wording_of_model(questions: Iterable[Iterable[int]]) -> Fraction:
     return bounded(prod(map(wording, questions), start=Fraction(1)))
 
 
-def withheld_of_model(questions: Sequence[Margins]) -> Fraction | None:
-    """Return the smallest p-value of a model's withheld answers: in every question the same regions withhold.
+@dataclass(frozen=True)
+class Fullest:
+    """The withheld answers of every question in as few regions as possible: `statistic` is the T of this outcome.
 
-    For each order of the regions, each question's withheld answers fill the regions in that order. The distinct
-    outcomes with the greatest T count. None for more than six regions, whose orders are too many.
+    `p`: the probability of such an outcome, without a lower bound; None where it is not known.
     """
-    regions = sorted({region for sizes, _ in questions for region, size in sizes.items() if size})
-    if len(regions) > MAX_ORDERED:
-        return None
-    outcomes: dict[tuple[tuple[int, ...], ...], tuple[int, Fraction]] = {}
-    for order in permutations(regions):
-        filled = [_filled(order, sizes, refused) for sizes, refused in questions]
-        outcome = tuple(tuple(shares[region] for region in regions) for shares in filled)
-        if outcome not in outcomes:
-            outcomes[outcome] = _t_and_chance(regions, questions, filled)
-    most = max(t for t, _ in outcomes.values())
-    return bounded(sum((chance for t, chance in outcomes.values() if t == most), Fraction(0)))
+
+    statistic: int
+    p: Fraction | None
+
+
+def withheld_of_model(questions: Sequence[Margins]) -> Fullest:
+    """Return the outcome that tells how small the p-value of a model's withheld answers can be.
+
+    In each question the withheld answers fill the regions in the same order. Where all regions have equally many
+    answers in each question, no outcome has a greater T, and every order has the same T: `p` is the smallest p-value.
+    Else another outcome may have a greater T, and which one it is takes too long to find: `p` is None, and the model's
+    draws tell the p-value of this outcome. Questions in which all or no answers are withheld always have the T 0.
+    """
+    varying = [(sizes, refused) for sizes, refused in questions if 0 < refused < sum(sizes.values())]
+    regions = sorted({region for sizes, _ in varying for region, size in sizes.items() if size})
+    if not varying:
+        return Fullest(0, Fraction(1))
+    found = []
+    for place in range(len(regions)):
+        filled = [_filled(regions[place:] + regions[:place], *question) for question in varying]
+        found.append((_t(regions, varying, filled), filled))
+    t, filled = max(found, key=lambda one: one[0])
+    if any(len({sizes.get(region, 0) for region in regions}) > 1 for sizes, _ in varying):
+        return Fullest(t, None)
+    alike = Counter(tuple(shares[region] for shares in filled) for region in regions)
+    outcomes = factorial(len(regions)) // prod(map(factorial, alike.values()))
+    chances = (_chance(*question, shares) for question, shares in zip(varying, filled, strict=True))
+    return Fullest(t, outcomes * prod(chances, start=Fraction(1)))
 
 
 def bounded(p: Fraction) -> Fraction:
@@ -90,15 +107,16 @@ def _filled(order: Sequence[str], sizes: dict[str, int], refused: int) -> dict[s
     return shares
 
 
-def _t_and_chance(
-    regions: Sequence[str], questions: Sequence[Margins], filled: Sequence[dict[str, int]]
-) -> tuple[int, Fraction]:
-    sums, ways, number = dict.fromkeys(regions, 0), 1, 1
+def _t(regions: Sequence[str], questions: Sequence[Margins], filled: Sequence[dict[str, int]]) -> int:
+    sums = dict.fromkeys(regions, 0)
     for (sizes, refused), shares in zip(questions, filled, strict=True):
         total = sum(sizes.values())
-        number *= comb(total, refused)
         for region, size in sizes.items():
             if size:
                 sums[region] += _direction(total, size, shares[region], refused)
-                ways *= comb(size, shares[region])
-    return sum(d * d for d in sums.values()), Fraction(ways, number)
+    return sum(d * d for d in sums.values())
+
+
+def _chance(sizes: dict[str, int], refused: int, shares: dict[str, int]) -> Fraction:
+    ways = prod(comb(size, shares[region]) for region, size in sizes.items() if size)
+    return Fraction(ways, comb(sum(sizes.values()), refused))

@@ -9,7 +9,7 @@ from runner_core.comparison import smallest
 from runner_core.comparison.cells import Cells
 from runner_core.comparison.facts import share
 from runner_core.comparison.material import Material, Model
-from runner_core.comparison.permute import seed_of
+from runner_core.comparison.permute import p_of, seed_of
 from runner_core.comparison.samples import Sample, Values, Wording
 from runner_core.comparison.spread import Spread
 from runner_core.comparison.testing import Outcome, Tested, run_tests
@@ -37,9 +37,10 @@ class ModelTested:
     pairs: Mapping[Pair, Mapping[str, Tested | None]]
 
     def min_p(self, endpoint: str) -> Fraction | None:
-        """Return the smallest p-value that the model's test can give.
+        """Return the smallest p-value that the model's test can give; None without a test, and for facts.
 
-        None without a test, for facts, and for withheld answers in more than six regions.
+        For withheld answers of which the regions have unequal numbers: the p-value that the test's draws give to the
+        outcome of `smallest.withheld_of_model`, which is not below the smallest one but for the chance of the draws.
         """
         found = [self.samples[endpoint][key] for key in self.main if key in self.samples[endpoint]]
         found = [sample for sample in found if sample.testable]
@@ -47,9 +48,12 @@ class ModelTested:
             return None
         if endpoint == TEXT:
             return smallest.wording_of_model([sample.sizes.values() for sample in found])
-        return smallest.withheld_of_model(
-            [(sample.sizes, sample.sum) for sample in found if isinstance(sample, Values)]
-        )
+        fullest = smallest.withheld_of_model([(one.sizes, one.sum) for one in found if isinstance(one, Values)])
+        drawn = self.tests[endpoint].drawn
+        if fullest.p is not None or drawn is None:
+            return None if fullest.p is None else smallest.bounded(fullest.p)
+        # Python's whole numbers: this T may be beyond 64 bits where those of the draws are not.
+        return p_of(Values.as_extreme(drawn.astype(object), fullest.statistic), len(drawn), drawn=True)
 
     def min_p_of(self, endpoint: str, question: str) -> Fraction | None:
         """Return the smallest p-value that a question's test can give; None without a test."""

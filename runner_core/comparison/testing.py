@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from runner_core.comparison.permute import all_or_none, draws, p_of
+from runner_core.comparison.permute import Whole, all_or_none, draws, p_of
 from runner_core.comparison.samples import Parts, Sample
 from runner_core.comparison.smallest import DRAWS
 
@@ -21,10 +21,14 @@ class Tested:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The test of a model or a pair, None where no question can be tested; and those of its questions, by key."""
+    """The test of a model or a pair, None where no question can be tested; and those of its questions, by key.
+
+    `drawn` has the statistic of each draw of a model's test, None for a pair and without a test.
+    """
 
     whole: Tested | None
     questions: dict[str, Tested]
+    drawn: Whole | None = None
 
 
 def run_tests(
@@ -60,8 +64,10 @@ def run_tests(
         if each:
             one = sample.parts(every) if every is not None else null
             questions[sample.question] = _tested(sample, own, one, drawn=every is None)
-    whole = _tested(samples[0], observed, drawn, drawn=True) if observed else None
-    return Outcome(whole, questions)
+    if not observed:
+        return Outcome(None, questions)
+    whole = _tested(samples[0], observed, drawn, drawn=True)
+    return Outcome(whole, questions, samples[0].statistic(drawn) if each else None)
 
 
 def _tested(kind: Sample, observed: Parts, null: Parts, *, drawn: bool) -> Tested:

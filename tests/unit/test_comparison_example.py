@@ -74,7 +74,7 @@ def test_the_model_is_tested_by_draws(model: dict[str, Any]) -> None:
     assert (wording["s"], wording["p"], wording["p_holm"]) == ("5152001400", 0.0746, 0.2238)
     assert wording["min_p"] == float(Fraction(1, 300))
     assert (withheld["t"], withheld["p"], withheld["p_holm"]) == ("172166400", 0.0996, 0.2238)
-    assert withheld["min_p"] == 1 / 40
+    assert withheld["min_p"] == 0.0259, "by the draws: q3 has unequal numbers of answers"
     assert (pair["a"], pair["b"], pair["p_wording"], pair["p_withheld"]) == ("EU", "US", 0.0747, 0.1017)
 
 

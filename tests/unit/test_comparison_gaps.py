@@ -13,6 +13,7 @@ REFUSED: Answered = ("hard_refusal", "I can't talk about that.")
 FAILED: Answered = (None, "")
 TEN = tuple(f"q{number:02}" for number in range(10))
 THREE = ("ASIA", "EU", "US")
+EIGHT = tuple("ABCDEFGH")
 NOTHING_ASKED = {"system_prompt": None, "upstream": None, "parameters": {}, "seeds": "none", "served_models": []}
 
 
@@ -90,9 +91,35 @@ def test_a_region_with_one_answer_did_not_repeat_itself() -> None:
 
 
 def test_one_run_of_many_regions_is_not_enough() -> None:
-    result = result_of(drawn, runs=1, questions=("q",), regions=tuple("ABCDEFGH"))
-    assert result["models"][0]["withheld"]["min_p"] is None
+    result = result_of(drawn, runs=1, questions=("q",), regions=EIGHT)
+    assert result["models"][0]["withheld"]["min_p"] == 1
     assert result["headline"]["kind"] == "not_enough"
+
+
+@pytest.mark.parametrize(
+    ("vary", "min_p", "kind"), [(1, 1, "not_enough"), (2, 1 / 8, "not_enough"), (3, 1 / 64, "none")]
+)
+def test_many_regions_of_which_few_vary(vary: int, min_p: float, kind: str) -> None:
+    """Eight regions with one answer to each of ten questions: in `vary` questions one region withholds."""
+
+    def answer(model: str, question: str, region: str, run: int) -> Answered:
+        number = int(question[1:])
+        return REFUSED if number < vary and region == EIGHT[number] else ("answer", question)
+
+    result = result_of(answer, runs=1, questions=TEN, regions=EIGHT)
+    assert result["models"][0]["withheld"]["min_p"] == min_p
+    assert result["headline"]["kind"] == kind
+
+
+def test_unequal_numbers_have_the_p_of_an_outcome_that_is_possible() -> None:
+    def answer(model: str, question: str, region: str, run: int) -> Answered:
+        number = int(question[1:])
+        if (question, region) == ("q00", "H"):
+            return FAILED
+        return REFUSED if number < 2 and region == EIGHT[number] else ("answer", question)
+
+    (model,) = result_of(answer, runs=1, questions=TEN, regions=EIGHT)["models"]
+    assert model["withheld"]["min_p"] == pytest.approx(1 / 8, abs=0.02), "7 of 56 ways"
 
 
 def test_the_power_of_a_job_is_that_of_the_answers_it_has() -> None:

@@ -26,6 +26,8 @@ EXPORTS = {
         "controls": 1,
     },
     "ten runs of two regions": {"regions": 2, "runs": 10, "questions": 1},
+    "eight regions of one run": {"regions": 8, "runs": 1, "questions": 3, "missing": 0.0},
+    "eight regions, missing cells": {"regions": 8, "runs": 1, "questions": 3, "missing": 0.3},
     "all withheld": {"withheld": 1.0, "questions": 2},
     "nothing answered": {"missing": 2.0, "questions": 2},
     "only controls": {"questions": 2, "controls": 2},

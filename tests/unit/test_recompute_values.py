@@ -111,6 +111,13 @@ def test_the_smallest_p_of_a_question(sizes: tuple[int, ...], withheld: int, lea
     assert test.least == Fraction(greatest, comb(sum(sizes), withheld)) == Fraction(least)
 
 
+@pytest.mark.parametrize(("refused", "least"), [((1, 1, 1), "1/64"), ((1, 2), "1/4"), ((0, 8), "1"), ((1, 8), "1")])
+def test_the_smallest_p_of_withheld_answers_of_a_model(refused: tuple[int, ...], least: str) -> None:
+    """Eight regions with one answer each."""
+    tests = [script.Drawn(script.Directions.of(0, [[int(place < y)] for place in range(8)])) for y in refused]
+    assert script.least_together(tests, 8) == Fraction(least)
+
+
 def test_the_pages_table_of_the_smallest_p_of_wording() -> None:
     rows = re.findall(r"^\| ([234]) \|((?: \.\d+ \|)+)$", PAGE, re.MULTILINE)
     assert len(rows) == 3
