@@ -141,8 +141,8 @@ def _not_enough(result: Mapping[str, Any]) -> str:
         text += " So few answers per region can't tell a region from chance"
     one = runs_for_question(regions, design["questions"] * len(models))
     whole = runs_for_model(questions, regions, 2 * len(models))
-    could = [f"{one} runs could mark a single question"] if one and one > runs else []
-    if whole and whole > runs:
+    could = [f"{one} {of} could mark a single question"] if one and one > usable else []
+    if whole and whole > usable:
         asked = f"over {questions} questions" if questions > 1 else "of one question"
         could.append(f"{whole} runs {asked} could test the model as a whole")
     return f"{text}; {', '.join(could)}." if could else f"{text}."
@@ -154,7 +154,7 @@ def _none(result: Mapping[str, Any]) -> str:
     regions = {len(model["regions"]) for model in models}
     questions = design["questions"] - len(design["controls"])
     # Where answers are missing, the job has the power of fewer runs.
-    row = power.withheld(questions, round(design["usable"] / (design["planned"] / design["runs"])), max(regions))
+    row = power.withheld(questions, usable_runs(design), max(regions))
     if row and len(regions) == 1:
         text += (
             f" With {row.runs} run{'s' if row.runs > 1 else ''} of {row.questions} question"
@@ -172,5 +172,15 @@ def _points(difference: float) -> str:
     return str(round(100 * difference))
 
 
+    usable, of = runs, "runs"
+    if design["usable"] < design["planned"]:
+        text = f"{text[:-1]}, and {design['usable']} of {design['planned']} calls gave a usable answer."
+        usable, of = usable_runs(design), "runs of usable answers"
 def _after(tests: int) -> str:
     return f"after correction for {tests} test{'s' if tests > 1 else ''}"
+def usable_runs(design: Mapping[str, Any]) -> int:
+    """Return the number of runs that the usable answers would make, rounded."""
+    usable: int = design["usable"]
+    return round(usable / (int(design["planned"]) / int(design["runs"])))
+
+

@@ -62,6 +62,18 @@ def test_one_run_is_not_enough() -> None:
         "text": "Not enough evidence: one run of each question. One answer per region can't tell a region from chance; "
         "3 runs could mark a single question, 2 runs over 2 questions could test the model as a whole.",
     }
+def test_errors_that_took_the_answers_are_named() -> None:
+    def answer(model: str, question: str, region: str, run: int) -> Answered:
+        return drawn(model, question, region, run) if run == 1 else (None, "")
+
+    assert result_of(answer, runs=5, regions=("ASIA", "EU", "US"))["headline"] == {
+        "kind": "not_enough",
+        "text": "Not enough evidence: five runs of each question, and 6 of 30 calls gave a usable answer. So few "
+        "answers per region can't tell a region from chance; 3 runs of usable answers could mark a single question, "
+        "2 runs of usable answers over 2 questions could test the model as a whole.",
+    }
+
+
 
 
 def test_one_run_of_many_questions_finds_what_is_withheld() -> None:
