@@ -1,6 +1,6 @@
 """Under which conditions the regions were asked: cautions in front of a result, and "same model?"."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -37,7 +37,7 @@ def cautions(material: Material, cells: dict[str, dict[str, Cells]]) -> list[dic
         "simulated": lambda model: any(c.simulated for c in of[model.id]),
         "errors_differ": lambda model: _errors_differ(model, cells[model.id]),
         "languages_differ": lambda model: _languages_differ(model, cells[model.id]),
-        "runs_repeat": lambda model: _runs_repeat(of[model.id], cells[model.id]),
+        "runs_repeat": lambda model: runs_repeat(material, model.id, cells[model.id]),
         "shared_seeds": lambda model: any(c.seeds == "shared" for c in of[model.id]),
     }
     listed = [(code, [model.id for model in material.models if applies(model)]) for code, applies in found.items()]
@@ -63,9 +63,16 @@ def why_not_asked(material: Material, model: str, pair: Sequence[str]) -> str | 
     found = _of(material, model, pair)
     if any(c.seeds == "shared" for c in found):
         return "The regions shared their seeds: their answers are not independent."
+    if any(c.seeds == "none" for c in found):
+        return "It is not known with which seeds the calls were sent: their answers may not be independent."
     if any(temperature is not None and temperature < COLDEST for c in found for temperature in temperatures(c)):
         return "The temperature is below 0.1: the test only asks whether the texts are equal."
     return None
+
+
+def unseeded(material: Material, model: str, regions: Sequence[str]) -> list[str]:
+    """Return those of these regions whose calls were sent no seed: the provider drew the random numbers."""
+    return [c.region for c in _of(material, model, regions) if c.seeds == "provider"]
 
 
 def temperatures(conditions: Conditions) -> set[float | None]:
@@ -75,6 +82,23 @@ def temperatures(conditions: Conditions) -> set[float | None]:
     """
     sent = conditions.parameters.get("temperature")
     return {None if one is None else float(one) for one in (sent if isinstance(sent, list) else [sent])}
+
+
+def cold_regions(material: Material, model: str) -> set[str]:
+    """Return the regions with an answer that asked this model at temperature 0 and at no other."""
+    return {c.region for c in _of(material, model, material.regions) if temperatures(c) == {0}}
+
+
+def runs_repeat(material: Material, model: str, questions: Mapping[str, Cells]) -> bool:
+    """Return whether the model has the caution of this name: its runs may be copies. `questions` has its cells."""
+    cold = cold_regions(material, model)
+    repeated = sum(
+        cell.repeats(REPEATED_WORDS)
+        for cells in questions.values()
+        for region, cell in cells.items()
+        if region not in cold
+    )
+    return repeated >= REPEATED_CELLS
 
 
 def _of(material: Material, model: str, regions: Sequence[str]) -> list[Conditions]:
@@ -115,14 +139,3 @@ def _languages_differ(model: Model, questions: dict[str, Cells]) -> bool:
 
 def _known(language: str | None) -> bool:
     return language not in (None, "und")
-
-
-def _runs_repeat(conditions: Sequence[Conditions], questions: dict[str, Cells]) -> bool:
-    cold = {c.region for c in conditions if temperatures(c) == {0}}
-    repeated = sum(
-        cell.repeats(REPEATED_WORDS)
-        for cells in questions.values()
-        for region, cell in cells.items()
-        if region not in cold
-    )
-    return repeated >= REPEATED_CELLS

@@ -3,6 +3,7 @@
 from typing import Any
 
 from runner_core.comparison import METHOD
+from runner_core.comparison.cached import repeated
 from runner_core.comparison.cells import cells_of
 from runner_core.comparison.circumstances import cautions
 from runner_core.comparison.corrected import corrected
@@ -11,7 +12,7 @@ from runner_core.comparison.headline import headline
 from runner_core.comparison.material import Material
 from runner_core.comparison.model_numbers import model_numbers
 from runner_core.comparison.question_numbers import question_numbers
-from runner_core.comparison.tested import ModelTested, tests_of
+from runner_core.comparison.tested import tests_of
 from runner_core.refusals import RULES
 
 METHOD_ID = f"{METHOD}+{RULES}"
@@ -44,20 +45,4 @@ def analyse(material: Material) -> dict[str, Any]:
             for one in tested
         ],
     }
-    return result | {"headline": headline(result, [one.model.id for one in tested if _repeats_and_differs(one)])}
-
-
-def _repeats_and_differs(tested: ModelTested) -> bool:
-    """Return whether every region repeated itself word for word in every question, and two regions differ in one."""
-    by_region = [[tested.cells[key][region] for key in tested.main] for region in tested.model.regions]
-    answered = [[cell for cell in cells if cell.worded] for cells in by_region]
-    apart = any(
-        (tested.spreads[key].across(a, b) or 0) > 0 and all(tested.cells[key][r].repeats() for r in (a, b))
-        for key in tested.main
-        for a, b in tested.pairs
-    )
-    return apart and all(
-        any(cell.repeats() for cell in cells) and all(cell.repeats() or len(cell.worded) == 1 for cell in cells)
-        for cells in answered
-        if cells
-    )
+    return result | {"headline": headline(result, repeated(material, tested))}

@@ -1,18 +1,24 @@
 """The sentence above a result. Every number in it stands in the result; no adjective is computed. Section 3."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from runner_core.comparison import power
 from runner_core.comparison.plan import runs_for_model, runs_for_question
+from runner_core.comparison.verdict import listed
 
 LEVEL = 0.05
 ADDED_PLACE = power.ADDED.index(0.2)
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
-DETERMINISTIC = (
-    "Each region repeated itself word for word, and the regions differ. "
-    "Sampling chance is excluded, but these are single texts: read them."
+REPEATED = "Each region repeated itself word for word, and the regions differ."
+DETERMINISTIC = f"{REPEATED} Sampling chance is excluded, but these are single texts: read them."
+SINGLE_TEXTS = f"{REPEATED} These are single texts: read them."
+PERHAPS_CACHED = f"{REPEATED} The texts may come from a cache, so that all runs count as one: read them."
+ONE_CACHED = (
+    "Not enough evidence: {} repeated itself word for word in every question, at a temperature above 0. "
+    "The texts may come from a cache, so that all runs count as one, and one answer can't tell a region from chance."
 )
 ALL_WITHHELD = (
     "Not enough evidence: every usable answer was withheld, in every region. "
@@ -23,30 +29,61 @@ PROMPTS = "The regions have different system prompts: this is a difference of re
 Model = Mapping[str, Any]  # of the result
 
 
-def headline(result: Mapping[str, Any], repeated: Sequence[str]) -> dict[str, str]:
+@dataclass(frozen=True)
+class Repeated:
+    """What regions of a model that repeated themselves word for word allow to say.
+
+    `apart`: every region repeated itself in every question, and two regions differ. `cold`: all were asked at
+    temperature 0. `cached`: the regions whose texts may be copies of one answer from a cache.
+    """
+
+    apart: bool
+    cold: bool
+    cached: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """What stands above the answers of regions that repeated themselves and differ."""
+        if self.cached:
+            return PERHAPS_CACHED
+        return DETERMINISTIC if self.cold else SINGLE_TEXTS
+
+
+def headline(result: Mapping[str, Any], repeated: Mapping[str, Repeated]) -> dict[str, str]:
     """Return the headline of a result: {"kind": difference, none or not_enough, "text"}.
 
     The first that fits: withheld answers differ, wording, facts; regions that repeat themselves and differ; too little
-    to tell; no difference. Of several models the one with the smallest corrected p-value. `repeated` are the models
-    whose regions repeated themselves word for word and differ.
+    to tell; no difference. Of several models the one with the smallest corrected p-value. `repeated` has the models in
+    which regions repeated themselves. Wording that may come from a cache is no difference.
     """
     models: Sequence[Model] = result["models"]
     tests = sum(model[endpoint]["p"] is not None for model in models for endpoint in SENTENCES)
+    cached = [name for name, one in repeated.items() if one.cached]
     for endpoint, sentence in SENTENCES.items():
-        found = [model for model in models if model[endpoint]["differs"]]
+        left_out = cached if endpoint == "wording" else ()
+        found = [model for model in models if model[endpoint]["differs"] and model["model_id"] not in left_out]
         if found:
             first = min(found, key=lambda model: (model[endpoint]["p_holm"], model["model_id"]))
             texts = [sentence(first, tests)]
             if endpoint == "wording" and first["model_id"] in repeated:
-                texts.append(DETERMINISTIC)
+                texts.append(repeated[first["model_id"]].sentence)
             prompts = [c for c in result["cautions"] if c["code"] == "system_prompts_differ"]
             if any(first["model_id"] in caution["models"] for caution in prompts):
                 texts.append(PROMPTS)
             return {"kind": "difference", "text": " ".join(texts)}
-    if repeated:
-        return {"kind": "not_enough", "text": DETERMINISTIC}
+    return _no_difference(result, repeated)
+
+
+def _no_difference(result: Mapping[str, Any], repeated: Mapping[str, Repeated]) -> dict[str, str]:
+    models: Sequence[Model] = result["models"]
+    apart = [name for name, one in sorted(repeated.items()) if one.apart]
+    if apart:
+        return {"kind": "not_enough", "text": repeated[apart[0]].sentence}
     if _all_withheld(models):
         return {"kind": "not_enough", "text": ALL_WITHHELD}
+    for model in models:
+        if model["wording"]["differs"]:  # else it would be the headline
+            return {"kind": "not_enough", "text": ONE_CACHED.format(listed(repeated[model["model_id"]].cached))}
     if not any(_could_differ(model) for model in models):
         return {"kind": "not_enough", "text": _not_enough(result)}
     return {"kind": "none", "text": _none(result)}
@@ -135,6 +172,10 @@ def _not_enough(result: Mapping[str, Any]) -> str:
     regions, runs = max(len(model["regions"]) for model in models), design["runs"]
     questions = design["questions"] - len(design["controls"])
     text = f"Not enough evidence: {NUMBERS[runs]} run{'s' if runs > 1 else ''} of each question."
+    usable, of = runs, "runs"
+    if design["usable"] < design["planned"]:
+        text = f"{text[:-1]}, and {design['usable']} of {design['planned']} calls gave a usable answer."
+        usable, of = usable_runs(design), "runs of usable answers"
     if runs == 1:
         text += " One answer per region can't tell a region from chance"
     else:
@@ -144,8 +185,14 @@ def _not_enough(result: Mapping[str, Any]) -> str:
     could = [f"{one} {of} could mark a single question"] if one and one > usable else []
     if whole and whole > usable:
         asked = f"over {questions} questions" if questions > 1 else "of one question"
-        could.append(f"{whole} runs {asked} could test the model as a whole")
+        could.append(f"{whole} {of} {asked} could test the model as a whole")
     return f"{text}; {', '.join(could)}." if could else f"{text}."
+
+
+def usable_runs(design: Mapping[str, Any]) -> int:
+    """Return the number of runs that the usable answers would make, rounded."""
+    usable: int = design["usable"]
+    return round(usable / (int(design["planned"]) / int(design["runs"])))
 
 
 def _none(result: Mapping[str, Any]) -> str:
@@ -172,15 +219,5 @@ def _points(difference: float) -> str:
     return str(round(100 * difference))
 
 
-    usable, of = runs, "runs"
-    if design["usable"] < design["planned"]:
-        text = f"{text[:-1]}, and {design['usable']} of {design['planned']} calls gave a usable answer."
-        usable, of = usable_runs(design), "runs of usable answers"
 def _after(tests: int) -> str:
     return f"after correction for {tests} test{'s' if tests > 1 else ''}"
-def usable_runs(design: Mapping[str, Any]) -> int:
-    """Return the number of runs that the usable answers would make, rounded."""
-    usable: int = design["usable"]
-    return round(usable / (int(design["planned"]) / int(design["runs"])))
-
-

@@ -8,16 +8,16 @@ from statistics import median
 from typing import Any
 
 from runner_core.comparison.cells import Cell
-from runner_core.comparison.circumstances import equal_conditions, why_not_asked
+from runner_core.comparison.circumstances import equal_conditions
 from runner_core.comparison.corrected import Corrected
 from runner_core.comparison.families import LEVEL
 from runner_core.comparison.intervals import bounds, difference, rate
 from runner_core.comparison.material import Material
+from runner_core.comparison.same_model import same_model
 from runner_core.comparison.samples import Values
 from runner_core.comparison.smallest import WEIGHT
 from runner_core.comparison.spread import excess, mean
 from runner_core.comparison.tested import FACTS, TEXT, WITHHELD, ModelTested, Pair
-from runner_core.comparison.testing import Tested
 from runner_core.refusals import CATEGORIES
 
 
@@ -127,28 +127,14 @@ def _pair(material: Material, tested: ModelTested, families: Corrected, pair: Pa
         }
     numbers |= {name: apart and getattr(apart, name) for name in ("floor", "across", "excess")}
     numbers |= {f"{side}_excess": apart and getattr(apart, side) for side in ("low", "high")}
-    return numbers | {"same_model": _same_model(material, tested, families, pair)}
+    differs = _differs(tested, families, TEXT, pair)
+    return numbers | {"same_model": same_model(material, tested, pair, differs=differs)}
 
 
 def _differs(tested: ModelTested, families: Corrected, endpoint: str, pair: Pair) -> bool:
     """Return whether a pair differs: its model does, and it does among the model's pairs."""
     adjusted = families.pairs.get((tested.model.id, endpoint, pair), Fraction(1))
     return families.differs(tested.model.id, endpoint) and adjusted <= LEVEL
-
-
-def _same_model(material: Material, tested: ModelTested, families: Corrected, pair: Pair) -> dict[str, Any]:
-    whole: Tested | None = tested.pairs[pair][TEXT]
-    if why := why_not_asked(material, tested.model.id, pair):
-        return {"state": "not_asked", "text": why}
-    if whole is None:
-        return {"state": "not_tested", "text": "No question has two answers of one region and one of the other."}
-    if _differs(tested, families, TEXT, pair):
-        return {
-            "state": "differ",
-            "text": "The endpoints do not give the same distribution of answers: other weights, quantisation, "
-            "decoding, an undisclosed prompt or a cache.",
-        }
-    return {"state": "no_sign", "text": "No sign of different models."}
 
 
 def _counts(cell: Cell) -> tuple[int, int]:

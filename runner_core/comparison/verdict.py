@@ -38,7 +38,12 @@ def happened(cells: Cells) -> str:
     groups: dict[str, list[str]] = {}
     for region, cell in cells.items():
         groups.setdefault(_did(cell), []).append(region)
-    return ", ".join(f"{_listed(regions)} {did}" for did, regions in sorted(groups.items(), key=lambda group: group[1]))
+    return ", ".join(f"{listed(regions)} {did}" for did, regions in sorted(groups.items(), key=lambda group: group[1]))
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a sentence has them: "ASIA, EU and US"."""
+    return " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else names[0]
 
 
 def _identical(cells: Cells) -> bool:
@@ -56,7 +61,3 @@ def _did(cell: Cell) -> str:
     if y in (0, n):
         return "withheld" if y else "answered"
     return f"withheld {y} of {n}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else names[0]

@@ -67,8 +67,11 @@ class TestFinding:
         assert get(api, f"/jobs/{job_id}").index(caution) > 0, "on the job's page too"
 
     def test_equal_prompts_open_the_question_of_the_model(self, api: Api) -> None:
-        page = compared(api, asked(api, alike, questions=2, runs=3))
+        job_id = asked(api, alike, questions=2, runs=3)
+        api.sql("""UPDATE answers SET sent = '{"temperature": 0.7}' WHERE job_id = %s""", job_id)
+        page = compared(api, job_id)
         assert "not asked under equal conditions" not in page
+        assert "No seed was sent in EU and US: the provider drew its own random numbers" in page
         assert re.search('class="same">[^<]*(No sign of different models|do not give the same distribution)', page)
 
     def test_one_run_claims_nothing_and_has_no_test_of_wording(self, api: Api) -> None:

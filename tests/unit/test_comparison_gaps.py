@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from runner_core.comparison.compare import analyse
-from runner_core.comparison.headline import ALL_WITHHELD, DETERMINISTIC
+from runner_core.comparison.headline import ALL_WITHHELD, SINGLE_TEXTS
 from runner_core.comparison.material import Material
 from tests.comparison_jobs import Answered, conditions, drawn_text, export
 
@@ -86,8 +86,8 @@ def test_a_region_with_one_answer_did_not_repeat_itself() -> None:
     def answer(model: str, question: str, region: str, run: int) -> Answered:
         return FAILED if region == "ASIA" and run > 1 else ("answer", f"same {region}")
 
-    assert DETERMINISTIC not in result_of(answer, regions=THREE, runs=3)["headline"]["text"]
-    assert DETERMINISTIC in result_of(answer, regions=("EU", "US"), runs=3)["headline"]["text"]
+    assert SINGLE_TEXTS not in result_of(answer, regions=THREE, runs=3)["headline"]["text"]
+    assert SINGLE_TEXTS in result_of(answer, regions=("EU", "US"), runs=3)["headline"]["text"]
 
 
 def test_one_run_of_many_regions_is_not_enough() -> None:
