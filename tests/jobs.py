@@ -132,3 +132,15 @@ def until(look: Callable[[], T], seconds: float = 20.0) -> T:
             raise AssertionError(f"did not come true within {seconds} s: {look.__name__}")
         time.sleep(0.02)  # what is waited for needs the CPU more
     return seen
+
+
+def wait_until_blocked(db: Database) -> None:
+    """Return when some session waits for a lock."""
+    for _ in range(10_000):
+        with db.transaction(pipeline=False) as conn:
+            found = conn.execute(
+                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            ).fetchone()
+        if found:
+            return
+    raise AssertionError("nobody waits")

@@ -136,5 +136,6 @@ VERBS = [
          then=another, ended=analysed, repeats=(), check=analyses_are_right),
     Verb("retry beside an analyst", behind_the_taps(failed_and_analysed), partial(act, action="retry"), all_told,
          ("jobs.reopen",), elsewhere=BEGINNING, others=BOTH, ended=ended_and_analysed, check=retried_and_analysed),
-    Verb("label an answer", behind_the_taps(two_regions), label, all_told, ("labels.add",), check=is_labelled_once),
+    Verb("label an answer", behind_the_taps(two_regions), label, all_told, ("labels.lock", "labels.add"),
+         check=is_labelled_once),
 ]  # fmt: skip

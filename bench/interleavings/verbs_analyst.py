@@ -43,7 +43,7 @@ def label(category: str = "hard_refusal") -> Verb:
 
     def do(db: Database, scene: Scene) -> int | None:
         answer_id = scene.world.value("SELECT min(id) FROM kept.answers WHERE status = 'ok'")
-        with db.statement() as conn:
+        with db.transaction() as conn:
             added = analyses.add_label(conn, answer_id, category=category, source="human", actor="admin")
         return added["id"] if added else None
 

@@ -162,8 +162,9 @@ def add_label(
 ) -> Row | None:
     """Label an answer; return the label, None if there is no such answer or it has no text.
 
-    Repeated, it returns the same label.
+    Repeated, it returns the same label. The two statements need one transaction.
     """
+    run(conn, "labels.lock", answer_id=answer_id)
     return row(conn, "labels.add", answer_id=answer_id, category=category, source=source, actor=actor, note=note)
 
 

@@ -150,23 +150,27 @@ SELECT l.id, l.answer_id, l.category, l.source, l.actor, l.note, l.at
   FROM answer_labels l WHERE l.job_id = %(job_id)s AND l.id > %(after)s
  ORDER BY l.id LIMIT %(page)s;
 
+-- name: labels.lock
+-- Lock the job of an answer that is to be labelled. Its own statement, so that labels.add behind it sees what was
+-- committed while it waited: two people, or two tries of one request, label one after the other. So the ids of a job's
+-- labels also grow in the order of the commits: an analysis names the newest label that it knows, and a smaller id that
+-- is committed later would never be seen.
+SELECT j.id FROM jobs j WHERE j.id = (SELECT a.job_id FROM answers a WHERE a.id = %(answer_id)s) FOR NO KEY UPDATE;
+
 -- name: labels.add -- writes
--- Label an answer that has a text. The job is locked, so that the ids of its labels grow in the order of the commits: an
--- analysis names the newest label that it knows, and a smaller id that is committed later would never be seen.
--- If the answer's newest label says the same by the same actor, that label comes back: the statement may be repeated.
+-- Label an answer that has a text; labels.lock has locked its job. If the answer's newest label says the same by the same
+-- actor, that label comes back: the request may be repeated.
 WITH labelled AS MATERIALIZED (
-  SELECT a.id, a.job_id FROM answers a WHERE a.id = %(answer_id)s AND a.status = 'ok'
-), locked AS MATERIALIZED (
-  SELECT j.id FROM jobs j WHERE j.id = (SELECT job_id FROM labelled) FOR NO KEY UPDATE
+  SELECT a.id, a.job_id FROM answers a JOIN jobs j ON j.id = a.job_id WHERE a.id = %(answer_id)s AND a.status = 'ok'
 ), same AS MATERIALIZED (
   SELECT n.id, n.answer_id, n.job_id, n.category, n.source, n.actor, n.note, n.at
     FROM (SELECT x.* FROM answer_labels x
-           WHERE x.job_id = (SELECT id FROM locked) AND x.answer_id = %(answer_id)s ORDER BY x.id DESC LIMIT 1) n
+           WHERE x.job_id = (SELECT job_id FROM labelled) AND x.answer_id = %(answer_id)s ORDER BY x.id DESC LIMIT 1) n
    WHERE (n.category, n.source, n.actor, n.note) = (%(category)s, %(source)s, %(actor)s, %(note)s)
 ), added AS (
   INSERT INTO answer_labels (answer_id, job_id, category, source, actor, note)
   SELECT l.id, l.job_id, %(category)s, %(source)s, %(actor)s, %(note)s
-    FROM labelled l JOIN locked j ON j.id = l.job_id
+    FROM labelled l
    WHERE NOT EXISTS (SELECT FROM same)
   RETURNING id, answer_id, job_id, category, source, actor, note, at
 )

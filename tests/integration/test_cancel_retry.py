@@ -12,10 +12,10 @@ from werkzeug.test import TestResponse
 from runner_api.verbs.actor import Actor
 from runner_api.verbs.cancel import cancel_job
 from runner_api.verbs.retry import Wanted, retry_job
-from runner_core.db import Database
 from runner_core.keys import PrivateKey
 from runner_core.signing import sign
 from tests.integration.api_client import ADMIN_HEADER, Api, stamp
+from tests.jobs import wait_until_blocked
 
 TESTER = Actor("tester")
 
@@ -231,15 +231,3 @@ def test_cancel_waits_for_the_finish_that_came_first(api: Api, conn: "psycopg.Co
             )
         with pytest.raises(Exception, match="its status is completed"):
             waiting.result(10)
-
-
-def wait_until_blocked(db: Database) -> None:
-    """Return when some session waits for a lock."""
-    for _ in range(10_000):
-        with db.transaction(pipeline=False) as conn:
-            found = conn.execute(
-                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-            ).fetchone()
-        if found:
-            return
-    raise AssertionError("nobody waits")

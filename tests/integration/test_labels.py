@@ -1,12 +1,17 @@
 """Labels: who may give them, what counts, and what everybody may read of them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
+from runner_api.verbs.actor import Actor
+from runner_api.verbs.label import label_answer
+from runner_core.store import analyses
 from tests.integration.analysed_jobs import add_label, analysed, ended
 from tests.integration.api_client import ADMIN_HEADER, Api
+from tests.jobs import wait_until_blocked
 
 MAX_INTEGER = 2**63 - 1
 
@@ -63,6 +68,21 @@ def test_a_label_that_is_sent_again_is_the_same_label(api: Api) -> None:
     ids = [post(api, answer_id, {"category": "answer", "note": "n"}).get_json()["id"] for _ in range(3)]
     assert len(set(ids)) == 1
     assert post(api, answer_id, {"category": "answer", "note": "other"}).get_json()["id"] != ids[0]
+
+
+def test_of_two_equal_labels_at_the_same_moment_one_is_stored(api: Api) -> None:
+    """The second connection waits for the first one's lock, and then sees its label."""
+    answer_id = answers(api, ended(api))[0]
+    said = {"category": "deflection", "source": "human", "actor": "tester", "note": ""}
+    with ThreadPoolExecutor(1) as pool:
+        with api.worker.transaction() as conn:
+            first = analyses.add_label(conn, answer_id, **said)
+            waiting = pool.submit(label_answer, api.db, answer_id, "deflection", "", Actor("tester"))
+            wait_until_blocked(api.worker)
+        second = waiting.result(10)
+    assert first
+    assert first["id"] == second["id"]
+    assert api.sql("SELECT count(*) FROM answer_labels") == [(1,)]
 
 
 def test_names_and_notes_are_for_administrators(api: Api) -> None:

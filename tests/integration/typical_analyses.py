@@ -55,6 +55,7 @@ ANALYSES: dict[str, list[Case]] = {
     "judgements.lock_job": [Case("worker", job)],
     "judgements.label": [Case("worker", {**_judge, **job, "actor": "us/m judge-1"})],
     "judgements.beside_people": [Case("analyst", _judge)],
+    "labels.lock": [Case("api", {"answer_id": 7})],
     "labels.add": [
         Case("api", {"answer_id": 7, "category": "answer", "source": "human", "actor": "a", "note": ""}),
     ],
