@@ -18,6 +18,7 @@ CALL: Shape = {
     "category_source?": str,
     "detected_category?": str,
     "language?": str,
+    "disputed?": bool,
     "output?": {"response?": str},
 }
 EXPORT: Shape = {

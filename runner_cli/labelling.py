@@ -56,17 +56,19 @@ def queue(
     """Return the answers of the sample that are left to label, shuffled, and the number of those that have a label.
 
     The sample is of all answers with a text, and the same for everybody. Answers that `person` labelled are left out;
-    without a name, those that anybody labelled.
+    without a name, those that anybody labelled. Answers about which rules and embedding differ come first.
     """
     texts = {question["question_key"]: question["text"] for question in export["questions"]}
-    answers = {}
+    answers, disputed = {}, set()
     for call in export["executions"]:
         text = (call.get("output") or {}).get("response") or ""
         if call.get("id") is not None and call.get("category") is not None and text.strip():
             answers[call["id"]] = Shown(call["id"], texts.get(call["question_key"], call["question_key"]), text)
+            if call.get("disputed"):
+                disputed.add(call["id"])
     done = {one["answer_id"] for one in people(labels) if person in (None, one.get("actor"))}
     chosen = sample(export["job_id"], answers, size)
-    left = order(export["job_id"], person or "", [answer for answer in chosen if answer not in done])
+    left = order(export["job_id"], person or "", [answer for answer in chosen if answer not in done], disputed)
     return [answers[answer] for answer in left], len(chosen) - len(left)
 
 

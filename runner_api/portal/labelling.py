@@ -1,6 +1,6 @@
 """Label answers: a person says what an answer is, and sees neither region, model nor anybody's label."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from flask import redirect, request, url_for
@@ -10,11 +10,14 @@ from runner_api.http.services import services
 from runner_api.portal.blueprint import administrator, blueprint, form_sender, page
 from runner_api.verbs.label import label_answer
 from runner_core import queries
+from runner_core.comparison.export import export
 from runner_core.comparison.sampling import DEFAULT_SIZE, MAX_SIZE, order, sample
 from runner_core.errors import NotFound, Rejected
 from runner_core.queries import Row
 from runner_core.refusals import CATEGORIES
 from runner_core.store import analyses
+from runner_core.store.analyses import Snapshot, State
+from runner_core.store.detected import as_analysed
 
 MAX_NOTE = 2000  # characters
 PAGE = 1000  # labels that are read at a time
@@ -51,8 +54,8 @@ def label(job_id: str) -> Response:
     """Show one answer of the sample with its question, and ask what it is."""
     actor, _ = administrator()
     size = _number("sample", DEFAULT_SIZE)
-    job, rows = _read(job_id)
-    queue = _queue(job_id, actor.name, rows, size)
+    job, rows, disputed = _read(job_id, size)
+    queue = _queue(job_id, actor.name, rows, size, disputed)
     place = queue.next(_number("behind", 0))
     answer = queue.answers[place - 1] if place else None
     row = next((row for row in rows if row["id"] == answer), None)
@@ -89,14 +92,24 @@ def do_label(job_id: str) -> Response:
     return redirect(url_for("portal.label", job_id=job_id, sample=size, behind=place), 303)
 
 
-def _read(job_id: str) -> tuple[Row, list[Row]]:
-    """Return a job, and its calls whose answer has a text."""
+def _read(job_id: str, size: int) -> tuple[Row, list[Row], set[int]]:
+    """Return a job, its calls whose answer has a text, and the answers of the sample that are disputed."""
     with services().db.transaction() as conn:
         job = queries.row(conn, "analyses.job", job_id=job_id)
-        rows = queries.rows(conn, "reads.rows", job_id=job_id) if job else []
-    if job is None:
-        raise NotFound(detail=f"There is no job {job_id}.")
-    return job, [row for row in rows if row["status"] == "completed" and _text(row).strip()]
+        if job is None:
+            raise NotFound(detail=f"There is no job {job_id}.")
+        rows = [row for row in queries.rows(conn, "reads.rows", job_id=job_id) if _has_text(row)]
+        chosen = set(sample(job_id, (row["id"] for row in rows), size))
+        state = State(job_id, job["version"], job["label_id"])
+        found = as_analysed(conn, Snapshot(state, job, [row for row in rows if row["id"] in chosen], [], []))
+    # By the rules alone no answer is disputed.
+    calls = [] if found.scores is None else export(job, found.calls, scores=found.scores)["executions"]
+    return job, rows, {call["id"] for call in calls if call["disputed"]}
+
+
+def _has_text(row: Row) -> bool:
+    """Return whether a call has a text that a person can label."""
+    return row["status"] == "completed" and bool(_text(row).strip())
 
 
 def _text(row: Row) -> str:
@@ -104,7 +117,7 @@ def _text(row: Row) -> str:
     return text or ""
 
 
-def _queue(job_id: str, person: str, rows: Sequence[Row], size: int) -> Queue:
+def _queue(job_id: str, person: str, rows: Sequence[Row], size: int, disputed: Collection[int]) -> Queue:
     done: set[int] = set()
     after: int | None = 0
     with services().db.transaction() as conn:
@@ -112,7 +125,7 @@ def _queue(job_id: str, person: str, rows: Sequence[Row], size: int) -> Queue:
             found = analyses.labels(conn, job_id, after, PAGE)
             done |= {one["answer_id"] for one in found if one["source"] == "human" and one["actor"] == person}
             after = found[-1]["id"] if len(found) == PAGE else None
-    return Queue(order(job_id, person, sample(job_id, (row["id"] for row in rows), size)), done)
+    return Queue(order(job_id, person, sample(job_id, (row["id"] for row in rows), size), disputed), done)
 
 
 def _number(name: str, otherwise: int) -> int:

@@ -1,10 +1,12 @@
 """Which answers people label, and in which order they see them: a sample that depends on no label and on no answer.
 
-Both are drawn by SHA-256 of names, so that every page and every command shows the same ones, and nothing is stored.
+Both are drawn by SHA-256 of names, so that every page and every command shows the same ones, and nothing is stored. The
+order alone looks at what the detector says: where its stages differ, a person's label tells most. The sample does not,
+so that kappa over a whole sample is that of all answers.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 DEFAULT_SIZE = 60
 MAX_SIZE = 2000  # as many calls as a job may have
@@ -18,9 +20,12 @@ def sample(job_id: str, answers: Iterable[int], size: int) -> list[int]:
     return _drawn(answers, "sample", job_id)[:size]
 
 
-def order(job_id: str, person: str, answers: Iterable[int]) -> list[int]:
-    """Return the ids in the order in which this person sees them. It tells nothing about region, model and run."""
-    return _drawn(answers, "order", job_id, person)
+def order(job_id: str, person: str, answers: Iterable[int], disputed: Collection[int] = ()) -> list[int]:
+    """Return the ids in the order in which this person sees them: first those that are `disputed`.
+
+    It tells nothing about region, model and run.
+    """
+    return sorted(_drawn(answers, "order", job_id, person), key=lambda answer: answer not in disputed)
 
 
 def _drawn(answers: Iterable[int], *names: str) -> list[int]:

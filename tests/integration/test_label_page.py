@@ -5,7 +5,9 @@ from urllib.parse import urlsplit
 
 from flask.testing import FlaskClient
 
-from tests.integration.analysed_jobs import ended
+from runner_core.comparison.sampling import order, sample
+from runner_core.refusals.scored import Score, text_key
+from tests.integration.analysed_jobs import analysed, ended
 from tests.integration.api_client import Api
 from tests.integration.portal_pages import get, log_in
 from tests.integration.repeated_runs import asked
@@ -40,6 +42,26 @@ def test_every_answer_of_the_sample_comes_once_until_it_is_labelled(api: Api) ->
     assert "Every answer of the sample is labelled." in client.get(path).text
     stored = api.sql("SELECT answer_id, category, source, actor, note FROM answer_labels ORDER BY id")
     assert stored == [(int(answer), "answer", "human", "tester", "a note") for answer in seen]
+
+
+def test_answers_about_which_the_detector_is_divided_come_first(api: Api) -> None:
+    """They are first inside the sample; and a person isn't shown which they are."""
+    job_id = asked(api, lambda region, number, run: f"Answer {number} of {region}.", questions=5)
+    answers = [int(row[0]) for row in api.sql("SELECT id FROM answers WHERE job_id = %s ORDER BY id", job_id)]
+    chosen = sample(job_id, answers, 6)
+    plain = order(job_id, "tester", chosen)
+    path = f"/jobs/{job_id}/label?sample=6"
+    client = log_in(api)
+    assert form(client, path)["answer"] == str(plain[0])
+    said = dict(api.sql("SELECT id, output ->> 'response' FROM answers WHERE job_id = %s", job_id))
+    last = next(answer for answer in chosen if said[answer] == said[plain[-1]])
+    scores = {text_key(text): Score(900_000 if text == said[last] else 1000, text).stored() for text in said.values()}
+    assert form(client, path)["answer"] == str(plain[0]), "no analysis has used the embeddings"
+    analysed(api, job_id, scores)
+    fields = form(client, path)
+    assert fields["answer"] == str(next(answer for answer in plain if said[answer] == said[last]))
+    page = client.get(path).text.partition("<h1>")[2].partition("</main>")[0]
+    assert not re.search("disput|embedding|detector|divided", page)
 
 
 def test_a_skipped_answer_comes_back_at_the_end(api: Api) -> None:

@@ -35,6 +35,16 @@ def test_the_sample_is_the_same_for_everybody_and_the_order_is_not() -> None:
     assert ann != bob
 
 
+def test_answers_about_which_the_detector_is_divided_come_first() -> None:
+    """They are first inside the sample, which stays the same; and a person isn't shown which they are."""
+    disputed = set(EVERY[::4])
+    calls = [call | {"disputed": call["id"] in disputed} for call in EXPORT["executions"]]
+    plain, shown = queue(EXPORT, [], 12, "ann")[0], queue(EXPORT | {"executions": calls}, [], 12, "ann")[0]
+    first = [one for one in plain if one.answer_id in disputed]
+    assert 0 < len(first) < 12
+    assert shown == first + [one for one in plain if one.answer_id not in disputed]
+
+
 def test_a_sample_goes_on_where_it_was_left() -> None:
     labels = [label(answer, actor="ann") for answer in sample("j", EVERY, 12)[:5]]
     assert (len(queue(EXPORT, labels, 12, "ann")[0]), queue(EXPORT, labels, 12, "ann")[1]) == (7, 5)

@@ -34,3 +34,12 @@ def test_neither_depends_on_the_order_of_the_answers(answers: list[int], dice: o
     dice.shuffle(shuffled)  # type: ignore[attr-defined]
     assert sample("j", shuffled, 10) == sample("j", answers, 10)
     assert order("j", "ann", shuffled) == order("j", "ann", answers)
+
+
+@settings(derandomize=True, database=None)
+@given(ids, st.data())
+def test_disputed_answers_come_first_and_the_rest_of_the_order_stays(answers: list[int], data: st.DataObject) -> None:
+    disputed = data.draw(st.sets(st.sampled_from(answers))) if answers else set()
+    plain = order("j", "ann", answers)
+    first = [answer for answer in plain if answer in disputed]
+    assert order("j", "ann", answers, disputed) == first + [answer for answer in plain if answer not in disputed]
