@@ -38,6 +38,8 @@ def with_embeddings(db: Database, snapshot: Snapshot) -> Snapshot:
 @retried
 def _known(db: Database, texts: Sequence[bytes]) -> dict[bytes, Any]:
     with db.transaction() as conn:
+        # First: what is renewed is not deleted before it is read.
+        analyses.renew_embeddings(conn, MODEL, texts)
         return analyses.known_embeddings(conn, MODEL, texts)
 
 

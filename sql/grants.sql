@@ -72,9 +72,11 @@ GRANT SELECT, INSERT ON TABLE judgements TO beacon_worker;
 GRANT UPDATE (requests, asked_at, open_at, reply, category, error, sent, labelled) ON TABLE judgements TO beacon_worker;
 GRANT INSERT, SELECT (id) ON TABLE answer_labels TO beacon_worker;
 
--- beacon_analyst: reads jobs, their answers and the labels; adds analyses and results of embeddings. It changes nothing.
+-- beacon_analyst: reads jobs, their answers and the labels; adds analyses and results of embeddings. Of a result it changes
+-- the time of its last use alone.
 GRANT SELECT ON TABLE jobs, region_runs, executions, answers, answer_labels, cross_region_executions TO beacon_analyst;
 GRANT SELECT, INSERT ON TABLE analyses, embeddings, analysis_methods TO beacon_analyst;
 GRANT USAGE ON SEQUENCE analysis_methods_id_seq TO beacon_analyst;
 -- Of a judge's calls what is compared with people's labels, and not what the judge wrote.
 GRANT SELECT (answer_id, judge, category, labelled) ON TABLE judgements TO beacon_analyst;
+GRANT UPDATE (created_at) ON TABLE embeddings TO beacon_analyst;

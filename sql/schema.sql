@@ -1703,6 +1703,7 @@ GRANT SELECT(model) ON TABLE public.embeddings TO beacon_publisher;
 --
 
 GRANT SELECT(created_at),UPDATE(created_at) ON TABLE public.embeddings TO beacon_publisher;
+GRANT UPDATE(created_at) ON TABLE public.embeddings TO beacon_analyst;
 
 
 --

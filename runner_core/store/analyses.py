@@ -184,6 +184,11 @@ def known_embeddings(conn: Connection[Any], model: str, texts: Sequence[bytes]) 
     return {bytes.fromhex(r["text_sha256"]): r["result"] for r in found}
 
 
+def renew_embeddings(conn: Connection[Any], model: str, texts: Sequence[bytes]) -> None:
+    """Let the kept results of these texts live as long as the jobs that are analysed now."""
+    run(conn, "embeddings.renew", model=model, texts=[text.hex() for text in texts])
+
+
 def keep_embeddings(conn: Connection[Any], model: str, results: dict[bytes, Any]) -> None:
     """Keep what a model made of texts, by the SHA-256 of the text."""
     told = [orjson.dumps(result).decode() for result in results.values()]

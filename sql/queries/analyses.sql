@@ -182,6 +182,19 @@ SELECT encode(text_sha256, 'hex') AS text_sha256, result FROM embeddings
  WHERE text_sha256 = ANY (ARRAY(SELECT decode(t.digits, 'hex') FROM unnest(%(texts)s::text[]) AS t (digits)))
    AND model = %(model)s;
 
+-- name: embeddings.renew -- writes
+-- Let these results live on, because an analysis uses them: retention deletes results by their age. Results of the last
+-- day are left as they are, so that a text of many jobs is written once a day; retention gives them a day more. In order,
+-- so that two analysts do not lock each other out.
+WITH used AS MATERIALIZED (
+  SELECT text_sha256, model FROM embeddings
+   WHERE text_sha256 = ANY (ARRAY(SELECT decode(t.digits, 'hex') FROM unnest(%(texts)s::text[]) AS t (digits)))
+     AND model = %(model)s AND created_at < statement_timestamp() - interval '1 day'
+   ORDER BY text_sha256 FOR NO KEY UPDATE
+)
+UPDATE embeddings e SET created_at = clock_timestamp()
+  FROM used u WHERE e.text_sha256 = u.text_sha256 AND e.model = u.model;
+
 -- name: embeddings.add -- writes
 -- Keep what the model made of these texts. Another analyst may have kept the same.
 INSERT INTO embeddings (text_sha256, model, result)

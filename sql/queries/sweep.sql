@@ -122,10 +122,11 @@ SELECT ctid::text AS id FROM nonces
 DELETE FROM nonces WHERE ctid = ANY (%(places)s::tid[]);
 
 -- name: retention.embeddings_due
--- Lock a batch of old results of embeddings: as old as a job that is removed. A younger job with the same text gets a new
--- result when it is analysed again. A key is told as one text: the digits of the SHA-256, a space, the model.
+-- Lock a batch of results of embeddings that no analysis has used for as long as jobs are kept, and a day: a use in the
+-- first day does not renew a result (embeddings.renew). So a result outlives every job that was analysed with it. A key is
+-- told as one text: the digits of the SHA-256, a space, the model.
 SELECT encode(text_sha256, 'hex') || ' ' || model AS id FROM embeddings
- WHERE created_at < statement_timestamp() - make_interval(days => %(days)s)
+ WHERE created_at < statement_timestamp() - make_interval(days => %(days)s + 1)
    AND encode(text_sha256, 'hex') || ' ' || model <> ALL (%(left_out)s::text[])
  ORDER BY created_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED;
 

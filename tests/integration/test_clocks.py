@@ -17,7 +17,7 @@ STANDS_STILL = {
     *("reads.alive", "reads.overdue", "reads.processes", "reads.stuck"),
     *("retention.jobs_due", "retention.keys_due", "retention.nonces_due", "retention.outbox_due"),
     *("retention.embeddings_due", "retention.processes"),
-    "sessions.end",
+    *("embeddings.renew", "sessions.end"),
 }
 # They write a time, tell the time or an age, or judge a lease, a deadline or a pause of rows that they have found by
 # key and perhaps waited for: what the time was before the wait does not count.
@@ -25,6 +25,7 @@ MOVES = {
     *(
         "analyses.clock",
         "answers.start",
+        "embeddings.renew",
         "jobs.cancel",
         "jobs.reopen",
         "jobs.submit",

@@ -60,5 +60,6 @@ ANALYSES: dict[str, list[Case]] = {
         Case("api", {"answer_id": 7, "category": "answer", "source": "human", "actor": "a", "note": ""}),
     ],
     "embeddings.known": [Case("api analyst", {"texts": _texts, "model": "m"})],
+    "embeddings.renew": [Case("analyst", {"texts": _texts, "model": "m"})],
     "embeddings.add": [Case("analyst", {"texts": _texts, "model": "m", "results": ["[1]"] * 20})],
 }

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from outbox_publisher.retention import remove_old
 from runner_analyst import embedded
 from runner_analyst.analyst import METHOD_ID, Analyst, analyst_for
 from runner_core.comparison.export import export
@@ -18,7 +19,7 @@ from runner_core.refusals.text import MAX_CHARACTERS
 from runner_core.store import analyses
 from runner_core.store.detected import as_analysed
 from tests.integration.analyst.conftest import drain, stored
-from tests.jobs import one, query
+from tests.jobs import one, opened, query, settings_for
 
 Conn = psycopg.Connection[Any]
 End = Callable[..., str]
@@ -45,6 +46,12 @@ def say(conn: Conn, text: str = SAID) -> int:
     said = "UPDATE answers SET output = output || jsonb_build_object('response', %s::text) WHERE id = %s"
     conn.execute(said, [text, answer])
     return answer
+
+
+def say_everywhere(conn: Conn) -> None:
+    """Let every answer have the text SAID."""
+    said = "UPDATE answers SET output = output || jsonb_build_object('response', %s::text) WHERE status = 'ok'"
+    conn.execute(said, [SAID])
 
 
 def test_an_answer_that_only_the_embedding_knows(
@@ -149,6 +156,39 @@ def test_an_export_shows_the_categories_of_the_newest_analysis(
     (row,) = [row for row in stored(conn) if row["method"].endswith(MODEL)]
     assert Material.of_export(document).sha256() == row["input_sha256"].hex()
     assert {call["category_source"] for call in document["executions"]} == {"embedding", "rules"}
+
+
+def test_a_text_that_is_still_used_is_kept_and_not_embedded_again(
+    database_url: str, db: Database, ended: End, conn: Conn, embeds: list[Sequence[str]]
+) -> None:
+    """Retention deletes what no analysis has used; a job's export needs the results for as long as the job is kept."""
+    ended()
+    say_everywhere(conn)
+    drain(analyst_for(db))
+    conn.execute("UPDATE embeddings SET created_at = clock_timestamp() - interval '9 days'")
+    conn.execute("INSERT INTO embeddings SELECT sha256('unused'), model, result, created_at FROM embeddings")
+    ended()
+    say_everywhere(conn)
+    assert drain(analyst_for(db)) == 1
+    assert embeds == [[SAID]], "once for two jobs"
+    with opened(settings_for(database_url, job_retention_days=7)) as publisher:
+        while remove_old(publisher):
+            pass
+    sql = "SELECT text_sha256, created_at > clock_timestamp() - interval '1 minute' AS young FROM embeddings"
+    found = query(conn, sql)
+    assert [(bytes(row["text_sha256"]), row["young"]) for row in found] == [(text_key(SAID), True)]
+
+
+def test_a_result_of_the_last_day_is_not_written_again(
+    db: Database, ended: End, conn: Conn, embeds: list[Sequence[str]]
+) -> None:
+    kept = []
+    for _ in range(2):
+        ended()
+        say_everywhere(conn)
+        drain(analyst_for(db))
+        kept.append(one(conn, "SELECT created_at FROM embeddings"))
+    assert kept[0] == kept[1]
 
 
 def test_without_the_extra_nothing_is_embedded(
