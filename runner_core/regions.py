@@ -45,6 +45,11 @@ class Catalogue:
         object.__setattr__(self, "_names", names)
         object.__setattr__(self, "_by_model", by_model)
 
+    @property
+    def plain(self) -> dict[str, str]:
+        """Return the plain region of each region that has one."""
+        return {region.name: region.plain for region in self.regions.values() if region.plain}
+
     def canonical_region(self, name: str) -> str | None:
         """Return the region with this name or alias. Case does not matter, and _ equals -."""
         return self._names.get(_folded(name))
@@ -130,6 +135,7 @@ def _region(name: str, table: Table) -> Region:
         aliases=tuple(table.list_of_text("aliases")),
         system_prompt=table.get("system_prompt", str, "", required=False),
         hybrid_preference=table.get("hybrid_preference", str, "", required=False),
+        plain=table.get("plain", str, "", required=False),
     )
     table.no_more()
     return region
@@ -152,6 +158,7 @@ def _check_whole(catalogue: Catalogue, table: Table) -> None:
     for control in catalogue.controls:
         if control not in catalogue.questions:
             table.wrong(f"controls: there is no question {control!r}")
+    _check_plain(catalogue, table)
     owners: dict[str, str] = {}
     for region in catalogue.regions.values():
         for name in dict.fromkeys(_folded(name) for name in (region.name, *region.aliases)):
@@ -170,3 +177,18 @@ def _check_whole(catalogue: Catalogue, table: Table) -> None:
         first.setdefault((place, model), provider_id)
     if catalogue.default_model and not any(catalogue.default_model in p.models for p in catalogue.providers):
         table.wrong(f"no provider has the default_model {catalogue.default_model!r}")
+
+
+def _check_plain(catalogue: Catalogue, table: Table) -> None:
+    """Check that each plain region stands beside one region, and that all of them have one prompt."""
+    plain, seen = catalogue.plain, list(catalogue.plain.values())
+    for name, other in plain.items():
+        if other == name or other not in catalogue.regions:
+            table.wrong(f"regions.{name}: plain must name another region of this file, not {other!r}")
+        elif other in plain:
+            table.wrong(f"regions.{name}: {other} is a plain region and can't have a plain region itself")
+        elif seen.count(other) > 1:
+            table.wrong(f"regions.{name}: {other} is the plain region of two regions: each endpoint needs its own")
+    if len({catalogue.regions[name].system_prompt for name in seen if name in catalogue.regions}) > 1:
+        told = ", ".join(sorted(set(seen)))
+        table.wrong(f"the plain regions {told} need one common system_prompt, so that only the place tells them apart")

@@ -26,13 +26,17 @@ TEMPERATURE = 0.1  # of a request whose job asks for none
 
 @dataclass(frozen=True)
 class Region:
-    """A region. `hybrid_preference` is its name in the hybrid router's protocol."""
+    """A region. `hybrid_preference` is its name in the hybrid router's protocol.
+
+    `plain` names the region that asks the same endpoint with the prompt that all plain regions have in common.
+    """
 
     name: str
     display: str
     aliases: tuple[str, ...] = ()
     system_prompt: str = ""
     hybrid_preference: str = ""
+    plain: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 
 from runner_api.http.services import services
 from runner_api.portal.blueprint import blueprint, page
-from runner_api.views import analysis, comparison, forest, grid, verdicts
+from runner_api.views import analysis, comparison, forest, grid, pairs, verdicts
 from runner_api.views.strip import Line, strip
 from runner_core.comparison.cells import cells_of
 from runner_core.comparison.export import export
@@ -103,8 +103,9 @@ def _shown(result: Row | None, questions: Sequence[Row], models: Sequence[str]) 
 
 
 def _ordered(result: Row, models: Sequence[str]) -> list[Row]:
-    """Return the models of a result in the order of display."""
-    return sorted(result["models"], key=lambda one: models.index(one["model_id"]))
+    """Return the models of a result in the order of display, with their pairs arranged by place and prompt."""
+    found = sorted(result["models"], key=lambda one: models.index(one["model_id"]))
+    return [pairs.arranged(one, services().catalogue.plain) for one in found]
 
 
 def _strip(about: Mapping[str, Any], document: Row, model: str, question: str) -> list[Line]:

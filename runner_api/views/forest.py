@@ -22,7 +22,8 @@ Model = Mapping[str, Any]
 class Line:
     """One pair. `at`, `low`, `high` are places on the axis, None where there is no number.
 
-    `hollow` is the place of the control questions, without an interval: no test compares them with the rest.
+    `hollow` is the place of the control questions, without an interval: no test compares them with the rest. `what`: in
+    what the pair's regions differ, as `pairs.arranged` says, "" where it says nothing.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Line:
     controls: str
     p: str
     differs: bool
+    what: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ def withheld(model: Model) -> Plot:
             f"{pair['b']} {percent(other)}, {pair['a']} {percent(one)}" if known else "",
             p_value(pair["p_withheld_holm"]) if differs else "",
             pair["withheld_differs"],
+            pair.get("what", ""),
         )
 
     return Plot(
@@ -94,6 +97,7 @@ def excess(model: Model) -> Plot:
             "",
             p_value(pair["p_wording_holm"]) if differs else "",
             pair["wording_differs"],
+            pair.get("what", ""),
         )
         for pair in pairs
     ]

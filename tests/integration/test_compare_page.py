@@ -1,11 +1,13 @@
 """The comparison page: the finding behind its cautions, verdicts as letters, plots with their numbers as text."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from runner_api import portal
+from runner_api.http.services import services
 from runner_core.comparison import circumstances, headline
 from tests.integration.analysed_jobs import add_label, analysed, ended
 from tests.integration.api_client import Api
@@ -73,6 +75,15 @@ class TestFinding:
         assert "not asked under equal conditions" not in page
         assert "No seed was sent in EU and US: the provider drew its own random numbers" in page
         assert re.search('class="same">[^<]*(No sign of different models|do not give the same distribution)', page)
+
+    def test_a_pair_with_the_plain_region_of_one_is_told_as_the_prompt(self, api: Api) -> None:
+        regions = {**api.catalogue.regions, "US": replace(api.catalogue.regions["US"], plain="EU")}
+        with api.app.app_context():
+            replace(services(), catalogue=replace(api.catalogue, regions=regions)).install(api.app)
+        page = compared(api, asked(api, withheld, runs=4))
+        assert "<small>prompt</small>" in page
+        assert "Prompt: one endpoint with its region" in page
+        assert "<small>place</small>" not in page
 
     def test_one_run_claims_nothing_and_has_no_test_of_wording(self, api: Api) -> None:
         page = compared(api, asked(api, lambda region, number, run: f"It is {region}.", questions=1))

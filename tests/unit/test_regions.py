@@ -189,6 +189,55 @@ ONE_MISTAKE = {
 }
 
 
+PLAIN = """
+[regions.EU]
+plain = "EU-PLAIN"
+[regions.US-PLAIN]
+system_prompt = "Be brief."
+[regions.EU-PLAIN]
+system_prompt = "Be brief."
+""" + "".join(
+    f'[[providers]]\nid = "{name}"\nregion = "{name}"\nkind = "openai"\nbase_url = "http://h"\nmodels = {{ m = "m" }}\n'
+    for name in ("EU", "US-PLAIN", "EU-PLAIN")
+)
+
+
+class TestPlainRegions:
+    """Pairs of plain regions show the place, a region beside its plain one shows the prompt."""
+
+    TEXT = GOOD.replace("[regions.US]", '[regions.US]\nplain = "US-PLAIN"') + PLAIN
+
+    def test_each_region_has_one(self, tmp_path: Path) -> None:
+        assert load(tmp_path, self.TEXT).plain == {"US": "US-PLAIN", "EU": "EU-PLAIN"}
+        assert load(tmp_path, GOOD).plain == {}
+
+    @pytest.mark.parametrize(
+        ("old", "new", "told"),
+        [
+            ('"US-PLAIN"\n', '"NOWHERE"\n', "regions.US: plain must name another region of this file, not 'NOWHERE'."),
+            ('"US-PLAIN"\n', '"US"\n', "regions.US: plain must name another region of this file, not 'US'."),
+            (
+                "[regions.US-PLAIN]\n",
+                '[regions.US-PLAIN]\nplain = "EU"\n',
+                "regions.US: US-PLAIN is a plain region and can't have a plain region itself.",
+            ),
+            (
+                'plain = "EU-PLAIN"',
+                'plain = "US-PLAIN"',
+                "regions.US: US-PLAIN is the plain region of two regions: each endpoint needs its own.",
+            ),
+            (
+                '[regions.US-PLAIN]\nsystem_prompt = "Be brief."',
+                '[regions.US-PLAIN]\nsystem_prompt = "Be long."',
+                "the plain regions EU-PLAIN, US-PLAIN need one common system_prompt, so that only the place tells them "
+                "apart.",
+            ),
+        ],
+    )
+    def test_what_is_refused(self, tmp_path: Path, old: str, new: str, told: str) -> None:
+        assert told in mistakes(tmp_path, self.TEXT.replace(old, new, 1))
+
+
 class TestMistakes:
     @pytest.mark.parametrize(("text", "told"), ONE_MISTAKE.values(), ids=ONE_MISTAKE.keys())
     def test_one(self, tmp_path: Path, text: str, told: str) -> None:

@@ -1,0 +1,33 @@
+"""The pairs of a model by what their regions differ in, for the page of a comparison."""
+
+from itertools import combinations
+from typing import Any
+
+from runner_api.views.pairs import BOTH, PLACE, PROMPT, arranged
+
+PLAIN = {"US": "US-PLAIN", "ASIA": "ASIA-PLAIN"}
+
+
+def model(*regions: str) -> dict[str, Any]:
+    return {"regions": list(regions), "pairs": [{"a": a, "b": b} for a, b in combinations(sorted(regions), 2)]}
+
+
+def told(found: dict[str, Any]) -> list[tuple[str, str, str]]:
+    return [(pair["a"], pair["b"], pair["what"]) for pair in found["pairs"]]
+
+
+def test_place_comes_first_then_prompt() -> None:
+    assert told(arranged(model("ASIA", "ASIA-PLAIN", "US", "US-PLAIN"), PLAIN)) == [
+        ("ASIA-PLAIN", "US-PLAIN", PLACE),
+        ("ASIA", "ASIA-PLAIN", PROMPT),
+        ("US", "US-PLAIN", PROMPT),
+        ("ASIA", "US", BOTH),
+        ("ASIA", "US-PLAIN", BOTH),
+        ("ASIA-PLAIN", "US", BOTH),
+    ]
+
+
+def test_without_plain_regions_nothing_is_said() -> None:
+    for plain in ({}, PLAIN):
+        found = told(arranged(model("ASIA", "EU", "US"), plain))
+        assert found == [("ASIA", "EU", ""), ("ASIA", "US", ""), ("EU", "US", "")]
