@@ -11,7 +11,7 @@ from runner_cli.analysed import Analysed, read_analysis, wait_for_analysis
 from runner_cli.analysis_text import lines
 from runner_cli.client import Api
 from runner_cli.exits import CommandError, Exit
-from runner_cli.exported import read_both
+from runner_cli.exported import read_both, read_tables
 from runner_cli.snapshot import TimedOut, follow
 from runner_cli.terminal import clean, page, remark, say_json, width
 from runner_cli.watch import add_waiting
@@ -20,7 +20,8 @@ from runner_core.method_page import PAGE, SCRIPT, method_file
 EXAMPLES = """\
 Exits with 1 while there is no comparison, and says why. --check computes all of it again on this machine, from the
 job's export, and exits with 1 where one number is different. --export writes what a stranger needs to do the same
-without Beacon Runner: the export, the comparison, the method's page and a script that needs Python alone.
+without Beacon Runner: the export, the comparison, both as CSV for spreadsheets too, the method's page and a script
+that needs Python alone.
 
 examples:
   beacon analyse job-1
@@ -51,7 +52,10 @@ def analyse(args: argparse.Namespace) -> int:
     if args.wait:
         wait(api, args)
     export: dict[str, Any] = {}
-    if args.check or args.export:
+    tables: dict[str, bytes] = {}
+    if args.export:
+        export, found, tables = read_tables(api, args.job)
+    elif args.check:
         export, found = read_both(api, args.job)
     else:
         found = read_analysis(api, args.job)
@@ -60,7 +64,7 @@ def analyse(args: argparse.Namespace) -> int:
     elif found.is_ready:
         page(*lines(found, width()))
     if args.export:
-        write(args.export, export, found)
+        write(args.export, export, found, tables)
     if not found.is_ready:
         raise NotCompared(found.sentence)
     return check(export, found) if args.check else Exit.OK
@@ -92,15 +96,20 @@ def check(export: dict[str, Any], found: Analysed) -> Exit:
     return Exit.OK
 
 
-def write(folder: Path, export: dict[str, Any], found: Analysed) -> None:
-    """Write the export, the comparison, the method's page and the script into the folder, which is made if missing."""
+def write(folder: Path, export: dict[str, Any], found: Analysed, tables: dict[str, bytes]) -> None:
+    """Write the export, the comparison, their tables, the method's page and the script into the folder.
+
+    The folder is made if it is missing.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     documents = {"compare.json": export, "analysis.json": found.document}
     for name, document in documents.items():
         (folder / name).write_text(json.dumps(document, indent=1), encoding="utf-8")
+    for name, table in tables.items():
+        (folder / name).write_bytes(table)
     for name in (PAGE, SCRIPT):
         (folder / name).write_bytes(method_file(name).read_bytes())
-    remark(clean(f"{folder} holds {', '.join([*documents, PAGE, SCRIPT])}."))
+    remark(clean(f"{folder} holds {', '.join([*documents, *tables, PAGE, SCRIPT])}."))
     if found.is_ready:
         said = f"python {folder / SCRIPT} {folder / 'compare.json'} {folder / 'analysis.json'}"
         remark(clean(f"Compute it again with: {said}"))

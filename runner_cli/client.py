@@ -4,20 +4,19 @@ import argparse
 import os
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx2
 
 from runner_cli.exits import CommandError, Exit, UsageError
-from runner_cli.home import default_home, running
 from runner_cli.shapes import Shape, fits
-from runner_core.addresses import API_HOST, API_PORT
+from runner_cli.target import Target
 from runner_core.secret_files import read_secret
 
-DEFAULT_URL = f"http://{API_HOST}:{API_PORT}"
+T = TypeVar("T")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # A long poll takes up to 20 s by itself.
 TIMEOUT = httpx2.Timeout(10.0, read=45.0)
@@ -55,35 +54,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for scripts")
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where the API is. `home` is the folder of the local stack that serves it, None for an API elsewhere."""
-
-    url: str
-    home: Path | None
-
-    @classmethod
-    def find(cls, url: str | None) -> "Target":
-        """--url, BEACON_URL, the stack that runs from this checkout's home, or the default port of this machine."""
-        home = default_home()
-        local = str(running(home).get("api_url") or "")
-        url = (url or os.environ.get("BEACON_URL") or local or DEFAULT_URL).strip().rstrip("/")
-        target = cls(url, home if url == local else None)
-        if not _is_address(url):
-            raise UsageError(f"{target.shown!r} is not the URL of an API: it looks like {DEFAULT_URL}")
-        return target
-
-    @property
-    def shown(self) -> str:
-        """The URL for messages: without the user and the password that it may have."""
-        return re.sub(r"(?<=//)[^/?#]*@", "", self.url)
-
-    def kept(self, name: str) -> Path | None:
-        """A file that the local stack keeps in its home, if it is there."""
-        path = self.home / name if self.home else None
-        return path if path and path.exists() else None
 
 
 @dataclass(frozen=True)
@@ -152,10 +122,26 @@ class Api:
         headers: dict[str, str] | None = None,
     ) -> Reply:
         """Send one request for a reply. Raises Unreachable, also for another shape; Refused from status 400 on."""
+        return self._patiently(lambda: self._once(method, path, shape, query, body, headers or {}))
+
+    def file(self, path: str, kind: str) -> bytes:
+        """Return the file at `path`, whose media type must be `kind`. Raises Unreachable, Refused."""
+
+        def once() -> bytes:
+            answer = self._send("GET", path, {}, None, {})
+            if answer.status_code >= 400:
+                raise self._refusal(answer.status_code, self._document(answer))
+            if answer.headers.get("Content-Type", "").partition(";")[0] != kind:
+                raise self._foreign(answer.status_code, f"not {kind}")
+            return answer.content
+
+        return self._patiently(once)
+
+    def _patiently(self, ask: Callable[[], T]) -> T:
         deadline = time.monotonic() + self.patience
         while True:
             try:
-                return self._once(method, path, shape, query, body, headers or {})
+                return ask()
             except Foreign:
                 raise  # asked again it would be the same
             except Unreachable:
@@ -175,9 +161,23 @@ class Api:
         chosen = {name: value for name, value in (query or {}).items() if value is not None}
         if body is not None:
             headers = {"Content-Type": "application/json", **headers}
+        answer = self._send(method, path, chosen, body, headers)
+        etag = answer.headers.get("ETag", "")
+        if answer.status_code == 304 and "If-None-Match" in headers:
+            return Reply(304, None, etag)
+        document = self._document(answer)
+        if answer.status_code >= 400:
+            raise self._refusal(answer.status_code, document)
+        if not fits(document, shape) or not etag.isascii():
+            raise self._foreign(answer.status_code, "unexpected JSON")
+        return Reply(answer.status_code, document, etag)
+
+    def _send(
+        self, method: str, path: str, query: dict[str, Any], body: bytes | None, headers: dict[str, str]
+    ) -> httpx2.Response:
         where = self.target.shown
         try:
-            answer = self._client.request(method, path, params=chosen, content=body, headers=headers)
+            answer = self._client.request(method, path, params=query, content=body, headers=headers)
         except httpx2.ConnectError:
             raise Unreachable(
                 f"nothing answers at {where}: start the stack with `beacon up`, "
@@ -188,18 +188,13 @@ class Api:
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             # Its class and not its text, which may quote a header.
             raise Unreachable(f"the connection to {where} broke ({type(error).__name__})") from None
-        etag = answer.headers.get("ETag", "")
-        if answer.status_code == 304 and "If-None-Match" in headers:
-            return Reply(304, None, etag)
+        return answer
+
+    def _document(self, answer: httpx2.Response) -> Any:
         try:
-            document = answer.json()
+            return answer.json()
         except (ValueError, RecursionError):
             raise self._foreign(answer.status_code, "not JSON") from None
-        if answer.status_code >= 400:
-            raise self._refusal(answer.status_code, document)
-        if not fits(document, shape) or not etag.isascii():
-            raise self._foreign(answer.status_code, "unexpected JSON")
-        return Reply(answer.status_code, document, etag)
 
     def _refusal(self, status: int, problem: Any) -> CommandError:
         code = problem.get("error_code") if isinstance(problem, dict) else None
@@ -238,11 +233,3 @@ def job_path(job_id: str, rest: str = "", under: str = "/api/v1") -> str:
 def as_argument(job_id: str) -> str:
     """A job's id as it is written in a command: behind two dashes where it begins with one."""
     return f"-- {job_id}" if job_id.startswith("-") else job_id
-
-
-def _is_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(httpx2.URL(url).host.encode("idna")) and parts.port != 0
-    except (ValueError, httpx2.InvalidURL):  # a port that is no number, brackets without an end, an odd name
-        return False

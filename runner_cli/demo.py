@@ -13,7 +13,7 @@ from pathlib import Path
 from runner_cli import demo_job, interrupt
 from runner_cli.analysed import wait_for_analysis
 from runner_cli.analysis_text import head
-from runner_cli.client import DEFAULT_URL, Api, Target, add_json
+from runner_cli.client import Api, add_json
 from runner_cli.compare import PIPED_WIDTH
 from runner_cli.comparison import side_by_side
 from runner_cli.demo_model import DemoModel, ModelUnavailable
@@ -25,6 +25,7 @@ from runner_cli.shipped import COMMAND, regions_file
 from runner_cli.sign import completed, signing_key
 from runner_cli.snapshot import Snapshot
 from runner_cli.submit import encoded, send
+from runner_cli.target import DEFAULT_URL, Target
 from runner_cli.terminal import remark, say, say_json, say_wrapped, width
 from runner_cli.verify import check, summary
 from runner_cli.watch import ENDS, show_lines, show_live

@@ -8,9 +8,10 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from runner_cli.client import Target, add_json
+from runner_cli.client import add_json
 from runner_cli.exits import UsageError
 from runner_cli.read_file import read_file, shown
+from runner_cli.target import Target
 from runner_cli.terminal import say_json
 from runner_core.errors import Rejected
 from runner_core.keys import PrivateKey

@@ -40,7 +40,7 @@ class Service:
     """An HTTP service that answers what it is told to."""
 
     def __init__(self) -> None:
-        self.answers: dict[str, Any] = {}
+        self.answers: dict[str, Any] = {}  # bytes are a CSV file, all else is JSON
         self.fallback: tuple[int, bytes] = (404, b"{}")
         self.seen: list[dict[str, str]] = []
         self.bodies: list[bytes] = []
@@ -56,8 +56,12 @@ class Service:
                 path = self.path.partition("?")[0]
                 name = "POST /jobs" if self.command == "POST" and path.endswith("/jobs") else path
                 ends = sorted((end for end in owner.answers if name.endswith(end)), key=len)
-                status, body = (200, json.dumps(owner.answers[ends[-1]]).encode()) if ends else owner.fallback
+                told = owner.answers[ends[-1]] if ends else None
+                body = told if isinstance(told, bytes) else json.dumps(told).encode()
+                status, body = (200, body) if ends else owner.fallback
                 self.send_response(status)
+                if isinstance(told, bytes):  # a file
+                    self.send_header("Content-Type", "text/csv; charset=utf-8")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

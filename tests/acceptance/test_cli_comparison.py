@@ -91,6 +91,8 @@ def test_a_comparison_from_the_job_to_the_stranger(beacon: Any, tmp_path: Path) 
     checked = beacon("analyse", "job-1", "--check", "--export", str(tmp_path / "files"), BEACON_TOKEN=READ_TOKEN)
     assert said(checked) == told
     assert checked.stderr.endswith("Computed again here from the job's export: everything is equal.\n")
+    for name, column in (("compare.csv", "job_id,"), ("analysis.csv", "level,")):
+        assert (tmp_path / "files" / name).read_text("utf-8-sig").startswith(column)
     files = [str(tmp_path / "files" / name) for name in ("recompute.py", "compare.json", "analysis.json")]
     said(subprocess.run([sys.executable, "-I", "-S", *files], text=True, capture_output=True, check=False))
     assert beacon("analyse", "job-1", BEACON_TOKEN="").returncode == Exit.REFUSED

@@ -27,6 +27,8 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service
         "/jobs/j": JOB | {"executions": [ROW | {"question_id": "q1"}]},
         "/analysis": analysed(export),
         "/compare.json": export,
+        "/compare.csv": b"\xef\xbb\xbfjob_id\r\nj\r\n",
+        "/analysis.csv": b"\xef\xbb\xbflevel\r\nmodel\r\n",
         "/jobs/j/labels": {"labels": [], "next_after": None},
     }
     found.answers |= {f"/answers/{number}/labels": added(number) for number in range(1, 9)}
@@ -96,11 +98,37 @@ def test_a_stranger_computes_from_the_exported_files(service: Service, capsys: p
     """By the line that the command prints, with nothing but Python."""
     assert main(["analyse", "j", "--export", "files/j"]) == 0
     told = capsys.readouterr().err.splitlines()
-    assert told[0] == "files/j holds compare.json, analysis.json, comparison.md, recompute.py."
+    names = "compare.json, analysis.json, compare.csv, analysis.csv, comparison.md, recompute.py"
+    assert told[0] == f"files/j holds {names}."
+    for name in ("compare.csv", "analysis.csv"):
+        assert Path("files/j", name).read_bytes() == service.answers[f"/{name}"]
     command = told[1].removeprefix("Compute it again with: python ").split()
     run = [sys.executable, "-I", "-S", *command]
     done = subprocess.run(run, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_without_a_comparison_its_table_is_not_exported(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    service.answers["/analysis"] = PENDING
+    del service.answers["/analysis.csv"]
+    assert main(["analyse", "j", "--export", "files"]) == Exit.FAILED
+    assert capsys.readouterr().err.startswith("files holds compare.json, analysis.json, compare.csv, comparison.md,")
+
+
+def test_a_table_that_is_none_is_not_exported(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    service.answers["/compare.csv"] = {"not": "a table"}
+    assert main(["analyse", "j", "--export", "files"]) == Exit.UNREACHABLE
+    assert "not text/csv" in capsys.readouterr().err
+    assert not Path("files").exists()
+
+
+def test_a_job_whose_comparison_goes_away_meanwhile_is_not_exported(
+    service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del service.answers["/analysis.csv"]
+    service.fallback = (404, json.dumps({"error_code": "not_found", "detail": "It is computed again."}).encode())
+    assert main(["analyse", "j", "--export", "files"]) == Exit.FAILED
+    assert "changes while it is read" in capsys.readouterr().err
 
 
 def test_answers_stand_under_the_headline_with_their_verdicts(

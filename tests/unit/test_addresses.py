@@ -7,9 +7,9 @@ import pytest
 import redis
 
 from runner_api.server.serve import Configuration
-from runner_cli.client import DEFAULT_URL
 from runner_cli.commands import ENVIRONMENT
 from runner_cli.listening import api_address
+from runner_cli.target import DEFAULT_URL
 from runner_core.addresses import API_PORT, api_bind, bind_mistake, database_mistake
 from runner_core.errors import ConfigError
 from runner_core.settings import Settings

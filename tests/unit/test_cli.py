@@ -11,9 +11,9 @@ import pytest
 
 from runner_cli.canary_metrics import rates, urls_of
 from runner_cli.child import free_port
-from runner_cli.client import Target
 from runner_cli.commands import COMMANDS
 from runner_cli.exits import MEANING, Exit, UsageError
+from runner_cli.target import Target
 from tests.command_line import beacon, usage
 
 NAMES = [name for group in COMMANDS.values() for name in group]
