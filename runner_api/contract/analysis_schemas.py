@@ -94,7 +94,8 @@ class Method(BaseModel):
     `ids`: its names, which differ in how refusals are recognised: by rules, or by rules and sentence embeddings.
     `page` is Markdown. `example` is an export, `example_values` are numbers of its analysis by their place, as text.
     `patterns` are the rules by which refusals are recognised, by language; `filters` the lists by which a provider's
-    filter is. `detector`: how well refusals are found, by language.
+    filter is. `judge`: the prompt of every judge, with its SHA-256, which is in the id of a method with a judge.
+    `detector`: how well refusals are found, by language.
     """
 
     ids: list[str]
@@ -105,4 +106,5 @@ class Method(BaseModel):
     example_values: dict[str, str]
     patterns: dict[str, JsonValue]
     filters: dict[str, JsonValue]
+    judge: dict[str, str]
     detector: dict[str, JsonValue]

@@ -4,8 +4,8 @@ SELECT pg_advisory_xact_lock(4711, 6);
 
 -- name: judgements.asked
 -- The requests to a judge in the last 24 hours, and the database's time.
-SELECT COALESCE(sum(requests), 0) AS requests, clock_timestamp() AS now
-  FROM judgements WHERE judge = %(judge)s AND asked_at > clock_timestamp() - interval '24 hours';
+SELECT COALESCE(sum(requests), 0) AS requests, statement_timestamp() AS now
+  FROM judgements WHERE judge = %(judge)s AND asked_at > statement_timestamp() - interval '24 hours';
 
 -- name: judgements.job
 -- The first job that is compared and ended after `since`, with an answer that has no row of the judge.
@@ -32,7 +32,7 @@ ON CONFLICT (answer_id, judge) DO NOTHING;
 -- name: judgements.give_up -- writes
 -- End the calls whose third worker has not come back either.
 UPDATE judgements SET open_at = NULL, error = 'abandoned'
- WHERE judge = %(judge)s AND open_at < clock_timestamp() AND requests = 3;
+ WHERE judge = %(judge)s AND open_at < statement_timestamp() AND requests = 3;
 
 -- name: judgements.take -- writes
 -- Take one open answer for so many seconds and count its request, by chance: the judge must not see the answers of one
@@ -40,7 +40,7 @@ UPDATE judgements SET open_at = NULL, error = 'abandoned'
 UPDATE judgements g
    SET requests = g.requests + 1, asked_at = clock_timestamp(), open_at = clock_timestamp() + make_interval(secs => %(seconds)s)
   FROM (SELECT x.answer_id FROM judgements x
-         WHERE x.judge = %(judge)s AND x.open_at < clock_timestamp() AND x.requests < 3
+         WHERE x.judge = %(judge)s AND x.open_at < statement_timestamp() AND x.requests < 3
          ORDER BY x.requests, random() LIMIT 1 FOR UPDATE SKIP LOCKED) due
  WHERE g.answer_id = due.answer_id AND g.judge = %(judge)s
 RETURNING g.answer_id, g.requests;

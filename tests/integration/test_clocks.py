@@ -18,6 +18,7 @@ STANDS_STILL = {
     *("retention.jobs_due", "retention.keys_due", "retention.nonces_due", "retention.outbox_due"),
     *("retention.embeddings_due", "retention.processes"),
     *("embeddings.renew", "sessions.end"),
+    *("judgements.asked", "judgements.give_up", "judgements.take"),
 }
 # They write a time, tell the time or an age, or judge a lease, a deadline or a pause of rows that they have found by
 # key and perhaps waited for: what the time was before the wait does not count.
@@ -29,6 +30,7 @@ MOVES = {
         "jobs.cancel",
         "jobs.reopen",
         "jobs.submit",
+        "judgements.take",
         "metrics.outbox",
         "migrations.create",
     ),
