@@ -69,7 +69,7 @@ def _job(document: Numbers) -> Iterator[str]:
     else:
         yield f"People against the detector: kappa {labels['kappa']:.2f} ({doubly})."
     for name, sources in (("judge", "People against the judge"), ("person", "One person against another")):
-        found = labels.get("kappas", {}).get(name) or {"kappa": None, "n": 0}
+        found = (labels.get("kappas") or {}).get(name) or {"kappa": None, "n": 0}
         if found["kappa"] is not None:
             yield f"{sources}: kappa {found['kappa']:.2f} ({_count(found['n'], 'answer')})."
         elif found["n"]:

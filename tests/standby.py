@@ -17,7 +17,16 @@ def standby_of(primary: EmbeddedPostgres, primary_home: Path, home: Path) -> Ite
     user = server_user()
     folder = make_folder(home / "postgres", user)
     subprocess.run(
-        [str(postgres_programs(user) / "pg_basebackup"), "-D", str(folder / "data"), "-R", "-d", primary.url],
+        [
+            str(postgres_programs(user) / "pg_basebackup"),
+            "-c",
+            "fast",
+            "-D",
+            str(folder / "data"),
+            "-R",
+            "-d",
+            primary.url,
+        ],
         env=ENVIRONMENT,
         cwd=folder,
         check=True,

@@ -168,6 +168,8 @@ def test_a_failed_write_is_counted_by_its_sqlstate_in_the_process_that_made_it(
         through = reached.replace(f":{at.port}/", f":{proxy.port}/")
         local = stack(env=login_urls(home, through), worker_eu=0, worker_asia=0)
         stop.callback(local.stack.stop)  # while its way to the database is still there
+        # A worker that probes whether it can begin writes once as well, and does not try again.
+        until(lambda: {row["kind"] for row in query(conn, "SELECT kind FROM processes")} >= set(KINDS))
 
         with stuck(conn, database_url) as backends:
             for pid in backends:

@@ -75,12 +75,13 @@ def test_on_a_full_disk_it_is_as_unready_as_it_refuses_jobs(
     api.submit()
     assert api.client.get("/health/ready").status_code == 200
 
-    disk.fill()
-    refused = 0
-    while refused == 0:  # until the pages of the tables are full as well
-        refused = api.post(api.job()).status_code // 500
-    assert [api.client.get("/health/ready").status_code for _ in range(5)] == [503] * 5
+    # Connected before the disk is full: a new session may have to write the file of its caches.
     with psycopg.connect(database_url, autocommit=True) as conn:
+        disk.fill()
+        refused = 0
+        while refused == 0:  # until the pages of the tables are full as well
+            refused = api.post(api.job()).status_code // 500
+        assert [api.client.get("/health/ready").status_code for _ in range(5)] == [503] * 5
         assert one(conn, "UPDATE processes SET seen_at = seen_at RETURNING 1") is None  # a small write still succeeds
 
     disk.free()
