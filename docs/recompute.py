@@ -633,17 +633,18 @@ class Model:
             return None
         return wording_together(used) if endpoint == "text" else directions_together(used, len(regions))
 
-    def least(self, endpoint: str) -> Fraction | None:
+    def least(self, endpoint: str, p: Fraction | None) -> Fraction | None:
+        """Return min_p of the model's test, whose p is given: min_p is never above it."""
         tests = [test for question, test in self.tests[endpoint].items() if question in self.counted]
-        if not tests or endpoint == "facts":
+        if p is None or endpoint == "facts":
             return None
         if endpoint == "text":
-            return max(LEAST_P, prod((one.test.least for one in tests), start=Fraction(1)))
-        return least_together(tests, len(self.regions))
+            return min(p, max(LEAST_P, prod((one.test.least for one in tests), start=Fraction(1))))
+        return min(p, least_together(tests, len(self.regions)))
 
     def question_least(self, endpoint: str, question: str) -> Fraction | None:
         test = self.tests[endpoint].get(question)
-        return None if test is None else max(LEAST_P, test.test.least)
+        return None if test is None else min(self.p[endpoint, question], max(LEAST_P, test.test.least))
 
     def rates(self, region: str, questions: Sequence[str]) -> Tree:
         found = interval([self.counts(question, region)[:2] for question in questions])
@@ -786,7 +787,7 @@ def recompute(job: Job) -> Tree:
             tests[endpoint] = {"p": p, "p_holm": p_holm, "differs": p_holm is not None and p_holm <= LEVEL}
             tests[endpoint]["s" if endpoint == "text" else "t"] = None if statistic is None else str(statistic)
             if endpoint != "facts":
-                tests[endpoint]["min_p"] = model.least(endpoint)
+                tests[endpoint]["min_p"] = model.least(endpoint, p)
         tests["withheld"]["regions"] = {one: model.region(one, model.counted) for one in model.regions}
         of_controls = {region: model.region(region, model.controls) for region in model.regions}
         tests["withheld"]["controls"] = of_controls if model.controls else {}

@@ -55,7 +55,7 @@ def wording_of_model(questions: Iterable[Iterable[int]]) -> Fraction:
 
 
 @dataclass(frozen=True)
-class Fullest:
+class Concentrated:
     """The withheld answers of every question in as few regions as possible: `statistic` is the T of this outcome.
 
     `p`: the probability of such an outcome, without a lower bound; None where it is not known.
@@ -65,7 +65,7 @@ class Fullest:
     p: Fraction | None
 
 
-def withheld_of_model(questions: Sequence[Margins]) -> Fullest:
+def withheld_of_model(questions: Sequence[Margins]) -> Concentrated:
     """Return the outcome that tells how small the p-value of a model's withheld answers can be.
 
     In each question the withheld answers fill the regions in the same order. Where all regions have equally many
@@ -76,18 +76,18 @@ def withheld_of_model(questions: Sequence[Margins]) -> Fullest:
     varying = [(sizes, refused) for sizes, refused in questions if 0 < refused < sum(sizes.values())]
     regions = sorted({region for sizes, _ in varying for region, size in sizes.items() if size})
     if not varying:
-        return Fullest(0, Fraction(1))
+        return Concentrated(0, Fraction(1))
     found = []
     for place in range(len(regions)):
         filled = [_filled(regions[place:] + regions[:place], *question) for question in varying]
         found.append((_t(regions, varying, filled), filled))
     t, filled = max(found, key=lambda one: one[0])
     if any(len({sizes.get(region, 0) for region in regions}) > 1 for sizes, _ in varying):
-        return Fullest(t, None)
+        return Concentrated(t, None)
     alike = Counter(tuple(shares[region] for shares in filled) for region in regions)
     outcomes = factorial(len(regions)) // prod(map(factorial, alike.values()))
     chances = (_chance(*question, shares) for question, shares in zip(varying, filled, strict=True))
-    return Fullest(t, outcomes * prod(chances, start=Fraction(1)))
+    return Concentrated(t, outcomes * prod(chances, start=Fraction(1)))
 
 
 def bounded(p: Fraction) -> Fraction:

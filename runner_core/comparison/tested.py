@@ -41,24 +41,32 @@ class ModelTested:
 
         For withheld answers of which the regions have unequal numbers: the p-value that the test's draws give to the
         outcome of `smallest.withheld_of_model`, which is not below the smallest one but for the chance of the draws.
+        It is never above the test's own p-value, which shows that so small a p-value is possible.
         """
+        whole, possible = self.tests[endpoint].whole, self._possible(endpoint)
+        return possible if possible is None or whole is None else min(possible, whole.p)
+
+    def min_p_of(self, endpoint: str, question: str) -> Fraction | None:
+        """Return the smallest p-value that a question's test can give; None without a test."""
+        tested = self.tests[endpoint].questions.get(question)
+        if tested is None:
+            return None
+        # By chance, draws give a p-value that is a little smaller than every exact one.
+        return min(smallest.bounded(self.samples[endpoint][question].min_p()), tested.p)
+
+    def _possible(self, endpoint: str) -> Fraction | None:
         found = [self.samples[endpoint][key] for key in self.main if key in self.samples[endpoint]]
         found = [sample for sample in found if sample.testable]
         if not found or endpoint == FACTS:
             return None
         if endpoint == TEXT:
             return smallest.wording_of_model([sample.sizes.values() for sample in found])
-        fullest = smallest.withheld_of_model([(one.sizes, one.sum) for one in found if isinstance(one, Values)])
+        concentrated = smallest.withheld_of_model([(one.sizes, one.sum) for one in found if isinstance(one, Values)])
         drawn = self.tests[endpoint].drawn
-        if fullest.p is not None or drawn is None:
-            return None if fullest.p is None else smallest.bounded(fullest.p)
+        if concentrated.p is not None or drawn is None:
+            return None if concentrated.p is None else smallest.bounded(concentrated.p)
         # Python's whole numbers: this T may be beyond 64 bits where those of the draws are not.
-        return p_of(Values.as_extreme(drawn.astype(object), fullest.statistic), len(drawn), drawn=True)
-
-    def min_p_of(self, endpoint: str, question: str) -> Fraction | None:
-        """Return the smallest p-value that a question's test can give; None without a test."""
-        tested = question in self.tests[endpoint].questions
-        return smallest.bounded(self.samples[endpoint][question].min_p()) if tested else None
+        return p_of(Values.as_extreme(drawn.astype(object), concentrated.statistic), len(drawn), drawn=True)
 
 
 def tests_of(material: Material, model: Model, cells: Mapping[str, Cells]) -> ModelTested:
