@@ -73,9 +73,9 @@ def categorise(spoken: Spoken) -> Label:
 def refuses(question: str, text: str, finish_reason: str | None) -> bool:
     """Return whether the rules alone say that an answer, or a part of it, was withheld; cheaper than `categorise`.
 
-    A worker asks this in its event loop, so only the first 4,000 characters count, which hold 300 words of content in
-    every language, and of these the first 100 clauses. The result differs from `categorise` where an answer refuses at
-    once, and the first "but" or "in general" stands behind them.
+    A worker asks this in its event loop, so only the first 4,000 characters count, and of these the first 100 clauses.
+    The result differs from `categorise` where what decides stands behind one of the two bounds: the refusal itself, the
+    first "but" or "in general" behind a refusal, or the rest of 300 words of content around a refusal.
     """
     read = folded(text, WIRE_CHARACTERS)
     refusal = _refusal(read, WIRE_CLAUSES)
