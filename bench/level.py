@@ -147,7 +147,11 @@ def _cells(found: Found) -> Iterator[str]:
     yield _share(found.below / scenario.jobs)
     yield _share(found.questions_below / questions)
     yield f"{sum(found.verdicts[name] for name in ('withheld_differs', 'wording_differs'))} of {questions}"
-    yield f"{sum(found.excess) / scenario.jobs:.3f}"
+    yield _excess(sum(found.excess) / scenario.jobs)
+
+
+def _excess(value: float) -> str:
+    return f"{value:z.3f}"  # z: no minus in front of a zero
 
 
 def _share(value: float) -> str:

@@ -4,6 +4,7 @@ Everything is drawn by seeds that follow from names, so that each number is alwa
 """
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -60,3 +61,12 @@ def test_the_page_has_the_table_of_the_whole_measurement() -> None:
 def test_the_table_has_a_row_for_each_scenario() -> None:
     found = [measured(Scenario("one", "own", Shape(runs=2, questions=1), 1))]
     assert [line.split(" | ")[0] for line in table(found) if line.startswith("| ")] == ["| where", "| ---", "| one"]
+
+
+@pytest.mark.parametrize(
+    ("excess", "told"), [(-0.0001, "0.000"), (0.0, "0.000"), (-0.0006, "-0.001"), (0.028, "0.028")]
+)
+def test_an_excess_of_nothing_has_no_minus(excess: float, told: str) -> None:
+    found = replace(measured(Scenario("same", "own", Shape(questions=1, runs=2), 1)), excess=[excess])
+    (row,) = [line for line in table([found]) if line.startswith("| same")]
+    assert row.endswith(f" | {told} |")
