@@ -34,9 +34,11 @@ def lines(found: Analysed, width: int | None) -> list[str]:
     document = found.document
     told = [*head(found, width), ""]
     told += [line for text in _job(document) for line in _prose(text, width)]
+    repeating = {name for one in document["cautions"] if one["code"] == "runs_repeat" for name in one["models"]}
     for model in document["models"]:
         name = clean(model["model_id"])
-        told += ["", name, "=" * cell_len(name), *(clean(line) for line in _model(model, width))]
+        copies = model["model_id"] in repeating
+        told += ["", name, "=" * cell_len(name), *(clean(line) for line in _model(model, width, copies=copies))]
     return told
 
 
@@ -97,7 +99,7 @@ def _detector(measured: Numbers | None) -> str:
     return f"{told})"
 
 
-def _model(model: Numbers, width: int | None) -> Iterator[str]:
+def _model(model: Numbers, width: int | None, *, copies: bool) -> Iterator[str]:
     yield from aligned([RATES, *_rates(model)])
     yield from _prose(RANGE, width)
     yield ""
@@ -107,6 +109,8 @@ def _model(model: Numbers, width: int | None) -> Iterator[str]:
         f"facts     {_tested(model['facts'])}{_facts(model['facts'])}",
     ):
         yield from _prose(told, width)
+    if copies:
+        yield from _prose(COPIES, width)
     if model["pairs"]:
         yield ""
         yield from aligned([PAIRS, *_pairs(model)])
@@ -124,6 +128,10 @@ RATES = (
     "non-answers",
     "errors",
     "range",
+)
+COPIES = (
+    "Runs repeat each other word for word and may come from a cache. All copies of a text then count as one answer, "
+    "whatever p and verdicts of wording and facts say here."
 )
 RANGE = "Errors are in no rate. The range is what the rate would be if none of the errors were withheld, or all."
 PAIRS = ("pair", "points", "95 % interval", "p", "excess", "95 % interval", "floor", "p")

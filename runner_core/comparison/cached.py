@@ -11,19 +11,24 @@ from runner_core.comparison.tested import ModelTested
 def repeated(material: Material, models: Sequence[ModelTested]) -> dict[str, Repeated]:
     """Return the models whose regions repeated themselves and differ, or may have their texts from a cache."""
     found = {one.model.id: _of_model(material, one) for one in models}
-    return {name: one for name, one in found.items() if one.apart or one.cached}
+    return {name: one for name, one in found.items() if one.all_differ or one.cached}
 
 
 def _of_model(material: Material, tested: ModelTested) -> Repeated:
     model = tested.model.id
-    cold, repeating = cold_regions(material, model), _repeating(tested)
+    at_zero, repeating = cold_regions(material, model), _repeating(tested)
     worded = {r for key in tested.main for r, cell in tested.cells[key].items() if cell.worded}
     doubtful = runs_repeat(material, model, tested.cells)
     return Repeated(
-        apart=set(repeating) == worded and _apart(tested),
-        cold=set(repeating) <= cold,
-        cached=tuple(region for region in repeating if region not in cold) if doubtful else (),
+        all_differ=set(repeating) == worded and _apart(tested),
+        at_zero=set(repeating) <= at_zero,
+        cached=tuple(region for region in repeating if region not in at_zero) if doubtful else (),
     )
+
+
+def perhaps_cached(material: Material, tested: ModelTested) -> tuple[str, ...]:
+    """Return the model's regions whose texts may be copies of one answer from a cache."""
+    return _of_model(material, tested).cached
 
 
 def _repeating(tested: ModelTested) -> list[str]:

@@ -21,8 +21,8 @@ TEXTS = {
     "rate; the range beside a rate says what it would be if all of them were refusals, or none.",
     "languages_differ": "The regions answered in different languages, by 10 points or more. Refusals are found more "
     "often in some languages than in others: look at the detector's recall before comparing rates.",
-    "runs_repeat": "Runs repeat each other word for word at a temperature above 0: the answers may come from a cache, "
-    "and repeated runs then count as one.",
+    "runs_repeat": "Runs repeat each other word for word without a temperature of 0: the answers may come from a "
+    "cache, and repeated runs then count as one.",
     "shared_seeds": "All regions were asked with the same seeds: their answers are not independent.",
 }
 

@@ -10,14 +10,15 @@ from runner_core.comparison.verdict import listed
 
 LEVEL = 0.05
 ADDED_PLACE = power.ADDED.index(0.2)
+OF_TEXTS = ("wording", "facts")  # the endpoints that compare texts: copies of one text count as one answer
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 REPEATED = "Each region repeated itself word for word, and the regions differ."
 DETERMINISTIC = f"{REPEATED} Sampling chance is excluded, but these are single texts: read them."
 SINGLE_TEXTS = f"{REPEATED} These are single texts: read them."
 PERHAPS_CACHED = f"{REPEATED} The texts may come from a cache, so that all runs count as one: read them."
-ONE_CACHED = (
-    "Not enough evidence: {} repeated itself word for word in every question, at a temperature above 0. "
+SOME_CACHED = (
+    "Not enough evidence: {} repeated {} word for word in every question, without a temperature of 0. "
     "The texts may come from a cache, so that all runs count as one, and one answer can't tell a region from chance."
 )
 ALL_WITHHELD = (
@@ -33,12 +34,12 @@ Model = Mapping[str, Any]  # of the result
 class Repeated:
     """What regions of a model that repeated themselves word for word allow to say.
 
-    `apart`: every region repeated itself in every question, and two regions differ. `cold`: all were asked at
+    `all_differ`: every region repeated itself in every question, and two regions differ. `at_zero`: all were asked at
     temperature 0. `cached`: the regions whose texts may be copies of one answer from a cache.
     """
 
-    apart: bool
-    cold: bool
+    all_differ: bool
+    at_zero: bool
     cached: tuple[str, ...]
 
     @property
@@ -46,7 +47,7 @@ class Repeated:
         """What stands above the answers of regions that repeated themselves and differ."""
         if self.cached:
             return PERHAPS_CACHED
-        return DETERMINISTIC if self.cold else SINGLE_TEXTS
+        return DETERMINISTIC if self.at_zero else SINGLE_TEXTS
 
 
 def headline(result: Mapping[str, Any], repeated: Mapping[str, Repeated]) -> dict[str, str]:
@@ -54,13 +55,13 @@ def headline(result: Mapping[str, Any], repeated: Mapping[str, Repeated]) -> dic
 
     The first that fits: withheld answers differ, wording, facts; regions that repeat themselves and differ; too little
     to tell; no difference. Of several models the one with the smallest corrected p-value. `repeated` has the models in
-    which regions repeated themselves. Wording that may come from a cache is no difference.
+    which regions repeated themselves. Wording and facts of texts that may come from a cache are no difference.
     """
     models: Sequence[Model] = result["models"]
     tests = sum(model[endpoint]["p"] is not None for model in models for endpoint in SENTENCES)
     cached = [name for name, one in repeated.items() if one.cached]
     for endpoint, sentence in SENTENCES.items():
-        left_out = cached if endpoint == "wording" else ()
+        left_out = cached if endpoint in OF_TEXTS else ()
         found = [model for model in models if model[endpoint]["differs"] and model["model_id"] not in left_out]
         if found:
             first = min(found, key=lambda model: (model[endpoint]["p_holm"], model["model_id"]))
@@ -76,14 +77,16 @@ def headline(result: Mapping[str, Any], repeated: Mapping[str, Repeated]) -> dic
 
 def _no_difference(result: Mapping[str, Any], repeated: Mapping[str, Repeated]) -> dict[str, str]:
     models: Sequence[Model] = result["models"]
-    apart = [name for name, one in sorted(repeated.items()) if one.apart]
-    if apart:
-        return {"kind": "not_enough", "text": repeated[apart[0]].sentence}
+    all_differ = [name for name, one in sorted(repeated.items()) if one.all_differ]
+    if all_differ:
+        return {"kind": "not_enough", "text": repeated[all_differ[0]].sentence}
     if _all_withheld(models):
         return {"kind": "not_enough", "text": ALL_WITHHELD}
     for model in models:
-        if model["wording"]["differs"]:  # else it would be the headline
-            return {"kind": "not_enough", "text": ONE_CACHED.format(listed(repeated[model["model_id"]].cached))}
+        if any(model[endpoint]["differs"] for endpoint in OF_TEXTS):  # without a cache it would be the headline
+            regions = repeated[model["model_id"]].cached
+            told = SOME_CACHED.format(listed(regions), "itself" if len(regions) == 1 else "themselves")
+            return {"kind": "not_enough", "text": told}
     if not any(_could_differ(model) for model in models):
         return {"kind": "not_enough", "text": _not_enough(result)}
     return {"kind": "none", "text": _none(result)}

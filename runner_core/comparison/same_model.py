@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from runner_core.comparison import power
+from runner_core.comparison.cached import perhaps_cached
 from runner_core.comparison.circumstances import unseeded, why_not_asked
 from runner_core.comparison.material import MAX_RUNS, Material
 from runner_core.comparison.tested import TEXT, ModelTested, Pair
@@ -15,6 +16,9 @@ DIFFER = (
     "prompt or a cache."
 )
 NO_SIGN = "No sign of different models"
+PERHAPS_CACHED = (
+    "{} repeated {} word for word in every question. The texts may come from a cache, so that all runs count as one."
+)
 OWN_DRAWS = "No seed was sent in {}: the provider drew its own random numbers, and no two regions can share a seed."
 
 
@@ -25,6 +29,9 @@ def same_model(material: Material, tested: ModelTested, pair: Pair, *, differs: 
     """
     if why := why_not_asked(material, tested.model.id, pair):
         return {"state": "not_asked", "text": why}
+    if cached := [region for region in perhaps_cached(material, tested) if region in pair]:
+        themselves = "itself" if len(cached) == 1 else "themselves"
+        return {"state": "not_asked", "text": PERHAPS_CACHED.format(listed(cached), themselves)}
     if tested.pairs[pair][TEXT] is None:
         return {"state": "not_tested", "text": NOT_TESTED}
     state, text = ("differ", DIFFER) if differs else ("no_sign", f"{NO_SIGN}{_power(tested, pair)}.")

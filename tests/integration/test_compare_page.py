@@ -18,6 +18,9 @@ CLAIMS = re.compile(r"bias score|agree|contradict|words in common", re.IGNORECAS
 ONE_WORD = re.compile(r"no word in common")  # what a distance of 1 is
 
 
+LONG = [f"word{number}" for number in range(25)]
+
+
 def withheld(region: str, number: int, run: int) -> str | None:
     return REFUSAL if region == "US" else f"It is called {number}."
 
@@ -53,6 +56,17 @@ class TestFinding:
         assert '<b aria-hidden="true">W</b><span class="hidden">withheld differs</span>' in page
         assert '<path class="zero"' in page
         assert "<b>differs</b>" in page
+
+    def test_what_may_come_from_a_cache_is_said_beside_marks_and_outcomes(self, api: Api) -> None:
+        job_id = asked(api, lambda region, number, run: f"{region} says " + " ".join(LONG), runs=5)
+        page = compared(api, job_id)
+        assert (
+            "All copies of a text then count as one answer" in page.partition('id="heat"')[2].partition("</section>")[0]
+        )
+        told = text_of(page)
+        assert told.count("All copies of a text then count as one answer") == 3, "map, question and model"
+        assert "do not give the same distribution" not in told
+        assert "All copies of a text" not in compared(api, asked(api, alike, runs=5))
 
     def test_different_prompts_come_first_and_shut_the_question_of_the_model(self, api: Api) -> None:
         job_id = asked(api, alike, questions=2, runs=2)

@@ -37,6 +37,16 @@ def test_a_caution_of_some_models_names_them() -> None:
     assert head(found(SECTION_9 | {"cautions": cautions}), None)[0].endswith(" (m2)")
 
 
+def test_what_may_come_from_a_cache_is_said_beside_the_numbers_of_its_model() -> None:
+    caution = SECTION_9["cautions"][0] | {"code": "runs_repeat", "models": ["m2"]}
+    told = lines(found(SECTION_9 | {"cautions": [caution]}), None)
+    (at,) = [
+        place for place, line in enumerate(told) if line.startswith("Runs repeat each other word for word and may")
+    ]
+    assert told.index("m2") < told.index("facts     not tested", told.index("m2")) < at
+    assert not any("from a cache" in line for line in lines(found(SECTION_9), None))
+
+
 def test_without_a_comparison_stands_the_reason() -> None:
     assert head(found(PENDING), 80) == ["The comparison is being computed."]
     assert found(PENDING).verdicts(["m"]) == {}

@@ -44,6 +44,67 @@ def test_one_region_from_a_cache_makes_no_difference() -> None:
     )
 
 
+def test_facts_of_copies_are_no_difference() -> None:
+    """Five copies of one text name a fact five times; they are one answer that names the fact."""
+    result = result_of(lambda m, q, region, run: ("answer", f"{LONG} {region}"), facts={"q00": ["us"]})
+    (model,) = result["models"]
+    assert model["facts"]["differs"], "each copy counts as an answer in p"
+    assert result["headline"] == {"kind": "not_enough", "text": PERHAPS_CACHED}
+
+
+@pytest.mark.parametrize(
+    ("cached", "subject"), [(("EU",), "EU repeated itself"), (("ASIA", "EU"), "ASIA and EU repeated themselves")]
+)
+def test_facts_of_some_cached_regions_are_no_difference(cached: tuple[str, ...], subject: str) -> None:
+    """Each copy names the fact, and counts as an answer in the p of facts."""
+
+    def answer(model: str, question: str, region: str, run: int) -> Answered:
+        text = drawn_text(model, question, "same", 1 if region in cached else run)
+        return "answer", f"{text} tiananmen" if region in cached else text
+
+    result = result_of(answer, regions=("ASIA", "EU", "US"), facts={key: ["tiananmen"] for key in TEN})
+    assert result["models"][0]["facts"]["differs"]
+    assert result["headline"]["kind"] == "not_enough"
+    assert result["headline"]["text"].startswith(f"Not enough evidence: {subject} word for word in every question,")
+
+
+def test_facts_without_a_cache_are_a_difference() -> None:
+    def answer(model: str, question: str, region: str, run: int) -> Answered:
+        return "answer", drawn_text(model, question, region, run) + (" tiananmen" if region == "EU" else "")
+
+    headline = result_of(answer, facts={key: ["tiananmen"] for key in TEN})["headline"]
+    assert headline["kind"] == "difference"
+    assert "names 100 % of the listed facts in EU" in headline["text"]
+
+
+@pytest.mark.parametrize("parameters", [{}, {"temperature": None}, {"temperature": 0.7}])
+def test_a_sentence_claims_no_temperature_that_was_not_sent(parameters: dict[str, Any]) -> None:
+    def answer(model: str, question: str, region: str, run: int) -> Answered:
+        return "answer", drawn_text(model, question, region, 1 if region == "EU" else run)
+
+    result = result_of(answer, parameters=parameters)
+    assert "without a temperature of 0" in result["headline"]["text"]
+    assert "above 0" not in result["headline"]["text"] + result["cautions"][0]["text"]
+
+
+@pytest.mark.parametrize(
+    ("cached", "asked"),
+    [(("EU", "US"), []), (("EU",), []), (("ASIA",), [("EU", "US")])],
+)
+def test_copies_do_not_say_whether_two_models_are_the_same(cached: tuple[str, ...], asked: list[Any]) -> None:
+    """Each copy counts as an answer in the p of a pair, as it does in the p of the model."""
+
+    def answer(model: str, question: str, region: str, run: int) -> Answered:
+        return "answer", drawn_text(model, question, region, 1 if region in cached else run)
+
+    regions = ("ASIA", "EU", "US") if "ASIA" in cached else ("EU", "US")
+    pairs = result_of(answer, regions=regions)["models"][0]["pairs"]
+    states = {(pair["a"], pair["b"]): pair["same_model"]["state"] for pair in pairs}
+    assert [pair for pair, state in states.items() if state != "not_asked"] == asked
+    told = next(pair["same_model"]["text"] for pair in pairs if pair["same_model"]["state"] == "not_asked")
+    assert "The texts may come from a cache, so that all runs count as one." in told
+
+
 def test_another_model_differs_all_the_same() -> None:
     def answer(model: str, question: str, region: str, run: int) -> Answered:
         if model == "cached":
