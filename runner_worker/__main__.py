@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
         guard=guard,
     )
     heartbeat.start(lambda: as_json(runner.provider_states.newest))
-    judging = judging_of(read, db, lambda: runner.free() > 0)
+    judging = judging_of(read, db, runner.free, lambda: runner.provider_states.newest)
     if judging:
         judging.start()
     freeze_gc()

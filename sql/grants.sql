@@ -5,7 +5,8 @@
 
 -- PostgreSQL lets every role call a new function, and these functions run with their owner's privileges.
 REVOKE ALL ON FUNCTION end_units(text[], text[], text, jsonb[]), close_regions(text[]), close_jobs(text[]),
-  cancel_units(text, jsonb), reopen_units(text, text, text, text, integer), forget_events() FROM PUBLIC;
+  cancel_units(text, jsonb), reopen_units(text, text, text, text, integer), forget_events(),
+  label_judged(text, text, text) FROM PUBLIC;
 -- topic runs with its caller's rights. No other login needs it.
 REVOKE ALL ON FUNCTION topic(text) FROM PUBLIC;
 
@@ -67,10 +68,10 @@ GRANT SELECT, INSERT, DELETE ON TABLE tries TO beacon_worker;
 GRANT USAGE ON SEQUENCE result_ids TO beacon_worker;
 GRANT SELECT (job_id, topic) ON TABLE outbox TO beacon_worker; -- the columns that outbox.stage returns
 GRANT EXECUTE ON FUNCTION close_regions(text[]) TO beacon_worker;
--- The worker with the judge's provider: it keeps the judge's calls, and adds the judge's labels.
-GRANT SELECT, INSERT ON TABLE judgements TO beacon_worker;
-GRANT UPDATE (requests, asked_at, open_at, reply, category, error, sent, labelled) ON TABLE judgements TO beacon_worker;
-GRANT INSERT, SELECT (id) ON TABLE answer_labels TO beacon_worker;
+-- The worker with the judge's provider: it keeps the judge's calls, and adds the judge's labels through label_judged.
+GRANT SELECT, INSERT (answer_id, judge, job_id) ON TABLE judgements TO beacon_worker;
+GRANT UPDATE (requests, tries, asked_at, open_at, reply, category, error, sent) ON TABLE judgements TO beacon_worker;
+GRANT EXECUTE ON FUNCTION label_judged(text, text, text) TO beacon_worker;
 
 -- beacon_analyst: reads jobs, their answers and the labels; adds analyses and results of embeddings. Of a result it changes
 -- the time of its last use alone.

@@ -188,6 +188,37 @@ END $$;
 
 
 --
+-- Name: label_judged(text, text, text); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.label_judged(of_job text, by_judge text, by_actor text) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+DECLARE
+  labelled_at timestamptz;
+  added bigint;
+BEGIN
+  PERFORM FROM jobs WHERE id = of_job FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RETURN 0;
+  END IF;
+  labelled_at := clock_timestamp();
+  WITH named AS (
+    UPDATE judgements SET labelled = true
+     WHERE job_id = of_job AND judge = by_judge AND category IS NOT NULL AND NOT labelled
+    RETURNING answer_id, job_id, category
+  )
+  INSERT INTO answer_labels (answer_id, job_id, category, source, actor, at)
+  SELECT n.answer_id, n.job_id, n.category, 'judge', by_actor, labelled_at
+    FROM named n JOIN answers a ON a.id = n.answer_id
+   ORDER BY n.answer_id;
+  GET DIAGNOSTICS added = ROW_COUNT;
+  RETURN added;
+END $$;
+
+
+--
 -- Name: reopen_units(text, text, text, text, integer); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -642,6 +673,7 @@ CREATE TABLE public.judgements (
     judge text NOT NULL,
     job_id text NOT NULL,
     requests integer DEFAULT 0 NOT NULL,
+    tries integer DEFAULT 0 NOT NULL,
     asked_at timestamp with time zone,
     open_at timestamp with time zone DEFAULT clock_timestamp(),
     reply text,
@@ -653,7 +685,8 @@ CREATE TABLE public.judgements (
     CONSTRAINT judgements_check CHECK (((open_at IS NULL) OR ((reply IS NULL) AND (error IS NULL)))),
     CONSTRAINT judgements_check1 CHECK (((category IS NULL) OR (reply IS NOT NULL))),
     CONSTRAINT judgements_judge_check CHECK ((judge <> ''::text)),
-    CONSTRAINT judgements_requests_check CHECK (((requests >= 0) AND (requests <= 3)))
+    CONSTRAINT judgements_requests_check CHECK ((requests >= 0)),
+    CONSTRAINT judgements_tries_check CHECK ((tries >= 0))
 );
 
 
@@ -1063,7 +1096,7 @@ CREATE INDEX answer_labels_at_idx ON public.answer_labels USING btree (at, job_i
 -- Name: answer_labels_human_idx; Type: INDEX; Schema: public; Owner: -
 --
 
-CREATE INDEX answer_labels_human_idx ON public.answer_labels USING btree (answer_id, id DESC) WHERE (source = 'human'::text);
+CREATE INDEX answer_labels_human_idx ON public.answer_labels USING btree (answer_id, id DESC) INCLUDE (category) WHERE (source = 'human'::text);
 
 
 --
@@ -1351,6 +1384,14 @@ REVOKE ALL ON FUNCTION public.forget_events() FROM PUBLIC;
 
 
 --
+-- Name: FUNCTION label_judged(of_job text, by_judge text, by_actor text); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.label_judged(of_job text, by_judge text, by_actor text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.label_judged(of_job text, by_judge text, by_actor text) TO beacon_worker;
+
+
+--
 -- Name: FUNCTION reopen_units(job text, only_region text, only_model text, only_question text, more_attempts integer); Type: ACL; Schema: public; Owner: -
 --
 
@@ -1396,15 +1437,7 @@ GRANT USAGE ON SEQUENCE public.analysis_methods_id_seq TO beacon_analyst;
 --
 
 GRANT SELECT,INSERT ON TABLE public.answer_labels TO beacon_api;
-GRANT INSERT ON TABLE public.answer_labels TO beacon_worker;
 GRANT SELECT ON TABLE public.answer_labels TO beacon_analyst;
-
-
---
--- Name: COLUMN answer_labels.id; Type: ACL; Schema: public; Owner: -
---
-
-GRANT SELECT(id) ON TABLE public.answer_labels TO beacon_worker;
 
 
 --
@@ -1741,13 +1774,14 @@ GRANT SELECT,INSERT ON TABLE public.job_events TO beacon_worker;
 -- Name: TABLE judgements; Type: ACL; Schema: public; Owner: -
 --
 
-GRANT SELECT,INSERT ON TABLE public.judgements TO beacon_worker;
+GRANT SELECT ON TABLE public.judgements TO beacon_worker;
 
 
 --
 -- Name: COLUMN judgements.answer_id; Type: ACL; Schema: public; Owner: -
 --
 
+GRANT INSERT(answer_id) ON TABLE public.judgements TO beacon_worker;
 GRANT SELECT(answer_id) ON TABLE public.judgements TO beacon_analyst;
 
 
@@ -1755,7 +1789,15 @@ GRANT SELECT(answer_id) ON TABLE public.judgements TO beacon_analyst;
 -- Name: COLUMN judgements.judge; Type: ACL; Schema: public; Owner: -
 --
 
+GRANT INSERT(judge) ON TABLE public.judgements TO beacon_worker;
 GRANT SELECT(judge) ON TABLE public.judgements TO beacon_analyst;
+
+
+--
+-- Name: COLUMN judgements.job_id; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT INSERT(job_id) ON TABLE public.judgements TO beacon_worker;
 
 
 --
@@ -1763,6 +1805,13 @@ GRANT SELECT(judge) ON TABLE public.judgements TO beacon_analyst;
 --
 
 GRANT UPDATE(requests) ON TABLE public.judgements TO beacon_worker;
+
+
+--
+-- Name: COLUMN judgements.tries; Type: ACL; Schema: public; Owner: -
+--
+
+GRANT UPDATE(tries) ON TABLE public.judgements TO beacon_worker;
 
 
 --
@@ -1812,7 +1861,6 @@ GRANT UPDATE(sent) ON TABLE public.judgements TO beacon_worker;
 -- Name: COLUMN judgements.labelled; Type: ACL; Schema: public; Owner: -
 --
 
-GRANT UPDATE(labelled) ON TABLE public.judgements TO beacon_worker;
 GRANT SELECT(labelled) ON TABLE public.judgements TO beacon_analyst;
 
 

@@ -8,7 +8,7 @@ NAME = re.compile(r"^-- name: (\S+)(?: -- writes)?$", re.MULTILINE)
 # Matches the text of a statement that changes data, locks rows, or calls a function that changes data.
 CHANGES = re.compile(
     r"\b(INSERT INTO|UPDATE \w+|DELETE FROM|CREATE TABLE|FOR (NO KEY )?UPDATE|FOR (KEY )?SHARE|pg_\w*advisory\w*|"
-    r"close_jobs|close_regions|cancel_units|end_units|reopen_units)\b"
+    r"close_jobs|close_regions|cancel_units|end_units|reopen_units|label_judged)\b"
 )
 
 READS = ("reads.", "portal.")  # all alike: the verb "a read" cuts one of them
@@ -27,7 +27,7 @@ EXCEPTIONS = {
     "processes.beat": "it tells that a process lives; the next one comes within five seconds",
     "processes.leave": "what it would remove, retention removes; retention is cut",
     **dict.fromkeys(
-        map("judgements.{}".format, ("lock", "begin", "give_up", "take", "end", "lock_job", "label")),
+        map("judgements.{}".format, ("lock", "begin", "give_up", "take", "end", "failed", "label")),
         "no job depends on a judge, which is off by default; a test kills a worker at each of the judge's steps",
     ),
 }

@@ -7,43 +7,68 @@ SELECT pg_advisory_xact_lock(4711, 6);
 SELECT COALESCE(sum(requests), 0) AS requests, statement_timestamp() AS now
   FROM judgements WHERE judge = %(judge)s AND asked_at > statement_timestamp() - interval '24 hours';
 
--- name: judgements.job
--- The first job that is compared and ended after `since`, with an answer that has no row of the judge.
-SELECT j.id AS job_id, j.completed_at
-  FROM jobs j
- WHERE j.status IN ('completed', 'failed') AND j.enable_analysis IS NOT FALSE AND j.completed_at > %(since)s
-   AND EXISTS (SELECT FROM jsonb_each(j.plan) AS p (region, models), jsonb_array_elements_text(p.models) AS m (model_id)
+-- name: judgements.jobs
+-- A page of the jobs that ended behind (since, after), the earliest first. Each with whether it is compared and has an
+-- answer without a row of the judge. No text is read, so that a page costs the same whatever the answers are.
+SELECT p.job_id, p.completed_at,
+       EXISTS (SELECT FROM jsonb_each(p.plan) AS r (region, models), jsonb_array_elements_text(r.models) AS m (model_id)
                 GROUP BY m.model_id HAVING count(*) > 1)
-   AND EXISTS (SELECT FROM answers a
-                WHERE a.job_id = j.id AND a.status = 'ok' AND a.output ->> 'filter' IS NULL AND a.output ->> 'response' <> ''
-                  AND NOT EXISTS (SELECT FROM judgements g WHERE g.answer_id = a.id AND g.judge = %(judge)s))
- ORDER BY j.completed_at, j.id LIMIT 1;
+       AND EXISTS (SELECT FROM answers a
+                    WHERE a.job_id = p.job_id AND a.status = 'ok'
+                      AND NOT EXISTS (SELECT FROM judgements g WHERE g.answer_id = a.id AND g.judge = %(judge)s)) AS open
+  FROM (SELECT j.id AS job_id, j.completed_at, j.plan
+          FROM jobs j
+         WHERE j.status IN ('completed', 'failed') AND j.enable_analysis IS NOT FALSE
+           AND j.completed_at >= %(since)s AND (j.completed_at, j.id) > (%(since)s, %(after)s)
+         ORDER BY j.completed_at, j.id LIMIT %(page)s) p
+ ORDER BY p.completed_at, p.job_id;
 
 -- name: judgements.begin -- writes
--- Add an open row for each answer of a job that has none. Another worker may add the same ones at this moment.
+-- Add an open row for each answer of a job that has none, and whose category the protocol does not tell: no filter, no
+-- refusal that the provider marked, no finish reason of a filter (`filtered`, of answers that earlier releases stored).
+-- Nor is there anything to ask about an answer without a text behind its thoughts. Another worker may add the same rows at
+-- this moment.
 INSERT INTO judgements (answer_id, judge, job_id)
 SELECT a.id, %(judge)s, a.job_id
   FROM answers a
- WHERE a.job_id = %(job_id)s AND a.status = 'ok' AND a.output ->> 'filter' IS NULL AND a.output ->> 'response' <> ''
+ CROSS JOIN LATERAL (SELECT a.output ->> 'response' AS response, a.output ->> 'refusal_source' AS refusal_source OFFSET 0) t
+ WHERE a.job_id = %(job_id)s AND a.status = 'ok'
+   AND a.output ->> 'filter' IS NULL AND COALESCE(t.refusal_source, '') NOT IN ('filter', 'provider')
+   AND (t.refusal_source IS NOT NULL OR lower(COALESCE(a.output ->> 'finish_reason', '')) <> ALL (%(filtered)s::text[]))
+   AND CASE WHEN t.response ~ '^\s*<think>' THEN substr(t.response, NULLIF(strpos(t.response, '</think>'), 0) + 8)
+            ELSE t.response END ~ '\S'
    AND NOT EXISTS (SELECT FROM judgements g WHERE g.answer_id = a.id AND g.judge = %(judge)s)
  ORDER BY a.id
-ON CONFLICT (answer_id, judge) DO NOTHING;
+ON CONFLICT (answer_id, judge) DO NOTHING
+RETURNING answer_id;
 
 -- name: judgements.give_up -- writes
--- End the calls whose third worker has not come back either.
+-- End the judgements whose last worker has not come back either.
 UPDATE judgements SET open_at = NULL, error = 'abandoned'
- WHERE judge = %(judge)s AND open_at < statement_timestamp() AND requests = 3;
+ WHERE judge = %(judge)s AND open_at < statement_timestamp() AND tries >= %(most)s;
 
 -- name: judgements.take -- writes
 -- Take one open answer for so many seconds and count its request, by chance: the judge must not see the answers of one
 -- region one after the other. An answer that was asked about before waits for those that were not.
 UPDATE judgements g
-   SET requests = g.requests + 1, asked_at = clock_timestamp(), open_at = clock_timestamp() + make_interval(secs => %(seconds)s)
+   SET requests = g.requests + 1, tries = g.tries + 1, asked_at = clock_timestamp(),
+       open_at = clock_timestamp() + make_interval(secs => %(seconds)s)
   FROM (SELECT x.answer_id FROM judgements x
-         WHERE x.judge = %(judge)s AND x.open_at < statement_timestamp() AND x.requests < 3
+         WHERE x.judge = %(judge)s AND x.open_at < statement_timestamp() AND x.tries < %(most)s
          ORDER BY x.requests, random() LIMIT 1 FOR UPDATE SKIP LOCKED) due
  WHERE g.answer_id = due.answer_id AND g.judge = %(judge)s
-RETURNING g.answer_id, g.requests;
+RETURNING g.answer_id, g.requests, g.asked_at;
+
+-- name: judgements.failed -- writes
+-- After a failed call let the answer be asked about again, so many seconds later. What was not sent is no request
+-- (`sent`); what is not due to this answer is no try (`counts`), and the last try ends the judgement with the error.
+-- `asked_at` names the request: another worker may have taken the answer meanwhile.
+UPDATE judgements
+   SET requests = requests - (NOT %(sent)s::boolean)::integer, tries = tries - (NOT %(counts)s::boolean)::integer,
+       open_at = CASE WHEN %(counts)s::boolean AND tries >= %(most)s THEN NULL
+                      ELSE clock_timestamp() + make_interval(secs => %(seconds)s) END,
+       error = CASE WHEN %(counts)s::boolean AND tries >= %(most)s THEN %(error)s END
+ WHERE answer_id = %(answer_id)s AND judge = %(judge)s AND asked_at = %(asked_at)s AND open_at IS NOT NULL;
 
 -- name: judgements.text
 -- Question and answer of an answer. Of the text its first `characters` behind a block of thoughts.
@@ -70,22 +95,9 @@ SELECT DISTINCT g.job_id
  WHERE g.judge = %(judge)s AND g.category IS NOT NULL AND NOT g.labelled
    AND NOT EXISTS (SELECT FROM judgements o WHERE o.job_id = g.job_id AND o.judge = %(judge)s AND o.open_at IS NOT NULL);
 
--- name: judgements.lock_job
--- Lock a job before its labels are added: their ids grow in the order of the commits, and no label is added twice.
-SELECT id FROM jobs WHERE id = %(job_id)s FOR NO KEY UPDATE;
-
 -- name: judgements.label -- writes
--- Add the judge's labels of a locked job, of answers that are there.
-WITH named AS (
-  UPDATE judgements SET labelled = true
-   WHERE job_id = %(job_id)s AND judge = %(judge)s AND category IS NOT NULL AND NOT labelled
-  RETURNING answer_id, job_id, category
-)
-INSERT INTO answer_labels (answer_id, job_id, category, source, actor)
-SELECT n.answer_id, n.job_id, n.category, 'judge', %(actor)s
-  FROM named n JOIN answers a ON a.id = n.answer_id
- ORDER BY n.answer_id
-RETURNING id;
+-- Add the judge's labels of a job; their number.
+SELECT label_judged(%(job_id)s, %(judge)s, %(actor)s) AS labels;
 
 -- name: judgements.beside_people
 -- The answers that people and this judge labelled, counted by what the newest label of each says: withheld or not.

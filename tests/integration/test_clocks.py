@@ -30,6 +30,7 @@ MOVES = {
         "jobs.cancel",
         "jobs.reopen",
         "jobs.submit",
+        "judgements.failed",
         "judgements.take",
         "metrics.outbox",
         "migrations.create",

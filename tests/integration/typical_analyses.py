@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from runner_analyst.due import PAGE
+from runner_core.store import judgements
 from tests.integration.crowd import job_id
 from tests.integration.typical_parameters import MOST, NOW, Case, ended, job
 
@@ -10,7 +11,7 @@ METHOD = "beacon-compare/1+refusal-rules/2"
 _texts = [f"{n:064x}" for n in range(20)]
 _days = {"method": METHOD, "since": NOW - timedelta(days=30), "page": PAGE}
 _judge = {"judge": "judge-1"}
-_LOOK = "each job that ended since the last look, with its answers"
+_LOOK = "a page of 100 jobs: for each its plan, and the keys of its answers up to the first without a row of the judge"
 _PAGE = "a page of 100 jobs: for each its row, its newest label and its analysis"
 
 ANALYSES: dict[str, list[Case]] = {
@@ -40,10 +41,19 @@ ANALYSES: dict[str, list[Case]] = {
     "analyses.show_method": [Case("analyst", {"method": METHOD})],
     "judgements.lock": [Case("worker")],
     "judgements.asked": [Case("worker", _judge)],
-    "judgements.job": [Case("worker", {**_judge, "since": NOW - timedelta(hours=1)}, MOST, _LOOK)],
-    "judgements.begin": [Case("worker", {**_judge, **job})],
-    "judgements.give_up": [Case("worker", _judge)],
-    "judgements.take": [Case("worker", {**_judge, "seconds": 120})],
+    "judgements.jobs": [
+        Case("worker", {**_judge, "since": NOW - timedelta(days=7), "after": "", "page": judgements.PAGE}, MOST, _LOOK)
+    ],
+    "judgements.begin": [Case("worker", {**_judge, **job, "filtered": ["content_filter"]})],
+    "judgements.give_up": [Case("worker", {**_judge, "most": 3})],
+    "judgements.take": [Case("worker", {**_judge, "seconds": 120, "most": 3})],
+    "judgements.failed": [
+        Case(
+            "worker",
+            {**_judge, "answer_id": 7, "asked_at": NOW, "sent": True, "counts": True, "most": 3, "seconds": 120}
+            | {"error": "timeout"},
+        )
+    ],
     "judgements.text": [Case("worker", {"answer_id": 7, "characters": 20_000})],
     "judgements.end": [
         Case(
@@ -52,7 +62,6 @@ ANALYSES: dict[str, list[Case]] = {
         )
     ],
     "judgements.unlabelled": [Case("worker", _judge)],
-    "judgements.lock_job": [Case("worker", job)],
     "judgements.label": [Case("worker", {**_judge, **job, "actor": "us/m judge-1"})],
     "judgements.beside_people": [Case("analyst", _judge)],
     "labels.lock": [Case("api", {"answer_id": 7})],

@@ -208,39 +208,6 @@ def test_the_detector_is_in_the_methods_id_and_not_in_the_input() -> None:
     assert (plain.detector, both.detector) == (RULES, DETECTOR_ID)
 
 
-@pytest.mark.parametrize(
-    ("judge", "human", "expected"),
-    [
-        (None, False, ("answer", "rules")),
-        ("judge-1", False, ("deflection", "judge")),
-        ("judge-2", False, ("answer", "rules")),
-        ("judge-1", True, ("hard_refusal", "human")),
-    ],
-)
-def test_a_judges_label_counts_where_that_judge_does_and_stands_beside_the_others(
-    judge: str | None, human: bool, expected: tuple[str, str]
-) -> None:
-    labels = [label(1, "deflection", "judge", "us/m judge-1")]
-    if human:
-        labels.append(label(2, "hard_refusal"))
-    document = export(JOB, rows(), labels, UNITS, None, judge)
-    found = first(document)
-    assert (found["category"], found["category_source"]) == expected
-    assert (found["detected_category"], found["judge_category"]) == ("answer", "deflection")
-    assert document["detector"] == (f"{RULES}+{judge}" if judge else RULES)
-
-
-def test_a_newer_label_of_another_judge_does_not_hide_the_one_that_counts() -> None:
-    labels = [label(1, "deflection", "judge", "us/m judge-1"), label(2, "non_answer", "judge", "us/n judge-2")]
-    for judge, category, shown in (
-        ("judge-1", "deflection", "deflection"),
-        ("judge-2", "non_answer", "non_answer"),
-        (None, "answer", "non_answer"),
-    ):
-        found = first(export(JOB, rows(), labels, UNITS, None, judge))
-        assert (found["category"], found["judge_category"]) == (category, shown)
-
-
 def test_each_persons_label_is_told_without_a_name_and_the_newest_counts() -> None:
     labels = [
         label(5, "answer", actor="ann"),

@@ -9,8 +9,11 @@ import pytest
 
 from runner_analyst.analyst import Analyst, Compute, Computed, compute
 from runner_core.db import Database
+from runner_core.judge_settings import Judge
 from runner_core.store.analyses import Snapshot
+from runner_worker.judging import Judging
 from tests.engine import Engine, running
+from tests.integration.analyst.judge_calls import JUDGE, PROVIDER, Asked
 from tests.jobs import catalogue, opened, query, settings_for, submission, submit
 
 Conn = psycopg.Connection[Any]
@@ -57,6 +60,25 @@ def make(db: Database) -> Callable[..., Analyst]:
         return Analyst(db, chosen, METHOD, look_seconds=0)
 
     return build
+
+
+@pytest.fixture
+def worker(database_url: str) -> Iterator[Database]:
+    with opened(settings_for(database_url), "worker") as made:
+        yield made
+
+
+@pytest.fixture
+def judges(worker: Database) -> Iterator[Callable[..., Judging]]:
+    made: list[Judging] = []
+
+    def build(asks: Asked, judge: Judge = JUDGE, has_room: Callable[[], bool] = lambda: True) -> Judging:
+        made.append(Judging(worker, judge, PROVIDER, asks, has_room))
+        return made[-1]
+
+    yield build
+    for one_of in made:
+        one_of.close()
 
 
 def stored(conn: Conn) -> list[dict[str, Any]]:

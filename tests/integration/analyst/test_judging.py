@@ -2,85 +2,24 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import pytest
 
-from runner_core.db import Database
 from runner_core.judge_settings import Judge
 from runner_core.refusals.judge import PROMPT
-from runner_core.upstreams import Provider, UpstreamModel
 from runner_worker import judging
-from runner_worker.judging import Judging
-from runner_worker.providers import Answer, Ask, CallFailed, Reply
-from tests.jobs import one, opened, query, settings_for, until
+from runner_worker.judging import has_place
+from runner_worker.providers import CallFailed
+from runner_worker.providers.state import ModelState
+from tests.integration.analyst.judge_calls import JUDGE, PROVIDER, ROWS, Asked, Make, drain, expire, fails, together
+from tests.jobs import one, query, until
 
 Conn = psycopg.Connection[Any]
 End = Callable[..., str]
-JUDGE = Judge("judges", "wise", calls_per_day=100)
-PROVIDER = Provider("judges", "EU", "openai", "", "", 1, {"wise": UpstreamModel("wise-1", max_tokens=50)})
 BOUNDED = Judge("judges", "wise", calls_per_day=2)
-ROWS = "SELECT * FROM judgements ORDER BY answer_id"
-
-
-class Asked:
-    """Stands for the provider: remembers what it is asked, and replies as told."""
-
-    def __init__(self, reply: str = "answer") -> None:
-        self.reply: str | Callable[[], str] = reply
-        self.asks: list[Ask] = []
-
-    async def ask(self, provider: Provider, ask: Ask) -> Reply:
-        self.asks.append(ask)
-        text = self.reply if isinstance(self.reply, str) else self.reply()
-        return Reply(Answer(text), None, provider.id, 1, [], sent=dict(ask.parameters))
-
-
-def fails() -> str:
-    raise CallFailed({"code": "http_500"}, "the provider is down", 1, [])
-
-
-@pytest.fixture
-def worker(database_url: str) -> Iterator[Database]:
-    with opened(settings_for(database_url), "worker") as made:
-        yield made
-
-
-@pytest.fixture
-def judges(worker: Database) -> Iterator[Callable[..., Judging]]:
-    made: list[Judging] = []
-
-    def build(asks: Asked, judge: Judge = JUDGE, has_room: Callable[[], bool] = lambda: True) -> Judging:
-        made.append(Judging(worker, judge, PROVIDER, asks, has_room))
-        return made[-1]
-
-    yield build
-    for one_of in made:
-        one_of.close()
-
-
-Make = Callable[..., Judging]
-
-
-def drain(judge: Judging) -> int:
-    asked = 0
-    while number := judge.judge_one():
-        asked += number
-    return asked
-
-
-def together(*judges: Judging) -> None:
-    threads = [threading.Thread(target=drain, args=[judge]) for judge in judges]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
-def expire(conn: Conn) -> None:
-    conn.execute(b"UPDATE judgements SET open_at = now() - interval '1 second' WHERE open_at IS NOT NULL")
 
 
 def test_each_answer_is_asked_about_once_and_labelled(judges: Make, ended: End, conn: Conn) -> None:
@@ -175,26 +114,49 @@ def test_the_reply_that_comes_first_stays(judges: Make, ended: End, conn: Conn) 
     assert [r["category"] for r in query(conn, "SELECT category FROM answer_labels")] == ["deflection"]
 
 
-def test_a_judge_that_does_not_answer_is_asked_three_times(judges: Make, ended: End, conn: Conn) -> None:
+def test_the_end_of_a_long_reply_is_read_and_kept(judges: Make, ended: End, conn: Conn) -> None:
     ended()
-    conn.execute(b"DELETE FROM answers WHERE region = 'EU'")
-    asked = Asked()
-    asked.reply = fails
-    judge = judges(asked)
-    for _ in range(3):
-        with pytest.raises(CallFailed):
-            judge.judge_one()
-        expire(conn)
-    assert drain(judge) == 0
-    assert [(r["requests"], r["error"], r["open_at"]) for r in query(conn, ROWS)] == [(3, "http_500", None)]
+    drain(judges(Asked(f"<think>{'answer? ' * 2000}</think>deflection")))
+    assert {(len(r["reply"]), r["reply"][-10:], r["category"]) for r in query(conn, ROWS)} == {
+        (4000, "deflection", "deflection")
+    }
 
 
-def test_a_third_worker_that_does_not_come_back_ends_the_call(judges: Make, ended: End, conn: Conn) -> None:
-    ended()
+def test_a_process_that_lives_long_asks_about_the_last_seven_days_alone(judges: Make, ended: End, conn: Conn) -> None:
+    first, second, third = ended(), ended(), ended()
+    age = b"UPDATE jobs SET completed_at = now() - make_interval(days => %s) WHERE id = %s"
+    for days, job_id in ((6, first), (5, second), (4, third)):
+        conn.execute(age, [days, job_id])
+    judge = judges(Asked())
+    judge.judge_one()
+    judge.judge_one()
+    assert {r["job_id"] for r in query(conn, ROWS)} == {first}, "the oldest first"
+    for days, job_id in ((9, first), (8, second), (7 - 1, third)):
+        conn.execute(age, [days, job_id])
+    assert drain(judge) == 2
+    assert {r["job_id"] for r in query(conn, ROWS)} == {first, third}
+
+
+def test_jobs_are_looked_at_page_by_page(judges: Make, ended: End, conn: Conn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs without an answer to ask about lie before the one that has some, and one ends with a delay."""
+    monkeypatch.setattr("runner_core.store.judgements.PAGE", 2)
+    jobs = [ended() for _ in range(6)]
+    conn.execute(b"UPDATE jobs SET completed_at = now() - interval '1 hour'")
+    conn.execute(b"DELETE FROM answers WHERE job_id = ANY (%s)", [jobs[:4]])
+    judge = judges(Asked())
+    assert drain(judge) == 4
+    assert {r["job_id"] for r in query(conn, ROWS)} == set(jobs[4:])
+    late = ended()
+    conn.execute(b"UPDATE jobs SET completed_at = now() - interval '30 seconds' WHERE id = %s", [late])
+    assert drain(judge) == 2
+
+
+def test_the_labels_of_a_job_have_one_time(judges: Make, ended: End, conn: Conn) -> None:
+    ended(questions=("q1", "q2"))
     drain(judges(Asked()))
-    conn.execute(b"UPDATE judgements SET requests = 3, reply = NULL, category = NULL, open_at = now()")
-    assert drain(judges(Asked())) == 0
-    assert {r["error"] for r in query(conn, ROWS)} == {"abandoned"}
+    assert query(conn, "SELECT count(*) AS labels, count(DISTINCT at) AS times FROM answer_labels") == [
+        {"labels": 4, "times": 1}
+    ]
 
 
 def test_calls_of_jobs_come_first(judges: Make, ended: End, conn: Conn) -> None:
@@ -228,4 +190,15 @@ def test_a_thread_judges_until_it_is_stopped(
     judge.start()
     assert done.wait(20)
     judge.stop()
-    assert one(conn, "SELECT count(*) FROM judgements") >= 1
+    until(lambda: not any(thread.name == "judge" for thread in threading.enumerate()))
+    assert one(conn, "SELECT count(*) FROM judgements WHERE reply = 'answer'") >= 1
+
+
+def test_the_providers_places_are_for_jobs_first() -> None:
+    def state(provider: str, **calls: int) -> ModelState:
+        return ModelState(provider, "any", width=1, **calls)
+
+    assert has_place(PROVIDER, [])
+    assert has_place(PROVIDER, [state("another", in_flight=9)])
+    assert not has_place(PROVIDER, [state("judges", in_flight=1)])
+    assert not has_place(PROVIDER, [state("judges", waiting=1)])

@@ -1,4 +1,5 @@
-"""The analyst under its own login adds analyses and changes nothing; the API labels answers and writes no analysis."""
+"""The analyst under its own login adds analyses and changes nothing; the API labels answers and writes no analysis; a
+worker adds a judge's labels alone."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,14 @@ NOT_THE_APIS = (
     "DELETE FROM analyses",
     "UPDATE answer_labels SET category = 'answer'",
     "DELETE FROM answer_labels",
+)
+NOT_THE_WORKERS = (
+    "INSERT INTO answer_labels (answer_id, job_id, category, source, actor) VALUES (1, 'j', 'answer', 'human', 'a')",
+    "INSERT INTO answer_labels (answer_id, job_id, category, source, actor) VALUES (1, 'j', 'answer', 'judge', 'a')",
+    "UPDATE answer_labels SET source = 'human'",
+    "DELETE FROM answer_labels",
+    "UPDATE judgements SET labelled = true",
+    "DELETE FROM judgements",
 )
 
 
@@ -71,7 +80,9 @@ def test_the_api_labels_only_answers_that_have_a_text(urls: dict[str, str], ende
         assert analyses.add_label(own, 10**9, category="answer", source="human", actor="admin") is None
 
 
-@pytest.mark.parametrize(("login", "statements"), [("analyst", NOT_THE_ANALYSTS), ("api", NOT_THE_APIS)])
+@pytest.mark.parametrize(
+    ("login", "statements"), [("analyst", NOT_THE_ANALYSTS), ("api", NOT_THE_APIS), ("worker", NOT_THE_WORKERS)]
+)
 def test_the_database_refuses_the_rest(login: str, statements: tuple[str, ...], urls: dict[str, str]) -> None:
     with psycopg.connect(urls[login], autocommit=True) as own:
         for statement in statements:
