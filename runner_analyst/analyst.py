@@ -91,6 +91,7 @@ class Analyst:
         self._named_judge = judge  # by the regions file
         self.judge: str | None = None  # while its labels count
         self._looked_at_judge: float | None = None
+        self._has_shown = False  # whether the method has been stored as the one that is shown
         self._look_seconds = look_seconds
         self._looked_at = 0.0
         self.due = DueJobs(db, method)
@@ -124,19 +125,32 @@ class Analyst:
 
         The method is stored as the one whose analyses are shown: a job may have a newer one by the method that counted
         meanwhile. It is stored only when it changes and at the start, so that of two releases that run side by side the
-        one that was started last decides, and the two don't take turns.
+        one that was started last decides, and the two don't take turns. A look that fails changes nothing: jobs are
+        analysed without a judge too.
         """
         if self._looked_at_judge is not None and time.monotonic() - self._looked_at_judge < JUDGE_SECONDS:
             return
-        found = _beside_people(self._db, self._named_judge) if self._named_judge else None
-        counts = self._named_judge if found and found.counts else None
-        if self._looked_at_judge is None or counts != self.judge:
-            method = f"{self._own_method}+{counts}" if counts else self._own_method
-            _show(self._db, method)
-            if found:
-                log.info("the judge's labels count=%s kappa=%s n=%d", found.counts, found.kappa, found.answers)
-            self.judge, self.method, self.due = counts, method, DueJobs(self._db, method)
         self._looked_at_judge = time.monotonic()
+        try:
+            counts = self._counting()
+            if not self._has_shown or counts != self.judge:
+                method = f"{self._own_method}+{counts}" if counts else self._own_method
+                _show(self._db, method)
+                self._has_shown = True
+                if counts != self.judge:
+                    self.judge, self.method, self.due = counts, method, DueJobs(self._db, method)
+        except (psycopg.Error, PoolTimeout) as error:
+            log.warning("can't look whether the judge's labels count, the next look is in a minute: %s", error)
+
+    def _counting(self) -> str | None:
+        """Return the id of the judge if its labels count now."""
+        if self._named_judge is None:
+            return None
+        found, shown = _beside_people(self._db, self._named_judge)
+        counts = found.counts(before=shown is not None and shown.endswith(f"+{self._named_judge}"))
+        if not self._has_shown or counts != (self.judge is not None):
+            log.info("the judge's labels count=%s kappa=%s n=%d", counts, found.kappa, found.answers)
+        return self._named_judge if counts else None
 
     def _take(self) -> str | None:
         self._look_at_judge()
@@ -183,9 +197,10 @@ def _read(db: Database, job_id: str, method: str) -> Snapshot | None:
 
 
 @retried
-def _beside_people(db: Database, judge: str) -> Measured:
+def _beside_people(db: Database, judge: str) -> tuple[Measured, str | None]:
+    """Return how far the judge labels as people do, and the method that is shown."""
     with db.transaction() as conn:
-        return measured(judgements.beside_people(conn, judge))
+        return measured(judgements.beside_people(conn, judge)), analyses.shown_method(conn)
 
 
 @retried

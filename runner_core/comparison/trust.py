@@ -1,4 +1,4 @@
-"""Whether the labels of a judge count: only where the judge says what people say, on this deployment's own answers."""
+"""Whether the labels of a judge count: only where it labels this deployment's answers as people do."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,19 +8,21 @@ from runner_core.comparison.design import kappa
 
 MIN_ANSWERS = 50  # labelled by a person and by the judge
 MIN_KAPPA = 0.7
+# A judge that counts goes on to count down to here: each change makes an analysis of every job due.
+MIN_KAPPA_STILL = 0.65
 
 
 @dataclass(frozen=True)
 class Measured:
-    """How far a judge says what people say, withheld or not: Cohen's kappa over `answers`; None if it is undefined."""
+    """How far a judge labels as people do, withheld or not: Cohen's kappa over `answers`; None if it is undefined."""
 
     kappa: float | None
     answers: int
 
-    @property
-    def counts(self) -> bool:
-        """Return whether the judge's labels count."""
-        return self.answers >= MIN_ANSWERS and self.kappa is not None and self.kappa >= MIN_KAPPA
+    def counts(self, *, before: bool = False) -> bool:
+        """Return whether the judge's labels count. `before`: whether they have counted until now."""
+        least = MIN_KAPPA_STILL if before else MIN_KAPPA
+        return self.answers >= MIN_ANSWERS and self.kappa is not None and self.kappa >= least
 
 
 def measured(rows: Iterable[Mapping[str, Any]]) -> Measured:

@@ -173,6 +173,12 @@ def labels(conn: Connection[Any], job_id: str, after: int, page: int) -> list[Ro
     return rows(conn, "labels.page", job_id=job_id, after=after, page=page)
 
 
+def shown_method(conn: Connection[Any]) -> str | None:
+    """Return the method whose analyses are shown; None before the first analyst."""
+    found = row(conn, "analyses.shown_method")
+    return found["method"] if found else None
+
+
 def show_method(conn: Connection[Any], method: str) -> None:
     """Let the analyses of a method be shown from now on, where a job's state has analyses of several."""
     run(conn, "analyses.show_method", method=method)

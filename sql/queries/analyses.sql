@@ -130,6 +130,10 @@ SELECT x.method FROM analyses x
  ORDER BY x.job_version DESC, x.label_id DESC,
           x.method = (SELECT m.method FROM analysis_methods m ORDER BY m.id DESC LIMIT 1) DESC, x.computed_at DESC LIMIT 1;
 
+-- name: analyses.shown_method
+-- The method whose analyses are shown.
+SELECT m.method FROM analysis_methods m ORDER BY m.id DESC LIMIT 1;
+
 -- name: analyses.show_method -- writes
 -- Let the analyses of this method be shown from now on.
 INSERT INTO analysis_methods (method)

@@ -38,6 +38,7 @@ ANALYSES: dict[str, list[Case]] = {
     "analyses.method": [Case("api", job)],
     "labels.newest": [Case("api analyst", {**job, "label_id": 7})],
     "labels.page": [Case("api", {**job, "after": 0, "page": 1000})],
+    "analyses.shown_method": [Case("analyst")],
     "analyses.show_method": [Case("analyst", {"method": METHOD})],
     "judgements.lock": [Case("worker")],
     "judgements.asked": [Case("worker", _judge)],

@@ -102,4 +102,10 @@ def rows(alike: int, apart: int) -> list[dict[str, Any]]:
     [(50, 0, True), (49, 0, False), (43, 7, True), (42, 8, False), (0, 60, False), (0, 0, False)],
 )
 def test_its_labels_count_from_fifty_answers_and_kappa_seven_tenths_on(alike: int, apart: int, expected: bool) -> None:
-    assert measured(rows(alike, apart)).counts is expected
+    assert measured(rows(alike, apart)).counts() is expected
+
+
+@pytest.mark.parametrize(("alike", "apart", "expected"), [(42, 8, True), (40, 10, False), (49, 0, False)])
+def test_labels_that_count_go_on_to_count_down_to_a_kappa_of_65(alike: int, apart: int, expected: bool) -> None:
+    """Else each label near .7 makes an analysis of every job due."""
+    assert measured(rows(alike, apart)).counts(before=True) is expected

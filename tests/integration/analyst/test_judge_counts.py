@@ -140,6 +140,38 @@ def test_an_earlier_analysis_is_shown_again_when_kappa_falls(
     ]
 
 
+def test_a_look_that_fails_stops_no_analysis(
+    db: Database, api: Database, judged: str, conn: Conn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conn.execute(b"ALTER TABLE judgements RENAME TO away")
+    analyst = Analyst(db, judge=JUDGE.id, look_seconds=0)
+    assert drain(analyst) == 1
+    assert shown(api, judged) == METHOD_ID
+    conn.execute(b"ALTER TABLE away RENAME TO judgements")
+    assert drain(analyst) == 1
+    assert shown(api, judged) == JUDGED
+    conn.execute(b"ALTER TABLE judgements RENAME TO away")
+    assert drain(analyst) == 0
+    assert analyst.method == JUDGED, "what is known stays"
+
+
+def test_a_judge_that_counts_goes_on_to_count_a_little_below(
+    db: Database, api: Database, judged: str, conn: Conn
+) -> None:
+    """Also with an analyst that was started meanwhile."""
+    conn.execute(
+        b"""UPDATE answer_labels SET category = 'answer' WHERE id IN (
+              SELECT id FROM answer_labels WHERE source = 'human' AND category = 'hard_refusal' ORDER BY id LIMIT 8)"""
+    )
+    assert drain(Analyst(db, judge=JUDGE.id, look_seconds=0)) == 1
+    (kappa,) = [r["result"]["labels"]["kappas"]["judge"]["kappa"] for r in stored(conn)]
+    assert 0.65 <= kappa < 0.7
+    assert shown(api, judged) == METHOD_ID
+    conn.execute("INSERT INTO analysis_methods (method) VALUES (%s)", [JUDGED])
+    assert drain(Analyst(db, judge=JUDGE.id, look_seconds=0)) == 1
+    assert shown(api, judged) == JUDGED
+
+
 def test_looking_again_adds_nothing(db: Database, judged: str, conn: Conn) -> None:
     analyst = Analyst(db, judge=JUDGE.id, look_seconds=0)
     for _ in range(3):
