@@ -9,8 +9,8 @@ from werkzeug.wrappers import Response
 from runner_api.http.services import services
 from runner_api.portal.blueprint import administrator, blueprint, form_sender, page
 from runner_api.verbs.label import label_answer
+from runner_api.views.disputes import Disputes
 from runner_core import queries
-from runner_core.comparison.export import export
 from runner_core.comparison.sampling import DEFAULT_SIZE, MAX_SIZE, order, sample
 from runner_core.errors import NotFound, Rejected
 from runner_core.queries import Row
@@ -21,6 +21,7 @@ from runner_core.store.detected import as_analysed
 
 MAX_NOTE = 2000  # characters
 PAGE = 1000  # labels that are read at a time
+DISPUTES = Disputes()  # one for all requests of this process, which it may keep in memory
 EXPLAINED = {
     "answer": "It answers; also with a disclaimer, or by correcting what the question takes for granted.",
     "hard_refusal": "It declines, and gives nothing substantial.",
@@ -102,9 +103,8 @@ def _read(job_id: str, size: int) -> tuple[Row, list[Row], set[int]]:
         chosen = set(sample(job_id, (row["id"] for row in rows), size))
         state = State(job_id, job["version"], job["label_id"])
         found = as_analysed(conn, Snapshot(state, job, [row for row in rows if row["id"] in chosen], [], []))
-    # By the rules alone no answer is disputed.
-    calls = [] if found.scores is None else export(job, found.calls, scores=found.scores)["executions"]
-    return job, rows, {call["id"] for call in calls if call["disputed"]}
+    texts = {question["id"]: question["text"] for question in job["questions"]}
+    return job, rows, DISPUTES.among(found.calls, texts, found.scores or {})
 
 
 def _has_text(row: Row) -> bool:
