@@ -70,7 +70,7 @@ def compare(job_id: str) -> Response:
         sides=comparison.sides(regions, rows, document["executions"], base),
         changes=served_changes(snapshot.calls),
         most_changes=MOST_CHANGES,
-        **_shown(shown, questions, models),
+        **_shown(shown, questions, models, snapshot.units),
         analysis=found,
         current=analysis.is_current(found),
         state=state,
@@ -89,7 +89,7 @@ def recompute_script() -> Response:
     return Response(method_file(SCRIPT).read_text("utf-8"), content_type="text/x-python; charset=utf-8")
 
 
-def _shown(result: Row | None, questions: Sequence[Row], models: Sequence[str]) -> dict[str, Any]:
+def _shown(result: Row | None, questions: Sequence[Row], models: Sequence[str], units: Sequence[Row]) -> dict[str, Any]:
     """Return what the template draws of a result; nothing without one."""
     if result is None:
         return {"result": None}
@@ -97,15 +97,18 @@ def _shown(result: Row | None, questions: Sequence[Row], models: Sequence[str]) 
         "result": result,
         "tests": sum(model[endpoint]["p"] is not None for model in result["models"] for endpoint in ENDPOINTS),
         "heat": verdicts.heat_map(result, questions, models),
-        "found": [(one, forest.withheld(one), forest.excess(one)) for one in _ordered(result, models)],
+        "found": [(one, forest.withheld(one), forest.excess(one)) for one in _ordered(result, models, units)],
         "endpoints": ENDPOINTS,
     }
 
 
-def _ordered(result: Row, models: Sequence[str]) -> list[Row]:
+def _ordered(result: Row, models: Sequence[str], units: Sequence[Row]) -> list[Row]:
     """Return the models of a result in the order of display, with their pairs arranged by place and prompt."""
+    prompts: dict[str, dict[str, str | None]] = {model: {} for model in models}
+    for unit in units:
+        prompts[unit["model_id"]][unit["region"]] = (unit["parameters"] or {}).get("system_prompt")
     found = sorted(result["models"], key=lambda one: models.index(one["model_id"]))
-    return [pairs.arranged(one, services().catalogue.plain) for one in found]
+    return [pairs.arranged(one, services().catalogue.plain, prompts[one["model_id"]]) for one in found]
 
 
 def _strip(about: Mapping[str, Any], document: Row, model: str, question: str) -> list[Line]:

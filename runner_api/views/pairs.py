@@ -3,24 +3,29 @@
 from collections.abc import Mapping
 from typing import Any
 
-PLACE, PROMPT, BOTH = "place", "prompt", "place and prompt"
-ORDER = (PLACE, PROMPT, BOTH)
+PLACE, PROMPT, BOTH, NEITHER = "place", "prompt", "place and prompt", "neither place nor prompt"
+ORDER = (PLACE, PROMPT, BOTH, NEITHER)
 
 
-def arranged(model: Mapping[str, Any], plain: Mapping[str, str]) -> dict[str, Any]:
-    """Return a model of a result, whose pairs have `what`: PLACE, PROMPT or BOTH, in this order.
+def arranged(model: Mapping[str, Any], plain: Mapping[str, str], prompts: Mapping[str, str | None]) -> dict[str, Any]:
+    """Return a model of a result, whose pairs have `what`: PLACE, PROMPT, BOTH or NEITHER, in this order.
 
     `plain` has the plain region of each region of the regions file. Where no two of the model's regions belong
-    together in this way, `what` is "" and the order stays.
+    together in this way, `what` is "" and the order stays. `prompts` has the system prompt with which each region asked
+    this model in the job, which may be older than the file, or have a prompt of its own; None where it was not kept.
     """
     own = {name: other for name, other in plain.items() if {name, other} <= set(model["regions"])}
-    pairs = [{**pair, "what": _what(pair["a"], pair["b"], own) if own else ""} for pair in model["pairs"]]
+    pairs = [{**pair, "what": _what(pair["a"], pair["b"], own, prompts) if own else ""} for pair in model["pairs"]]
     if own:
         pairs.sort(key=lambda pair: ORDER.index(pair["what"]))
     return {**model, "pairs": pairs}
 
 
-def _what(a: str, b: str, plain: Mapping[str, str]) -> str:
-    if {a, b} <= set(plain.values()):
-        return PLACE
-    return PROMPT if b == plain.get(a) or a == plain.get(b) else BOTH
+def _what(a: str, b: str, plain: Mapping[str, str], prompts: Mapping[str, str | None]) -> str:
+    one_place = b == plain.get(a) or a == plain.get(b)
+    one_prompt = {a, b} <= set(plain.values())
+    if prompts.get(a) is not None and prompts.get(b) is not None:
+        one_prompt = prompts[a] == prompts[b]
+    if one_place:
+        return NEITHER if one_prompt else PROMPT
+    return PLACE if one_prompt else BOTH

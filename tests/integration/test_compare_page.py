@@ -96,8 +96,16 @@ class TestFinding:
             replace(services(), catalogue=replace(api.catalogue, regions=regions)).install(api.app)
         page = compared(api, asked(api, withheld, runs=4))
         assert "<small>prompt</small>" in page
-        assert "Prompt: one endpoint with its region" in page
+        assert "Prompt: one endpoint with two prompts" in page
         assert "<small>place</small>" not in page
+
+    def test_a_pair_with_one_prompt_in_the_job_is_not_told_as_the_prompt(self, api: Api) -> None:
+        regions = {**api.catalogue.regions, "US": replace(api.catalogue.regions["US"], plain="EU")}
+        with api.app.app_context():
+            replace(services(), catalogue=replace(api.catalogue, regions=regions)).install(api.app)
+        job_id = asked(api, withheld, runs=4)
+        api.sql("UPDATE executions SET parameters = parameters || jsonb_build_object('system_prompt', 'Be brief.')")
+        assert "<small>neither place nor prompt</small>" in compared(api, job_id)
 
     def test_one_run_claims_nothing_and_has_no_test_of_wording(self, api: Api) -> None:
         page = compared(api, asked(api, lambda region, number, run: f"It is {region}.", questions=1))

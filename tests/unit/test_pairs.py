@@ -3,7 +3,7 @@
 from itertools import combinations
 from typing import Any
 
-from runner_api.views.pairs import BOTH, PLACE, PROMPT, arranged
+from runner_api.views.pairs import BOTH, NEITHER, PLACE, PROMPT, arranged
 
 PLAIN = {"US": "US-PLAIN", "ASIA": "ASIA-PLAIN"}
 
@@ -17,7 +17,7 @@ def told(found: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def test_place_comes_first_then_prompt() -> None:
-    assert told(arranged(model("ASIA", "ASIA-PLAIN", "US", "US-PLAIN"), PLAIN)) == [
+    assert told(arranged(model("ASIA", "ASIA-PLAIN", "US", "US-PLAIN"), PLAIN, {})) == [
         ("ASIA-PLAIN", "US-PLAIN", PLACE),
         ("ASIA", "ASIA-PLAIN", PROMPT),
         ("US", "US-PLAIN", PROMPT),
@@ -29,5 +29,27 @@ def test_place_comes_first_then_prompt() -> None:
 
 def test_without_plain_regions_nothing_is_said() -> None:
     for plain in ({}, PLAIN):
-        found = told(arranged(model("ASIA", "EU", "US"), plain))
+        found = told(arranged(model("ASIA", "EU", "US"), plain, {}))
         assert found == [("ASIA", "EU", ""), ("ASIA", "US", ""), ("EU", "US", "")]
+
+
+def test_what_differs_is_told_by_the_prompts_of_the_job() -> None:
+    """The regions file may have changed since, and a job's parameter gives all regions one prompt."""
+    regions = ("ASIA", "ASIA-PLAIN", "US", "US-PLAIN")
+    equal = told(arranged(model(*regions), PLAIN, dict.fromkeys(regions, "Be brief.")))
+    assert equal == [
+        ("ASIA", "US", PLACE),
+        ("ASIA", "US-PLAIN", PLACE),
+        ("ASIA-PLAIN", "US", PLACE),
+        ("ASIA-PLAIN", "US-PLAIN", PLACE),
+        ("ASIA", "ASIA-PLAIN", NEITHER),
+        ("US", "US-PLAIN", NEITHER),
+    ]
+    every = told(arranged(model(*regions), PLAIN, {region: f"You are in {region}." for region in regions}))
+    assert ("ASIA-PLAIN", "US-PLAIN", BOTH) in every
+    assert ("US", "US-PLAIN", PROMPT) in every
+
+
+def test_a_prompt_that_was_not_kept_is_that_of_the_file() -> None:
+    found = arranged(model("US", "US-PLAIN"), PLAIN, {"US": None, "US-PLAIN": "Be brief."})
+    assert told(found) == [("US", "US-PLAIN", PROMPT)]

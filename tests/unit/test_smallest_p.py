@@ -72,5 +72,6 @@ def test_a_job_that_found_so_small_a_p_had_enough_answers() -> None:
     result = analyse(Material.of_export(exported(FEW_WEIGH_MORE)))
     model = result["models"][0]
     model["withheld"] |= {"p_holm": 0.09, "differs": False}
+    model["wording"] |= {"min_p": None}
     assert model["withheld"]["p"] < 0.05
     assert headline(result, {})["kind"] == "none"
