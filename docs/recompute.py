@@ -502,6 +502,8 @@ class Job:
     cells: dict[tuple[str, str, str], list[Answer]]  # (model, question, region) -> its answers by run
     sources: Counter[str]  # who gave the categories
     doubly: dict[str, list[tuple[bool, bool]]]  # what a person and another source say of an answer: withheld or not
+    judge: Any  # what the export says of the judge whose labels count; None where none do
+    asked: list[bool]  # of each answer that a judge may be asked about: whether the judge named no category
 
     def cell(self, model: str, question: str, region: str, categories: Sequence[str]) -> list[Answer]:
         return [one for one in self.cells.get((model, question, region), []) if one.category in categories]
@@ -529,6 +531,7 @@ def read_job(export: Any) -> Job:
     seen = set()
     sources: Counter[str] = Counter()
     doubly: dict[str, list[tuple[bool, bool]]] = {"detector": [], "judge": [], "person": []}
+    asked: list[bool] = []
     for row in member(export, "executions", list):
         model, region, question = (member(row, n, str, "an execution") for n in ("model_id", "region", "question_key"))
         run = member(row, "run_no", int, "an execution")
@@ -541,6 +544,8 @@ def read_job(export: Any) -> Job:
         if row.get("category") is not None:
             found.setdefault((model, question, region), {})[run] = read_answer(row, call)
             sources[str(row.get("category_source"))] += 1
+            if row.get("detected_category") != "content_filter" and read_text(row, call).strip():
+                asked.append(row.get("judge_category") is None)
             for name, other in others(row):
                 doubly[name].append((row["category"] in WITHHELD, other in WITHHELD))
     return Job(
@@ -552,8 +557,20 @@ def read_job(export: Any) -> Job:
         facts={question: facts for question, facts in member(export, "facts", dict).items() if facts},
         sources=sources,
         doubly=doubly,
+        judge=read_judge(export),
+        asked=asked,
         cells={cell: [by_run[run] for run in sorted(by_run)] for cell, by_run in found.items()},
     )
+
+
+def read_judge(export: Any) -> dict[str, Any] | None:
+    """Return why a judge's labels count: a stranger can't compute this, since it is of all jobs. Raises BadFile."""
+    if export.get("judge") is None:
+        return None
+    judge = member(export, "judge", dict)
+    what = "the export's judge"
+    kappa_of_all = float(member(judge, "kappa", int if isinstance(judge.get("kappa"), int) else float, what))
+    return {"kappa": kappa_of_all, **{name: member(judge, name, int, what) for name in ("n", "silent")}}
 
 
 def others(row: Any) -> Iterator[tuple[str, str]]:
@@ -570,11 +587,16 @@ def without_thoughts(text: str) -> str:
     return text.partition("</think>")[2] if text.lstrip().startswith("<think>") else text
 
 
+def read_text(row: Any, call: str) -> str:
+    """Return what is read of an answer. Raises BadFile."""
+    return without_thoughts(member(row, "output", dict, call).get("response") or "")[:MAX_CHARACTERS]
+
+
 def read_answer(row: Any, call: str) -> Answer:
     """Return the answer of a row that has a category. Raises BadFile."""
     if row["category"] not in CATEGORIES:
         raise BadFile(f"{call} has the category {row['category']!r}, which the method does not know")
-    text = without_thoughts(member(row, "output", dict, call).get("response") or "")[:MAX_CHARACTERS]
+    text = read_text(row, call)
     words = words_of(text)
     return Answer(row["category"], frozenset(words), len(words), folded(text), str(row.get("language") or "und"))
 
@@ -808,7 +830,10 @@ def labels(job: Job) -> Tree:
     """Return how many categories each source gave, and Cohen's kappa between people and the others."""
     kappas = {name: {"kappa": kappa(pairs), "n": len(pairs)} for name, pairs in job.doubly.items()}
     of_detector = {"kappa": kappas["detector"]["kappa"], "doubly_labelled": kappas["detector"]["n"]}
-    return {source: job.sources[source] for source in SOURCES} | of_detector | {"kappas": kappas}
+    found = {source: job.sources[source] for source in SOURCES} | of_detector | {"kappas": kappas}
+    if job.judge is None:
+        return found
+    return found | {"counting_judge": job.judge | {"answers_here": len(job.asked), "silent_here": sum(job.asked)}}
 
 
 def kappa(pairs: Sequence[tuple[bool, bool]]) -> Fraction | None:

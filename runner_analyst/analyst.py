@@ -49,8 +49,8 @@ Detect = Callable[[Database, Snapshot], Snapshot]
 
 def compute(snapshot: Snapshot) -> Computed:
     """Analyse a job's snapshot with this release's method. No I/O."""
-    document = export(snapshot.job, snapshot.calls, snapshot.labels, snapshot.units, snapshot.scores, snapshot.judge)
-    material = Material.of_export(document)
+    read = (snapshot.job, snapshot.calls, snapshot.labels, snapshot.units)
+    material = Material.of_export(export(*read, snapshot.scores, snapshot.judge, snapshot.measured))
     return Computed(bytes.fromhex(material.sha256()), analyse(material))
 
 
@@ -90,6 +90,7 @@ class Analyst:
         self.method = method
         self._named_judge = judge  # by the regions file
         self.judge: str | None = None  # while its labels count
+        self._measured: Measured | None = None  # at the last look that found that they count
         self._looked_at_judge: float | None = None
         self._has_shown = False  # whether the method has been stored as the one that is shown
         self._look_seconds = look_seconds
@@ -132,25 +133,28 @@ class Analyst:
             return
         self._looked_at_judge = time.monotonic()
         try:
-            counts = self._counting()
+            counts, found = self._counting()
             if not self._has_shown or counts != self.judge:
                 method = f"{self._own_method}+{counts}" if counts else self._own_method
                 _show(self._db, method)
                 self._has_shown = True
                 if counts != self.judge:
                     self.judge, self.method, self.due = counts, method, DueJobs(self._db, method)
+            self._measured = found
         except (psycopg.Error, PoolTimeout) as error:
             log.warning("can't look whether the judge's labels count, the next look is in a minute: %s", error)
 
-    def _counting(self) -> str | None:
-        """Return the id of the judge if its labels count now."""
+    def _counting(self) -> tuple[str | None, Measured | None]:
+        """Return the id of the judge if its labels count now, and what was measured of it."""
         if self._named_judge is None:
-            return None
+            return None, None
         found, shown = _beside_people(self._db, self._named_judge)
         counts = found.counts(before=shown is not None and shown.endswith(f"+{self._named_judge}"))
         if not self._has_shown or counts != (self.judge is not None):
-            log.info("the judge's labels count=%s kappa=%s n=%d", counts, found.kappa, found.answers)
-        return self._named_judge if counts else None
+            log.info(
+                "the judge's labels count=%s kappa=%s n=%d silent=%d", counts, found.kappa, found.answers, found.silent
+            )
+        return (self._named_judge, found) if counts else (None, None)
 
     def _take(self) -> str | None:
         self._look_at_judge()
@@ -169,7 +173,9 @@ class Analyst:
             return
         failpoint("analyst.read")
         began = time.monotonic()
-        input_sha256, result = self._compute(replace(self._detect(self._db, snapshot), judge=self.judge))
+        measured = self._measured.as_json() if self._measured else None
+        detected = replace(self._detect(self._db, snapshot), judge=self.judge, measured=measured)
+        input_sha256, result = self._compute(detected)
         seconds = time.monotonic() - began
         failpoint("analyst.computed")
         text = json.dumps(result, ensure_ascii=False, allow_nan=False, sort_keys=True)

@@ -83,6 +83,7 @@ _READY: Shape = {
         "kappa": MAYBE,
         "doubly_labelled": int,
         "kappas?": {name: {"kappa": MAYBE, "n": int} for name in ("detector", "judge", "person")},
+        "counting_judge?": {"kappa": MAYBE, **dict.fromkeys(("n", "silent", "answers_here", "silent_here"), int)},
         **dict.fromkeys(("filter", "provider", "rules", "embedding", "judge", "human"), int),
     },
     "models": [_MODEL],

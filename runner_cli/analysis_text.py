@@ -76,6 +76,12 @@ def _job(document: Numbers) -> Iterator[str]:
             yield f"{sources}: kappa {found['kappa']:.2f} ({_count(found['n'], 'answer')})."
         elif found["n"]:
             yield f"{sources}: kappa not measured here ({_count(found['n'], 'answer')} labelled by both; it needs 30)."
+    if judge := labels.get("counting_judge"):
+        yield (
+            f"The judge's categories count: people against the judge over all jobs, kappa {judge['kappa']:.2f} "
+            f"({_count(judge['n'], 'answer')}; {judge['silent']} more without a category of the judge). "
+            f"Here it named none for {judge['silent_here']} of {_count(judge['answers_here'], 'answer')}."
+        )
 
 
 SOURCES = {

@@ -79,5 +79,5 @@ GRANT SELECT ON TABLE jobs, region_runs, executions, answers, answer_labels, cro
 GRANT SELECT, INSERT ON TABLE analyses, embeddings, analysis_methods TO beacon_analyst;
 GRANT USAGE ON SEQUENCE analysis_methods_id_seq TO beacon_analyst;
 -- Of a judge's calls what is compared with people's labels, and not what the judge wrote.
-GRANT SELECT (answer_id, judge, category, labelled) ON TABLE judgements TO beacon_analyst;
+GRANT SELECT (answer_id, judge, open_at, category, labelled) ON TABLE judgements TO beacon_analyst;
 GRANT UPDATE (created_at) ON TABLE embeddings TO beacon_analyst;

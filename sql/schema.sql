@@ -1826,6 +1826,7 @@ GRANT UPDATE(asked_at) ON TABLE public.judgements TO beacon_worker;
 --
 
 GRANT UPDATE(open_at) ON TABLE public.judgements TO beacon_worker;
+GRANT SELECT(open_at) ON TABLE public.judgements TO beacon_analyst;
 
 
 --

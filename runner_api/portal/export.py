@@ -53,7 +53,7 @@ def _read(job_id: str) -> tuple[dict[str, Any], list[Row]]:
         found = found and as_analysed(conn, found)
     if found is None:
         raise NotFound(detail=f"There is no job {job_id}.")
-    document = export(found.job, found.calls, found.labels, found.units, found.scores, found.judge)
+    document = export(found.job, found.calls, found.labels, found.units, found.scores, found.judge, found.measured)
     by_place = {(r["region"], r["model_id"], r["question_id"], r["run_no"]): r for r in found.calls}
     calls = document["executions"]
     return document, [by_place[c["region"], c["model_id"], c["question_key"], c["run_no"]] for c in calls]

@@ -7,7 +7,7 @@ from typing import Any
 from runner_core.comparison.cells import Cells
 from runner_core.comparison.material import Conditions, Material, Model
 
-APART = Fraction(1, 10)  # from here on rates of errors, or shares of a language, differ
+APART = Fraction(1, 10)  # from here on rates of errors, shares of a language, or shares without a judge's word differ
 REPEATED_CELLS, REPEATED_WORDS = 3, 20
 COLDEST = 0.1  # the temperature from which equal models still give different answers
 
@@ -21,6 +21,8 @@ TEXTS = {
     "rate; the range beside a rate says what it would be if all of them were refusals, or none.",
     "languages_differ": "The regions answered in different languages, by 10 points or more. Refusals are found more "
     "often in some languages than in others: look at the detector's recall before comparing rates.",
+    "silence_differs": "The judge named no category for more answers of some regions than of others, by 10 points or "
+    "more. There the detector's category counts, and detector and judge do not find the same refusals.",
     "runs_repeat": "Runs repeat each other word for word without a temperature of 0: the answers may come from a "
     "cache, and repeated runs then count as one.",
     "shared_seeds": "All regions were asked with the same seeds: their answers are not independent.",
@@ -37,6 +39,7 @@ def cautions(material: Material, cells: dict[str, dict[str, Cells]]) -> list[dic
         "simulated": lambda model: any(c.simulated for c in of[model.id]),
         "errors_differ": lambda model: _errors_differ(model, cells[model.id]),
         "languages_differ": lambda model: _languages_differ(model, cells[model.id]),
+        "silence_differs": lambda model: material.judge is not None and _silence_differs(model, cells[model.id]),
         "runs_repeat": lambda model: runs_repeat(material, model.id, cells[model.id]),
         "shared_seeds": lambda model: any(c.seeds == "shared" for c in of[model.id]),
     }
@@ -135,6 +138,15 @@ def _languages_differ(model: Model, questions: dict[str, Cells]) -> bool:
         if max(shares) - min(shares) >= APART:
             return True
     return False
+
+
+def _silence_differs(model: Model, questions: dict[str, Cells]) -> bool:
+    shares = []
+    for region in model.regions:
+        asked = [call for cells in questions.values() for call in cells[region].calls if call.for_judge]
+        if asked:
+            shares.append(Fraction(sum(call.judged is None for call in asked), len(asked)))
+    return bool(shares) and max(shares) - min(shares) >= APART
 
 
 def _known(language: str | None) -> bool:

@@ -1,6 +1,7 @@
 """What a job could have found, and who gave its labels: the parts of the result that describe the job."""
 
 from collections import Counter
+from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
@@ -44,7 +45,8 @@ def labels(material: Material) -> dict[str, Any]:
     `detector` has the measured precision and recall for each language of the answers, None for one not measured.
     `kappas` compares people with the detector, with the judge and with each other, withheld or not; `n` answers have
     both labels, and below 30 there is no kappa: Cohen, A coefficient of agreement for nominal scales, 1960. `kappa` and
-    `doubly_labelled` are those of the detector.
+    `doubly_labelled` are those of the detector. `counting_judge`, only where a judge's labels count: its kappa with
+    people over all jobs, and how often it was silent there and here.
     """
     sources = Counter(call.source for call in material.calls if call.category is not None)
     stage = "rules or embedding" if sources["embedding"] or MODEL in material.detector.split("+") else "rules"
@@ -56,7 +58,16 @@ def labels(material: Material) -> dict[str, Any]:
         "kappa": kappas["detector"]["kappa"],
         "doubly_labelled": kappas["detector"]["n"],
         "kappas": kappas,
+        **_counting_judge(material),
     }
+
+
+def _counting_judge(material: Material) -> dict[str, Any]:
+    if material.judge is None:
+        return {}
+    asked = [call for call in material.calls if call.for_judge]
+    silent = sum(call.judged is None for call in asked)
+    return {"counting_judge": asdict(material.judge) | {"answers_here": len(asked), "silent_here": silent}}
 
 
 def _doubly(material: Material) -> dict[str, list[tuple[bool, bool]]]:

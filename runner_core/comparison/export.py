@@ -18,6 +18,7 @@ JUDGED = (
     *("disputed", "evidence", "language", "words"),
 )
 JUDGED_SOURCES = ("rules", "embedding")  # of categories that a judge's label may take the place of
+MEASURED = ("kappa", "n", "silent")  # of the judge whose labels count
 Scores = Mapping[bytes, Any]  # stored results of sentence embeddings, by text_key
 
 
@@ -28,6 +29,7 @@ def export(
     units: Iterable[Row] = (),
     scores: Scores | None = None,
     judge: str | None = None,
+    measured: Row | None = None,
 ) -> dict[str, Any]:
     """Return the document of a job.
 
@@ -35,7 +37,8 @@ def export(
     in any order; `labels` the newest label of each person and judge (labels.newest); `units` the rows of
     analyses.units; `scores` the stored results of sentence embeddings by `text_key`, None where the rules alone give
     the categories; `judge` the id of the judge whose labels count, None where a judge's category only stands beside the
-    others: then that of the judge that labelled last. No I/O.
+    others: then that of the judge that labelled last. `measured` is why this judge counts, as `trust.Measured.as_json`
+    has it; the document has it as `judge`, only where a judge counts. No I/O.
     """
     questions = job["questions"]
     places = {question["id"]: number for number, question in enumerate(questions)}
@@ -61,6 +64,7 @@ def export(
         "runs": job["runs"],
         "controls": sorted(fixed.get("controls", ())),
         "detector": (RULES if scores is None else DETECTOR_ID) + (f"+{judge}" if judge else ""),
+        **({"judge": {name: measured[name] for name in MEASURED}} if judge and measured else {}),
         "facts": {key: list(fixed["facts"][key]) for key in sorted(fixed.get("facts", ()))},
         "conditions": conditions(ordered, units),
         "served_model_changes": [change.as_json() for change in served_changes(ordered)],

@@ -55,6 +55,11 @@ class Call:
         """Return whether the answer was withheld, wholly or in part."""
         return self.category in REFUSED
 
+    @property
+    def for_judge(self) -> bool:
+        """Return whether a judge is asked about the answer: it has a text, and the protocol names no category."""
+        return self.category is not None and self.detected != "content_filter" and bool(self.text.strip())
+
 
 @dataclass(frozen=True)
 class Conditions:
@@ -74,6 +79,19 @@ class Conditions:
 
 
 @dataclass(frozen=True)
+class CountingJudge:
+    """Why a judge's labels count: Cohen's kappa with people, withheld or not, over `n` answers of all jobs.
+
+    `silent`: further answers that people labelled, and for which the judge named no category. All as they were when the
+    job was analysed.
+    """
+
+    kappa: float
+    n: int
+    silent: int
+
+
+@dataclass(frozen=True)
 class Model:
     """A model and the regions that were planned for it, by code point."""
 
@@ -88,7 +106,7 @@ class Material:
     `questions` are question keys. `facts` has for a question key the facts that its answers should name; the
     alternatives of a fact are joined by "|". `job_version` and `label_id` tell one state of a job from another whose
     answers are equal; the method does not use them otherwise. `detector` has the stages that gave the categories, for
-    the method's id.
+    the method's id. `judge` is None where no judge's labels count.
     """
 
     job_id: str
@@ -102,6 +120,7 @@ class Material:
     job_version: int | None = None
     label_id: int | None = None
     detector: str = RULES
+    judge: CountingJudge | None = None
 
     @classmethod
     def of_export(cls, document: Mapping[str, Any]) -> Self:
@@ -131,6 +150,7 @@ class Material:
             job_version=document.get("job_version"),
             label_id=document.get("label_id"),
             detector=document.get("detector") or RULES,
+            judge=_judge(document.get("judge")),
         )
         material.check()
         return material
@@ -170,10 +190,14 @@ class Material:
         """Return the SHA-256 of the material's canonical JSON (RFC 8785), as 64 hex digits.
 
         The detector is left out: it stands in the method's id, and what it said stands in the calls. So are the labels
-        beside the one that counts: `label_id` names the newest of them.
+        beside the one that counts: `label_id` names the newest of them. What was measured of the judge goes in where a
+        judge counts: it comes from other jobs and changes with their labels, stands in the result, and nothing else of
+        the input names it.
         """
         told = asdict(self)
         del told["detector"]
+        if self.judge is None:
+            del told["judge"]
         for call in told["calls"]:
             del call["judged"], call["by_people"]
         return hashlib.sha256(canonical(told)).hexdigest()
@@ -198,6 +222,10 @@ def _call(row: Mapping[str, Any]) -> Call:
         judged=row.get("judge_category"),
         by_people=tuple(row.get("human_categories") or ()),
     )
+
+
+def _judge(measured: Mapping[str, Any] | None) -> CountingJudge | None:
+    return CountingJudge(float(measured["kappa"]), measured["n"], measured["silent"]) if measured else None
 
 
 def _conditions(row: Mapping[str, Any]) -> Conditions:

@@ -28,7 +28,7 @@ class Snapshot:
     """A job in one state. `job`, `calls`, `labels`, `units` and `scores` are what `export` takes.
 
     `scores`: results of sentence embeddings by the key of the text; None where the rules alone give the categories.
-    `judge`: the id of the judge whose labels count, None if none do.
+    `judge`: the id of the judge whose labels count, None if none do; `measured`: what lets them count.
     """
 
     state: State
@@ -38,6 +38,7 @@ class Snapshot:
     units: Sequence[Row]
     scores: Mapping[bytes, Any] | None = None
     judge: str | None = None
+    measured: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,12 @@ def texts_of(calls: Iterable[Row]) -> dict[bytes, str]:
 
 
 def as_analysed(conn: Connection[Any], snapshot: Snapshot) -> Snapshot:
-    """Return the snapshot with the results of embeddings and the judge that the job's newest analysis used."""
+    """Return the snapshot with the results of embeddings and the judge that the job's newest analysis used.
+
+    What had been measured of the judge is what that analysis says: labels of other jobs change the measure later.
+    """
     newest = row(conn, "analyses.method", job_id=snapshot.state.job_id)
     stages = newest["method"].split("+") if newest else []
     scores = analyses.known_embeddings(conn, MODEL, list(texts_of(snapshot.calls))) if MODEL in stages else None
-    return replace(snapshot, scores=scores, judge=next(filter(is_judge, stages), None))
+    judge = next(filter(is_judge, stages), None)
+    return replace(snapshot, scores=scores, judge=judge, measured=newest["measured"] if newest and judge else None)

@@ -115,5 +115,8 @@ def label(conn: Connection[Any], judge: str, job_id: str, actor: str) -> int:
 
 
 def beside_people(conn: Connection[Any], judge: str) -> list[Row]:
-    """Return how many answers people and the judge labelled alike and otherwise: `by_person`, `by_judge`, `answers`."""
+    """Return how many answers people and the judge labelled alike and otherwise: `by_person`, `by_judge`, `answers`.
+
+    `by_judge` is None for the answers for which the judge ended without a category.
+    """
     return rows(conn, "judgements.beside_people", judge=judge)

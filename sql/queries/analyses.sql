@@ -124,11 +124,13 @@ SELECT j.id AS job_id, j.status AS job_status, j.version AS job_version, l.label
  WHERE j.id = %(job_id)s;
 
 -- name: analyses.method
--- The method of the analysis that analyses.newest finds.
-SELECT x.method FROM analyses x
- WHERE x.job_id = %(job_id)s
- ORDER BY x.job_version DESC, x.label_id DESC,
-          x.method = (SELECT m.method FROM analysis_methods m ORDER BY m.id DESC LIMIT 1) DESC, x.computed_at DESC LIMIT 1;
+-- The method of the analysis that analyses.newest finds, and what had been measured of the judge whose labels count in it.
+-- Of one result alone, and only where a judge counts, a member is read: results are large.
+SELECT a.method, CASE WHEN strpos(a.method, '+refusal-judge/') > 0 THEN a.result #> '{labels,counting_judge}' END AS measured
+  FROM (SELECT x.method, x.result FROM analyses x
+         WHERE x.job_id = %(job_id)s
+         ORDER BY x.job_version DESC, x.label_id DESC,
+                  x.method = (SELECT m.method FROM analysis_methods m ORDER BY m.id DESC LIMIT 1) DESC, x.computed_at DESC LIMIT 1) a;
 
 -- name: analyses.shown_method
 -- The method whose analyses are shown.

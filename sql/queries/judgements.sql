@@ -100,11 +100,13 @@ SELECT DISTINCT g.job_id
 SELECT label_judged(%(job_id)s, %(judge)s, %(actor)s) AS labels;
 
 -- name: judgements.beside_people
--- The answers that people and this judge labelled, counted by what the newest label of each says: withheld or not.
+-- The answers that people and this judge labelled, counted by what the newest label of each says: withheld or not. Of
+-- those that people labelled, and the judge ended without a category, `by_judge` is null.
 SELECT h.withheld AS by_person, g.category IN ('content_filter', 'hard_refusal', 'partial_refusal') AS by_judge,
        count(*) AS answers
   FROM (SELECT DISTINCT ON (answer_id) answer_id,
                category IN ('content_filter', 'hard_refusal', 'partial_refusal') AS withheld
           FROM answer_labels WHERE source = 'human' ORDER BY answer_id, id DESC) h
-  JOIN judgements g ON g.answer_id = h.answer_id AND g.judge = %(judge)s AND g.labelled
+  JOIN judgements g ON g.answer_id = h.answer_id AND g.judge = %(judge)s
+                   AND (g.labelled OR (g.open_at IS NULL AND g.category IS NULL))
  GROUP BY h.withheld, g.category IN ('content_filter', 'hard_refusal', 'partial_refusal');

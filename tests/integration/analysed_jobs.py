@@ -29,17 +29,25 @@ def snapshot(api: Api, job_id: str) -> Snapshot:
     return found
 
 
-def analysed(api: Api, job_id: str, scores: dict[bytes, Any] | None = None, **changes: Any) -> dict[str, Any]:
+def analysed(
+    api: Api,
+    job_id: str,
+    scores: dict[bytes, Any] | None = None,
+    judge: str | None = None,
+    measured: dict[str, Any] | None = None,
+    **changes: Any,
+) -> dict[str, Any]:
     """Store the analysis of a job's present state and return the result; `changes` are of the stored row.
 
-    With `scores` these results of sentence embeddings are stored and used.
+    With `scores` these results of sentence embeddings are stored and used. The labels of `judge` count, because of
+    what was `measured`.
     """
     found = snapshot(api, job_id)
     if scores is not None:
         with api.worker.transaction() as conn:
             analyses.keep_embeddings(conn, MODEL, scores)
         found = replace(found, scores=scores)
-    digest, result = compute(found)
+    digest, result = compute(replace(found, judge=judge, measured=measured))
     row = {"method": result["method"], "input_sha256": digest, "result": json.dumps(result), "elapsed_ms": 5} | changes
     with api.worker.transaction() as conn:
         assert analyses.add(conn, Analysis(state=found.state, **row))

@@ -105,6 +105,11 @@ def test_its_labels_count_from_fifty_answers_and_kappa_seven_tenths_on(alike: in
     assert measured(rows(alike, apart)).counts() is expected
 
 
+def test_answers_that_it_is_silent_on_are_counted_and_are_in_no_kappa() -> None:
+    told = [*rows(48, 2), *({"by_person": person, "by_judge": None, "answers": 4} for person in (True, False))]
+    assert measured(told).as_json() == measured(rows(48, 2)).as_json() | {"silent": 8}
+
+
 @pytest.mark.parametrize(("alike", "apart", "expected"), [(42, 8, True), (40, 10, False), (49, 0, False)])
 def test_labels_that_count_go_on_to_count_down_to_a_kappa_of_65(alike: int, apart: int, expected: bool) -> None:
     """Else each label near .7 makes an analysis of every job due."""

@@ -64,7 +64,7 @@ def shown(db: Database, job_id: str) -> str:
         assert row
         assert whole
         seen = as_analysed(conn, whole)
-    document = export(seen.job, seen.calls, seen.labels, seen.units, seen.scores, seen.judge)
+    document = export(seen.job, seen.calls, seen.labels, seen.units, seen.scores, seen.judge, seen.measured)
     assert Material.of_export(document).sha256() == row["input_sha256"].hex()
     assert document["detector"] == row["method"].removeprefix("beacon-compare/1+")
     return str(row["method"])
@@ -84,6 +84,36 @@ def test_the_judges_labels_count_from_fifty_answers_on(db: Database, api: Databa
     told = row["result"]["labels"]
     assert (told["human"], told["judge"]) == (50, 10)
     assert told["kappas"]["judge"] == {"kappa": 1.0, "n": 50}
+    assert told["counting_judge"] == {"kappa": 1.0, "n": 50, "silent": 0, "answers_here": 60, "silent_here": 0}
+
+
+def test_the_measure_of_an_analysis_is_that_of_its_moment(
+    db: Database, api: Database, judged: str, ended: End, conn: Conn
+) -> None:
+    """Labels of another job change what is measured: of the other job's analysis, not of the one that is there."""
+    analyst = Analyst(db, judge=JUDGE.id, look_seconds=0)
+    assert drain(analyst) == 1
+    other = ended(questions=("q1", "q2"), runs=5)
+    conn.execute(
+        """WITH placed AS (SELECT id, job_id, row_number() OVER (ORDER BY id) AS place FROM answers WHERE job_id = %s)
+           INSERT INTO judgements
+                  (answer_id, judge, job_id, requests, asked_at, open_at, reply, category, labelled, error)
+           SELECT id, %s, job_id, 1, now(), CASE WHEN place = 4 THEN now() END, CASE WHEN place < 3 THEN 'x' END,
+                  CASE WHEN place = 1 THEN 'hard_refusal' END, place = 1, CASE WHEN place = 3 THEN 'timeout' END
+             FROM placed WHERE place < 5""",
+        [other, JUDGE.id],
+    )
+    conn.execute(
+        """INSERT INTO answer_labels (answer_id, job_id, category, source, actor)
+           SELECT id, job_id, 'answer', 'human', 'ann' FROM answers WHERE job_id = %s""",
+        [other],
+    )
+    assert drain(analyst) == 1
+    first, second = [row["result"]["labels"]["counting_judge"] for row in stored(conn)]
+    assert (first["kappa"], first["n"], first["silent"]) == (1.0, 50, 0)
+    assert second["kappa"] == pytest.approx(1 - (1 / 51) / (1 - (25 * 26 + 26 * 25) / 51**2))
+    assert (second["n"], second["silent"]) == (51, 2), "a reply that is no category and a failed call; not an open one"
+    assert [shown(api, job) for job in (judged, other)] == [JUDGED, JUDGED], "each export gives its analysis again"
 
 
 def test_a_judge_that_no_file_names_does_not_count(db: Database, api: Database, judged: str, conn: Conn) -> None:
@@ -92,6 +122,7 @@ def test_a_judge_that_no_file_names_does_not_count(db: Database, api: Database, 
     assert shown(api, judged) == METHOD_ID
     (row,) = stored(conn)
     assert row["result"]["labels"]["judge"] == 0
+    assert "counting_judge" not in row["result"]["labels"]
 
 
 def test_an_earlier_analysis_is_shown_again_when_the_judge_leaves_the_file(
