@@ -124,8 +124,8 @@ class Analyst:
     def _look_at_judge(self) -> None:
         """Look whether the judge's labels count. If that has changed, every job is due by another method.
 
-        The method is stored as the one whose analyses are shown: a job may have a newer one by the method that counted
-        meanwhile. It is stored only when it changes and at the start, so that of two releases that run side by side the
+        The method is stored as the one whose analyses are shown: a job may have a newer one by another
+        method. It is stored only when it changes and at the start, so that of two releases that run side by side the
         one that was started last decides, and the two don't take turns. A look that fails changes nothing: jobs are
         analysed without a judge too.
         """

@@ -73,7 +73,7 @@ def _counting_judge(material: Material) -> dict[str, Any]:
 def _doubly(material: Material) -> dict[str, list[tuple[bool, bool]]]:
     """Return what a person says of each answer with what the other says, withheld or not.
 
-    The person is whoever labelled last; the other person is whoever labelled last before.
+    The person is the one who labelled last; the other person is the one who labelled last before.
     """
     found: dict[str, list[tuple[bool, bool]]] = {"detector": [], "judge": [], "person": []}
     for call in material.calls:

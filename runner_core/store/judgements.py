@@ -60,7 +60,7 @@ def take(conn: Connection[Any], judge: str, calls_per_day: int, seconds: float, 
         return Taken(None, spent=False, now=asked["now"])
     answer_id = taken["answer_id"]
     text = row(conn, "judgements.text", answer_id=answer_id, characters=characters)
-    if text is None:  # the answer was removed meanwhile
+    if text is None:  # the answer was removed since
         end(conn, judge, answer_id, Told(None, None, "no_answer", {}))
         return Taken(None, spent=False, now=asked["now"])
     held = Held(answer_id, taken["requests"], taken["asked_at"], text["question"], text["answer"])

@@ -62,7 +62,7 @@ RETURNING g.answer_id, g.requests, g.asked_at;
 -- name: judgements.failed -- writes
 -- After a failed call let the answer be asked about again, so many seconds later. What was not sent is no request
 -- (`sent`); what is not due to this answer is no try (`counts`), and the last try ends the judgement with the error.
--- `asked_at` names the request: another worker may have taken the answer meanwhile.
+-- `asked_at` names the request: another worker may have taken the answer since.
 UPDATE judgements
    SET requests = requests - (NOT %(sent)s::boolean)::integer, tries = tries - (NOT %(counts)s::boolean)::integer,
        open_at = CASE WHEN %(counts)s::boolean AND tries >= %(most)s THEN NULL
@@ -81,7 +81,7 @@ SELECT q.question ->> 'text' AS question,
  WHERE a.id = %(answer_id)s AND q.question ->> 'id' = a.question_id;
 
 -- name: judgements.end -- writes
--- Keep the reply, or the code of the error. The reply of whoever comes first stays.
+-- Keep the reply, or the code of the error. The first reply stays.
 UPDATE judgements
    SET open_at = NULL, reply = %(reply)s, category = %(category)s, error = %(error)s, sent = %(sent)s::jsonb
  WHERE answer_id = %(answer_id)s AND judge = %(judge)s AND open_at IS NOT NULL
