@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import psycopg
 from flask import Flask
 
+from bench.addresses import ABSENT, ADDRESSES, BOUNDED, WITHOUT_SQL
 from bench.testbed import Testbed, running_testbed
 from runner_api.app import create_app
 from runner_api.http.wire import timestamp
@@ -35,52 +36,7 @@ ROUNDS = 50  # of each turn
 LARGEST_RATIO = 1.5
 SHORTEST_MS = 1.0  # below this a ratio of times means nothing
 FEWEST_BUFFERS = 20  # below this one more level of an index may exceed the ratio
-# These read a limited number of rows, which is larger than the few and smaller than the many.
-BOUNDED = {"/?q=": "the ids of the newest 20,000 jobs"}
 ONE = 5_000  # the finished job that is read; it is in the middle of the few
-
-# By endpoint. An endpoint that is missing here ends the run.
-ADDRESSES = {
-    "portal.jobs": ["/", "/?status=completed", "/?status=queued", "/?cursor={jobs}", "/?q=d-50", "/?q={job}"],
-    "portal.job": ["/jobs/{job}", "/jobs/{open}"],
-    "portal.compare": ["/jobs/{job}/compare"],
-    "portal.export_csv": ["/jobs/{job}/compare.csv"],
-    "portal.export_json": ["/jobs/{job}/compare.json"],
-    "portal.export_analysis_json": ["/jobs/{job}/analysis.json"],
-    "portal.export_analysis_csv": ["/jobs/{job}/analysis.csv"],
-    "portal.execution": ["/executions/{execution}"],
-    "portal.operations": ["/operations"],
-    "portal.ask_cancel": ["/jobs/{open}/cancel"],
-    "portal.ask_retry": ["/jobs/{job}/retry"],
-    "portal.ask_republish_job": ["/jobs/{open}/republish"],
-    "portal.ask_republish": ["/operations/dead/{message}"],
-    "portal.submit": ["/submit"],
-    "api.jobs.list_jobs": ["/api/v1/jobs", "/api/v1/jobs?limit=200&status=completed", "/api/v1/jobs?cursor={jobs}"],
-    "api.jobs.get_job": ["/api/v1/jobs/{job}", "/api/v1/jobs/{open}", "/api/v1/jobs/{job}?include=executions"],
-    "api.jobs.get_rows": ["/api/v1/jobs/{job}/executions/all"],
-    "api.jobs.get_events": ["/api/v1/jobs/{job}/events"],
-    "api.analysis.get_analysis": ["/api/v1/jobs/{job}/analysis"],
-    "api.labels.list_labels": ["/api/v1/jobs/{job}/labels"],
-    "api.executions.list_executions": [
-        *("/api/v1/executions", "/api/v1/executions?cursor={executions}", "/api/v1/executions?offset=9000"),
-    ],
-    "api.executions.get_details": ["/api/v1/executions/{execution}/details"],
-    "api.executions.get_receipt": ["/api/v1/executions/{execution}/receipt"],
-    "api.executions.get_cross_region": [
-        "/api/v1/executions/{job}/cross-region",
-        "/api/v1/executions/{uuid}/cross-region",
-    ],
-    "admin.outbox": ["/admin/outbox"],
-    "admin.queues": ["/admin/queues"],
-    "admin.stuck": ["/admin/stuck"],
-    "admin.processes": ["/admin/processes"],
-    "admin.dead": ["/admin/dead"],
-    "health.health": ["/health"],
-    "health.ready": ["/health/ready"],
-}
-WITHOUT_SQL = {"health.live", "metrics.metrics", "docs.page", "portal.login", "portal.static", "api.docs.document"}
-WITHOUT_SQL |= {"api.catalogue.questions", "api.catalogue.models", "api.catalogue.regions", "api.methods.get_method"}
-ABSENT = {"/jobs/{job}/analysis.csv"}  # 404, because no analyst has looked at these jobs; the statement is the same
 
 Asked = list[tuple[str, dict[str, Any]]]  # statements with their parameters
 
@@ -139,8 +95,7 @@ def middle(turns: list[Cost]) -> Cost:
 def statements_of(testbed: Testbed) -> dict[str, Asked]:
     """Return the statements of each address that sends any."""
     with application(testbed) as (app, _):
-        missing = {r.endpoint for r in app.url_map.iter_rules() if "GET" in (r.methods or ())}
-        if missing := missing - ADDRESSES.keys() - WITHOUT_SQL:
+        if missing := without_address(app):
             raise RuntimeError(f"no address to measure for {', '.join(sorted(missing))}")
         client = app.test_client()
         token = testbed.env["ADMIN_TOKENS"].partition(":")[2]
@@ -153,6 +108,12 @@ def statements_of(testbed: Testbed) -> dict[str, Asked]:
                 raise RuntimeError(f"{address} answered {answer.status_code}")
             asked[address] = list(Recorder.asked)
     return {address: statements for address, statements in asked.items() if statements}
+
+
+def without_address(app: Flask) -> set[str]:
+    """Return the endpoints that answer GET and have no address to measure."""
+    answering = {rule.endpoint for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())}
+    return answering - ADDRESSES.keys() - WITHOUT_SQL
 
 
 @contextmanager
