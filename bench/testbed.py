@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import redis
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from bench import statements
@@ -51,7 +52,7 @@ class Testbed:
     @contextlib.contextmanager
     def beside(self, name: str) -> Iterator["Testbed"]:
         """Yield an empty database of that name on the same servers, to be measured in turn with this one."""
-        self.conn.execute(f"CREATE DATABASE {name}".encode())
+        self.conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))  # "full" is a reserved word
         url = self.postgres.url.rpartition("/")[0] + f"/{name}"
         migrate(url)
         with psycopg.connect(url, autocommit=True) as conn:
