@@ -16,6 +16,9 @@ from runner_api.http.compression import MIN_BYTES, compress, is_text, takes_gzip
 from runner_api.portal.blueprint import blueprint
 
 FOLDER = Path(__file__).parent / "static"
+# One file for each subject, and one request for all of them. A later sheet may change what an earlier one says.
+SHEETS = ("colours", "page", "components", "forms", "job", "answers", "tables", "charts", "print")
+SHEET = "portal.css"
 FOR_EVER = "public, max-age=31536000, immutable"
 
 
@@ -34,10 +37,7 @@ class Asset:
 def assets() -> dict[str, Asset]:
     """Return every file under both names. Read once, because the files change with the program only."""
     found: dict[str, Asset] = {}
-    for path in sorted(FOLDER.rglob("*")):
-        if path.suffix not in (".css", ".js", ".svg"):
-            continue
-        data, own = path.read_bytes(), path.relative_to(FOLDER).as_posix()
+    for own, data in _files().items():
         mimetype = mimetypes.guess_type(own)[0] or "application/octet-stream"
         tag = hashlib.sha256(data).hexdigest()[:16]
         packed = compress(data) if is_text(mimetype) and len(data) >= MIN_BYTES else None
@@ -45,6 +45,12 @@ def assets() -> dict[str, Asset]:
         asset = Asset(f"{stem}.{tag}{dot}{extension}", mimetype, tag, data, packed)
         found |= {own: asset, asset.name: asset}
     return found
+
+
+def _files() -> dict[str, bytes]:
+    paths = [path for path in sorted(FOLDER.rglob("*")) if path.suffix in (".css", ".js", ".svg")]
+    files = {path.relative_to(FOLDER).as_posix(): path.read_bytes() for path in paths}
+    return files | {SHEET: b"\n".join(files.pop(f"sheets/{name}.css") for name in SHEETS)}
 
 
 def address(name: str) -> str:

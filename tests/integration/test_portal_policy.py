@@ -73,7 +73,7 @@ class TestPolicy:
 
     @pytest.mark.parametrize("dark", [False, True])
     def test_colours_have_contrast(self, dark: bool) -> None:
-        parts = (STATIC / "portal.css").read_text().split(":root {")
+        parts = (STATIC / "sheets/colours.css").read_text().split(":root {")
         colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", parts[1 + dark].partition("}")[0]))
         states = ("ink", "soft", "accent", "completed", "running", "failed", "partial", "cancelled", "pending")
         pairs = [(name, background) for name in states for background in ("paper", "raised", "button")]
