@@ -10,6 +10,7 @@ from pathlib import Path
 
 from runner_cli import interrupt
 from runner_cli.demo_model import DemoModel, ModelUnavailable
+from runner_cli.first_minute import login_codes, login_link, submit_sample
 from runner_cli.home import claimed, default_home
 from runner_cli.listening import api_address
 from runner_cli.local import Local, check_environment, running_stack
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PROCESS=N",
         help="copies of a Procfile line, for example worker_us=4; repeat it for more lines",
     )
+    parser.add_argument("--no-sample", action="store_true", help="submit no sample comparison to an empty database")
     parser.add_argument("--port", type=_port, help=f"the API's port [that of BIND, else PORT, else {API_PORT}]")
 
 
@@ -41,8 +43,8 @@ def up(args: argparse.Namespace) -> int:
     home, given = default_home(), addresses(args.port, with_secrets(os.environ))
     check_environment(given, dict(args.count))  # its mistakes are told before anything starts
     try:
-        with claimed(home) as write_facts, providers(home) as added:
-            env = {**given, **added}
+        with claimed(home) as write_facts, providers(home) as added, login_codes(home, given) as codes:
+            env = {**given, **added, **codes}
             with running_stack(home, env, dict(args.count)) as local:
                 write_facts(
                     {
@@ -52,7 +54,9 @@ def up(args: argparse.Namespace) -> int:
                         "environment": settings_in(local.env) | added,
                     }
                 )
-                say(*greeting(local))
+                # An operator's own regions file may name providers that cost money: only ours are asked unasked.
+                sample = submit_sample(local) if added and not args.no_sample else ""
+                say(*greeting(local, login_link(local), sample))
                 while (status := local.stack.wait(1.0)) is None:
                     local.servers.revive()
             say(local.stack.failure or "")
@@ -88,11 +92,13 @@ def providers(home: Path) -> Iterator[dict[str, str]]:
         model.stop()
 
 
-def greeting(local: Local) -> list[str]:
+def greeting(local: Local, *first: str) -> list[str]:
+    """Return what `up` says when it is up. `first` are the lines for a newcomer; empty ones are left out."""
     return [
         "",
         "Beacon Runner is up. Ctrl-C stops it; its data stays.",
         f"  portal        {local.api_url}",
+        *filter(None, first),
         f"  submit        {COMMAND} submit job.json --wait  (or {local.api_url}/submit)",
         f"  API           {local.api_url}/docs",
         f"  health        {local.api_url}/health",

@@ -72,6 +72,7 @@ class ApiSettings:
     allow_unsigned: bool
     admin_tokens: Mapping[str, str]
     read_tokens: Mapping[str, str]
+    login_code_file: str
     cors_origins: tuple[str, ...]
     bind: str
     web_concurrency: int
@@ -89,6 +90,7 @@ class ApiSettings:
             allow_unsigned=env.flag("ALLOW_UNSIGNED", False),
             admin_tokens=env.tokens("ADMIN_TOKENS"),
             read_tokens=env.tokens("READ_TOKENS"),
+            login_code_file=env.text("LOGIN_CODE_FILE"),
             cors_origins=tuple(filter(None, (o.strip() for o in env.text("CORS_ORIGINS").split(",")))),
             bind=env.mistakes.of(lambda: api_bind(env.env)) or "",
             web_concurrency=env.integer("WEB_CONCURRENCY", 2, 1, 256),

@@ -15,7 +15,7 @@ from runner_core.errors import Rejected
 
 blueprint = Blueprint("portal", __name__, template_folder="templates")
 
-OPEN = ("portal.login", "portal.log_in", "portal.static")
+OPEN = ("portal.login", "portal.log_in", "portal.login_link", "portal.redeem_link", "portal.static")
 TAG = "X-Page-Tag"  # portal.js sends back the tag of the page that it shows
 _TOKEN = re.compile(r'name="csrf" value="[^"]*"')
 _HERE = re.compile(r"/(?![/\\])[\x21-\x7e]{0,1000}", re.ASCII)

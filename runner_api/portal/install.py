@@ -26,6 +26,7 @@ from runner_api.portal import (  # importing a page adds its routes
     jobs,  # noqa: F401
     labelling,  # noqa: F401
     login,  # noqa: F401
+    login_link,  # noqa: F401
     operations,  # noqa: F401
     submit,  # noqa: F401
 )
