@@ -4,9 +4,11 @@ import argparse
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from io import BytesIO
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import quote, urlsplit
 
 import httpx2
@@ -128,12 +130,8 @@ class Api:
         """Return the file at `path`, whose media type must be `kind`. Raises Unreachable, Refused."""
 
         def once() -> bytes:
-            answer = self._send("GET", path, {}, None, {})
-            if answer.status_code >= 400:
-                raise self._refusal(answer.status_code, self._document(answer))
-            if answer.headers.get("Content-Type", "").partition(";")[0] != kind:
-                raise self._foreign(answer.status_code, f"not {kind}")
-            return answer.content
+            self.download(path, kind, into := BytesIO())
+            return into.getvalue()
 
         return self._patiently(once)
 
@@ -161,7 +159,8 @@ class Api:
         chosen = {name: value for name, value in (query or {}).items() if value is not None}
         if body is not None:
             headers = {"Content-Type": "application/json", **headers}
-        answer = self._send(method, path, chosen, body, headers)
+        with self._reaching():
+            answer = self._client.request(method, path, params=chosen, content=body, headers=headers)
         etag = answer.headers.get("ETag", "")
         if answer.status_code == 304 and "If-None-Match" in headers:
             return Reply(304, None, etag)
@@ -172,12 +171,31 @@ class Api:
             raise self._foreign(answer.status_code, "unexpected JSON")
         return Reply(answer.status_code, document, etag)
 
-    def _send(
-        self, method: str, path: str, query: dict[str, Any], body: bytes | None, headers: dict[str, str]
-    ) -> httpx2.Response:
+    def download(self, path: str, kind: str, into: BinaryIO) -> int:
+        """Write the file at `path`, of this media type, into `into` as it comes. Return its number of bytes.
+
+        Raises Unreachable, also for another type and for a file that breaks off; Refused from status 400 on; OSError.
+        """
+        size = 0
+        with self._reaching(), self._client.stream("GET", path) as answer:
+            if answer.has_redirect_location:  # the pages lead a reader without a token to their login
+                raise Refused(401, "unauthorized", "reading needs a token: set BEACON_TOKEN")
+            if answer.status_code >= 400:
+                answer.read()
+                raise self._refusal(answer.status_code, self._document(answer))
+            named = "filename=" in answer.headers.get("Content-Disposition", "")  # any web server sends text/html
+            if not named or answer.headers.get("Content-Type", "").partition(";")[0] != kind:
+                raise self._foreign(answer.status_code, "another file")
+            for part in answer.iter_bytes():
+                size += into.write(part)
+        return size
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Raise Unreachable with a sentence for each way in which a connection fails."""
         where = self.target.shown
         try:
-            answer = self._client.request(method, path, params=query, content=body, headers=headers)
+            yield
         except httpx2.ConnectError:
             raise Unreachable(
                 f"nothing answers at {where}: start the stack with `beacon up`, "
@@ -188,7 +206,6 @@ class Api:
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             # Its class and not its text, which may quote a header.
             raise Unreachable(f"the connection to {where} broke ({type(error).__name__})") from None
-        return answer
 
     def _document(self, answer: httpx2.Response) -> Any:
         try:

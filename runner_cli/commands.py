@@ -33,6 +33,7 @@ COMMANDS = {
         "show": "show one job: its status, regions, and every row",
         "compare": "show a job's answers side by side, region by region",
         "analyse": "say what the comparison of a job's regions shows, and compute it again",
+        "report": "write a job's comparison into one file that prints on A4",
         "label": "say of a job's answers what they are, without seeing where they come from",
         "plan": "say what a job of some size could find, before it costs anything",
         "explain": "say why a job is not done, or why it failed",

@@ -18,7 +18,7 @@ from runner_core.served_changes import served_changes
 EXAMPLES = """\
 Above the answers stand the cautions and the headline of the comparison, beside each model the question's verdict;
 `beacon analyse` has the numbers. On a terminal long answers are shortened, and output longer than the screen goes
-through PAGER if it is set.
+through PAGER, or `less` where that is not set; with PAGER= it does not.
 
 examples:
   beacon compare job-1

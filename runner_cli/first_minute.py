@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from runner_cli.client import Api, Target
+from runner_cli.client import Api
 from runner_cli.demo_job import demo_job
 from runner_cli.exits import CommandError
 from runner_cli.listening import api_address
@@ -14,6 +14,7 @@ from runner_cli.local import Local
 from runner_cli.shapes import JOBS
 from runner_cli.sign import completed, signing_key
 from runner_cli.submit import encoded, send
+from runner_cli.target import Target
 from runner_core import login_code
 from runner_core.errors import BeaconError, ConfigError
 from runner_core.signing import sign

@@ -58,17 +58,24 @@ def say_wrapped(*lines: str, indent: int = 0) -> None:
 
 
 def page(*lines: str) -> None:
-    """Print a result, through PAGER where that is set and the terminal has too few lines."""
-    pager = shlex.split(os.environ.get("PAGER", ""))
-    if not pager or not sys.stdout.isatty() or len(lines) < shutil.get_terminal_size().lines:
+    """Print a result; where the terminal has too few lines through PAGER, or `less` without one. PAGER= has none."""
+    if not sys.stdout.isatty() or len(lines) < shutil.get_terminal_size().lines:
         say(*lines)
         return
     try:
+        pager = shlex.split(os.environ.get("PAGER", _usual_pager()))
+        if not pager:
+            say(*lines)
+            return
         # `less` leaves at once when all fits, and the text on the screen when it is left.
         env = {"LESS": "FRX", **os.environ}
         subprocess.run(pager, input="".join(f"{line}\n" for line in lines).encode(), env=env, check=False)  # noqa: S603 - the user's own program
     except (OSError, ValueError):
         say(*lines)
+
+
+def _usual_pager() -> str:
+    return "less" if sys.stdin.isatty() and os.environ.get("TERM", "dumb") != "dumb" and shutil.which("less") else ""
 
 
 def console() -> "Console":

@@ -52,7 +52,8 @@ def run(service: Service, tmp_path: Path) -> Run:
     def run(*arguments: str, columns: int | None = 80, lines: int = 24, **more: str) -> str:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("BEACON_", "LC_", "LANG"))}
         env = kept | {"BEACON_URL": service.url, "BEACON_HOME": str(tmp_path), "TERM": "xterm", "LANG": "C.UTF-8"}
-        for name in ("COLUMNS", "LINES", "PAGER", "NO_COLOR"):
+        env["PAGER"] = ""
+        for name in ("COLUMNS", "LINES", "NO_COLOR"):
             env.pop(name, None)
         command = [sys.executable, "-m", "runner_cli", *arguments]
         if columns is None:
