@@ -176,7 +176,6 @@ class Api:
 
         Raises Unreachable, also for another type and for a file that breaks off; Refused from status 400 on; OSError.
         """
-        size = 0
         with self._reaching(), self._client.stream("GET", path) as answer:
             if answer.has_redirect_location:  # the pages lead a reader without a token to their login
                 raise Refused(401, "unauthorized", "reading needs a token: set BEACON_TOKEN")
@@ -186,9 +185,7 @@ class Api:
             named = "filename=" in answer.headers.get("Content-Disposition", "")  # any web server sends text/html
             if not named or answer.headers.get("Content-Type", "").partition(";")[0] != kind:
                 raise self._foreign(answer.status_code, "another file")
-            for part in answer.iter_bytes():
-                size += into.write(part)
-        return size
+            return sum(into.write(part) for part in answer.iter_bytes())
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:

@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from flask import request
+from flask import request, url_for
 from werkzeug.wrappers import Response
 
 from runner_api.http.services import services
 from runner_api.portal.blueprint import blueprint, page
-from runner_api.views import analysis, comparison, forest, grid, pairs, verdicts
+from runner_api.portal.files import file_name
+from runner_api.views import analysis, comparison, grid, map_order, verdicts
+from runner_api.views.drawn import drawn
 from runner_api.views.strip import Line, strip
 from runner_core.comparison.cells import cells_of
 from runner_core.comparison.export import export
@@ -25,7 +27,7 @@ from runner_core.store.analyses import Snapshot
 from runner_core.store.detected import as_analysed
 
 MOST_CHANGES = 10  # that the page lists
-ENDPOINTS = ("withheld", "wording", "facts")
+FOLD = 1200  # characters of an answer from which on the answers are folded
 EVERY = 4  # seconds between two looks of a page that waits for its analysis
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -34,7 +36,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 def compare(job_id: str) -> Response:
     """Show the analysis, and the answers that the query names: model, question, and the region to compare with.
 
-    `at` names an earlier analysis by the SHA-256 of its input.
+    `at` names an earlier analysis by the SHA-256 of its input; `show` and `order` narrow and order the map.
     """
     at = request.args.get("at", "")
     input_sha256 = bytes.fromhex(at) if _SHA256.fullmatch(at) else None
@@ -57,6 +59,23 @@ def compare(job_id: str) -> Response:
     state, why = analysis.state_of(found)
     shown = found["result"] if state == "ready" or input_sha256 is not None else None
     about = verdicts.of_question(shown, model, question) if shown else None
+    controls = (job["analysis"] or {}).get("controls", ())
+    whole = (
+        verdicts.heat_map(shown, questions, models)
+        if shown
+        else verdicts.answer_map(snapshot.calls, questions, models, controls)
+    )
+    show, order = _chosen("show", map_order.SHOWS), _chosen("order", map_order.ORDERS)
+    heat = map_order.narrowed(whole, show, order)
+    sides = comparison.sides(regions, rows, document["executions"], base)
+    kept = {name: value for name in ("base", "show", "order", "at") if (value := request.args.get(name))}
+
+    def address(**changes: str | None) -> str:
+        return _address(job_id, {"model": model, "question": question, **kept, **changes})
+
+    def href_of(question: str, model: str) -> str:
+        return _address(job_id, {"model": model, "question": question, **kept}, anchor="side")
+
     return page(
         "compare.html",
         job=job,
@@ -67,10 +86,21 @@ def compare(job_id: str) -> Response:
         question=next(one for one in questions if one["id"] == question),
         base=base,
         answered=answered,
-        sides=comparison.sides(regions, rows, document["executions"], base),
+        sides=sides,
+        longest=max((len(text.text) for side in sides for text in side.texts), default=0),
+        fold=FOLD,
         changes=served_changes(snapshot.calls),
         most_changes=MOST_CHANGES,
-        **_shown(shown, questions, models, snapshot.units),
+        **drawn(shown, models, snapshot.units, services().catalogue.plain),
+        heat=heat,
+        show=show,
+        order=order,
+        numbers=map_order.numbers(whole),
+        around=map_order.around(heat, question, model),
+        kept=kept,
+        address=address,
+        href_of=href_of,
+        report_name=file_name(f"{job_id}-report.html"),
         analysis=found,
         current=analysis.is_current(found),
         state=state,
@@ -89,26 +119,8 @@ def recompute_script() -> Response:
     return Response(method_file(SCRIPT).read_text("utf-8"), content_type="text/x-python; charset=utf-8")
 
 
-def _shown(result: Row | None, questions: Sequence[Row], models: Sequence[str], units: Sequence[Row]) -> dict[str, Any]:
-    """Return what the template draws of a result; nothing without one."""
-    if result is None:
-        return {"result": None}
-    return {
-        "result": result,
-        "tests": sum(model[endpoint]["p"] is not None for model in result["models"] for endpoint in ENDPOINTS),
-        "heat": verdicts.heat_map(result, questions, models),
-        "found": [(one, forest.withheld(one), forest.excess(one)) for one in _ordered(result, models, units)],
-        "endpoints": ENDPOINTS,
-    }
-
-
-def _ordered(result: Row, models: Sequence[str], units: Sequence[Row]) -> list[Row]:
-    """Return the models of a result in the order of display, with their pairs arranged by place and prompt."""
-    prompts: dict[str, dict[str, str | None]] = {model: {} for model in models}
-    for unit in units:
-        prompts[unit["model_id"]][unit["region"]] = (unit["parameters"] or {}).get("system_prompt")
-    found = sorted(result["models"], key=lambda one: models.index(one["model_id"]))
-    return [pairs.arranged(one, services().catalogue.plain, prompts[one["model_id"]]) for one in found]
+def _address(job_id: str, query: Mapping[str, Any], anchor: str | None = None) -> str:
+    return url_for("portal.compare", job_id=job_id, _anchor=anchor, **query)
 
 
 def _strip(about: Mapping[str, Any], document: Row, model: str, question: str) -> list[Line]:

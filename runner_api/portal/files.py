@@ -36,6 +36,11 @@ def _plain(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
 
+def file_name(name: str) -> str:
+    """Return a name that a file may have on every system, from one that contains a job's id."""
+    return name.replace(":", "_")
+
+
 def _file(content: str | bytes, kind: str, name: str) -> Response:
-    safe = name.replace(":", "_")
-    return Response(content, content_type=kind, headers={"Content-Disposition": f'attachment; filename="{safe}"'})
+    headers = {"Content-Disposition": f'attachment; filename="{file_name(name)}"'}
+    return Response(content, content_type=kind, headers=headers)

@@ -1,10 +1,13 @@
 """Arrange the verdicts of an analysis as a heat map: a row for each question, a cell for each model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runner_api.views.figures import decimals, points
+from runner_api.views.apart import furthest, model_apart
+from runner_api.views.figures import decimals, percent, points
+from runner_api.views.words import counted
+from runner_core.statuses import in_order
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,18 @@ MARKS = {
     "cannot_tell": Mark("?", "can't tell", "too few runs for a test of this question"),
     "not_enough": Mark("\N{EN DASH}", "not enough", "fewer than two regions have a usable answer"),
 }
+ANSWERED = "answered"  # of a map without an analysis: it counts answers
+ANSWERS = Mark("\N{BULLET}", "answers", "answers, which are not compared")
+DIFFERENT = ("withheld_differs", "wording_differs")
 
 
 @dataclass(frozen=True)
 class Cell:
     """One question of one model. `number` is empty where the verdict allows none; so is `happened`.
 
-    `happened` says what the regions did, where one of them withheld its answer or gave none.
+    `happened` says what the regions did, where one of them withheld its answer or gave none. `furthest` is the region
+    whose answers are furthest from those of the others, where the wording differs. `size` is how far the regions are
+    apart, `withheld` the number of withheld answers, `errors` that of failed calls.
     """
 
     model: str
@@ -38,11 +46,19 @@ class Cell:
     number: str
     happened: str
     errors: int
+    withheld: int = 0
+    furthest: str = ""
+    size: float = 0.0
 
     @property
     def mark(self) -> Mark:
         """The letter of the cell's verdict."""
-        return MARKS[self.verdict]
+        return MARKS.get(self.verdict, ANSWERS)
+
+    @property
+    def differs(self) -> bool:
+        """Whether the question is marked for this model."""
+        return self.verdict in DIFFERENT
 
 
 @dataclass(frozen=True)
@@ -54,17 +70,35 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Whole:
+    """All questions of one model but the controls. `differs`: sentences of which region differs from which.
+
+    `withheld` and `excess` are as in the result, empty where there is no number.
+    """
+
+    differs: list[str]
+    withheld: str
+    excess: str
+
+
+@dataclass(frozen=True)
 class HeatMap:
-    """The questions in the job's order; the control questions apart."""
+    """The questions in the job's order; the control questions apart. `whole`: by model, None without an analysis."""
 
     lines: list[Line]
     controls: list[Line]
+    whole: list[Whole | None]
 
     @property
     def legend(self) -> list[tuple[str, Mark]]:
         """The verdicts that the map shows, with their marks."""
-        shown = {cell.verdict for line in (*self.lines, *self.controls) for cell in line.cells if cell}
-        return [(verdict, mark) for verdict, mark in MARKS.items() if verdict in shown]
+        shown = {cell.verdict for line in self.all_lines for cell in line.cells if cell}
+        return [(verdict, mark) for verdict, mark in {**MARKS, ANSWERED: ANSWERS}.items() if verdict in shown]
+
+    @property
+    def all_lines(self) -> list[Line]:
+        """The lines as they stand below each other."""
+        return [*self.lines, *self.controls]
 
 
 def heat_map(result: Mapping[str, Any], questions: Sequence[Mapping[str, Any]], models: Sequence[str]) -> HeatMap:
@@ -75,11 +109,25 @@ def heat_map(result: Mapping[str, Any], questions: Sequence[Mapping[str, Any]], 
         for question in model["questions"]
     }
     lines = [Line(asked, [_cell(model, found.get((model, asked["id"]))) for model in models]) for asked in questions]
-    controls = set(result["design"]["controls"])
-    return HeatMap(
-        [line for line in lines if line.question["id"] not in controls],
-        [line for line in lines if line.question["id"] in controls],
-    )
+    of_model = {model["model_id"]: model for model in result["models"]}
+    whole = [_whole(of_model[model]) if model in of_model else None for model in models]
+    return _parted(lines, result["design"]["controls"], whole)
+
+
+def answer_map(
+    rows: Iterable[Mapping[str, Any]],
+    questions: Sequence[Mapping[str, Any]],
+    models: Sequence[str],
+    controls: Iterable[str],
+) -> HeatMap:
+    """Return the map of a job without an analysis: how many calls are answered, withheld and failed."""
+    calls: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        calls.setdefault((row["question_id"], row["model_id"]), []).append(row)
+    lines = [
+        Line(asked, [_answered(model, calls.get((asked["id"], model))) for model in models]) for asked in questions
+    ]
+    return _parted(lines, controls, [None] * len(models))
 
 
 def of_question(result: Mapping[str, Any], model: str, question: str) -> Mapping[str, Any] | None:
@@ -96,7 +144,38 @@ def _cell(model: str, question: Mapping[str, Any] | None) -> Cell | None:
     regions = question["regions"].values()
     told = any(region["withheld"] or not region["n"] for region in regions)
     errors = sum(region["errors"] for region in regions)
-    return Cell(model, question["verdict"], _number(question), question["happened"] if told else "", errors)
+    withheld = sum(region["withheld"] for region in regions)
+    number, happened = _number(question), question["happened"] if told else ""
+    apart = furthest(question["across"]) if question["verdict"] == "wording_differs" else ""
+    size = abs(question["points" if question["verdict"] == "withheld_differs" else "excess"] or 0.0)
+    return Cell(model, question["verdict"], number, happened, errors, withheld, apart, size)
+
+
+def _answered(model: str, rows: Sequence[Mapping[str, Any]] | None) -> Cell | None:
+    if not rows:
+        return None
+    done = sum(row["status"] == "completed" for row in rows)
+    withheld = sum(bool((row["output"] or {}).get("refused")) for row in rows)
+    errors = sum(row["status"] == "failed" for row in rows)
+    told = f"{withheld} refused" if withheld else ""
+    return Cell(model, ANSWERED, f"{done} of {counted(len(rows), 'call')}", told, errors, withheld)
+
+
+def _whole(model: Mapping[str, Any]) -> Whole:
+    rates, excess = model["withheld"]["regions"], model["wording"]["excess"]
+    told = [f"{region} {percent(rates[region]['rate'])}" for region in in_order(rates)]
+    some = any(rate["rate"] for rate in rates.values())
+    differs = model_apart(model["pairs"])
+    return Whole(differs, ", ".join(told) if some else "", "" if excess is None else f"excess {decimals(excess)}")
+
+
+def _parted(lines: Sequence[Line], controls: Iterable[str], whole: list[Whole | None]) -> HeatMap:
+    apart = set(controls)
+    return HeatMap(
+        [line for line in lines if line.question["id"] not in apart],
+        [line for line in lines if line.question["id"] in apart],
+        whole,
+    )
 
 
 def _number(question: Mapping[str, Any]) -> str:

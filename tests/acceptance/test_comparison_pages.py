@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner_core.keys import PrivateKey
-from runner_core.signing import sign
-from tests.acceptance.browsing import LOOKS, call, log_in, looking, shoot
-from tests.integration.api_client import unsigned
+from tests.acceptance.browsing import LOOKS, log_in, looking, shoot
+from tests.acceptance.compared_jobs import JOBS, regions_file, until_compared
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -21,33 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.needs("chromium"), pytest.mark.timeout(240)]
 
-QUESTIONS = ("math_basic", "city", "river", "war")
-REGIONS = ("ASIA", "EU", "US")
-# By model: what its provider does everywhere, and in ASIA.
-MODELS = {
-    "refuser": ("vary = 0.5", 'vary = 0.5, refuse = ["city", "war"]'),
-    "shifted": ("vary = 0.5", "vary = 0.5, shift = 1"),
-    "alike": ("vary = 0.5", "vary = 0.5"),
-    "half": ("vary = 0.5", 'fail = "http_403"'),
-}
 WIDER = "document.documentElement.scrollWidth > innerWidth"
-
-
-def regions_file(folder: Path) -> Path:
-    asked = "\n".join(f'{name} = "What do you know about the {name}?"' for name in QUESTIONS)
-    parts = [f'default_model = "alike"\ncontrols = ["math_basic"]\n[questions]\n{asked}\n']
-    for region in REGIONS:
-        parts.append(f'[regions.{region}]\nsystem_prompt = "You answer readers in {region}."\n')
-        for model, (everywhere, in_asia) in MODELS.items():
-            options = in_asia if region == "ASIA" else everywhere
-            parts.append(
-                f'[[providers]]\nid = "{model}-{region.lower()}"\nregion = "{region}"\nkind = "sandbox"\n'
-                f'models = {{ {model} = "simulated" }}\noptions = {{ {options} }}\n'
-            )
-    path = folder / "regions.toml"
-    path.write_text("\n".join(parts))
-    path.chmod(0o644)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -55,28 +27,9 @@ def local(shared_stack: Callable[..., "Local"], make_home: Callable[[], Path]) -
     return shared_stack(env={"REGIONS_FILE": str(regions_file(make_home()))})
 
 
-# By the job's id: its models, its runs, and what is found. The id gives the calls their seeds, and so the finding too.
-JOBS = {
-    "withheld": (["refuser", "alike"], 5, "difference"),
-    "wording": (["shifted"], 5, "difference"),
-    "none": (["alike"], 5, "none"),
-    "not-enough": (["alike"], 1, "not_enough"),
-    "errors": (["half"], 3, "none"),
-}
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _ended(browser: "Browser", local: "Local") -> None:
-    """Jobs that have ended; each page of a job comes to show what was found by itself."""
-    key = PrivateKey.load(local.signing_key)
-    for name, (models, runs, _) in JOBS.items():
-        constraints = {"regions": list(REGIONS), "min_regions": 1}
-        spec = unsigned(id=name, models=models, runs=runs, questions=list(QUESTIONS), constraints=constraints)
-        call(local, "/api/v1/jobs", sign(spec, key))
-    with looking(browser, local) as page:
-        for name, (_, _, found) in JOBS.items():
-            page.goto(f"/jobs/{name}")
-            page.wait_for_selector(f".finding.{found} .headline", timeout=60_000)  # the analyst comes last
+    until_compared(browser, local, JOBS)
 
 
 def letters(page: "Page") -> set[str]:

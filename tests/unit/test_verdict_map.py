@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from runner_api.views.verdicts import MARKS, heat_map, of_question
+from runner_api.views.figures import decimals
+from runner_api.views.verdicts import ANSWERED, MARKS, answer_map, heat_map, of_question
 from runner_core.comparison.verdict import VERDICTS
 
 RESULT: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data/analysis.json").read_text())
@@ -43,7 +44,8 @@ def test_a_cell_has_a_number_and_what_happened() -> None:
 def test_a_cell_that_claims_nothing_has_no_number(verdict: str) -> None:
     question = of_question(RESULT, "m", "q02")
     assert question
-    changed = RESULT | {"models": [{"model_id": "m", "questions": [dict(question) | {"verdict": verdict}]}]}
+    model = next(model for model in RESULT["models"] if model["model_id"] == "m")
+    changed = RESULT | {"models": [model | {"questions": [dict(question) | {"verdict": verdict}]}]}
     (line,) = heat_map(changed, [{"id": "q02", "text": "?"}], ["m"]).lines
     assert line.cells[0]
     assert (line.cells[0].number, line.cells[0].happened) == ("", "ASIA withheld, EU and US answered")
@@ -54,3 +56,36 @@ def test_a_question_or_a_model_that_was_not_analysed_has_no_cell() -> None:
     assert line.cells == [None, None]
     assert of_question(RESULT, "other", "q02") is None
     assert of_question(RESULT, "m", "new") is None
+
+
+def test_all_questions_of_a_model_are_told_by_the_numbers_of_the_result() -> None:
+    model, other = (next(one for one in RESULT["models"] if one["model_id"] == name) for name in ("m", "m2"))
+    found = heat_map(RESULT, QUESTIONS, ["m", "m2", "new"]).whole
+    assert found[2] is None
+    assert found[0]
+    assert found[1]
+    rate = model["withheld"]["regions"]["ASIA"]["rate"]
+    assert f"ASIA {round(100 * rate)} %" in found[0].withheld.replace("\N{NO-BREAK SPACE}", " ")
+    assert found[0].excess == f"excess {decimals(model['wording']['excess'])}"
+    assert found[0].differs == ["withheld: ASIA differs from EU and US"]
+    assert other["withheld"]["differs"] is False
+    assert (found[1].withheld, found[1].differs) == ("", [])
+
+
+def test_without_an_analysis_the_map_counts_answers() -> None:
+    rows = [
+        {"question_id": "q", "model_id": "m", "status": status, "output": output}
+        for status, output in (
+            ("completed", {"response": "no", "refused": True}),
+            ("completed", {"response": "yes"}),
+            ("failed", None),
+            ("pending", None),
+        )
+    ]
+    found = answer_map(rows, [{"id": "q", "text": "?"}, {"id": "c", "text": "?"}], ["m", "new"], ["c"])
+    ((cell, none),) = [line.cells for line in found.lines]
+    assert cell
+    assert none is None
+    assert (cell.verdict, cell.number, cell.happened) == (ANSWERED, "2 of 4 calls", "1 refused")
+    assert (cell.errors, cell.withheld, cell.differs) == (1, 1, False)
+    assert [line.question["id"] for line in found.controls] == ["c"]
