@@ -45,16 +45,41 @@ SELECT h.job_id, h.region, h.worker, h.started_at, h.held
           FROM region_runs r WHERE r.lease_token IS NOT NULL) h
  WHERE h.place <= %(few)s ORDER BY h.started_at;
 
--- name: portal.hour
--- For each minute of the last hour: the number of units that ended, and the times of their answers without waiting. A
--- unit of a release that did not store these times has its duration. Minutes without units have a row.
-SELECT t.minute, count(e.id) FILTER (WHERE e.status = 'completed') AS completed,
-       count(e.id) FILTER (WHERE e.status = 'failed') AS failed,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY e.speed_ms) AS p50_ms,
-       percentile_cont(0.95) WITHIN GROUP (ORDER BY e.speed_ms) AS p95_ms
-  FROM generate_series(date_trunc('minute', statement_timestamp()) - interval '59 minutes',
-                       date_trunc('minute', statement_timestamp()), interval '1 minute') AS t (minute)
-  LEFT JOIN (SELECT x.id, x.status, CASE WHEN x.served IS NULL THEN x.duration_ms ELSE x.answered_ms END AS speed_ms,
-                    date_trunc('minute', x.created_at) AS minute FROM executions x
-              WHERE x.created_at >= date_trunc('minute', statement_timestamp()) - interval '59 minutes') e ON e.minute = t.minute
- GROUP BY t.minute ORDER BY t.minute;
+-- name: portal.intervals
+-- For each interval of `minutes` in the last `hours`: how many units ended, counted up to `most_counted` in the index,
+-- and of the newest `most_read` of them the statuses and the times of their answers without waiting. A unit of a release
+-- that did not store these times has its duration. Intervals without units have a row; one row without a part has the
+-- sum, and with `split` (region, provider) there is a row for each part. Both limits hold the cost, however many units a
+-- day has.
+SELECT t.at, n.units, e.part, COALESCE(e.completed, 0) AS completed, COALESCE(e.failed, 0) AS failed,
+       COALESCE(e.cancelled, 0) AS cancelled, e.p50_ms, e.p95_ms
+  FROM generate_series(date_bin(make_interval(mins => %(minutes)s), statement_timestamp(), 'epoch')
+                         - make_interval(hours => %(hours)s) + make_interval(mins => %(minutes)s),
+                       date_bin(make_interval(mins => %(minutes)s), statement_timestamp(), 'epoch'),
+                       make_interval(mins => %(minutes)s)) AS t (at)
+ CROSS JOIN LATERAL (SELECT count(*) AS units
+                       FROM (SELECT 1 FROM executions x
+                              WHERE x.created_at >= t.at AND x.created_at < t.at + make_interval(mins => %(minutes)s)
+                              LIMIT %(most_counted)s) c) n
+ CROSS JOIN LATERAL (SELECT r.part, count(*) FILTER (WHERE r.status = 'completed') AS completed,
+                            count(*) FILTER (WHERE r.status = 'failed') AS failed,
+                            count(*) FILTER (WHERE r.status = 'cancelled') AS cancelled,
+                            percentile_cont(0.5) WITHIN GROUP (ORDER BY r.speed_ms) AS p50_ms,
+                            percentile_cont(0.95) WITHIN GROUP (ORDER BY r.speed_ms) AS p95_ms
+                       FROM (SELECT x.status, CASE WHEN x.served IS NULL THEN x.duration_ms ELSE x.answered_ms END AS speed_ms,
+                                    CASE %(split)s::text WHEN 'region' THEN x.region
+                                                         WHEN 'provider' THEN COALESCE(x.provider_id, 'none') END AS part
+                               FROM executions x
+                              WHERE x.created_at >= t.at AND x.created_at < t.at + make_interval(mins => %(minutes)s)
+                              ORDER BY x.created_at DESC, x.id DESC LIMIT %(most_read)s) r
+                      GROUP BY GROUPING SETS ((), (r.part))
+                     HAVING GROUPING(r.part) = 1 OR r.part IS NOT NULL) e
+ ORDER BY t.at;
+
+-- name: portal.ended
+-- The newest units that ended in an interval, with their jobs.
+SELECT e.id, e.job_id, e.region, e.model_id, e.provider_id, e.status, e.error->>'code' AS code, e.created_at,
+       CASE WHEN e.served IS NULL THEN e.duration_ms ELSE e.answered_ms END AS speed_ms
+  FROM executions e
+ WHERE e.created_at >= %(after)s AND e.created_at < %(until)s
+ ORDER BY e.created_at DESC, e.id DESC LIMIT %(page)s;

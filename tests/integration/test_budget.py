@@ -126,6 +126,6 @@ def test_a_backlog_is_counted_to_ten_thousand_for_each_region(sessions: dict[str
 def test_the_page_says_that_there_are_more(crowded: str, tmp_path: Path) -> None:
     with serving(crowded, tmp_path) as api:
         page = api.client.get("/operations").text
-    assert re.search(r'<th scope="row">US</th><td[^>]*>10,000\+</td>', page)
-    assert "<b>10,000+</b> waiting" in page
+    assert re.search(r'Jobs of US">US</a></th><td[^>]*>10,000\+</td>', page)
+    assert "<b>10,000+</b></a> waiting" in page
     assert "<b>50+</b>" in page

@@ -13,7 +13,7 @@ from runner_core.queries import statements
 # They find or remove rows by a stored time, or look back from it.
 STANDS_STILL = {
     *("doctor.alive", "idempotency.expire", "idempotency.find", "metrics.jobs", "metrics.late", "metrics.regions"),
-    *("portal.hour", "processes.of_earlier_releases", "processes.other_regions_file"),
+    *("portal.intervals", "processes.of_earlier_releases", "processes.other_regions_file"),
     *("reads.alive", "reads.overdue", "reads.processes", "reads.stuck"),
     *("retention.jobs_due", "retention.keys_due", "retention.nonces_due", "retention.outbox_due"),
     *("retention.embeddings_due", "retention.processes"),

@@ -44,6 +44,7 @@ class TestPolicy:
         )
         api.sql("UPDATE region_runs SET worker = 'us-h-7-ab' WHERE lease_token IS NOT NULL")
         api.sql("UPDATE jobs SET created_at = now() - interval '1 day' WHERE id = 'many-1'")
+        api.sql("UPDATE outbox SET processed_at = now() WHERE job_id = 'many-1'")  # so that sending again may help
         api.sql("UPDATE outbox SET dead_at = now(), last_error = 'refused' WHERE job_id = 'many-2'")
         shown = []
         for path in (

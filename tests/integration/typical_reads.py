@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from runner_core.grants import logins
-from runner_core.limits import MAX_COUNTED_BY_STATUS, MAX_SEARCHED
+from runner_core.limits import MAX_COUNTED_BY_STATUS, MAX_COUNTED_UNITS, MAX_SEARCHED
 from tests.integration.crowd import ENDED, region
 from tests.integration.typical_parameters import (
     ALIVE,
@@ -52,7 +52,21 @@ READS: dict[str, list[Case]] = {
     "portal.job": [Case("api", job)],
     "portal.regions": [Case("api", job), Case("api", open_job)],
     "portal.held": [Case("api", {"few": 4})],
-    "portal.hour": [Case("api")],
+    "portal.intervals": [
+        Case(
+            "api",
+            {**window, "split": split, "most_counted": MAX_COUNTED_UNITS},
+            MOST,
+            "the rows of at most 6,000 units are read, and the others are counted in the index",
+        )
+        for window in (
+            {"hours": 1, "minutes": 1, "most_read": 100},
+            {"hours": 6, "minutes": 5, "most_read": 83},
+            {"hours": 24, "minutes": 15, "most_read": 62},
+        )
+        for split in (None, "region", "provider")
+    ],
+    "portal.ended": [Case("api", {"after": NOW - timedelta(hours=24), "until": NOW, "page": 201})],
     "preflight.server": [Case("api publisher worker analyst doctor")],
     "preflight.switches": [Case("doctor", {"logins": list(logins())})],
     "reads.job": [Case("api", job), Case("api", open_job)],
