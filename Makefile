@@ -1,6 +1,6 @@
 # Shortcuts; `make help` lists them. Everything runs in .venv, which ./beacon makes.
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test demo up schema reference rules bench bench-quick chaos chaos-quick interleavings crash-points crash-points-quick model level image lock sbom wheel
+.PHONY: help setup check format test demo up schema reference rules bench bench-quick chaos chaos-quick interleavings crash-points crash-points-quick model level styleguide image lock sbom wheel
 
 BIN := .venv/bin
 SEED ?= 1
@@ -66,6 +66,9 @@ model: setup ## explore the model of a region run's life completely, and find it
 
 level: setup ## false alarms and power of the comparison; writes its part of docs/comparison.md; ARGS="--seeds run"
 	$(BIN)/python -m bench.level $(ARGS)
+
+styleguide: setup ## take the screenshots of the components again, after a change that is meant; look at the difference
+	RENEW_STYLEGUIDE=1 $(BIN)/python -m pytest -q -n 0 tests/acceptance/test_styleguide.py -k look_as_they_did
 
 image: ## the container image
 	docker build --tag beacon-runner .

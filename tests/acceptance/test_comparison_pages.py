@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.acceptance.axe import violations
 from tests.acceptance.browsing import LOOKS, log_in, looking, shoot
 from tests.acceptance.compared_jobs import JOBS, regions_file, until_compared
 
@@ -46,6 +47,7 @@ def test_each_finding_is_read_behind_its_cautions(browser: "Browser", local: "Lo
             assert sentence
             assert cautions["y"] + cautions["height"] <= sentence["y"]
             assert not page.evaluate(WIDER), name
+            assert violations(page) == [], name
             shoot(page, f"comparison-{name}-{look}")
 
 
