@@ -36,6 +36,9 @@ schema: setup ## write sql/schema.sql from the migrations
 reference: setup ## write the generated parts of docs/reference.md
 	$(BIN)/python -m tests.reference
 
+examples: setup ## write the examples of the page that describes the API
+	WRITE_EXAMPLES=1 $(BIN)/python -m pytest -q -n 0 tests/integration/test_contract_examples.py -k gives
+
 rules: ## check the alerts and run their cases (needs promtool)
 	promtool check rules ops/prometheus/alerts.yml
 	promtool test rules ops/prometheus/alerts_test.yml

@@ -119,7 +119,8 @@ def _backlog(conn: psycopg.Connection[Any], grace_seconds: float) -> Iterator[Fi
     late = row(conn, "metrics.late", stuck_seconds=STUCK_SECONDS, grace_seconds=grace_seconds, most=MAX_COUNTED)
     if waiting and waiting["dead"]:
         yield warning(
-            "outbox", f"{waiting['dead']} messages were given up: look at /admin/dead, and republish or cancel"
+            "outbox",
+            f"{waiting['dead']} messages were given up: look at /admin/dead, and send them again or cancel their jobs",
         )
     elif waiting and waiting["oldest_seconds"] > 60:
         yield warning(

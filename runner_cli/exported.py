@@ -49,7 +49,7 @@ def read_export(api: Api, job_id: str) -> dict[str, Any]:
 def read_both(api: Api, job_id: str) -> tuple[dict[str, Any], Analysed]:
     """Read the export and the comparison of one state of the job, a comparison that is not ready with any export.
 
-    Raises Changed where retries or labels come too fast; Unreachable, Refused.
+    Raises Changed where the job changes too fast; Unreachable, Refused.
     """
     for _ in range(TRIES):
         analysed, export = read_analysis(api, job_id), read_export(api, job_id)

@@ -109,7 +109,10 @@ def counted(snapshot: Snapshot, width: int | None, most_failures: int) -> "list[
         told.append(Text(clean(text), no_wrap=width is None, overflow="ignore" if width is None else "fold"))
     if len(failed) > most_failures:
         told.append(f"and {len(failed) - most_failures} more that failed")
-    told.append(f"{len(snapshot.rows)} calls; `beacon show --all` has each of them")
+    told.append(
+        f"{len(snapshot.rows)} calls; `beacon show --all` has each of them"
+        + (", `--failed` those that failed" if failed else "")
+    )
     return told
 
 
@@ -154,7 +157,7 @@ def badges(row: dict[str, Any]) -> list[str]:
     output = row.get("output") or {}
     found = [name for name in ("simulated", "refused", "sanitised") if output.get(name)]
     if retries := row.get("retry_count"):
-        found.append("1 retry" if retries == 1 else f"{retries} retries")
+        found.append(f"{retries + 1} tries")
     if row.get("status") == "failed":
         found.append(clean((row.get("error_detail") or {}).get("code") or "failed"))
     return found

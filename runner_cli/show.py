@@ -7,11 +7,12 @@ from runner_cli import client
 from runner_cli.client import Api
 from runner_cli.comparison import answer
 from runner_cli.exits import Exit
-from runner_cli.grid import MOST_LINES, grid
+from runner_cli.failed import failed_lines, failed_rows
+from runner_cli.grid import MOST_LINES, grid, header
 from runner_cli.provenance import LABEL, call_lines, change_lines, served_line
 from runner_cli.shapes import EVENTS
 from runner_cli.snapshot import Snapshot, look
-from runner_cli.terminal import clean, say, say_json, say_wrapped, width
+from runner_cli.terminal import clean, remark, say, say_json, say_wrapped, width
 from runner_cli.terminal import show as draw
 from runner_core.durations import duration
 from runner_core.served import identities
@@ -19,6 +20,7 @@ from runner_core.served import identities
 EXAMPLES = """\
 examples:
   beacon show job-1
+  beacon show job-1 --failed              # what failed and where, a block for each cause
   beacon show job-1 --answers             # with every answer's text, who answered, and the parameters as sent
   beacon show job-1 --events              # what happened, in order
   beacon show job-1 --json | jq .cross_region
@@ -30,6 +32,7 @@ FOLDED = "; --thoughts prints them"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", help="the job's id")
     parser.add_argument("--all", action="store_true", help="every call of a job that has many")
+    parser.add_argument("--failed", action="store_true", help="only the calls that failed, by cause")
     parser.add_argument("--answers", action="store_true", help="print the answers and who answered, too")
     parser.add_argument("--thoughts", action="store_true", help="print the answers with the models' thoughts")
     parser.add_argument("--events", action="store_true", help="print the timeline too")
@@ -40,6 +43,8 @@ def show(args: argparse.Namespace) -> int:
     """Print the job. Raises Unreachable, Refused (not_found)."""
     api = Api.of(args)
     found = look(api, args.job)
+    if args.failed:
+        return show_failed(found, as_json=args.json)
     events = api.job(args.job, EVENTS, "/events", limit=10_000)["events"] if args.events else []
     if args.json:
         say_json(found.job | ({"events": events} if args.events else {}))
@@ -51,6 +56,18 @@ def show(args: argparse.Namespace) -> int:
         say_wrapped("", *answers(found, thoughts=args.thoughts), indent=LABEL + 1)
     if args.events:
         say("", *(clean(event_line(event)) for event in events))
+    return Exit.OK
+
+
+def show_failed(found: Snapshot, *, as_json: bool) -> Exit:
+    """Print the failed calls alone."""
+    if as_json:
+        say_json({**found.job, "executions": failed_rows(found)})
+        return Exit.OK
+    draw(header(found))
+    say_wrapped("", *(failed_lines(found)), indent=4)
+    if not failed_rows(found):
+        remark("no call failed")
     return Exit.OK
 
 

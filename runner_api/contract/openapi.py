@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from runner_api.contract.error_schemas import Problem
+from runner_api.contract.examples import add_examples
 from runner_api.contract.operations import EVENT_STREAM, METHOD_NAME, NAME, OPERATIONS, Operation, Schema
 from runner_core import __version__
 
@@ -93,6 +94,7 @@ def _operation(route: Route, operation: Operation, method: str, path: str) -> Sc
         described["security"] = [{"token": []}]
     elif operation.reads:
         described["security"] = [{}, {"token": []}]  # a token is needed where READ_TOKENS is set
+    add_examples(described, method, path)
     return described
 
 

@@ -49,7 +49,7 @@ def jobs() -> Response:
         wanted=wanted,
         older=older,
         more=more,
-        first_job=None if found else first_job.commands(services().catalogue),
+        steps=[] if found else first_job.steps(services().catalogue),
         next_cursor=next_cursor(found[PAGE - 1]) if more and not wanted else None,
     )
 

@@ -2,6 +2,7 @@
 
 import copy
 import fcntl
+import json
 import os
 import pty
 import re
@@ -145,7 +146,31 @@ def test_a_big_job_is_told_in_counts(run: Run, service: Service) -> None:
         assert "✗\xa015" in screen
         assert "http_401" in screen
         assert "1200 calls; `beacon show --all`" in screen
+        assert "`--failed`" in screen
     assert len(run("show", "j", "--all").splitlines()) > 400
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_what_failed_is_told_by_cause(columns: int, run: Run, service: Service) -> None:
+    found = rows(*QUESTIONS)
+    for number, row in enumerate(found[:5]):
+        code = "http_401" if number < 3 else "http_503"
+        detail = {"code": code, "message": f"The provider answered with {code[5:]}, and said that it would not go on."}
+        row |= {"status": "failed", "output": None, "error": "no", "error_detail": detail, "retry_count": number}
+    service.answers["/jobs/j"] = JOB | {"executions": found, "job": {"questions": QUESTIONS, "models": MODELS}}
+    screen = run("show", "j", "--failed", columns=columns)
+    assert fits(screen, columns)
+    assert screen.index("http_401, 3 calls:") < screen.index("http_503, 2 calls:")
+    assert screen.count("\n- ") == 5
+    assert "5 tries" in screen
+    piped = run("show", "j", "--failed", columns=None)
+    assert f"- ASIA, {MODELS[0]}, {QUESTIONS[1]}" in piped
+    assert len(json.loads(run("show", "j", "--failed", "--json", columns=None))["executions"]) == 5
+
+
+def test_nothing_failed(run: Run, service: Service) -> None:
+    service.answers["/jobs/j"] = JOB | {"executions": rows("q")}
+    assert run("show", "j", "--failed", columns=None) == "j  partial  1/1 units, 1/1 answers\n\n"
 
 
 @pytest.mark.parametrize("columns", [40, 80, 160])

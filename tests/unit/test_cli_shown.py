@@ -63,7 +63,7 @@ def test_a_partial_job_says_so() -> None:
 
 def test_badges_beside_an_answer() -> None:
     shown = badges(row("US", "m", None, output={"refused": True, "simulated": True}, retry_count=2))
-    assert shown == ["simulated", "refused", "2 retries"]
+    assert shown == ["simulated", "refused", "3 tries"]
     assert badges(row("US", "m", None, "failed", output=None, error_detail={"code": "timeout"})) == ["timeout"]
 
 

@@ -4,6 +4,7 @@ import ast
 import re
 from pathlib import Path
 
+from runner_api.contract.error_codes import ERROR_CODES
 from runner_api.contract.operations import OPERATIONS
 from runner_api.http.problems import STATUSES
 from runner_core.error_detail import UNASKED
@@ -48,6 +49,7 @@ def test_each_error_of_the_api_has_its_row() -> None:
     }
     assert len(early) > 5
     assert written == STATUSES | FRAMEWORK | early
+    assert rows("api errors") == sorted((str(status), code, means) for code, (status, means) in ERROR_CODES.items())
     assert len(raised()) > 10
     assert raised() <= set(written)
     assert rows("api errors") == sorted(rows("api errors"))

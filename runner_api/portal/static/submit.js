@@ -1,18 +1,17 @@
 "use strict";
-// Builds a job from the form, signs it here and sends it. The private key stays in this page: it is held as a CryptoKey
-// that no script can read out, and only the id of its public half is shown.
+// Builds a job from the form, signs it here and sends it. Where the form submits an earlier job again (data-again), what
+// the form has no field for is sent as it was, and so is a field that nobody changed.
 (() => {
   const form = document.getElementById("job-form");
   const at = (id) => document.getElementById(id);
   const boxes = (name) => [...form.querySelectorAll(`[name=${name}]`)];
   const checked = (name) => boxes(name).filter((box) => box.checked).map((box) => box.value);
-  const base64 = (bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes)));
-  const toHex = (bytes) => [...new Uint8Array(bytes)].map((b) => b.toString(16).padStart(2, "0")).join("");
-  const hex = (size) => toHex(crypto.getRandomValues(new Uint8Array(size)));
+  const hex = (size) => [...crypto.getRandomValues(new Uint8Array(size))].map((b) => b.toString(16).padStart(2, "0")).join("");
   const free = () => at("free").value.split("\n").map((line) => line.trim()).filter(Boolean);
   const counted = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
   const most = Number(form.dataset.mostCalls);
-  let key = null; // { secret, publicKey }
+  const earlier = form.dataset.again ? JSON.parse(form.dataset.again) : null;
+  const prompt = earlier && !earlier.questions?.length ? earlier.benchmark?.input?.data?.prompt : "";
   at("needs-script").hidden = true;
 
   // The API refuses a model in a region where no provider has it, so a model is sent with its own regions where it
@@ -32,63 +31,51 @@
     const regions = checked("region");
     return chosenModels().map((box) => ({ id: box.value, regions: placesOf(box).filter((r) => regions.includes(r)) }));
   }
+  // In the order of the earlier job, then that of the form.
+  function questions() {
+    const own = new Set(checked("own").map(Number));
+    const chosen = checked("question");
+    const kept = (earlier?.questions ?? []).filter((text, place) => own.has(place) || chosen.includes(text));
+    return [...kept, ...chosen.filter((id) => !kept.includes(id)), ...free()];
+  }
+  function asModel({ id, regions }, all) {
+    const { regions: _, ...rest } = earlier?.models?.find((model) => model.id === id) ?? {};
+    if (regions.length < all.length) return { ...rest, id, regions };
+    return Object.keys(rest).length > 1 ? { ...rest, id } : id;
+  }
+  // A number of the form: as the earlier job has it (it may have none, or a fraction of a minute), unless it was changed.
+  function number(id, before, factor = 1) {
+    const field = at(id);
+    return earlier && field.value === field.defaultValue ? before : Number(field.value) * factor;
+  }
 
   function build() {
-    const questions = [...checked("question"), ...free()];
+    const asked = questions();
     const models = plan();
     const regions = checked("region");
-    if (!questions.length) throw new Error("Choose a question, or write one.");
+    if (!asked.length && !prompt) throw new Error("Choose a question, or write one.");
     if (!models.length) throw new Error("Choose a model.");
     if (!regions.length) throw new Error("Choose a region.");
     const nowhere = models.find((model) => !model.regions.length);
     if (nowhere) throw new Error(`The model ${nowhere.id} runs in none of the chosen regions.`);
-    return {
-      id: `web-${new Date().toISOString().slice(0, 19).replace(/[-:]/g, "").replace("T", "-")}-${hex(4)}`,
+    const before = earlier?.constraints ?? {};
+    const made = { container: { image: "beacon-runner/portal" }, input: { type: "prompt", hash: "sha256:placeholder" } };
+    return JSON.parse(JSON.stringify({ // without the members that are undefined
       version: "v1",
-      benchmark: {
-        name: at("name").value.trim(),
-        container: { image: "beacon-runner/portal" },
-        input: { type: "prompt", hash: "sha256:placeholder" },
+      ...earlier,
+      id: `web-${new Date().toISOString().slice(0, 19).replace(/[-:]/g, "").replace("T", "-")}-${hex(4)}`,
+      benchmark: { ...(earlier?.benchmark ?? made), name: at("name").value.trim() },
+      constraints: {
+        ...before,
+        regions,
+        min_regions: number("min_regions", before.min_regions && Math.min(before.min_regions, regions.length)),
+        timeout: number("timeout", before.timeout, 60e9),
       },
-      constraints: { regions, min_regions: Number(at("min_regions").value), timeout: Number(at("timeout").value) * 60e9 },
-      models: models.map((model) => (model.regions.length === regions.length ? model.id : model)),
-      questions,
-      runs: Number(at("runs").value),
-      metadata: { created_by: "portal", nonce: hex(16), timestamp: new Date().toISOString() },
-    };
-  }
-
-  async function take(pem) {
-    forget();
-    if (!globalThis.crypto || !crypto.subtle) throw new Error("The browser signs only on https or localhost. Paste a signed job instead.");
-    try {
-      const der = Uint8Array.from(atob(pem.replace(/-----[^-]+-----/g, "").replace(/\s+/g, "")), (c) => c.charCodeAt(0));
-      const { x } = await crypto.subtle.exportKey("jwk", await crypto.subtle.importKey("pkcs8", der, { name: "Ed25519" }, true, ["sign"]));
-      const publicKey = x.replace(/-/g, "+").replace(/_/g, "/") + "=".repeat((4 - (x.length % 4)) % 4);
-      const raw = Uint8Array.from(atob(publicKey), (c) => c.charCodeAt(0));
-      const id = toHex(await crypto.subtle.digest("SHA-256", raw)).slice(0, 16);
-      key = { publicKey, secret: await crypto.subtle.importKey("pkcs8", der, { name: "Ed25519" }, false, ["sign"]) };
-      at("key-id").textContent = id;
-      at("key-held").hidden = false;
-    } catch {
-      throw new Error("This is not an Ed25519 private key in PEM, or the browser is too old for it.");
-    }
-  }
-  function forget() {
-    key = null;
-    at("key-held").hidden = true;
-    at("key-id").textContent = "";
-  }
-  async function taking(pem) {
-    at("problem").textContent = "";
-    try { await take(pem); } catch (error) { at("problem").textContent = error.message; }
-  }
-
-  async function sign(job) {
-    if (!key && at("key").value.trim()) { const pem = at("key").value; at("key").value = ""; await take(pem); }
-    if (!key) throw new Error("A private key is needed.");
-    const signature = await crypto.subtle.sign({ name: "Ed25519" }, key.secret, new TextEncoder().encode(canonical(job)));
-    return { ...job, public_key: key.publicKey, signature: base64(signature) };
+      models: models.map((model) => asModel(model, regions)),
+      questions: asked.length ? asked : undefined,
+      runs: number("runs", earlier?.runs),
+      metadata: { ...earlier?.metadata, created_by: "portal", nonce: hex(16), timestamp: new Date().toISOString() },
+    }));
   }
 
   async function send(job) {
@@ -104,10 +91,26 @@
     offer();
     const regions = checked("region").length;
     at("min_regions").max = Math.max(1, regions);
-    const calls = (checked("question").length + free().length) * plan().flatMap((model) => model.regions).length * Number(at("runs").value || 1);
+    const asked = questions().length || (prompt ? 1 : 0);
+    const calls = asked * plan().flatMap((model) => model.regions).length * Number(at("runs").value || 1);
     const over = calls > most ? ` A job may have ${most.toLocaleString("en")}.` : "";
-    at("summary").textContent = calls ? `${counted(calls, "call")} in ${counted(regions, "region")}.${over}` : "";
+    at("summary").textContent = calls ? `${counted(calls, "call")} in ${counted(regions, "region")}.${over}` : "Choose questions, models and regions.";
   }
+
+  // A chosen question stays in sight whatever is searched.
+  function find() {
+    const wanted = at("find").value.trim().toLowerCase();
+    let found = 0;
+    for (const box of [...boxes("own"), ...boxes("question")]) {
+      const label = box.closest("label");
+      const fits = label.textContent.toLowerCase().includes(wanted);
+      found += fits;
+      label.hidden = !fits && !box.checked;
+    }
+    at("found").textContent = wanted ? counted(found, "question") : "";
+  }
+  at("find")?.addEventListener("input", find);
+  at("find")?.addEventListener("keydown", (event) => { if (event.key === "Enter") event.preventDefault(); });
 
   form.addEventListener("input", ({ target }) => {
     if (target.name === "region") target.dataset.wanted = String(target.checked);
@@ -115,14 +118,16 @@
   });
   at("key-file").addEventListener("change", async () => {
     const [file] = at("key-file").files;
-    if (file) await taking(await file.text()); else forget();
-  });
-  // A pasted key is taken out of the page as soon as it is whole.
-  at("key").addEventListener("input", async () => {
-    const pem = at("key").value;
-    if (!/-----END [^-]+-----\s*$/.test(pem)) return;
-    at("key").value = "";
-    await taking(pem);
+    at("problem").textContent = "";
+    at("key-held").hidden = true;
+    signingKey.forget();
+    if (!file) return;
+    try {
+      at("key-id").textContent = await signingKey.take(await file.text());
+      at("key-held").hidden = false;
+    } catch (error) {
+      at("problem").textContent = error.message;
+    }
   });
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -131,7 +136,7 @@
     button.disabled = true;
     button.textContent = "Signing and sending …";
     try {
-      await send(await sign(build()));
+      await send(await signingKey.sign(build()));
     } catch (error) {
       at("problem").textContent = error.message;
       button.disabled = false;

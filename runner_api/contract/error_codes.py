@@ -1,0 +1,51 @@
+"""The error codes of the API, each with its status and what it means, for the pages that list them.
+
+`runner_api/http/problems.py` answers with them. Some codes go on behind a colon: `missing_field:signature`.
+"""
+
+ERROR_CODES: dict[str, tuple[int, str]] = {
+    "duplicate_key": (400, "A name occurs twice in an object of the JSON."),
+    "invalid_encoding": (400, "The signature or the public key is not standard base64 of the right length."),
+    "malformed_body": (400, "The chunks of the body are not valid."),
+    "malformed_json": (400, "The body is not JSON."),
+    "malformed_request": (400, "The request is not HTTP, or ended early."),
+    "missing_field": (400, "A field that is needed is missing; its name follows."),
+    "offset_too_large": (400, "The offset is over 10,000: read on with `cursor`."),
+    "signature_mismatch": (400, "The signature does not match the job; the detail says what must be signed."),
+    "timestamp_invalid": (400, "The timestamp is too old, too new, or no timestamp."),
+    "unauthorized": (401, "A token or a signature is needed, or the token is unknown."),
+    "forbidden": (403, "This caller may not do this: not the job's key, or a form without its session's token."),
+    "trust_violation": (403, "The key is `unknown`, `revoked`, `not_yet_valid` or `expired`."),
+    "not_found": (404, "There is no such job, execution or address."),
+    "method_not_allowed": (405, "The address does not take this method."),
+    "request_timeout": (408, "The request did not arrive in time."),
+    "conflict": (409, "The job's state does not allow this."),
+    "job_conflict": (409, "Another job has this id."),
+    "replay_detected": (409, "The nonce was used before."),
+    "request_in_flight": (409, "The same submission is under way. Repeat it after `Retry-After`."),
+    "body_too_large": (413, "The body is larger than the API takes."),
+    "uri_too_long": (414, "The address is longer than the API takes."),
+    "unsupported_media_type": (415, "The body is no JSON by its `Content-Type`, or is encoded."),
+    "expectation_failed": (417, "The request expects something other than `100-continue`."),
+    "idempotency_key_reuse": (422, "The key came before with another body."),
+    "no_provider": (422, "No provider has this model in this region."),
+    "parameter_not_supported": (
+        422,
+        "The provider of a planned model does not take a parameter; the detail names its path, region and provider.",
+    ),
+    "unknown_region": (422, "The regions file has no such region."),
+    "validation_error": (422, "A value is not valid; the detail names it."),
+    "headers_too_large": (431, "The headers are larger than the API takes."),
+    "internal_error": (500, "A mistake of the API; its log has the reason."),
+    "not_implemented": (501, "The request has a transfer coding other than chunked."),
+    "admin_disabled": (503, "No administrator's token is configured."),
+    "database_unavailable": (503, "The database can't be reached, or takes no writes."),
+    "not_ready": (503, "The database or its schema is not ready."),
+    "pool_timeout": (503, "Every connection of the database is in use."),
+    "server_busy": (503, "Too many requests are arriving."),
+    "too_many_streams": (503, "Too many event streams are open."),
+    "upgrade_in_progress": (
+        503,
+        "A worker of an earlier release, which ignores `parameters`, still serves a planned region.",
+    ),
+}
