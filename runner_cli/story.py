@@ -38,7 +38,7 @@ class Story:
         for reason in self.job.job["waiting"]:
             subjects.setdefault((reason["text"], reason["remedy"]), []).append(reason["subject"])
         return [
-            f"{_and(names)}: {text}" + (f" -> {remedy}." if remedy else "")
+            f"{_and(names)}: {text}" + (f" -> {remedy.removesuffix('.')}." if remedy else "")
             for (text, remedy), names in subjects.items()
         ]
 

@@ -59,6 +59,10 @@ class Catalogue:
         provider = self._by_model.get((region, model_id))
         return (provider, provider.models[model_id]) if provider else None
 
+    def key_of(self, provider_id: str) -> str:
+        """Return the name of the environment variable with a provider's key, empty if it has none."""
+        return next((provider.api_key_env for provider in self.providers if provider.id == provider_id), "")
+
     @property
     def secret_names(self) -> frozenset[str]:
         """Return the names of the environment variables that hold providers' keys, headers and proxies' passwords."""

@@ -17,7 +17,20 @@ from runner_api.portal.blueprint import blueprint
 
 FOLDER = Path(__file__).parent / "static"
 # One file for each subject, and one request for all of them. A later sheet may change what an earlier one says.
-SHEETS = ("colours", "page", "components", "forms", "job", "answers", "tables", "charts", "print")
+SHEETS = (
+    "colours",
+    "page",
+    "components",
+    "forms",
+    "job",
+    "answers",
+    "tables",
+    "grid",
+    "charts",
+    "lanes",
+    "live",
+    "print",
+)
 SHEET = "portal.css"
 FOR_EVER = "public, max-age=31536000, immutable"
 

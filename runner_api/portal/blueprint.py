@@ -17,6 +17,7 @@ blueprint = Blueprint("portal", __name__, template_folder="templates")
 
 OPEN = ("portal.login", "portal.log_in", "portal.login_link", "portal.redeem_link", "portal.static")
 TAG = "X-Page-Tag"  # portal.js sends back the tag of the page that it shows
+PARTS = "X-Part-Tags"  # and the tags of the page's parts, which it needs no second time
 _TOKEN = re.compile(r'name="csrf" value="[^"]*"')
 _HERE = re.compile(r"/(?![/\\])[\x21-\x7e]{0,1000}", re.ASCII)
 
@@ -32,9 +33,19 @@ def page(template: str, status: int = 200, **values: object) -> Response:
         return Response(html, status, content_type=HTML)
     # Without the token of forms, which differs each time.
     tag = hashlib.sha256(_TOKEN.sub("", html).encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    if "HX-Request" in request.headers and request.headers.get(TAG) == tag:
+    if refreshing() and request.headers.get(TAG) == tag:
         return Response(status=204, headers={TAG: tag})
     return Response(html, headers={TAG: tag}, content_type=HTML)
+
+
+def refreshing() -> bool:
+    """Return whether an open page asks for its own content again."""
+    return "HX-Request" in request.headers
+
+
+def known_parts() -> frozenset[str]:
+    """Return the tags of the parts that the page which refreshes itself shows already."""
+    return frozenset(request.headers.get(PARTS, "").split(",")) if refreshing() else frozenset()
 
 
 def visitor() -> session.Session | None:
@@ -72,7 +83,7 @@ def to_login() -> AnyResponse:
 
 def go_to(path: str) -> AnyResponse:
     """Redirect the browser. htmx would put the target of a 303 into the present page, so it gets a header instead."""
-    if "HX-Request" in request.headers:
+    if refreshing():
         return Response(status=204, headers={"HX-Redirect": path})
     return redirect(path, 303)
 

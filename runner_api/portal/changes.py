@@ -10,6 +10,8 @@ from runner_api.portal.blueprint import administrator, blueprint, form_sender, p
 from runner_api.verbs.cancel import cancel_job
 from runner_api.verbs.republish import republish_job, republish_row
 from runner_api.verbs.retry import Wanted, retry_job
+from runner_api.views.failures import units_of
+from runner_api.views.grid import failed_units
 from runner_api.views.words import brief, counted
 from runner_core import queries
 from runner_core.errors import NotFound
@@ -49,16 +51,22 @@ def do_cancel(job_id: str) -> Response:
 def ask_retry(job_id: str) -> Response:
     """Ask whether to retry the failed units, or some of them."""
     administrator()
-    wanted = _wanted()
+    wanted, code = _wanted(), _code()
     job = _job(job_id)
     question = _question(job_id, wanted.question_id) if wanted.question_id else None
+    units = len(_units(job, code)) if code else 0
     parts = [part for part in (question, wanted.model_id, wanted.region) if part]
-    what = " · ".join(parts) if parts else "everything that failed"
+    what = " · ".join(parts) if parts else f"what failed with {code}" if code else "everything that failed"
     return page(
         "confirm.html",
         title=f"Retry {what}?",
         job=job,
         points=[
+            *(
+                [f"{counted(units, 'unit')} had such a failure; each runs again with all its failed calls."]
+                if code
+                else []
+            ),
             "Only failed units run again; what has completed is never asked a second time.",
             "The earlier results are kept in the job's timeline.",
             "Each new call is paid for.",
@@ -66,14 +74,17 @@ def ask_retry(job_id: str) -> Response:
         button="Retry",
         dangerous=False,
         back=url_for("portal.job", job_id=job_id),
-        fields={name: value for name, value in vars(wanted).items() if value},
+        fields={name: value for name, value in {**vars(wanted), "code": code}.items() if value},
     )
 
 
 @blueprint.post("/jobs/<job_id>/retry")
 def do_retry(job_id: str) -> Response:
     """Retry the failed units."""
-    retry_job(services().db, job_id, _wanted(), form_sender(), uuid.uuid4().hex)
+    actor, wanted = form_sender(), _wanted()
+    if code := _code():
+        wanted = Wanted(units=tuple(_units(_job(job_id), code)))
+    retry_job(services().db, job_id, wanted, actor, uuid.uuid4().hex)
     return _to_job(job_id, "retried")
 
 
@@ -130,9 +141,24 @@ def do_republish(row_id: int) -> Response:
 
 def _wanted() -> Wanted:
     """Return the region, model and question of the query or the form. None of them means all."""
-    return Wanted(
-        *(request.values.get(name, "")[:255] or None for name in ("region", "model_id", "question_id")),
+    region, model_id, question_id = (
+        request.values.get(name, "")[:255] or None for name in ("region", "model_id", "question_id")
     )
+    return Wanted(region, model_id, question_id)
+
+
+def _code() -> str:
+    """Return the error code whose units are wanted, empty for any."""
+    return request.values.get("code", "")[:64]
+
+
+def _units(job: Row, code: str) -> list[tuple[str, str]]:
+    """Return the (region, model) that a retry can run again and that have a call which failed with this code."""
+    with services().db.transaction() as conn:
+        rows = queries.rows(conn, "portal.calls", job_id=job["id"], characters=0)
+        regions = queries.rows(conn, "portal.regions", job_id=job["id"])
+    finished = {region["region"] for region in regions if region["finished_at"]}
+    return units_of(rows, code, failed_units(rows, finished))
 
 
 def _job(job_id: str) -> Row:

@@ -76,7 +76,7 @@ def _answer(job_id: str) -> Response:
     if known:
         answer = Response(status=304)
     else:
-        waiting = Diagnosis(job, regions, rows, processes, datetime.now(UTC)).explain()
+        waiting = Diagnosis(job, regions, rows, processes, datetime.now(UTC), services().catalogue.key_of).explain()
         shown = job_of(job) | {"waiting": [asdict(sentence) for sentence in waiting]}
         if with_executions:
             shown["executions"] = [result(row) for row in rows]

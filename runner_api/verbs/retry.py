@@ -17,11 +17,12 @@ from runner_core.store import jobs
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which failed units to retry; None means all of them."""
+    """Which failed units to retry; None means all of them. `units`: only these, as (region, model)."""
 
     region: str | None = None
     model_id: str | None = None
     question_id: str | None = None
+    units: tuple[tuple[str, str], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,19 +60,25 @@ def reopen(
     if job["status"] == "cancelled":
         raise Conflict(detail="The job was cancelled: it can't be retried.")
     attempts = db.settings.jobs.region_max_attempts
-    reopened = jobs.reopen_units(
-        conn,
-        job_id,
-        region=wanted.region,
-        model_id=wanted.model_id,
-        question_id=wanted.question_id,
-        more_attempts=attempts,
-    )
+    units = [(wanted.region, wanted.model_id)] if wanted.units is None else wanted.units
+    reopened = [
+        unit
+        for region, model_id in units
+        for unit in jobs.reopen_units(
+            conn,
+            job_id,
+            region=region,
+            model_id=model_id,
+            question_id=wanted.question_id,
+            more_attempts=attempts,
+        )
+    ]
     if not reopened:
         raise Conflict(detail=_why_nothing(conn, job, wanted))
     if job["parameters"]:
         check_regions(conn, {unit["region"] for unit in reopened})
-    asked = {name: value for name, value in vars(wanted).items() if value is not None}
+    named = {"region": wanted.region, "model_id": wanted.model_id, "question_id": wanted.question_id}
+    asked = {name: value for name, value in named.items() if value is not None}
     jobs.reopen(
         conn,
         job_id,

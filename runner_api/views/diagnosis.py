@@ -1,10 +1,11 @@
 """Explain why a job has not ended, or why it failed: one sentence for each reason, with a remedy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from runner_api.views import Row
+from runner_api.views.failures import failures
 from runner_api.views.provider_states import ProviderState, holder_of, provider_states, tells_that_it_lives
 from runner_api.views.words import counted, span
 from runner_core.statuses import ALIVE_SECONDS, ENDED, OPEN, in_order
@@ -26,13 +27,17 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A job, its regions with their newest messages, its calls, the processes seen lately, and the present time."""
+    """A job, its regions with their newest messages, its calls, the processes seen lately, and the present time.
+
+    `key_of`: the name of the variable with a provider's key, by the provider's id.
+    """
 
     job: Row
     regions: Sequence[Row]
     rows: Sequence[Row]
     processes: Sequence[Row]
     now: datetime
+    key_of: Callable[[str], str] = lambda _: ""
 
     def explain(self) -> list[Sentence]:
         """Return a sentence for each region that has not ended, or for each reason of an ended job's failures."""
@@ -129,17 +134,17 @@ class Diagnosis:
         return state.pause(self.now) or state.queue()
 
     def _failures(self) -> list[Sentence]:
-        """Return one sentence for each error, with the models and regions in which it happened."""
-        places: dict[tuple[str, str], dict[str, None]] = {}
-        for row in self.rows:
-            if row["status"] == "failed":
-                detail = row["error_detail"] or {}
-                reason = (str(detail.get("code", "failed")), str(detail.get("message") or ""))
-                places.setdefault(reason, {})[f"{row['model_id']} in {row['region']}"] = None
+        """Return one sentence for each code and message, with the models and regions in which it happened."""
         return [
-            Sentence(code, f"{', '.join(where)}: {message or 'no message'}", "", True)
-            for (code, message), where in places.items()
+            Sentence(failure.code, f"{failure.places}: {failure.message or 'no message'}", failure.remedy, True)
+            for failure in failures(self.rows, self.key_of)
         ]
+
+    def troubled(self) -> bool:
+        """Return whether something holds an open job up: a reason that stays, a breaker, a provider without answer."""
+        sentences = self.explain()
+        marks = (" is paused for ", " gets one call at a time ", " has not answered for ", " is not alive", " ran out ")
+        return any(sentence.serious or any(mark in sentence.text for mark in marks) for sentence in sentences)
 
     def _has_failed(self, region: Row) -> bool:
         return bool(region["finished_at"]) and region["status"] != "success"

@@ -19,10 +19,54 @@ UNION ALL
 
 -- name: portal.job
 -- The columns that the job's page shows and the JSON API does not.
-SELECT questions, runs, signature_form, public_key, request_id, traceparent, queued_until, timeout_seconds,
+SELECT questions, plan, runs, signature_form, public_key, request_id, traceparent, queued_until, timeout_seconds,
        provider_timeout_seconds, cancelled_at,
        (SELECT e.actor FROM job_events e WHERE e.job_id = jobs.id AND e.type = 'submitted' ORDER BY e.seq LIMIT 1) AS submitter
   FROM jobs WHERE id = %(job_id)s;
+
+-- name: portal.calls
+-- Every planned call of a job with the states of reads.rows, in the order of the plan. An answer and an error's message
+-- are cut to `characters`, so that the page's bytes depend on the number of calls and not on the answers' lengths.
+-- jsonb_to_record unpacks each stored document once.
+WITH j AS MATERIALIZED (SELECT id, plan, questions, runs FROM jobs WHERE id = %(job_id)s)
+SELECT CASE WHEN a.status IN ('ok', 'failed') THEN a.id ELSE e.id END AS id, e.id AS execution_id, p.region, m.model_id,
+       q.question ->> 'id' AS question_id, n.run_no,
+       CASE WHEN a.status = 'ok' THEN 'completed' WHEN a.status = 'failed' THEN 'failed'
+            WHEN e.status = 'completed' THEN CASE WHEN e.error IS NULL THEN 'completed' ELSE 'failed' END
+            WHEN e.id IS NOT NULL THEN e.status
+            WHEN r.lease_token IS NOT NULL THEN 'running' ELSE 'pending' END AS status,
+       COALESCE(a.provider_id, e.provider_id) AS provider_id,
+       COALESCE(a.started_at, e.started_at, CASE WHEN r.lease_token IS NOT NULL THEN r.started_at END) AS started_at,
+       COALESCE(a.completed_at, e.completed_at) AS completed_at, a.status IS NOT NULL AS begun,
+       COALESCE(a.duration_ms, e.duration_ms) AS duration_ms, a.waited_ms, a.answered_ms,
+       greatest(COALESCE(e.attempt, r.attempt, 0) - 1, 0) + COALESCE(jsonb_array_length(a.errors), 0) AS retry_count,
+       CASE WHEN a.status = 'ok' THEN jsonb_build_object('response', left(o.response, %(characters)s),
+            'characters', length(o.response), 'refused', o.refused, 'simulated', o.simulated, 'sanitised', o.sanitised,
+            'filter', o.filter) END AS output,
+       CASE WHEN f.code IS NOT NULL AND a.status IS DISTINCT FROM 'ok' THEN jsonb_build_object('code', f.code,
+            'message', left(f.message, %(characters)s), 'provider', f.provider) END AS error_detail
+  FROM j
+ CROSS JOIN LATERAL jsonb_each(j.plan) AS p (region, models)
+ CROSS JOIN LATERAL jsonb_array_elements_text(p.models) WITH ORDINALITY AS m (model_id, model_no)
+ CROSS JOIN LATERAL jsonb_array_elements(j.questions) WITH ORDINALITY AS q (question, question_no)
+ CROSS JOIN LATERAL generate_series(1, j.runs) AS n (run_no)
+  LEFT JOIN region_runs r ON r.job_id = %(job_id)s AND r.region = p.region
+  LEFT JOIN executions e ON e.job_id = %(job_id)s AND e.region = p.region AND e.model_id = m.model_id
+  LEFT JOIN answers a ON a.job_id = %(job_id)s AND a.region = p.region AND a.model_id = m.model_id
+                     AND a.question_id = q.question ->> 'id' AND a.run_no = n.run_no
+  LEFT JOIN LATERAL jsonb_to_record(a.output)
+            AS o (response text, refused boolean, simulated boolean, sanitised boolean, filter text) ON true
+  LEFT JOIN LATERAL jsonb_to_record(COALESCE(a.error, e.error)) AS f (code text, message text, provider text) ON true
+ ORDER BY p.region, m.model_no, q.question_no, n.run_no;
+
+-- name: portal.units
+-- The ended units of a job, to go from one to the next.
+SELECT id, region, model_id, status FROM executions WHERE job_id = %(job_id)s;
+
+-- name: portal.siblings
+-- The ended calls of one model in all regions of a job, without their answers.
+SELECT id, region, question_id, run_no, status FROM answers
+ WHERE job_id = %(job_id)s AND model_id = %(model_id)s AND status IN ('ok', 'failed');
 
 -- name: portal.regions
 -- Each planned region of a job, with its run and its newest message. The page derives from them why a region waits.

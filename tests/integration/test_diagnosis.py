@@ -31,8 +31,8 @@ def test_a_job_tells_what_it_waits_for(api: Api) -> None:
     assert "1 worker is alive and busy or about to take it" in waiting()[0]["text"]
     api.finish(job_id, "US", {"m1": False})
     assert sorted((one["subject"], one["text"]) for one in waiting()) == [
-        ("http_503", "m1 in US: no answer to q1"),
-        ("http_503", "m1 in US: no answer to q2"),
+        ("http_503", "1 call of m1 in US: no answer to q1"),
+        ("http_503", "1 call of m1 in US: no answer to q2"),
     ]
 
 

@@ -51,6 +51,9 @@ READS: dict[str, list[Case]] = {
     ],
     "portal.job": [Case("api", job)],
     "portal.regions": [Case("api", job), Case("api", open_job)],
+    "portal.calls": [Case("api", {**one, "characters": 240}) for one in (job, open_job)],
+    "portal.units": [Case("api", job)],
+    "portal.siblings": [Case("api", {**job, "model_id": "m1"})],
     "portal.held": [Case("api", {"few": 4})],
     "portal.intervals": [
         Case(

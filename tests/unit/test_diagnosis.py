@@ -281,11 +281,11 @@ class TestFailed:
         rows = [failed("timeout"), failed("timeout", model_id="m2"), failed("refused", None), call("completed")]
         found = explained([], rows, status="failed")
         assert [(s.subject, s.text) for s in found] == [
-            ("timeout", "m1 in US, m2 in US: It is timeout."),
-            ("refused", "m1 in US: It is refused."),
+            ("timeout", "2 calls of m1, m2 in US: It is timeout."),
+            ("refused", "1 call of m1 in US: It is refused."),
         ]
         bare = explained([], [call("failed")], status="failed")
-        assert [(s.subject, s.text) for s in bare] == [("failed", "m1 in US: no message")]
+        assert [(s.subject, s.text) for s in bare] == [("failed", "1 call of m1 in US: no message")]
 
     def test_a_job_that_succeeded_has_nothing_to_explain(self) -> None:
         assert explained([], [call("completed")], status="completed") == []

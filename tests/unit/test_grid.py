@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from runner_api.views.grid import Call, blocks, failed_units, models_of
+from runner_api.views.grid import Block, Call, blocks, failed_units, models_of, only
 
 PLAN = {"EU": ["m1"], "US": ["m2", "m1"]}
 QUESTIONS = [{"id": "q1", "text": "Why?"}, {"id": "q2", "text": "How?"}]
@@ -83,3 +83,54 @@ def test_what_a_call_shows() -> None:
     assert (call.anchor, call.badges, call.tries, call.code) == ("call-2", ["refused", "simulated"], 3, "")
     failed = Call(row("US", "m1", "q1", "failed", id=1, output=None, error_detail={"code": "timeout"}), True)
     assert (failed.anchor, failed.badges, failed.tries, failed.code) == (None, [], 0, "timeout")
+
+
+def grid_of(*rows: dict[str, Any]) -> list[Block]:
+    return blocks({"plan": {"US": ["m1", "m2"]}, "status": "running"}, QUESTIONS, rows, {"US"})
+
+
+REFUSED = row("US", "m2", "q2", output={"refused": True, "response": "I can't.", "characters": 8})
+
+
+def test_a_cut_answer_ends_with_an_ellipsis() -> None:
+    cut = Call(row("US", "m1", "q1", output={"response": "Lima", "characters": 400}), False)
+    assert (cut.text, cut.cut, cut.shown) == ("Lima", True, "Lima …")
+    whole = Call(row("US", "m1", "q1", output={"response": "Lima", "characters": 4}), False)
+    assert (whole.cut, whole.shown) == (False, "Lima")
+    assert Call(row("US", "m1", "q1", "failed", output=None), False).shown == ""
+
+
+def test_a_block_is_quiet_when_all_is_as_hoped() -> None:
+    good, refused = grid_of(row("US", "m1", "q1"), row("US", "m2", "q1"), row("US", "m1", "q2"), REFUSED)
+    assert (good.quiet, refused.quiet) == (True, False)
+    assert refused.counts == {"all": 2, "done": 2, "completed": 2, "failed": 0, "refused": 1}
+    waits, _ = grid_of(row("US", "m1", "q1"), row("US", "m2", "q1", "pending"))
+    assert not waits.quiet
+
+
+@pytest.mark.parametrize(
+    ("what", "kept"), [("", [(1, 2), (2, 2)]), ("failed", [(1, 1)]), ("refused", [(2, 1)]), ("sanitised", [])]
+)
+def test_only_the_lines_with_such_a_call_are_kept(what: str, kept: list[tuple[int, int]]) -> None:
+    found = grid_of(row("US", "m1", "q1", "failed"), row("US", "m2", "q1"), row("US", "m1", "q2"), REFUSED)
+    assert [(block.number, len(block.lines)) for block in only(found, what)] == kept
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "failed"},
+        {"id": 3},
+        {"output": {"response": "Quito"}},
+        {"output": {"refused": True}},
+        {"retry_count": 1},
+        {"duration_ms": 9},
+        {"status": "failed", "error_detail": {"code": "http_503"}},
+    ],
+)
+def test_a_tag_changes_with_what_is_shown(change: dict[str, Any]) -> None:
+    before, other = grid_of(row("US", "m1", "q1"), row("US", "m1", "q2"))
+    after, same = grid_of(row("US", "m1", "q1", **change), row("US", "m1", "q2"))
+    assert before.tag != after.tag
+    assert other.tag == same.tag
+    assert before.tag != other.tag

@@ -29,6 +29,6 @@
     const point = event.target.closest?.("a.point");
     if (point) choose(point.closest("figure.chart"), point);
   });
-  for (const name of ["htmx:afterSwap", "htmx:afterSettle"]) document.addEventListener(name, settle);
+  document.addEventListener("live:changed", settle);
   settle();
 })();

@@ -130,7 +130,7 @@
     }
   });
   // A refresh that was on its way during a click brings the answers from before the click.
-  document.addEventListener("htmx:afterSwap", () => {
+  document.addEventListener("live:changed", () => {
     stops();
     const came = new URL(document.getElementById("live")?.getAttribute("hx-get") || shown, location.href);
     if (moved && came.pathname + came.search !== shown) load(shown, false);

@@ -1,11 +1,16 @@
 "use strict";
-// Keeps #live fresh: the server renders, htmx swaps, this decides when. A refresh at most every 400 ms, never two at
-// once, and one more when something happened during it. None while somebody types or selects text in #live: it would
-// take away what they do.
+// Keeps #live fresh: the server renders, htmx asks, this decides when, and Idiomorph changes only the nodes that differ,
+// so that focus, scroll positions and open blocks stay. Never two refreshes at once; the pause between two is at least
+// five times what the last one cost the browser, and as long as the server needed for it; and none while somebody types
+// or selects text in #live.
 (() => {
-  const PAUSE = 400;
+  const PAUSE = 400; // ms
+  const PAUSE_PER_COST = 5;
+  const MOST_TAGS = 4000; // characters of a header; what does not fit is sent again
   const EVENTS = ["message", "progress", "end"]; // what stream.py sends: an event of the job, an answer, the last word
-  let source = null, busy = false, wanted = false, timer = 0, last = 0, ended = false, pressed = false;
+  let source = null, ended = false; // the stream
+  let busy = false, wanted = false, timer = 0, pressed = false; // the refresh
+  let asked = 0, last = 0, cost = 0; // its times in ms
   const live = () => document.getElementById("live");
   const typing = () => {
     const at = document.activeElement;
@@ -18,11 +23,24 @@
   };
   const held = () => Boolean(live()) && (typing() || selecting());
 
-  let word = "", notice = "", noticed = 0;
+  // What the page says about itself: a word in the footer, and a pill in sight while it waits for the reader.
+  let word = "", notice = "", noticed = 0, missed = 0;
+  const pill = Object.assign(document.createElement("p"), { id: "pill", className: "pill", hidden: true });
+  const pillText = document.createElement("span");
+  pillText.setAttribute("role", "status");
+  const pillButton = Object.assign(document.createElement("button"), { type: "button", id: "pill-show", textContent: "Show" });
+  pillButton.setAttribute("aria-label", "Give the selection up and show what has changed");
+  pill.append(pillText, pillButton);
+  document.body.append(pill);
   function show() {
     const place = document.getElementById("liveness");
-    const text = notice || (wanted && live() && selecting() ? "· paused while text is selected" : word);
+    const text = notice || word;
     if (place && place.textContent !== text) place.textContent = text;
+    const waits = wanted && !pressed && Boolean(live()) && selecting();
+    const counted = missed === 1 ? ", 1 change" : missed ? `, ${missed} changes` : "";
+    const told = waits ? `paused${counted}` : "";
+    if (pillText.textContent !== told) pillText.textContent = told;
+    pill.hidden = !waits;
   }
   const say = (text) => { word = text; show(); };
   function tell(text) {
@@ -31,6 +49,11 @@
     clearTimeout(noticed);
     noticed = setTimeout(() => { notice = ""; show(); }, 2000);
   }
+  window.portal = { tell };
+  pillButton.addEventListener("click", () => {
+    document.getSelection().removeAllRanges();
+    letGo();
+  });
 
   function refresh() {
     wanted = true;
@@ -41,10 +64,17 @@
       if (!live() || document.hidden || held()) return;
       wanted = false;
       busy = true;
+      asked = Date.now();
       htmx.trigger(live(), "refresh");
-    }, Math.max(0, last + PAUSE - Date.now()));
+    }, Math.max(0, last + Math.max(PAUSE, PAUSE_PER_COST * cost, last - asked) - Date.now()));
+  }
+  function changed() {
+    if (live() && held()) missed += 1;
+    refresh();
+    show();
   }
   function letGo() {
+    show();
     if (wanted && !held()) refresh();
   }
   document.addEventListener("pointerdown", (event) => { pressed = Boolean(live()?.contains(event.target)); });
@@ -52,37 +82,64 @@
     window.addEventListener(name, () => { pressed = false; letGo(); });
   }
   document.addEventListener("selectionchange", letGo);
+  document.addEventListener("focusout", () => setTimeout(letGo));
 
-  // The server sends nothing where the page would be what it is.
+  // The server sends nothing where the page would be what it is, and of a part whose tag it is told an empty element.
   let tag = "";
-  document.addEventListener("htmx:configRequest", (event) => { if (tag) event.detail.headers["X-Page-Tag"] = tag; });
-  // The only requests that htmx makes here; its event names an ancestor, because #live itself has been replaced.
+  const isLive = (event) => event.detail.elt?.id === "live" || event.detail.target?.id === "live";
+  document.addEventListener("htmx:configRequest", (event) => {
+    if (!isLive(event)) return;
+    const tags = [...live().querySelectorAll("[data-tag]")].map((part) => part.dataset.tag).join(",");
+    event.detail.headers["X-Part-Tags"] = tags.slice(0, MOST_TAGS);
+    if (tag) event.detail.headers["X-Page-Tag"] = tag;
+  });
   document.addEventListener("htmx:afterRequest", (event) => {
+    if (!isLive(event)) return;
     busy = false;
     last = Date.now();
-    tag = event.detail.xhr?.getResponseHeader("X-Page-Tag") || tag;
     if (!event.detail.successful) say("· the server does not answer, trying again");
     else if (!document.getElementById("stream")) say("· live");
     if (wanted) refresh();
   });
-  // What an operator reads stays where it was. (The focus too, by htmx: all that can have it there has an id.)
-  let scrolled = [];
   document.addEventListener("htmx:beforeSwap", (event) => {
-    if (event.detail.shouldSwap && held()) { // it began while the answer was on its way
-      event.detail.shouldSwap = false;
+    if (!isLive(event) || !event.detail.shouldSwap) return;
+    event.detail.shouldSwap = false; // htmx would look through the whole page again
+    if (held()) { // it began while the answer was on its way
       wanted = true;
+      show();
+      return;
     }
-    scrolled = [...document.querySelectorAll("#live [id$=-region]")].map((at) => [at.id, at.scrollLeft, at.scrollTop]);
+    morph(event.detail.xhr);
   });
-  document.addEventListener("htmx:afterSwap", () => {
-    for (const [id, left, top] of scrolled) document.getElementById(id)?.scrollTo({ left, top, behavior: "instant" });
-  });
+
+  // A part that the server did not send again stays; a block stays open or folded as the reader left it.
+  const callbacks = {
+    beforeNodeMorphed: (old, now) => !(now.nodeType === Node.ELEMENT_NODE && now.hasAttribute("data-same")),
+    beforeAttributeUpdated: (name, node) => !(name === "open" && node.tagName === "DETAILS"),
+  };
+  function morph(xhr) {
+    const began = performance.now();
+    const sent = new DOMParser().parseFromString(xhr.responseText, "text/html");
+    const now = sent.getElementById("live");
+    if (!now) return;
+    Idiomorph.morph(live(), now, { morphStyle: "outerHTML", callbacks });
+    tag = xhr.getResponseHeader("X-Page-Tag") || "";
+    missed = 0;
+    if (document.title !== sent.title) document.title = sent.title;
+    const icon = document.querySelector("link[rel=icon]"), next = sent.querySelector("link[rel=icon]");
+    if (icon && next && icon.getAttribute("href") !== next.getAttribute("href")) icon.href = next.getAttribute("href");
+    show();
+    cost = performance.now() - began;
+    document.dispatchEvent(new CustomEvent("live:changed", { detail: { ms: cost } }));
+    requestAnimationFrame(() => setTimeout(() => { cost = performance.now() - began; })); // with layout and paint
+  }
+
   // A browser opens six connections to a host: a stream that nobody looks at would take one from the tabs in use.
   htmx.createEventSource = (url) => {
     source?.close();
     source = new EventSource(url);
     if (document.hidden) source.close();
-    for (const name of EVENTS) source.addEventListener(name, refresh);
+    for (const name of EVENTS) source.addEventListener(name, changed);
     source.addEventListener("end", () => { ended = true; say(""); });
     return source;
   };
@@ -111,35 +168,4 @@
   document.addEventListener("change", (event) => {
     if (event.target.matches(".choose select")) event.target.form.requestSubmit();
   });
-
-  // Copying. The clipboard's interface is there on https and localhost only; the older way needs a selected field.
-  document.documentElement.classList.add("scripted");
-  async function copy(text) {
-    if (navigator.clipboard) { await navigator.clipboard.writeText(text); return true; }
-    const field = Object.assign(document.createElement("textarea"), { value: text, className: "hidden" });
-    const back = document.activeElement;
-    document.body.append(field);
-    field.select();
-    const done = document.execCommand("copy");
-    field.remove();
-    back?.focus();
-    return done;
-  }
-  document.addEventListener("click", async (event) => {
-    const button = event.target.closest("[data-copy]");
-    if (!button) return;
-    const done = await copy(button.dataset.copy).catch(() => false);
-    if (done) button.classList.add("done");
-    setTimeout(() => button.classList.remove("done"), 2000);
-    tell(done ? "· copied" : "· the browser did not allow copying");
-  });
-
-  // An address that names a folded block opens it.
-  function unfold() {
-    const named = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    const block = named?.closest("details");
-    if (block && !block.open) { block.open = true; named.scrollIntoView(); }
-  }
-  window.addEventListener("hashchange", unfold);
-  unfold();
 })();
