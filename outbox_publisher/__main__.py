@@ -26,6 +26,7 @@ from redis.exceptions import RedisError
 
 from outbox_publisher import gauges
 from outbox_publisher.aside import Aside
+from outbox_publisher.fill import fill_old
 from outbox_publisher.listener import OutboxListener
 from outbox_publisher.regions_files import RegionsFiles
 from outbox_publisher.relay import publish_batch
@@ -141,7 +142,7 @@ def _threads(
     for name, seconds, work in (
         ("sweeper", SWEEP_SECONDS, sweep),
         ("gauges", GAUGE_SECONDS, measure),
-        ("retention", RETENTION_SECONDS, lambda: remove_old(db, asides)),
+        ("retention", RETENTION_SECONDS, lambda: remove_old(db, asides) + fill_old(db)),
     ):
         threads.append(threading.Thread(target=every, args=(seconds, work, stopped), name=name, daemon=True))
     return threads

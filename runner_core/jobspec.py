@@ -28,6 +28,7 @@ from runner_core.signing import Verified, canonical
 from runner_core.strict_json import member_bytes
 
 MAX_CALLS = 2000
+MAX_NAME_CHARACTERS = 200  # of a job's name in lists; fill_jobs cuts at the same
 DEFAULT_MIN_REGIONS = 1
 DEFAULT_MIN_SUCCESS_RATE = 0.67
 DEFAULT_TIMEOUT = 600 * NANOSECONDS
@@ -51,6 +52,7 @@ class Submission:
     `spec_raw` are the job's bytes. `spec` has the benchmark's version if the job has no top-level version.
     `digest` (32 bytes) is equal for a repeat of the same request and different for any other request.
     `analysis`: {"controls": [..], "facts": {..}} of the comparison; None if there are none.
+    `name`: the benchmark's, cut at MAX_NAME_CHARACTERS.
     `parameters`: {"job": {..}, "models": {"id": {..}}} as asked, nulls among them; None if the job gives none.
     """
 
@@ -72,6 +74,7 @@ class Submission:
     created_by: str | None
     parameters: dict[str, Any] | None = None
     analysis: dict[str, Any] | None = None
+    name: str = ""
 
     @property
     def calls(self) -> int:
@@ -136,6 +139,7 @@ def plan_job(
         nonce=metadata.nonce or None,
         created_by=metadata.created_by or None,
         parameters=parameters.stored,
+        name=job.benchmark.name[:MAX_NAME_CHARACTERS],
         analysis=fixed_analysis(metadata.analysis, {q.id: q.text for q in questions}, catalogue.controls),
     )
     if submission.calls > MAX_CALLS:

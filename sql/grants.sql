@@ -7,6 +7,7 @@
 REVOKE ALL ON FUNCTION end_units(text[], text[], text, jsonb[]), close_regions(text[]), close_jobs(text[]),
   cancel_units(text, jsonb), reopen_units(text, text, text, text, integer), forget_events(),
   label_judged(text, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION fill_jobs(integer) FROM PUBLIC;
 -- topic runs with its caller's rights. No other login needs it.
 REVOKE ALL ON FUNCTION topic(text) FROM PUBLIC;
 
@@ -56,6 +57,7 @@ GRANT UPDATE (expires_at) ON TABLE idempotency_keys TO beacon_publisher;
 GRANT UPDATE (created_at) ON TABLE nonces TO beacon_publisher;
 -- Not the result of an embedding: it may have a sentence of an answer.
 GRANT SELECT (text_sha256, model, created_at), UPDATE (created_at), DELETE ON TABLE embeddings TO beacon_publisher;
+GRANT EXECUTE ON FUNCTION fill_jobs(integer) TO beacon_publisher;
 GRANT EXECUTE ON FUNCTION end_units(text[], text[], text, jsonb[]) TO beacon_publisher;
 GRANT EXECUTE ON FUNCTION close_regions(text[]) TO beacon_publisher;
 

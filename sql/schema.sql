@@ -173,6 +173,42 @@ END $$;
 
 
 --
+-- Name: fill_jobs(integer); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.fill_jobs(batch integer) RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+  WITH due AS MATERIALIZED (
+    SELECT j.id FROM jobs j
+     WHERE j.name IS NULL OR (j.outcome IS NULL AND j.completed_at IS NOT NULL)
+     ORDER BY j.id LIMIT batch FOR NO KEY UPDATE SKIP LOCKED
+  ), known AS MATERIALIZED (
+    SELECT d.id, e.actor, v.outcome, v.completed_units, v.failed_units, v.cancelled_units
+      FROM due d
+     CROSS JOIN LATERAL (SELECT * FROM job_verdicts x WHERE x.job_id = d.id OFFSET 0) v
+      LEFT JOIN LATERAL (SELECT x.actor FROM job_events x WHERE x.job_id = d.id AND x.type = 'submitted'
+                          ORDER BY x.seq LIMIT 1) e ON true
+  ), filled AS (
+    UPDATE jobs j
+       SET name = COALESCE(j.name, left(j.spec -> 'benchmark' ->> 'name', 200), ''),
+           submitter = COALESCE(j.submitter, left(k.actor, 200), ''),
+           outcome = CASE WHEN j.completed_at IS NOT NULL THEN COALESCE(j.outcome, k.outcome, j.status) END,
+           completed_units = CASE WHEN j.completed_at IS NOT NULL THEN CASE WHEN j.outcome IS NULL THEN k.completed_units
+                                                                            ELSE j.completed_units END END,
+           failed_units = CASE WHEN j.completed_at IS NOT NULL THEN CASE WHEN j.outcome IS NULL THEN k.failed_units
+                                                                         ELSE j.failed_units END END,
+           cancelled_units = CASE WHEN j.completed_at IS NOT NULL THEN CASE WHEN j.outcome IS NULL THEN k.cancelled_units
+                                                                            ELSE j.cancelled_units END END
+      FROM known k WHERE j.id = k.id
+    RETURNING j.id
+  )
+  SELECT count(*) FROM filled;
+$$;
+
+
+--
 -- Name: forget_events(); Type: FUNCTION; Schema: public; Owner: -
 --
 
@@ -465,6 +501,8 @@ CREATE TABLE public.jobs (
     cancelled_units integer,
     parameters jsonb,
     analysis jsonb,
+    name text,
+    submitter text,
     CONSTRAINT jobs_check CHECK (((status = ANY (ARRAY['completed'::text, 'failed'::text, 'cancelled'::text])) = (completed_at IS NOT NULL))),
     CONSTRAINT jobs_check1 CHECK ((((status = 'cancelled'::text) = (cancelled_at IS NOT NULL)) OR (status = ANY (ARRAY['queued'::text, 'running'::text])))),
     CONSTRAINT jobs_id_check CHECK (((id <> ''::text) AND (length(id) <= 255) AND (id !~ '[^A-Za-z0-9._:-]'::text))),
@@ -717,7 +755,16 @@ CREATE VIEW public.listed_jobs AS
                  CROSS JOIN LATERAL jsonb_array_elements_text(p.models) m(model_id))
                  LEFT JOIN public.region_runs r ON (((r.job_id = j.id) AND (r.region = p.region))))
                  LEFT JOIN public.executions e ON (((e.job_id = j.id) AND (e.region = p.region) AND (e.model_id = m.model_id)))))
-        END AS units
+        END AS units,
+    name,
+    submitter,
+    failed_units,
+        CASE
+            WHEN ((status = 'completed'::text) AND ((outcome = 'partial'::text) OR (failed_units > 0))) THEN 'partial'::text
+            ELSE status
+        END AS state,
+    questions,
+    runs
    FROM public.jobs j;
 
 
@@ -1156,6 +1203,17 @@ CREATE INDEX jobs_analysis_idx ON public.jobs USING btree (completed_at, id) WHE
 
 
 --
+-- Name: jobs_by_state_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX jobs_by_state_idx ON public.jobs USING btree ((
+CASE
+    WHEN ((status = 'completed'::text) AND ((outcome = 'partial'::text) OR (failed_units > 0))) THEN 'partial'::text
+    ELSE status
+END), created_at, id) INCLUDE (status, outcome, failed_units);
+
+
+--
 -- Name: jobs_by_status_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -1174,6 +1232,27 @@ CREATE INDEX jobs_completed_idx ON public.jobs USING btree (completed_at) WHERE 
 --
 
 CREATE INDEX jobs_created_idx ON public.jobs USING btree (created_at DESC, id DESC);
+
+
+--
+-- Name: jobs_failures_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX jobs_failures_idx ON public.jobs USING btree (created_at, id) WHERE (failed_units > 0);
+
+
+--
+-- Name: jobs_id_prefix_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX jobs_id_prefix_idx ON public.jobs USING btree (id text_pattern_ops);
+
+
+--
+-- Name: jobs_name_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX jobs_name_idx ON public.jobs USING btree (lower(name) text_pattern_ops);
 
 
 --
@@ -1216,6 +1295,27 @@ CREATE INDEX judgements_open_idx ON public.judgements USING btree (judge, open_a
 --
 
 CREATE INDEX judgements_unlabelled_idx ON public.judgements USING btree (judge, job_id) WHERE ((category IS NOT NULL) AND (NOT labelled));
+
+
+--
+-- Name: jobs_plan_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX jobs_plan_idx ON public.jobs USING gin (plan) WITH (fastupdate=off);
+
+
+--
+-- Name: jobs_submitter_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX jobs_submitter_idx ON public.jobs USING btree (submitter, created_at, id);
+
+
+--
+-- Name: jobs_unfilled_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX jobs_unfilled_idx ON public.jobs USING btree (id) WHERE ((name IS NULL) OR ((outcome IS NULL) AND (completed_at IS NOT NULL)));
 
 
 --
@@ -1374,6 +1474,14 @@ GRANT ALL ON FUNCTION public.close_regions(job_ids text[]) TO beacon_worker;
 
 REVOKE ALL ON FUNCTION public.end_units(job_ids text[], region_names text[], final_status text, reasons jsonb[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.end_units(job_ids text[], region_names text[], final_status text, reasons jsonb[]) TO beacon_publisher;
+
+
+--
+-- Name: FUNCTION fill_jobs(batch integer); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.fill_jobs(batch integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.fill_jobs(batch integer) TO beacon_publisher;
 
 
 --

@@ -8,10 +8,10 @@ NAME = re.compile(r"^-- name: (\S+)(?: -- writes)?$", re.MULTILINE)
 # Matches the text of a statement that changes data, locks rows, or calls a function that changes data.
 CHANGES = re.compile(
     r"\b(INSERT INTO|UPDATE \w+|DELETE FROM|CREATE TABLE|FOR (NO KEY )?UPDATE|FOR (KEY )?SHARE|pg_\w*advisory\w*|"
-    r"close_jobs|close_regions|cancel_units|end_units|reopen_units|label_judged)\b"
+    r"close_jobs|close_regions|cancel_units|end_units|reopen_units|label_judged|fill_jobs)\b"
 )
 
-READS = ("reads.", "portal.")  # all alike: the verb "a read" cuts one of them
+READS = ("reads.", "portal.", "lists.")  # all alike: the verb "a read" cuts one of them
 GAUGES = "it reads for the publisher's gauges, in a transaction of its own that changes nothing"
 # Statements that write, lock or run in a verb's transaction, and that no point needs to cut.
 EXCEPTIONS = {
@@ -25,6 +25,7 @@ EXCEPTIONS = {
     "processes.read": "it reads back what the readiness probe has written",
     "readiness.grow": "the readiness probe rolls it back",
     "processes.beat": "it tells that a process lives; the next one comes within five seconds",
+    "sweep.fill": "it writes what lists show, which no promise rests on; a pass that was cut is repeated",
     "processes.leave": "what it would remove, retention removes; retention is cut",
     **dict.fromkeys(
         map("judgements.{}".format, ("lock", "begin", "give_up", "take", "end", "failed", "label")),

@@ -85,6 +85,7 @@ def _columns(entry: Entry) -> dict[str, Any]:
         "spec_raw": _bytea(job.spec_raw),
         "parameters": job.parameters,
         "analysis": job.analysis,
+        "name": job.name,
         "key": entry.key,
         "nonce": job.nonce,
         "actor": entry.actor,

@@ -9,7 +9,7 @@ WITH received AS (
       AS r (id text, plan jsonb, questions jsonb, runs integer, min_regions integer, min_success_rate numeric,
             timeout_seconds double precision, provider_timeout_seconds double precision, enable_analysis boolean,
             request_id text, traceparent text, public_key text, signature_form text, digest bytea, spec jsonb, spec_raw bytea,
-            parameters jsonb, analysis jsonb, key text, nonce text, actor text, regions json)
+            parameters jsonb, analysis jsonb, name text, key text, nonce text, actor text, regions json)
 ), planned AS (
   SELECT r.id, p.region, p.units, p.number
     FROM received r,
@@ -17,10 +17,10 @@ WITH received AS (
 ), job AS (
   INSERT INTO jobs (id, plan, questions, runs, min_regions, min_success_rate, timeout_seconds, provider_timeout_seconds,
                     enable_analysis, request_id, traceparent, public_key, signature_form, digest, spec, spec_raw, parameters,
-                    analysis, queued_until)
+                    analysis, name, submitter, queued_until)
   SELECT id, plan, questions, runs, min_regions, min_success_rate, timeout_seconds, provider_timeout_seconds,
          enable_analysis, request_id, traceparent, public_key, signature_form, digest, spec, spec_raw, parameters,
-         analysis, clock_timestamp() + make_interval(secs => %(queue_timeout_seconds)s)
+         analysis, name, left(actor, 200), clock_timestamp() + make_interval(secs => %(queue_timeout_seconds)s)
     FROM received ORDER BY id
   ON CONFLICT (id) DO NOTHING
   RETURNING id, cross_region_execution_id, created_at, request_id

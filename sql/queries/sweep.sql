@@ -148,3 +148,7 @@ SELECT id FROM jobs WHERE status IN ('completed', 'failed', 'cancelled')
 -- name: retention.jobs -- writes
 -- Delete jobs; the foreign keys delete everything that belongs to them.
 DELETE FROM jobs WHERE id = ANY (%(job_ids)s::text[]);
+
+-- name: sweep.fill -- writes
+-- Fill what lists show of up to `batch` jobs that have none of it: those of earlier releases.
+SELECT fill_jobs(%(batch)s) AS filled;

@@ -1,7 +1,7 @@
 -- The rows of ended, queued and running jobs as the processes leave them, in one go. A job has one region, one model and
 -- three questions. Ids are random, as clients' are, so that neighbours in an index are strangers in the table. Every
 -- fifth job is for EU and every fiftieth for ASIA, so that no region is the whole table. Redis has been away for a while:
--- most of the queued jobs' messages have not been sent. Every other job ended before jobs kept their outcome. Nothing is
+-- most of the queued jobs' messages have not been sent. Every other job ended before jobs kept their outcome and their name. Nothing is
 -- old enough to be removed after seven days.
 CREATE TEMP TABLE crowd AS
 SELECT n, 'job-' || md5('job' || n)::uuid AS id, n <= %(ended)s AS ended, n > %(ended)s + %(queued)s AS running,
@@ -14,7 +14,7 @@ SELECT n, 'job-' || md5('job' || n)::uuid AS id, n <= %(ended)s AS ended, n > %(
 INSERT INTO jobs (id, status, version, plan, questions, runs, min_regions, min_success_rate, timeout_seconds,
                   provider_timeout_seconds, queued_until, created_at, updated_at, started_at, completed_at,
                   cancelled_at, public_key, signature_form, digest, spec, spec_raw, outcome, completed_units,
-                  failed_units, cancelled_units)
+                  failed_units, cancelled_units, name, submitter)
 SELECT id, CASE WHEN ended THEN outcome WHEN running THEN 'running' ELSE 'queued' END,
        CASE WHEN ended THEN 8 WHEN running THEN 2 ELSE 1 END, jsonb_build_object(region, ARRAY['m1']),
        (SELECT jsonb_agg(jsonb_build_object('id', 'q' || q, 'text', 'What is the answer to question ' || q || '?'))
@@ -24,7 +24,8 @@ SELECT id, CASE WHEN ended THEN outcome WHEN running THEN 'running' ELSE 'queued
        'key-' || mod(n, 7), 'jcs', sha256(id::bytea), jsonb_build_object('id', id, 'description', repeat('a job ', 100)),
        convert_to('{"id": "' || id || '", "description": "' || repeat('a job ', 100) || '"}', 'UTF8'),
        CASE WHEN kept THEN outcome END, CASE WHEN kept THEN (outcome = 'completed')::integer END,
-       CASE WHEN kept THEN (outcome = 'failed')::integer END, CASE WHEN kept THEN (outcome = 'cancelled')::integer END
+       CASE WHEN kept THEN (outcome = 'failed')::integer END, CASE WHEN kept THEN (outcome = 'cancelled')::integer END,
+       CASE WHEN kept OR NOT ended THEN 'Nightly ' || mod(n, 500) END, CASE WHEN kept OR NOT ended THEN 'tester ' || mod(n, 7) END
   FROM (SELECT *, ended AND mod(n, 2) = 0 AS kept FROM crowd) c ORDER BY n;
 
 INSERT INTO idempotency_keys (key, request_digest, job_id, created_at, expires_at)

@@ -23,7 +23,8 @@ NOT_EXPLAINED = {"bell.listen_outbox", "bell.listen_jobs", "migrations.create"}
 
 # What a statement that changes a row has in its text; the functions are those of sql/migrations that write.
 WRITES = re.compile(
-    rb"\bINSERT INTO\b|\bDELETE FROM\b|(?<!FOR )(?<!KEY )\bUPDATE\b(?! OF)|\b(?:close|end|cancel|reopen|label)_\w+\("
+    rb"\bINSERT INTO\b|\bDELETE FROM\b|(?<!FOR )(?<!KEY )\bUPDATE\b(?! OF)"
+    rb"|\b(?:close|end|cancel|reopen|label|fill)_\w+\("
 )
 
 UNIQUE = {

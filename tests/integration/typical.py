@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 
+from outbox_publisher import fill
 from outbox_publisher.retention import BATCH, JOBS_BATCH
 from outbox_publisher.sweep import PAGE
 from runner_core.session import LIMITS
@@ -14,6 +15,7 @@ from tests.integration.typical_parameters import (
     NOBODY,
     NOW,
     REASON,
+    USUAL,
     Case,
     act,
     calls,
@@ -181,6 +183,9 @@ CASES: dict[str, list[Case]] = (
         "sweep.page": [
             Case("publisher", {"after": "job-5", "page": PAGE, **NOBODY}, MOST, "a page of 500 jobs is locked")
         ],
+        "sweep.fill": [
+            Case("publisher", {"batch": fill.BATCH}, 5 * MOST, "100 jobs are counted and written, with their indexes")
+        ],
         "sweep.clear": [Case("publisher", {"job_ids": leases["job_ids"]})],
         "sweep.doomed": [
             Case(
@@ -194,8 +199,8 @@ CASES: dict[str, list[Case]] = (
             Case(
                 "publisher",
                 of_jobs(waiting, reasons=[REASON] * 20),
-                MOST,
-                "twenty regions end: a run, an execution, an event and a version for each",
+                MOST + USUAL // 2,
+                "twenty regions end: a run, an execution, an event and a version for each, this in each index of a job",
             )
         ],
         "sweep.silent": [
