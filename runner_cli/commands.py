@@ -9,7 +9,7 @@ import difflib
 import importlib
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from runner_cli.exits import MEANING, CommandError, Exit
@@ -156,8 +156,24 @@ def run(argv: list[str], interrupt: Any) -> int:
     else:
         parser.given = argv[1:]
         args = parser.parse_args(argv[1:])
-    status: int = getattr(module, name)(args)
-    return status
+    return _call(getattr(module, name), args)
+
+
+def _call(command: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
+    """Call the command. If the API knows no job of this id, call it for the one job whose id begins so."""
+    try:
+        return command(args)
+    except CommandError as error:
+        if error.code != "not_found" or not hasattr(args, "job"):
+            raise
+        from runner_cli.client import Api
+        from runner_cli.job_id import whole
+
+        found = whole(Api.of(args), args.job)
+        if found is None:
+            raise
+        args.job = found
+        return command(args)
 
 
 def overview() -> str:

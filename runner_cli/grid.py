@@ -117,14 +117,18 @@ def counted(snapshot: Snapshot, width: int | None, most_failures: int) -> "list[
 
 
 def header(snapshot: Snapshot) -> "Text":
-    """`job-1  running  4/12 units`, and how many answers where that is told."""
+    """`job-1  nightly  running  4/12 units`, how many of them failed, and how many answers where that is told."""
     from rich.text import Text
 
     progress = snapshot.job.get("progress") or {}
     done = sum(int(progress.get(name) or 0) for name in ("completed", "failed"))
     text = Text(clean(snapshot.id), style="bold", overflow="fold")
+    if snapshot.name:
+        text.append(f"  {clean(' '.join(snapshot.name.split()))}", "bold")
     text.append(f"  {clean(snapshot.verdict)}", COLOURS.get(snapshot.verdict, ""))
     text.append(f"  {done}/{progress.get('total', '?')} units")
+    if snapshot.failed_units:
+        text.append(f", {snapshot.failed_units} failed", COLOURS["failed"])
     if answers := progress.get("answers"):
         text.append(f", {answers.get('done')}/{answers.get('total')} answers")
     return text

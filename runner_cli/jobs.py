@@ -13,7 +13,8 @@ from runner_cli.shapes import JOBS
 from runner_cli.terminal import clean, remark, say_json, width
 from runner_cli.terminal import show as draw
 from runner_core.durations import duration
-from runner_core.statuses import JOB_STATUSES, in_order, verdict
+from runner_core.job_ids import short
+from runner_core.statuses import JOB_STATES, in_order, verdict
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 examples:
   beacon jobs
-  beacon jobs --status failed --limit 200
+  beacon jobs --status partial --limit 200
+  beacon jobs --find nightly --since 24h --failures
   beacon jobs --json | jq -r '.jobs[].id'
 """
 WIDEST = 40  # of a column: a longer id moves its own line only
@@ -29,7 +31,13 @@ OLD_SECONDS = 2 * 86400  # from here on a date says more than an age
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--status", choices=JOB_STATUSES, help="only jobs with this status")
+    parser.add_argument("--status", choices=JOB_STATES, help="only jobs with this status")
+    parser.add_argument("--find", metavar="TEXT", help="only jobs whose name or id begins so")
+    parser.add_argument("--failures", action="store_true", help="only jobs with failed units")
+    parser.add_argument("--model", help="only jobs that ask this model")
+    parser.add_argument("--region", help="only jobs that run in this region")
+    parser.add_argument("--submitter", help="only jobs of this key or token, by its name")
+    parser.add_argument("--since", metavar="TIME", help="only jobs since a time, or since 90m, 24h or 7d ago")
     parser.add_argument("--limit", type=int, default=50, help="list at most this many [50]")
     parser.add_argument("--cursor", help="go on where the last page ended (its next_cursor)")
     client.add_arguments(parser)
@@ -37,14 +45,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def jobs(args: argparse.Namespace) -> int:
     """Print a page of jobs. Raises Unreachable, Refused."""
-    page = Api.of(args).get("/api/v1/jobs", JOBS, limit=args.limit, status=args.status, cursor=args.cursor)
+    wanted = {name: getattr(args, name) for name in ("status", "model", "region", "submitter", "since")}
+    wanted |= {"q": args.find, "failures": "1" if args.failures else None}
+    page = Api.of(args).get("/api/v1/jobs", JOBS, limit=args.limit, cursor=args.cursor, **wanted)
     if args.json:
         say_json(page)
         return Exit.OK
     if not page["jobs"]:
-        remark("no jobs" + (f" with status {args.status}" if args.status else "") + "; `beacon submit FILE` sends one")
-        return Exit.OK
-    show(page["jobs"])
+        if page.get("next_cursor"):
+            remark("none of the newest jobs matches; older ones may")
+        elif any(wanted.values()):
+            remark("no job matches")
+        else:
+            remark("no jobs; `beacon submit FILE` sends one")
+    else:
+        show(page["jobs"])
     if page.get("next_cursor"):
         remark(f"more: beacon jobs --cursor {clean(page['next_cursor'])}")
     return Exit.OK
@@ -59,14 +74,18 @@ def show(found: list[dict[str, Any]]) -> None:
 
 
 def cells(job: dict[str, Any], now: datetime, *, aged: bool) -> list[str]:
-    """What is told of a job: id, status, age (or time of its submission), regions, models."""
+    """What is told of a job: id, state, age (or time of its submission), name, regions, models.
+
+    For a terminal (`aged`) the id is short: commands take the beginning of an id.
+    """
     created = datetime.fromisoformat(job["created_at"])
     passed = max(0, int((now - created).total_seconds()))
     age = f"{duration(passed * 1000)} ago" if passed < OLD_SECONDS else f"{created:%Y-%m-%d}"
     return [
-        clean(job["id"]),
-        clean(verdict(job["status"], job.get("cross_region_status"))),
+        clean(short(job["id"]) if aged else job["id"]),
+        clean(verdict(job["status"], job.get("cross_region_status"), job.get("failed_units"))),
         age if aged else str(job["created_at"])[:19].replace("T", " "),
+        clean(job.get("name") or "-"),
         clean(" ".join(in_order(job["regions"]))),
         clean(", ".join(job["models"])),
     ]
@@ -80,7 +99,7 @@ def listing(rows: list[list[str]], columns: int | None) -> "Iterator[Text]":
     from runner_cli.columns import padded, wrapped
 
     widths = [min(WIDEST, max(map(cell_len, column))) for column in zip(*rows, strict=True)]
-    widths[1] = max(map(len, JOB_STATUSES))
+    widths[1] = max(map(len, JOB_STATES))
     for row in rows:
         name, status, *rest = [padded(text, cells) for text, cells in zip(row, widths, strict=True)]
         line = Text(f"{name}  ", no_wrap=True, overflow="ignore")
@@ -89,7 +108,9 @@ def listing(rows: list[list[str]], columns: int | None) -> "Iterator[Text]":
             yield line
             continue
         yield Text(row[0], overflow="fold")
-        told = wrapped("  ".join(part.replace(" ", "\xa0") for part in row[1:4]) + f"  {row[4]}", columns - 2)
+        told = wrapped(
+            "  ".join(part.replace(" ", "\xa0") for part in row[1:3]) + f"  {'  '.join(row[3:])}", columns - 2
+        )
         for text in told:
             below = Text(f"  {text}".replace("\xa0", " "), no_wrap=True, overflow="ignore")
             if text is told[0]:

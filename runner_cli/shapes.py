@@ -72,6 +72,7 @@ ROW: Shape = {
 }
 _JOB: Shape = {
     "id": str,
+    "name?": str,
     "status": str,
     "version": int,
     "created_at": is_time,
@@ -90,7 +91,17 @@ _JOB: Shape = {
     "executions?": [ROW],
 }
 JOBS: Shape = {
-    "jobs": [{"id": str, "status": str, "created_at": is_time, "regions": [str], "models": [str]}],
+    "jobs": [
+        {
+            "id": str,
+            "status": str,
+            "created_at": is_time,
+            "regions": [str],
+            "models": [str],
+            "name?": str,
+            "failed_units?": int,
+        }
+    ],
     "next_cursor?": str,
 }
 EVENTS: Shape = {"events": [{"seq": int, "type": str, "at": is_time, "region?": str, "model_id?": str, "actor": str}]}

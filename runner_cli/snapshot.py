@@ -42,8 +42,17 @@ class Snapshot:
 
     @property
     def verdict(self) -> str:
-        """The job's own status, or `partial` where that is how it completed."""
-        return verdict(self.status, (self.job.get("cross_region") or {}).get("status"))
+        """The job's own status, or `partial` where it completed with less than was asked for."""
+        return verdict(self.status, (self.job.get("cross_region") or {}).get("status"), self.failed_units)
+
+    @property
+    def name(self) -> str:
+        """The benchmark's name, as lists show it; empty where the API does not tell it."""
+        return str(self.job.get("name") or "")
+
+    @property
+    def failed_units(self) -> int:
+        return int((self.job.get("progress") or {}).get("failed") or 0)
 
     @property
     def regions(self) -> list[str]:

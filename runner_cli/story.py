@@ -47,7 +47,10 @@ class Story:
         sentences = [f"Job {self.job.id} is done: it ended {ended} ago as {self.job.verdict}."]
         sentences += [f"{e['actor']} cancelled it." for e in self.events if e["type"] == "cancel_requested"]
         across = self.job.job.get("cross_region") or {}
-        if self.job.verdict in ("failed", "partial"):
+        if self.job.failed_units:
+            total = self.job.job["progress"]["total"]
+            sentences.append(f"{self.job.failed_units} of {total} units failed.")
+        if across.get("status") in ("failed", "partial"):
             sentences.append(
                 f"{across.get('success_count')} of {across.get('total_regions')} regions succeeded; "
                 f"{across.get('min_regions_required')} had to succeed, and from a success rate of "

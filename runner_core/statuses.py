@@ -9,6 +9,8 @@ ResultStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
 RegionStatus = Literal["pending", "running", "success", "failed", "timeout", "cancelled"]
 
 JOB_STATUSES: tuple[str, ...] = get_args(JobStatus)
+# What pages and lists show and find jobs by: the state of a job that has completed may be `partial`, see verdict.
+JOB_STATES = ("queued", "running", "completed", "partial", "failed", "cancelled")
 OPEN = ("queued", "running")
 ENDED = ("completed", "failed", "cancelled")
 # A process updates its row every five seconds. One that was silent for longer than this counts as gone.
@@ -32,9 +34,12 @@ def word(status: str) -> str:
     return status if status in _SIGN_ONLY else sign(status)
 
 
-def verdict(status: str, across: str | None) -> str:
-    """Return the shown word for a job: its status, or `partial` if it completed in too few regions."""
-    return "partial" if status == "completed" and across == "partial" else status
+def verdict(status: str, across: str | None, failed: int | None = 0) -> str:
+    """Return the shown state of a job: its status, or `partial` for one that completed with less than was asked for.
+
+    `across`: `partial` if too few regions succeeded. `failed`: the number of units that failed.
+    """
+    return "partial" if status == "completed" and (across == "partial" or failed) else status
 
 
 def in_order(regions: Iterable[str]) -> list[str]:

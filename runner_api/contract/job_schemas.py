@@ -45,7 +45,11 @@ class CrossRegionAccepted(BaseModel):
 
 
 class ListedJob(BaseModel):
-    """A job in a list; `cross_region_status` is `partial` where it completed in too few regions."""
+    """A job in a list; `cross_region_status` is `partial` where it completed in too few regions.
+
+    `name`: the benchmark's, at most 200 characters; null, and `submitter` too, for a job of an earlier release until
+    the publisher has filled it in. `failed_units`: of an ended job, how many of its units failed.
+    """
 
     id: str
     status: JobStatus
@@ -54,6 +58,9 @@ class ListedJob(BaseModel):
     updated_at: datetime
     regions: list[str]
     models: list[str]
+    name: str | None
+    submitter: str | None
+    failed_units: int | None
 
 
 class JobPage(BaseModel):
@@ -96,10 +103,13 @@ class Job(BaseModel):
     """A job as it stands; `job` is the spec as received.
 
     `version` changes with its state and its results, not with `progress.answers`, which counts stored
-    answers, and not with `waiting`, which depends on workers and time.
+    answers, and not with `waiting`, which depends on workers and time. `name` is the benchmark's, at most 200
+    characters; `submitter` who submitted: the name of a key or a token, null where it is not known.
     """
 
     id: str
+    name: str | None
+    submitter: str | None
     status: JobStatus
     job: dict[str, JsonValue]
     cross_region: CrossRegion

@@ -26,7 +26,7 @@ from runner_api.contract.job_schemas import (
 )
 from runner_api.contract.operator_schemas import Dead, Health, Outbox, Processes, Queues, Republished, State, Stuck
 from runner_core.job_shapes import CrossRegionRequest, JobSpec
-from runner_core.statuses import JOB_STATUSES
+from runner_core.statuses import JOB_STATES
 
 Schema = dict[str, Any]
 INTEGER: Schema = {"type": "integer"}
@@ -60,6 +60,7 @@ class Operation:
 
 
 PAGE = integer(1, 200, 50)
+TEXT: Schema = {"type": "string", "maxLength": 255}
 CURSOR: Schema = {"type": "string", "description": "an earlier answer's next_cursor"}
 FAR = "rows to skip; a larger number is refused as offset_too_large: use cursor instead"
 POSTING = (400, 401, 403, 409, 413, 415, 422, 503)
@@ -83,7 +84,13 @@ OPERATIONS: dict[str, Operation] = {
         (422, 503),
         query={
             "limit": PAGE,
-            "status": {"type": "string", "enum": ["", *JOB_STATUSES]},
+            "status": {"type": "string", "enum": ["", *JOB_STATES]},
+            "q": {**TEXT, "description": "how the job's name begins, in any case, or its id, also without `job-`"},
+            "failures": {"type": "string", "enum": ["", "1"], "description": "1: only jobs with failed units"},
+            "model": TEXT,
+            "region": TEXT,
+            "submitter": TEXT,
+            "since": {**TEXT, "description": "a time of ISO 8601, or how long ago: 90m, 24h, 7d"},
             "cursor": CURSOR,
         },
     ),

@@ -79,4 +79,9 @@ def _cursor(ids: re.Pattern[str]) -> tuple[str, str] | None:
 
 def next_cursor(row: Row) -> str:
     """Return the cursor that names the place after `row`."""
-    return base64.urlsafe_b64encode(f"{timestamp(row['created_at'])} {row['id']}".encode()).decode().rstrip("=")
+    return as_cursor((timestamp(row["created_at"]), row["id"]))
+
+
+def as_cursor(place: tuple[object, object]) -> str:
+    """Return the cursor that names a place: (created_at as text, id)."""
+    return base64.urlsafe_b64encode(f"{place[0]} {place[1]}".encode()).decode().rstrip("=")

@@ -18,17 +18,7 @@ from runner_api.portal.blueprint import blueprint
 FOLDER = Path(__file__).parent / "static"
 # One file for each subject, and one request for all of them. A later sheet may change what an earlier one says.
 SHEETS = (
-    "colours",
-    "page",
-    "components",
-    "forms",
-    "job",
-    "answers",
-    "tables",
-    "grid",
-    "charts",
-    "lanes",
-    "live",
+    *("colours", "page", "components", "forms", "job", "answers", "tables", "grid", "charts", "lanes", "jobs", "live"),
     "print",
 )
 SHEET = "portal.css"

@@ -166,7 +166,7 @@ def _job(job_id: str) -> Row:
         found = queries.row(conn, "reads.job", job_id=job_id)
     if found is None:
         raise NotFound(detail=f"There is no job {job_id}.")
-    return {**found, "verdict": verdict(found["status"], found["cross_status"])}
+    return {**found, "verdict": verdict(found["status"], found["cross_status"], found["failed"])}
 
 
 def _question(job_id: str, question_id: str) -> str:

@@ -79,7 +79,7 @@ def compare(job_id: str) -> Response:
     return page(
         "compare.html",
         job=job,
-        verdict=verdict(job["status"], job["cross_status"]),
+        verdict=verdict(job["status"], job["cross_status"], job["failed_units"]),
         questions=questions,
         models=models,
         model=model,

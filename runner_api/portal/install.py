@@ -29,6 +29,7 @@ from runner_api.portal import (  # importing a page adds its routes
     login_link,  # noqa: F401
     operations,  # noqa: F401
     report,  # noqa: F401
+    selected,  # noqa: F401
     styleguide,  # noqa: F401
     submit,  # noqa: F401
 )

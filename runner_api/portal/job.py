@@ -65,9 +65,8 @@ def job(job_id: str) -> Response:
     return page(
         "job.html",
         job=found,
-        name=_name(spec),
         extra=extra,
-        verdict=verdict(found["status"], found["cross_status"]),
+        verdict=verdict(found["status"], found["cross_status"], found["failed"]),
         open=is_open,
         refreshing=refreshing(),
         known=known_parts(),
@@ -106,12 +105,6 @@ def job(job_id: str) -> Response:
 def _is_single(found: Row, extra: Row) -> bool:
     """Return whether a job asks one question of one model, in whatever regions."""
     return (len(extra["questions"]), extra["runs"], len(grid.models_of(found["plan"]))) == (1, 1, 1)
-
-
-def _name(spec: dict[str, Any]) -> str:
-    """Return the name that a job's specification gives it, empty for none."""
-    benchmark = spec.get("benchmark")
-    return str((benchmark.get("name") if isinstance(benchmark, dict) else "") or "")
 
 
 def _address(**changes: str) -> str:

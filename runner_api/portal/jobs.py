@@ -1,61 +1,70 @@
 """The page that lists jobs."""
 
-import re
-from typing import Any
-
 from flask import request, url_for
 from werkzeug.wrappers import Response
 
-from runner_api.http.paging import cursor, next_cursor
+from runner_api.http import job_filters
+from runner_api.http.paging import as_cursor, cursor
 from runner_api.http.services import services
 from runner_api.portal import first_job
-from runner_api.portal.blueprint import blueprint, go_to, page
+from runner_api.portal.blueprint import blueprint, go_to, page, visitor
+from runner_api.views import job_list
+from runner_api.views.words import Exact
 from runner_core import queries
-from runner_core.limits import MAX_COUNTED_BY_STATUS, MAX_SEARCHED
-from runner_core.queries import Row
-from runner_core.statuses import JOB_STATUSES, in_order, verdict
-from runner_core.store.jobs import listed
+from runner_core.limits import MAX_COUNTED_BY_STATUS, MAX_ENDED, MAX_LOOKED
+from runner_core.statuses import JOB_STATES
+from runner_core.store import job_lists
+from runner_core.store.job_lists import Filters
 
 PAGE = 50
-_PART = re.compile(r"[A-Za-z0-9._:-]{1,255}", re.ASCII)
+SINCE = ("1h", "6h", "24h", "7d", "30d")
 
 
 @blueprint.get("/")
 def jobs() -> Response:
-    """List jobs: all, those of one status, or those with a text in their id."""
-    wanted = request.args.get("q", "").strip()
-    status = request.args.get("status", "")
-    status = status if status in JOB_STATUSES else ""
+    """List jobs: all, or those that the filters of the address want."""
+    kept, filters = job_filters.shown(request.args)
     older = bool(request.args.get("cursor"))
     before = cursor()
     with services().db.transaction() as conn:
-        by_status = queries.rows(conn, "portal.counts", most=MAX_COUNTED_BY_STATUS)
-        if _PART.fullmatch(wanted):
-            found = queries.rows(conn, "portal.search", wanted=wanted, page=PAGE + 1, newest=MAX_SEARCHED)
-        elif wanted:
-            found = []
+        by_state = queries.rows(conn, "portal.counts", most=MAX_COUNTED_BY_STATUS)
+        ended = queries.rows(conn, "lists.ended", most=MAX_ENDED)
+        if kept:
+            found = job_lists.find(conn, filters, before, PAGE, progress=True)
         else:
-            found = listed(conn, status or None, before, PAGE + 1, progress=True)
-    if len(found) == 1 and found[0]["id"] == wanted:
-        return go_to(url_for("portal.job", job_id=wanted))
-    more = len(found) > PAGE
+            found = job_lists.plain(conn, None, before, PAGE, progress=True)
+    if (named := _only(filters, found)) and not older and kept.keys() == {"q"}:
+        return go_to(url_for("portal.job", job_id=named))
+    reader = visitor()
     return page(
         "jobs.html",
-        rows=[_listed(row) for row in found[:PAGE]],
-        counts={row["status"]: row["jobs"] for row in by_status},
+        rows=[job_list.listed(row) for row in found.jobs],
+        counts={row["state"]: row["jobs"] for row in by_state},
+        states=JOB_STATES,
         most=MAX_COUNTED_BY_STATUS,
-        searched=MAX_SEARCHED,
-        only=status,
-        wanted=wanted,
+        hour=job_list.hour(ended),
+        kept={name: Exact(text) for name, text in kept.items()},
+        chips=[(name, words, _without(kept, name)) for name, words in job_list.remarks(kept)],
+        without_status=_without(kept, "status"),
+        models=list(services().catalogue.models),
+        since=SINCE,
         older=older,
-        more=more,
-        steps=[] if found else first_job.steps(services().catalogue),
-        next_cursor=next_cursor(found[PAGE - 1]) if more and not wanted else None,
+        looked=MAX_LOOKED if found.looked else 0,
+        steps=[] if found.jobs or kept or older else first_job.steps(services().catalogue),
+        next_cursor=as_cursor(found.next) if found.next else None,
+        may_act=reader is not None and reader.administrator,
     )
 
 
-def _listed(row: Row) -> dict[str, Any]:
-    models = dict.fromkeys(model for region in row["plan"].values() for model in region)
-    shown = {**row, **row["units"], "regions": in_order(row["plan"]), "models": list(models)}
-    shown["verdict"] = verdict(row["status"], row["cross_status"])
-    return shown
+def _only(filters: Filters, found: job_lists.Found) -> str | None:
+    """Return the job with the id that is searched for, or the only one that was found if its id begins so."""
+    if any(row["id"] == filters.wanted for row in found.jobs):
+        return filters.wanted
+    if len(found.jobs) != 1 or found.next or not filters.wanted:
+        return None
+    job_id: str = found.jobs[0]["id"]
+    return job_id if job_id.startswith(tuple(filters.beginnings)) else None
+
+
+def _without(kept: dict[str, str], name: str) -> dict[str, str]:
+    return {other: text for other, text in kept.items() if other != name}

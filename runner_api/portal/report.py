@@ -85,7 +85,7 @@ def _values(found: Row, snapshot: Snapshot) -> dict[str, Any]:
     changes = served_changes(snapshot.calls)
     return {
         "job": job,
-        "verdict": verdict(job["status"], job["cross_status"]),
+        "verdict": verdict(job["status"], job["cross_status"], job["failed_units"]),
         "questions": questions,
         "models": models,
         "regions": regions,

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, Response, request
 
-from runner_api.http import stream
-from runner_api.http.paging import cursor, header, next_cursor, number, page
+from runner_api.http import job_filters, stream
+from runner_api.http.paging import as_cursor, cursor, header, number, page
 from runner_api.http.requests import connection
 from runner_api.http.services import services
 from runner_api.http.wire import reply
@@ -16,8 +16,9 @@ from runner_api.views.rows import job_of, listed, result
 from runner_core import queries
 from runner_core.errors import NotFound, SpecError
 from runner_core.queries import Row
-from runner_core.statuses import ALIVE_SECONDS, JOB_STATUSES
-from runner_core.store import jobs
+from runner_core.statuses import ALIVE_SECONDS
+from runner_core.store import job_lists
+from runner_core.store.job_lists import Filters
 
 blueprint = Blueprint("jobs", __name__)
 MAX_WAIT_SECONDS = 60
@@ -28,14 +29,15 @@ EVENT_STREAM = "text/event-stream"
 @blueprint.get("/jobs")
 def list_jobs() -> Response:
     """List jobs, newest first."""
-    status = request.args.get("status") or None
-    if status is not None and status not in JOB_STATUSES:
-        raise SpecError(detail=f"status must be one of {', '.join(JOB_STATUSES)}.")
+    filters = job_filters.asked()
     limit, before = page(), cursor()
     with services().db.transaction() as conn:
-        found = jobs.listed(conn, status, before, limit + 1)
-    shown = [listed(row) for row in found[:limit]]
-    return reply({"jobs": shown, "next_cursor": next_cursor(found[limit - 1]) if len(found) > limit else None})
+        if filters == Filters(status=filters.status):
+            found = job_lists.plain(conn, filters.status, before, limit)
+        else:
+            found = job_lists.find(conn, filters, before, limit)
+    shown = [listed(row) for row in found.jobs]
+    return reply({"jobs": shown, "next_cursor": as_cursor(found.next) if found.next else None})
 
 
 @blueprint.get("/jobs/<job:job_id>")

@@ -21,6 +21,9 @@ def listed(row: Row) -> dict[str, Any]:
         "updated_at": row["updated_at"],
         "regions": list(row["plan"]),
         "models": list(models),
+        "name": row["name"] or None,
+        "submitter": row["submitter"] or None,
+        "failed_units": row["failed_units"],
     }
 
 
@@ -28,6 +31,8 @@ def job_of(job: Row) -> dict[str, Any]:
     """Return the JSON object of one job, without its diagnosis and its executions."""
     return {
         "id": job["id"],
+        "name": job["name"] or None,
+        "submitter": job["submitter"] or None,
         "status": job["status"],
         "job": json.loads(job["spec_raw"]),
         "cross_region": {

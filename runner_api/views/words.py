@@ -8,11 +8,11 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from runner_core.durations import duration, speed_ms
+from runner_core.job_ids import short
 from runner_core.regions import PROMPT_ID
 from runner_core.statuses import in_order, sign, word
 
 MAX_BRIEF = 60  # characters of a question's beginning
-_JOB_UUID = re.compile(r"job-[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.ASCII)
 _MADE_FROM_TEXT = re.compile(r"text-[0-9a-f]{16}", re.ASCII)
 _OVERRIDES = dict.fromkeys((0x202D, 0x202E), "\N{REPLACEMENT CHARACTER}")
 
@@ -56,14 +56,6 @@ def count(number: int | None) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: `1 call`, `2 calls`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def short(job_id: str) -> str:
-    """Return a job's id for a list: `job-59c549cd` for a `job-` with a UUID, any other id as it is.
-
-    The search finds a job by a part of its id.
-    """
-    return job_id[:12] if _JOB_UUID.fullmatch(job_id) else job_id
 
 
 def has_id(question_id: str) -> bool:

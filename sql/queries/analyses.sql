@@ -43,9 +43,10 @@ SELECT EXISTS (
                        GROUP BY m.model_id HAVING count(*) > 1)) AS due;
 
 -- name: analyses.job
--- What an export says of a job beside its calls. All of it but the statuses, the version and the newest label is fixed
--- when the job is accepted.
+-- What an export says of a job beside its calls, and what pages call the job. All of it but the statuses, the version
+-- and the newest label is fixed when the job is accepted.
 SELECT j.id, j.status, x.status AS cross_status, j.created_at, j.plan, j.questions, j.runs, j.analysis, j.version,
+       COALESCE(j.name, left(j.spec -> 'benchmark' ->> 'name', 200)) AS name, j.failed_units,
        COALESCE((SELECT max(l.id) FROM answer_labels l WHERE l.job_id = %(job_id)s), 0) AS label_id
   FROM jobs j JOIN cross_region_executions x ON x.jobspec_id = j.id
  WHERE j.id = %(job_id)s;

@@ -1,21 +1,7 @@
 -- name: portal.counts
--- The number of jobs of each status, counted up to `most`: the filters of the page need no exact larger number.
-SELECT s.status, (SELECT count(*) FROM (SELECT 1 FROM jobs j WHERE j.status = s.status LIMIT %(most)s) AS few) AS jobs
-  FROM unnest(ARRAY['queued', 'running', 'completed', 'failed', 'cancelled']) AS s (status);
-
--- name: portal.search
--- The job with this id, and those of the `newest` jobs whose id contains the text. The search reads ids from an index
--- and then reads only the jobs of the page, so its cost has a limit whatever the collation is.
-SELECT j.id, j.status, j.created_at, j.updated_at, j.plan, j.started_at, j.completed_at, j.duration_ms, j.cross_status, j.units
-  FROM listed_jobs j WHERE j.id = %(wanted)s
-UNION ALL
-(SELECT n.id, n.status, n.created_at, n.updated_at, n.plan, n.started_at, n.completed_at, n.duration_ms, n.cross_status, n.units
-   FROM (SELECT i.id, i.created_at
-           FROM (SELECT j.id, j.created_at FROM jobs j ORDER BY j.created_at DESC, j.id DESC LIMIT %(newest)s) i
-          WHERE strpos(lower(i.id), lower(%(wanted)s)) > 0 AND i.id <> %(wanted)s
-          ORDER BY i.created_at DESC, i.id DESC LIMIT %(page)s) f
-  CROSS JOIN LATERAL (SELECT * FROM listed_jobs j WHERE j.id = f.id OFFSET 0) n
-  ORDER BY n.created_at DESC, n.id DESC);
+-- The number of jobs of each state, counted up to `most`: the filters of the page need no exact larger number.
+SELECT s.state, (SELECT count(*) FROM (SELECT 1 FROM listed_jobs j WHERE j.state = s.state LIMIT %(most)s) AS few) AS jobs
+  FROM unnest(ARRAY['queued', 'running', 'completed', 'partial', 'failed', 'cancelled']) AS s (state);
 
 -- name: portal.job
 -- The columns that the job's page shows and the JSON API does not.

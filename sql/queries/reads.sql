@@ -5,7 +5,8 @@
 SELECT j.id, j.status, j.version, j.spec_raw, j.plan, j.enable_analysis, j.created_at, j.updated_at, j.started_at,
        j.completed_at, j.cross_region_execution_id, x.total_regions, x.success_count, x.failure_count,
        x.min_regions_required, x.min_success_rate::double precision AS min_success_rate, x.status AS cross_status,
-       j.provider_timeout_seconds,
+       j.provider_timeout_seconds, COALESCE(j.name, left(j.spec -> 'benchmark' ->> 'name', 200)) AS name,
+       COALESCE(j.submitter, (SELECT left(e.actor, 200) FROM job_events e WHERE e.job_id = j.id AND e.type = 'submitted' ORDER BY e.seq LIMIT 1)) AS submitter,
        x.started_at AS cross_started_at, x.completed_at AS cross_completed_at, x.duration_ms, u.total, u.completed, u.failed, u.cancelled, u.running,
        u.total * jsonb_array_length(j.questions) * j.runs AS calls, a.calls_done,
        greatest(a.calls_told, (SELECT count(*) FROM tries t WHERE t.job_id = j.id)) AS calls_made
@@ -22,6 +23,7 @@ SELECT j.id, j.status, j.version, j.spec_raw, j.plan, j.enable_analysis, j.creat
 -- name: reads.jobs
 -- A page of jobs older than (created_at, id), newest first; with `progress` also their progress in units.
 SELECT j.id, j.status, j.created_at, j.updated_at, j.plan, j.started_at, j.completed_at, j.duration_ms, j.cross_status,
+       j.name, j.submitter, j.failed_units, jsonb_array_length(j.questions) AS questions, j.runs,
        CASE WHEN %(progress)s::boolean THEN j.units END AS units
   FROM listed_jobs j
  WHERE (j.created_at, j.id) < (%(before)s::timestamptz, %(before_id)s)
@@ -32,6 +34,7 @@ SELECT j.id, j.status, j.created_at, j.updated_at, j.plan, j.started_at, j.compl
 -- when most jobs have one status, the planner reads the newest jobs of all statuses and filters, which is slow as soon
 -- as many jobs of other statuses are newer.
 SELECT j.id, j.status, j.created_at, j.updated_at, j.plan, j.started_at, j.completed_at, j.duration_ms, j.cross_status,
+       j.name, j.submitter, j.failed_units, jsonb_array_length(j.questions) AS questions, j.runs,
        CASE WHEN %(progress)s::boolean THEN j.units END AS units
   FROM listed_jobs j
  WHERE (j.status, j.created_at, j.id) < (%(status)s, %(before)s::timestamptz, %(before_id)s) AND j.status >= %(status)s

@@ -12,6 +12,7 @@ from runner_core.queries import statements
 
 # They find or remove rows by a stored time, or look back from it.
 STANDS_STILL = {
+    "lists.ended",
     *("doctor.alive", "idempotency.expire", "idempotency.find", "metrics.jobs", "metrics.late", "metrics.regions"),
     *("portal.intervals", "processes.of_earlier_releases", "processes.other_regions_file"),
     *("reads.alive", "reads.overdue", "reads.processes", "reads.stuck"),

@@ -24,6 +24,9 @@ def test_jobs_are_listed_newest_first_and_paged_by_place(api: Api) -> None:
         "updated_at",
         "regions",
         "models",
+        "name",
+        "submitter",
+        "failed_units",
     }
     assert sorted(first["jobs"][0]["regions"]) == ["EU", "US"]
     assert first["jobs"][0]["models"] == ["m1"]

@@ -12,7 +12,7 @@ from tests.integration.portal_pages import NASTY, get, log_in, processes_of, sen
 class TestPages:
     def test_an_empty_portal(self, api: Api) -> None:
         assert "No jobs yet." in get(api, "/")
-        assert "No job is failed" in get(api, "/?status=failed")
+        assert "No job is failed." in get(api, "/?status=failed")
         assert "No job matches." in get(api, "/?q=nothing")
         assert "No process has been seen." in get(api, "/operations")
         assert "Nothing ended in the last hour." in get(api, "/operations")
@@ -42,22 +42,26 @@ class TestPages:
         assert "model_id=m1&amp;question_id=q2" not in page
         assert "verified" in page
         assert api.key.kid in page
-        listed = get(api, "/?status=completed")
+        listed = get(api, "/?status=partial")
         assert job_id in listed
+        assert "1 of 3 units failed" in listed
+        assert job_id not in get(api, "/?status=completed"), "without failures"
         assert job_id not in get(api, "/?status=running")
 
     def test_the_search_and_the_pages(self, api: Api) -> None:
         ids = [api.submit(id=f"find-{n:03}") for n in range(55)]
         first = get(api, "/")
-        assert first.count('class="id"') == 50
+        assert first.count('id="job-find-') == 50
         older = re.search(r'href="(/\?cursor=[^"]+)"', first)
         assert older
-        assert get(api, older[1]).count('class="id"') == 5
+        assert get(api, older[1]).count('id="job-find-') == 5
         few, many = get(api, "/?q=FIND-01"), get(api, "/?q=find")
-        assert few.count('class="id"') == 10
-        assert "More than" not in few
-        assert many.count('class="id"') == 50
-        assert "More than 50 match" in many
+        assert few.count('id="job-find-') == 10
+        assert "page-older" not in few
+        assert many.count('id="job-find-') == 50
+        rest = re.search(r'id="page-older" href="([^"]+)"', many)
+        assert rest
+        assert get(api, rest[1].replace("&amp;", "&")).count('id="job-find-') == 5
         assert api.client.get(f"/?q={ids[7]}").headers["Location"] == f"/jobs/{ids[7]}"
         assert "No job matches." in get(api, "/?q=%00'--")
 

@@ -50,7 +50,7 @@ class TestPolicy:
         for path in (
             "/",
             "/?status=failed",
-            "/?q=many-1",
+            "/?q=many",
             "/?q=none",
             f"/jobs/{job_id}",
             f"/jobs/{held}",

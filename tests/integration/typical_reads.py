@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from runner_core.grants import logins
-from runner_core.limits import MAX_COUNTED_BY_STATUS, MAX_COUNTED_UNITS, MAX_SEARCHED
-from tests.integration.crowd import ENDED, region
+from runner_core.limits import MAX_COUNTED_BY_STATUS, MAX_COUNTED_UNITS, MAX_ENDED, MAX_FEW, MAX_LOOKED
+from tests.integration.crowd import ENDED, job_id, region
 from tests.integration.typical_parameters import (
     ALIVE,
     COUNT,
@@ -23,11 +23,51 @@ from tests.integration.typical_parameters import (
     place,
 )
 
+LIST = {"before": str(NOW - timedelta(hours=1)), "before_id": "x", "since": "-infinity"}
+NAMED = {
+    "ids": ["job-cafe", "job-1"],
+    "after_ids": ["job-cafe\U0010ffff", "job-1\U0010ffff"],
+    "path": None,
+    "most": MAX_FEW + 1,
+}
+MANY = [job_id(n) for n in range(40_000, 40_100)]
+LOOKED = "a thousand jobs are looked at, to find those that the other filters want"
+FEW = "up to 501 jobs of an index, in no order"
+
 READS: dict[str, list[Case]] = {
     "doctor.settings": [Case("doctor", {"names": ["fsync"]})],
     "doctor.alive": [Case("doctor", ALIVE)],
     "identity.database": [Case("publisher worker doctor")],
     "identity.server": [Case("publisher worker doctor")],
+    "lists.newest": [
+        Case("api", {**LIST, "path": path, "most": MAX_LOOKED}, MOST, LOOKED) for path in (None, '$.*[*] ? (@ == "m1")')
+    ],
+    "lists.by_state": [
+        Case("api", {**LIST, "path": '$."EU"', "state": state, "most": MAX_LOOKED}, MOST, LOOKED)
+        for state in ("completed", "failed", "queued", "partial")
+    ],
+    "lists.with_failures": [Case("api", {**LIST, "path": '$."EU"', "most": MAX_LOOKED}, MOST, LOOKED)],
+    "lists.by_submitter": [
+        Case("api", {**LIST, "path": None, "submitter": name, "most": MAX_LOOKED}, MOST, LOOKED)
+        for name in ("tester 3", "nobody")
+    ],
+    "lists.named": [
+        Case("api", {**NAMED, "name": low, "after_name": low + "\U0010ffff"}, MOST, FEW)
+        for low in ("nightly 17", "none")
+    ],
+    "lists.planned": [
+        Case("api", {"path": path, "most": MAX_FEW + 1}, MOST, FEW)
+        for path in ('$.*[*] ? (@ == "m1")', '$.*[*] ? (@ == "none")', '$."ASIA"[*] ? (@ == "m1")')
+    ],
+    "lists.in_region": [
+        Case("api", {"region": name, "most": MAX_FEW + 1}, MOST, FEW) for name in ("US", "ASIA", "MARS")
+    ],
+    "lists.shown": [
+        Case("api", {"job_ids": MANY[:51], "progress": True}, MOST, COUNTED),
+        Case("api", {"job_ids": MANY, "progress": False}, MOST, "a hundred jobs by their ids, half of them counted"),
+    ],
+    "lists.calls": [Case("api", {"job_ids": MANY}, MOST, "a hundred jobs by their ids, half of them counted")],
+    "lists.ended": [Case("api", {"most": MAX_ENDED}, MOST, "the jobs that ended in an hour")],
     "metrics.outbox": [Case("api publisher doctor", COUNT, MOST, COUNTS)],
     "metrics.jobs": [Case("publisher", COUNT, MOST, COUNTS)],
     "metrics.late": [
@@ -41,14 +81,6 @@ READS: dict[str, list[Case]] = {
     "metrics.regions": [Case("publisher", ALIVE, 5 * MOST, REGIONS)],
     "migrations.applied": [Case("api publisher worker analyst doctor")],
     "portal.counts": [Case("api", {"most": MAX_COUNTED_BY_STATUS})],
-    "portal.search": [
-        Case(
-            "api",
-            {"wanted": "cafe", "newest": MAX_SEARCHED, "page": 51},
-            MOST,
-            "the ids of the newest 20,000 jobs are read in the index",
-        )
-    ],
     "portal.job": [Case("api", job)],
     "portal.regions": [Case("api", job), Case("api", open_job)],
     "portal.calls": [Case("api", {**one, "characters": 240}) for one in (job, open_job)],

@@ -43,7 +43,7 @@ def test_each_status_has_one_sign_and_one_word(status: str, shown_as: str, read_
 
 
 def test_every_sign_is_drawn() -> None:
-    drawn = set(re.findall(r'id="i-(\w+)"', (ROOT / "runner_api/portal/templates/ui.html").read_text()))
+    drawn = set(re.findall(r'id="i-(\w+)"', (ROOT / "runner_api/portal/templates/ui_signs.html").read_text()))
     assert {*JOB_STATUSES, "pending", "partial"} <= drawn
 
 
@@ -55,3 +55,13 @@ def test_a_job_that_completed_in_too_few_regions_is_partial() -> None:
 
 def test_regions_come_in_one_order() -> None:
     assert in_order({"LATAM", "EU", "ASIA", "AFRICA", "US"}) == ["US", "EU", "ASIA", "AFRICA", "LATAM"]
+
+
+def test_a_completed_job_with_failed_units_is_partial() -> None:
+    assert verdict("completed", "completed", 1) == "partial"
+    assert verdict("completed", "completed", None) == "completed"
+    assert [verdict(status, "running", 1) for status in ("running", "failed", "cancelled")] == [
+        "running",
+        "failed",
+        "cancelled",
+    ]

@@ -14,7 +14,7 @@
   const live = () => document.getElementById("live");
   const typing = () => {
     const at = document.activeElement;
-    return at && live() && live().contains(at) && /^(INPUT|TEXTAREA|SELECT)$/.test(at.tagName);
+    return at && live() && live().contains(at) && at.type !== "checkbox" && /^(INPUT|TEXTAREA|SELECT)$/.test(at.tagName);
   };
   const selecting = () => {
     const chosen = document.getSelection();
@@ -112,9 +112,10 @@
     morph(event.detail.xhr);
   });
 
-  // A part that the server did not send again stays; a block stays open or folded as the reader left it.
+  // A part that the server did not send again stays; a block stays open or folded, and a box ticked, as the reader left it.
+  const stays = (old, now) => now.hasAttribute("data-same") || old.hasAttribute("data-kept");
   const callbacks = {
-    beforeNodeMorphed: (old, now) => !(now.nodeType === Node.ELEMENT_NODE && now.hasAttribute("data-same")),
+    beforeNodeMorphed: (old, now) => !(now.nodeType === Node.ELEMENT_NODE && stays(old, now)),
     beforeAttributeUpdated: (name, node) => !(name === "open" && node.tagName === "DETAILS"),
   };
   function morph(xhr) {

@@ -1,0 +1,104 @@
+"""What a list of jobs is filtered by, alone and together, page by page."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from runner_core.limits import MAX_FEW, MAX_LOOKED
+from tests.integration.api_client import Api
+
+ROWS = """
+INSERT INTO jobs (id, status, plan, questions, min_regions, min_success_rate, timeout_seconds,
+                  provider_timeout_seconds, queued_until, digest, spec, spec_raw, completed_at, created_at,
+                  outcome, completed_units, failed_units, cancelled_units, name, submitter)
+SELECT 'j-' || lpad(n::text, 5, '0'), CASE WHEN mod(n, 7) = 0 THEN 'failed' ELSE 'completed' END,
+       jsonb_build_object('US', ARRAY['m1', CASE WHEN n = 5 THEN 'rare "model"' ELSE 'm2' END],
+                          CASE WHEN mod(n, 2) = 0 THEN 'EU' ELSE 'ASIA' END, ARRAY['m1']),
+       '[{"id": "q1", "text": "?"}]', 1, 1, 60, 30,
+       now(), '', '{}', '', now(), now() - interval '1 day' + make_interval(secs => n),
+       CASE WHEN mod(n, 7) = 0 THEN 'failed' ELSE 'completed' END, 3,
+       CASE WHEN mod(n, 7) = 0 THEN 3 WHEN mod(n, 3) = 0 THEN 1 ELSE 0 END, 0,
+       CASE WHEN mod(n, 10) = 0 THEN 'Weekly ' || n ELSE 'Nightly ' || n END, 'sender ' || mod(n, 4)
+  FROM generate_series(1, %s) n
+"""
+
+
+def wanted(count: int, rule: Any) -> list[str]:
+    """The ids of the jobs for which the rule holds, newest first."""
+    return [f"j-{n:05}" for n in range(count, 0, -1) if rule(n)]
+
+
+def every_page(api: Api, limit: int = 40, **query: Any) -> list[str]:
+    found: list[str] = []
+    cursor = None
+    while True:
+        asked = {**query, "limit": limit} | ({"cursor": cursor} if cursor else {})
+        page = api.get(f"/jobs?{urlencode(asked)}")
+        assert len(page["jobs"]) <= limit
+        found += [row["id"] for row in page["jobs"]]
+        if (cursor := page["next_cursor"]) is None:
+            return found
+
+
+FILTERS = [
+    ({"status": "partial"}, lambda n: n % 7 and n % 3 == 0),
+    ({"status": "completed"}, lambda n: n % 7),
+    ({"status": "failed"}, lambda n: n % 7 == 0),
+    ({"status": "queued"}, lambda _: False),
+    ({"failures": "1"}, lambda n: n % 7 == 0 or n % 3 == 0),
+    ({"submitter": "sender 3"}, lambda n: n % 4 == 3),
+    ({"submitter": "sender 3", "status": "partial"}, lambda n: n % 4 == 3 and n % 7 and n % 3 == 0),
+    ({"submitter": "sender"}, lambda _: False),
+    ({"region": "EU"}, lambda n: n % 2 == 0),
+    ({"region": "MARS"}, lambda _: False),
+    ({"model": "m2", "region": "US"}, lambda n: n != 5),
+    ({"model": "m2", "region": "EU"}, lambda _: False),
+    ({"model": 'rare "model"'}, lambda n: n == 5),
+    ({"model": 'rare "model"', "failures": "1"}, lambda _: False),
+    ({"q": "WEEKLY", "region": "EU"}, lambda n: n % 10 == 0),
+    ({"q": "weekly 1"}, lambda n: n % 10 == 0 and str(n).startswith("1")),
+    ({"q": "j-0000"}, lambda n: n < 10),
+    ({"q": "j-"}, lambda _: True),
+    ({"q": "nightly", "status": "failed"}, lambda n: n % 10 and n % 7 == 0),
+    ({"q": "nobody"}, lambda _: False),
+]
+
+
+@pytest.mark.parametrize("count", [60, MAX_LOOKED + MAX_FEW])
+def test_each_filter_finds_every_job_once_and_newest_first(api: Api, count: int) -> None:
+    api.sql(ROWS, count)
+    for query, rule in FILTERS:
+        limit = 40 if count < MAX_LOOKED else 200
+        assert every_page(api, limit, **query) == wanted(count, rule), query
+
+
+def test_since_is_a_time_or_an_age(api: Api) -> None:
+    api.sql(ROWS, 20)
+    job_id = api.submit()
+    assert every_page(api, since="2h") == [job_id]
+    assert len(every_page(api, since="7d")) == 21
+    at = api.sql("SELECT created_at FROM jobs WHERE id = 'j-00015'")[0][0].isoformat()
+    assert every_page(api, since=at, status="failed") == []
+    assert every_page(api, since=at) == [job_id, *wanted(20, lambda n: n >= 15)]
+    assert every_page(api, since=at, model="m2") == wanted(20, lambda n: n >= 15)
+
+
+@pytest.mark.parametrize("query", ["since=yesterday", "failures=yes", "status=done", "model=%00", f"q={'x' * 300}"])
+def test_a_mistaken_filter_is_refused(api: Api, query: str) -> None:
+    answer = api.client.get(f"/api/v1/jobs?{query}")
+    assert (answer.status_code, answer.get_json()["error_code"]) == (422, "validation_error")
+
+
+def test_a_page_looks_at_a_bounded_number_of_jobs(api: Api) -> None:
+    """Where too many jobs have a name to be sorted, and none of the newest does, the page says where it stopped."""
+    api.sql(ROWS, 2 * MAX_LOOKED)
+    old = MAX_FEW + 100
+    api.sql("UPDATE jobs SET name = 'Archive' WHERE id <= %s", f"j-{old:05}")
+    first = api.get("/jobs?q=archive")
+    assert first["jobs"] == []
+    assert first["next_cursor"]
+    assert every_page(api, 200, q="archive") == wanted(old, lambda _: True)
+    shown = api.client.get("/?q=archive").text
+    assert "None of the newest 1,000 of these jobs matches." in shown
+    assert "Look further" in shown
