@@ -182,9 +182,10 @@ class Api:
             if answer.status_code >= 400:
                 answer.read()
                 raise self._refusal(answer.status_code, self._document(answer))
-            named = "filename=" in answer.headers.get("Content-Disposition", "")  # any web server sends text/html
+            # Any web server sends a page.
+            named = kind != "text/html" or "filename=" in answer.headers.get("Content-Disposition", "")
             if not named or answer.headers.get("Content-Type", "").partition(";")[0] != kind:
-                raise self._foreign(answer.status_code, "another file")
+                raise self._foreign(answer.status_code, f"not {kind} of a job")
             return sum(into.write(part) for part in answer.iter_bytes())
 
     @contextmanager
