@@ -22,6 +22,7 @@
     if (event.key === "/") { event.preventDefault(); find(); }
     if (event.key === "?") { event.preventDefault(); dialog.showModal(); }
   });
+  window.keysOff = () => store.off; // for the keys of a page
   used.checked = !store.off;
   used.addEventListener("change", () => { store.off = !used.checked; });
   document.getElementById("keys-show").addEventListener("click", () => dialog.showModal());
