@@ -1270,6 +1270,27 @@ CREATE INDEX jobs_open_regions_idx ON public.jobs USING btree (jsonb_path_query_
 
 
 --
+-- Name: jobs_plan_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX jobs_plan_idx ON public.jobs USING gin (plan) WITH (fastupdate=off);
+
+
+--
+-- Name: jobs_submitter_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX jobs_submitter_idx ON public.jobs USING btree (submitter, created_at, id);
+
+
+--
+-- Name: jobs_unfilled_idx; Type: INDEX; Schema: public; Owner: -
+--
+
+CREATE INDEX jobs_unfilled_idx ON public.jobs USING btree (id) WHERE ((name IS NULL) OR ((outcome IS NULL) AND (completed_at IS NOT NULL)));
+
+
+--
 -- Name: judgements_asked_idx; Type: INDEX; Schema: public; Owner: -
 --
 
@@ -1295,27 +1316,6 @@ CREATE INDEX judgements_open_idx ON public.judgements USING btree (judge, open_a
 --
 
 CREATE INDEX judgements_unlabelled_idx ON public.judgements USING btree (judge, job_id) WHERE ((category IS NOT NULL) AND (NOT labelled));
-
-
---
--- Name: jobs_plan_idx; Type: INDEX; Schema: public; Owner: -
---
-
-CREATE INDEX jobs_plan_idx ON public.jobs USING gin (plan) WITH (fastupdate=off);
-
-
---
--- Name: jobs_submitter_idx; Type: INDEX; Schema: public; Owner: -
---
-
-CREATE INDEX jobs_submitter_idx ON public.jobs USING btree (submitter, created_at, id);
-
-
---
--- Name: jobs_unfilled_idx; Type: INDEX; Schema: public; Owner: -
---
-
-CREATE INDEX jobs_unfilled_idx ON public.jobs USING btree (id) WHERE ((name IS NULL) OR ((outcome IS NULL) AND (completed_at IS NOT NULL)));
 
 
 --
