@@ -1,4 +1,4 @@
-"""Retries or cancels many jobs: the selected ones, or all that the filters of the list find.
+"""Retry or cancel many jobs: the selected ones, or all that the filters of the list find.
 
 A page asks first, and its form has the ids of the jobs that were found at the click: later jobs are never among them.
 Each job is a transaction of its own. A request works for SECONDS and answers with how far it is and with a form for the

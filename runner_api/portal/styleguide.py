@@ -9,6 +9,7 @@ from runner_api.portal.blueprint import blueprint, page
 from runner_api.views import charts
 from runner_api.views.intervals import WINDOWS, Interval, Part
 from runner_core.errors import NotFound
+from runner_core.statuses import FIRST_REGIONS
 
 BEGAN = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 HOUR = WINDOWS["1h"]
@@ -54,7 +55,7 @@ def _minute(number: int) -> Interval:
 
 def _split(one: Interval) -> Interval:
     speed = one.p50_ms or 0
-    names = ("US", "EU", "ASIA", "LATAM", "AFRICA", "OCEANIA") if one.units else ()
+    names = (*FIRST_REGIONS, "LATAM", "AFRICA", "OCEANIA") if one.units else ()
     parts = {name: Part(9 - place, speed, speed * (1 + place)) for place, name in enumerate(names)}
     return Interval(one.at, one.units, False, one.completed, one.failed, 0, one.p50_ms, one.p95_ms, parts)
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from runner_api.views import Row
 from runner_api.views.words import count, counted
+from runner_core.statuses import ENDED
 
 SPLITS = ("region", "provider")
 MOST_READ = 6000  # units of a window; a statement that reads more costs more than a page may
@@ -110,7 +111,7 @@ def intervals(rows: Sequence[Row], most_counted: int) -> list[Interval]:
         if row["part"] is not None:
             units = row["completed"] + row["failed"] + row["cancelled"]
             parts[row["at"]][row["part"]] = Part(units, row["p50_ms"], row["p95_ms"])
-    names = ("at", "units", "completed", "failed", "cancelled", "p50_ms", "p95_ms")
+    names = ("at", "units", *ENDED, "p50_ms", "p95_ms")
     return [
         Interval(**{name: row[name] for name in names}, capped=row["units"] >= most_counted, parts=parts[at])
         for at, row in sorted(sums.items())

@@ -91,8 +91,12 @@ def test_a_listed_job_names_each_model_once() -> None:
         "updated_at": AT,
         "plan": {"EU": ["m2", "m1"], "US": ["m1"]},
         "units": None,
+        "name": "nightly",
+        "submitter": "",
+        "failed_units": 1,
     }
     shown = listed(job)
+    assert (shown["name"], shown["submitter"], shown["failed_units"]) == ("nightly", None, 1)
     assert (shown["regions"], shown["models"]) == (["EU", "US"], ["m2", "m1"])
     assert shown["cross_region_status"] == "partial"
     assert "plan" not in shown
@@ -104,6 +108,7 @@ def test_a_job_counts_its_pending_units_and_shows_the_received_document() -> Non
     names = ("cross_region_execution_id", "total_regions", "success_count", "failure_count", "min_regions_required")
     more = ("min_success_rate", "cross_status", "cross_started_at", "cross_completed_at", "duration_ms")
     times = ("created_at", "updated_at", "started_at", "completed_at", "enable_analysis", "version", "status")
+    names += ("name", "submitter")
     job = dict.fromkeys((*names, *more, *times)) | numbers | calls
     shown = job_of(job | {"id": "j", "spec_raw": json.dumps({"id": "j", "note": "ü"})})
     assert shown["progress"]["pending"] == 1
