@@ -1,12 +1,13 @@
 """The addresses that bench.reads asks, by endpoint. An endpoint that is missing here ends the run and fails a test."""
 
 # These read a limited number of rows, which is larger than the few and smaller than the many.
-BOUNDED = {"/?q=": "the ids of the newest 20,000 jobs"}
+BOUNDED = {"/?q=": "up to 500 jobs whose ids begin so are sorted, else 1,000 are looked at"}
 
 ADDRESSES = {
-    "portal.jobs": ["/", "/?status=completed", "/?status=queued", "/?cursor={jobs}", "/?q=d-50", "/?q={job}"],
+    "portal.jobs": ["/", "/?status=completed", "/?status=queued", "/?cursor={jobs}", "/?q=old-50", "/?q={job}"],
     "portal.job": ["/jobs/{job}", "/jobs/{open}"],
     "portal.compare": ["/jobs/{job}/compare"],
+    "portal.report": ["/jobs/{job}/report.html"],
     "portal.export_csv": ["/jobs/{job}/compare.csv"],
     "portal.export_json": ["/jobs/{job}/compare.json"],
     "portal.export_analysis_json": ["/jobs/{job}/analysis.json"],
@@ -14,6 +15,7 @@ ADDRESSES = {
     "portal.label": ["/jobs/{job}/label"],
     "portal.execution": ["/executions/{execution}"],
     "portal.operations": ["/operations"],
+    "portal.ended_units": ["/operations/units?at=2026-01-01T12:00Z&minutes=5"],
     "portal.ask_cancel": ["/jobs/{open}/cancel"],
     "portal.ask_retry": ["/jobs/{job}/retry"],
     "portal.ask_republish_job": ["/jobs/{open}/republish"],
@@ -48,6 +50,8 @@ WITHOUT_SQL = {
     "metrics.metrics",
     "docs.page",
     "portal.login",
+    "portal.login_link",
+    "portal.styleguide",
     "portal.static",
     "api.docs.document",
 }
