@@ -67,7 +67,7 @@ def test_an_answer_on_its_way_finds_the_selection(browser: "Browser", local: "Lo
         page.evaluate("document.getElementById('live').classList.add('seen')")
         while not held:
             page.wait_for_timeout(50)
-        page.locator(f"#job-{job_id}").select_text()
+        page.locator(f"tr:has(#job-{job_id}) .id").select_text()
         for route in held:
             route.continue_()
         page.unroute_all()
