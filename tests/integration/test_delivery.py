@@ -3,6 +3,7 @@ they are the same for everybody; and pages that are no dead ends.
 """
 
 import gzip
+import html
 import json
 import re
 import shlex
@@ -128,14 +129,12 @@ def test_a_visitor_can_be_told_that_the_database_is_away(make_api: Callable[...,
 def test_the_empty_list_says_what_this_is_and_how_to_begin(api: Api, tmp_path: Any) -> None:
     page = api.client.get("/", headers=PAGE).text
     assert "asks the same questions of several language models in several regions" in page
-    found = re.search(r'<pre class="code first">(.*?)</pre>', page, re.DOTALL)
-    assert found
-    commands = found[1].replace("&gt;", ">").replace("&lt;", "<").replace("&#39;", "'").replace("&#34;", '"')
+    write, submit, compare = map(html.unescape, re.findall(r'<pre class="command">(.*?)</pre>', page, re.DOTALL))
     # What is to be copied runs: the file is written, and its job is one that this deployment takes.
-    *write, submit = commands.split("\n")
-    subprocess.run(["/bin/sh", "-c", "\n".join(write)], cwd=tmp_path, check=True)
+    subprocess.run(["/bin/sh", "-c", write], cwd=tmp_path, check=True)
     job = json.loads((tmp_path / "job.json").read_text())
     assert shlex.split(submit)[1:] == ["submit", "job.json", "--wait"]
+    assert shlex.split(compare)[1:] == ["compare", job["id"]]
     api.submit(**{name: value for name, value in job.items() if name != "metadata"})
 
 
