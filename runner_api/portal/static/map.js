@@ -40,13 +40,13 @@
     }
     stops();
   }
-  // Puts the map and the answers below it into sight, where they are not.
+  // Puts the answers into sight where they are not, and the map above them if both fit.
   function show() {
     const map = region(), one = document.getElementById("one");
     if (!one) return;
     const at = one.getBoundingClientRect().top;
     if (at >= 0 && at < innerHeight * 0.75) return;
-    const whole = map && map.offsetHeight < innerHeight * 0.8;
+    const whole = map && at - map.getBoundingClientRect().top < innerHeight * 0.75;
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     (whole ? map : one).scrollIntoView({ block: "start", behavior: calm ? "instant" : "smooth" });
   }
