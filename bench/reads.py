@@ -140,6 +140,7 @@ def names(testbed: Testbed) -> dict[str, Any]:
         "open": f"bench-{testbed.jobs}",
         "execution": execution,
         "uuid": testbed.one(f"SELECT cross_region_execution_id FROM jobs WHERE id = '{job}'"),  # noqa: S608 - ours
+        "ended": ended,
         "message": testbed.one(f"SELECT id FROM outbox WHERE job_id = '{job}'"),  # noqa: S608 - ours
         "jobs": urlsafe_b64encode(f"{created} {job}".encode()).decode().rstrip("="),
         "executions": urlsafe_b64encode(f"{ended} {execution}".encode()).decode().rstrip("="),
