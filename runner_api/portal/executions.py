@@ -19,7 +19,7 @@ def execution(result_id: int) -> Response:
     """Show one execution with its calls in the order of the job's questions."""
     with services().db.transaction() as conn:
         found = executions.find(conn, result_id)
-        extra: Row = {"questions": [], "plan": {}}
+        extra: Row = {"questions": [], "plan": {}, "name": ""}
         calls: list[Row] = []
         ended: list[Row] = []
         siblings: list[Row] = []
@@ -42,6 +42,7 @@ def execution(result_id: int) -> Response:
     return page(
         "execution.html",
         execution=found,
+        name=extra["name"],
         calls=calls,
         before=before,
         after=after,

@@ -6,7 +6,7 @@ SELECT s.state, (SELECT count(*) FROM (SELECT 1 FROM listed_jobs j WHERE j.state
 -- name: portal.job
 -- The columns that the job's page shows and the JSON API does not.
 SELECT questions, plan, runs, signature_form, public_key, request_id, traceparent, queued_until, timeout_seconds,
-       provider_timeout_seconds, cancelled_at,
+       provider_timeout_seconds, cancelled_at, COALESCE(name, left(spec -> 'benchmark' ->> 'name', 200)) AS name,
        (SELECT e.actor FROM job_events e WHERE e.job_id = jobs.id AND e.type = 'submitted' ORDER BY e.seq LIMIT 1) AS submitter
   FROM jobs WHERE id = %(job_id)s;
 
