@@ -125,12 +125,12 @@ def _apply_next(conn: psycopg.Connection[Any], begin: Begin) -> bool:
 def _apply_outside(url: str, conn: psycopg.Connection[Any], begin: Begin) -> bool:
     """Apply the first missing migration, which runs outside a transaction. Return False if none is missing."""
     with _alone(url):
-        with begin():
-            migration = next(iter(_missing(conn)), None)
+        while (migration := _first_missing(conn, begin)) and not migration.is_outside:
+            # Another deployment has just applied the one before it, and may also apply this one first.
+            if _apply_next(conn, begin):
+                return True
         if migration is None:
             return False
-        if not migration.is_outside:  # another deployment has just applied the one before it
-            return _apply_next(conn, begin)
         log.info(
             "applying migration %04d_%s beside running processes: it waits for transactions that are open",
             *(migration.version, migration.name),
@@ -143,6 +143,11 @@ def _apply_outside(url: str, conn: psycopg.Connection[Any], begin: Begin) -> boo
                 _record(conn, migration)
     log.info("applied migration %04d_%s", migration.version, migration.name)
     return True
+
+
+def _first_missing(conn: psycopg.Connection[Any], begin: Begin) -> Migration | None:
+    with begin():
+        return next(iter(_missing(conn)), None)
 
 
 @contextmanager
