@@ -58,6 +58,8 @@ ADDRESSES = {
 }
 WITHOUT_SQL = {
     "portal.recompute_script",
+    "portal.login_link",
+    "portal.styleguide",
     "health.live",
     "metrics.metrics",
     "docs.page",
