@@ -3,6 +3,7 @@ refused leaves nothing behind. Requests follow from a seed, so that a failure co
 """
 
 import base64
+import gzip
 import http.client
 import itertools
 import json
@@ -122,6 +123,8 @@ class Fuzzer:
             answer = connection.getresponse()
             kind = answer.getheader("Content-Type", "")
             raw = b"" if kind.startswith("text/event-stream") else answer.read()
+            if answer.getheader("Content-Encoding") == "gzip":  # a header of chance may take it, as * does
+                raw = gzip.decompress(raw)
             return Sent(method, path, answer.status, kind, json.loads(raw) if "json" in kind and raw else None)
         finally:
             connection.close()

@@ -256,7 +256,7 @@ def test_the_functions_that_write_results_belong_to_no_login_and_have_a_fixed_pa
         "SELECT proname, proconfig, pg_get_userbyid(proowner) AS owner, proacl::text AS acl FROM pg_proc "
         "WHERE prosecdef AND pronamespace = 'public'::regnamespace",
     )
-    verbs = {"end_units", "close_regions", "close_jobs", "cancel_units", "reopen_units", "label_judged"}
+    verbs = {"end_units", "close_regions", "close_jobs", "cancel_units", "reopen_units", "label_judged", "fill_jobs"}
     assert {f["proname"] for f in found} == verbs | {"forget_events"}
     for function in found:
         assert function["proconfig"] == ["search_path=public, pg_temp"]
