@@ -82,6 +82,7 @@ def main(argv: list[str] | None = None) -> int:
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory(prefix="beacon-bench-") as folder:
+        Path(folder).chmod(0o755)  # the embedded server's user reaches the home
         home = Path(folder) / "home"
         env = {name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_URL", "REDIS_URL"))}
         env |= {"REGIONS_FILE": str(regions_file(Path(folder))), "ALLOW_SANDBOX": "1"}

@@ -62,7 +62,10 @@ def login_link(local: Local) -> str:
     if not path or Path(path) != local.home / CODE_FILE:
         return ""
     name = local.env["ADMIN_TOKENS"].split(",")[0].partition(":")[0].strip()
-    code = login_code.make(Path(path), name)
+    try:
+        code = login_code.make(Path(path), name)
+    except OSError:  # a full disk takes the link away, not the stack
+        return ""
     return f"  log in        {local.api_url}/login/link#{code}  (once, within 10 minutes)"
 
 

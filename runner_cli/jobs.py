@@ -1,6 +1,7 @@
 """`beacon jobs`: the list of jobs, newest first."""
 
 import argparse
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -61,8 +62,15 @@ def jobs(args: argparse.Namespace) -> int:
     else:
         show(page["jobs"])
     if page.get("next_cursor"):
-        remark(f"more: beacon jobs --cursor {clean(page['next_cursor'])}")
+        remark(f"more: beacon jobs {_options(args)}--cursor {clean(page['next_cursor'])}")
     return Exit.OK
+
+
+def _options(args: argparse.Namespace) -> str:
+    """Return the filters of this command as they are typed."""
+    named = {"status", "find", "model", "region", "submitter", "since"}
+    given = [f"--{name} {shlex.quote(value)} " for name in sorted(named) if (value := getattr(args, name))]
+    return "".join(given) + ("--failures " if args.failures else "")
 
 
 def show(found: list[dict[str, Any]]) -> None:
@@ -85,7 +93,7 @@ def cells(job: dict[str, Any], now: datetime, *, aged: bool) -> list[str]:
         clean(short(job["id"]) if aged else job["id"]),
         clean(verdict(job["status"], job.get("cross_region_status"), job.get("failed_units"))),
         age if aged else str(job["created_at"])[:19].replace("T", " "),
-        clean(job.get("name") or "-"),
+        clean(" ".join(str(job.get("name") or "").split()) or "-"),
         clean(" ".join(in_order(job["regions"]))),
         clean(", ".join(job["models"])),
     ]

@@ -7,7 +7,7 @@
 REVOKE ALL ON FUNCTION end_units(text[], text[], text, jsonb[]), close_regions(text[]), close_jobs(text[]),
   cancel_units(text, jsonb), reopen_units(text, text, text, text, integer), forget_events(),
   label_judged(text, text, text) FROM PUBLIC;
-REVOKE ALL ON FUNCTION fill_jobs(integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION fill_jobs(integer), reopen_units(text, text, text, text, integer, jsonb) FROM PUBLIC;
 -- topic runs with its caller's rights. No other login needs it.
 REVOKE ALL ON FUNCTION topic(text) FROM PUBLIC;
 
@@ -40,6 +40,7 @@ GRANT SELECT, INSERT ON TABLE answer_labels TO beacon_api;
 GRANT USAGE ON SEQUENCE answer_labels_id_seq TO beacon_api;
 GRANT EXECUTE ON FUNCTION cancel_units(text, jsonb) TO beacon_api;
 GRANT EXECUTE ON FUNCTION reopen_units(text, text, text, text, integer) TO beacon_api;
+GRANT EXECUTE ON FUNCTION reopen_units(text, text, text, text, integer, jsonb) TO beacon_api;
 
 -- beacon_publisher: the outbox, and the sweeper's reads of unfinished jobs. Of executions it reads keys and status
 -- only.

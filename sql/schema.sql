@@ -259,6 +259,16 @@ END $$;
 --
 
 CREATE FUNCTION public.reopen_units(job text, only_region text, only_model text, only_question text, more_attempts integer) RETURNS TABLE(unit_region text, unit_model text, earlier jsonb)
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$ SELECT * FROM reopen_units(job, only_region, only_model, only_question, more_attempts, NULL) $$;
+
+
+--
+-- Name: reopen_units(text, text, text, text, integer, jsonb); Type: FUNCTION; Schema: public; Owner: -
+--
+
+CREATE FUNCTION public.reopen_units(job text, only_region text, only_model text, only_question text, more_attempts integer, only_units jsonb) RETURNS TABLE(unit_region text, unit_model text, earlier jsonb)
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
@@ -270,6 +280,7 @@ BEGIN
      WHERE e.job_id = job AND e.status = 'failed' AND r.finished_at IS NOT NULL
        AND (only_region IS NULL OR e.region = only_region)
        AND (only_model IS NULL OR e.model_id = only_model)
+       AND (only_units IS NULL OR only_units @> jsonb_build_array(jsonb_build_object('region', e.region, 'model_id', e.model_id)))
        AND (only_question IS NULL OR NOT EXISTS (
              SELECT 1 FROM answers a WHERE a.job_id = e.job_id AND a.region = e.region AND a.model_id = e.model_id
                 AND a.question_id = only_question AND a.status = 'ok'))
@@ -1505,6 +1516,14 @@ GRANT ALL ON FUNCTION public.label_judged(of_job text, by_judge text, by_actor t
 
 REVOKE ALL ON FUNCTION public.reopen_units(job text, only_region text, only_model text, only_question text, more_attempts integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.reopen_units(job text, only_region text, only_model text, only_question text, more_attempts integer) TO beacon_api;
+
+
+--
+-- Name: FUNCTION reopen_units(job text, only_region text, only_model text, only_question text, more_attempts integer, only_units jsonb); Type: ACL; Schema: public; Owner: -
+--
+
+REVOKE ALL ON FUNCTION public.reopen_units(job text, only_region text, only_model text, only_question text, more_attempts integer, only_units jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.reopen_units(job text, only_region text, only_model text, only_question text, more_attempts integer, only_units jsonb) TO beacon_api;
 
 
 --

@@ -5,7 +5,7 @@ INSERT INTO jobs (id, status, version, plan, questions, runs, min_regions, min_s
                   name, submitter)
 SELECT 'old-' || n, 'completed', 5, '{"US": ["m1"]}', '[{"id": "q1", "text": "What is the capital of France?"}]', 1, 1, 0.67, 600, 300,
        t, t, t, t, :key, 'jcs', decode(md5(n::text) || md5(n::text), 'hex'), :spec::text::jsonb, convert_to(:spec::text, 'UTF8'), 'completed', 1, 0, 0,
-       'Capital ' || n % 1000, 'team-' || n % 50
+       'Capital ' || mod(n, 1000), 'team-' || mod(n, 50)
   FROM generate_series(:first::integer, :last::integer) AS g (n),
        LATERAL (SELECT clock_timestamp() - make_interval(secs => (10000000 - n) / 10.0) AS t) AS at;
 INSERT INTO idempotency_keys (key, request_digest, job_id, created_at, expires_at)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -57,6 +58,7 @@ def job(job_id: str) -> Response:
     state, why = analysis.state_of(analysed)
     failed = grid.failed_units(rows, finished) if found["status"] != "cancelled" else set()
     diagnosis = Diagnosis(found, regions, rows, processes, now, key_of)
+    grouped = failures.failures(rows, key_of)
     blocks = grid.blocks(found, extra["questions"], rows, finished)
     show = request.args.get("show", "")
     show = show if show in grid.SHOWN else ""
@@ -83,7 +85,8 @@ def job(job_id: str) -> Response:
         several=extra["runs"] > 1,
         waiting=diagnosis.explain() if is_open else [],
         troubled=is_open and diagnosis.troubled(),
-        failures=failures.failures(rows, key_of),
+        failures=grouped,
+        codes=Counter(group.code for group in grouped),
         most_failures=MOST_FAILURES,
         lanes=(drawn := _drawn(found, regions, rows, now)),
         lanes_tag=hashlib.sha256(repr(drawn).encode()).hexdigest()[:8],

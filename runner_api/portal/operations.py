@@ -25,7 +25,7 @@ from runner_core.store import jobs, regions_files
 
 SHOWN = 50
 RUNS_SHOWN = 4  # of each worker
-EXPLAINED = 10  # stuck jobs: each takes two or three statements
+EXPLAINED = 5  # stuck jobs: each takes two or three statements
 UNITS_SHOWN = 200
 DAY_MINUTES = 24 * 60
 
@@ -125,7 +125,7 @@ def _explained(conn: Connection[Any], late: Row, processes: list[Row]) -> stuck.
         return stuck.listed(late)
     regions = queries.rows(conn, "portal.regions", job_id=late["id"])
     asked = any(region["status"] == "running" for region in regions)
-    rows = queries.rows(conn, "reads.rows", job_id=late["id"]) if asked else []
+    rows = queries.rows(conn, "portal.calls", job_id=late["id"], characters=0) if asked else []
     return stuck.explained(late, job, regions, rows, processes)
 
 

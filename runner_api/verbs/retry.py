@@ -60,19 +60,15 @@ def reopen(
     if job["status"] == "cancelled":
         raise Conflict(detail="The job was cancelled: it can't be retried.")
     attempts = db.settings.jobs.region_max_attempts
-    units = [(wanted.region, wanted.model_id)] if wanted.units is None else wanted.units
-    reopened = [
-        unit
-        for region, model_id in units
-        for unit in jobs.reopen_units(
-            conn,
-            job_id,
-            region=region,
-            model_id=model_id,
-            question_id=wanted.question_id,
-            more_attempts=attempts,
-        )
-    ]
+    reopened = jobs.reopen_units(
+        conn,
+        job_id,
+        region=wanted.region,
+        model_id=wanted.model_id,
+        question_id=wanted.question_id,
+        units=wanted.units,
+        more_attempts=attempts,
+    )
     if not reopened:
         raise Conflict(detail=_why_nothing(conn, job, wanted))
     if job["parameters"]:

@@ -75,6 +75,12 @@ def again(job_id: str, spec: Mapping[str, Any], plan: Mapping[str, list[str]], c
         gone=[
             *(f"the model {model}" for model in models if model not in catalogue.models),
             *(f"the region {region}" for region in plan if region not in catalogue.regions),
+            *(
+                f"{model['id']} in {region}"
+                for model in listed
+                for region in model.get("regions") or []
+                if region in catalogue.regions and region not in catalogue.models.get(model["id"], [region])
+            ),
         ],
     )
 

@@ -1,6 +1,7 @@
 """Calls the statements of jobs.sql: submission, cancellation, retry, and the look-up for a repeated request."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,9 +130,14 @@ def reopen_units(
     region: str | None,
     model_id: str | None,
     question_id: str | None,
+    units: Iterable[tuple[str, str]] | None,
     more_attempts: int,
 ) -> list[Row]:
-    """Delete the failed units' executions in finished regions; return region, model_id and the deleted execution."""
+    """Delete the failed units' executions in finished regions; return region, model_id and the deleted execution.
+
+    `units`: only these, as (region, model).
+    """
+    named = None if units is None else [{"region": place, "model_id": model} for place, model in units]
     return rows(
         conn,
         "jobs.reopen_units",
@@ -139,6 +145,7 @@ def reopen_units(
         region=region,
         model_id=model_id,
         question_id=question_id,
+        units=None if named is None else json.dumps(named),
         more_attempts=more_attempts,
     )
 

@@ -67,3 +67,47 @@ LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
   )
   SELECT count(*) FROM filled;
 $$;
+
+-- reopen_units: as before, and `only_units` names single units: an array of {"region", "model_id"}; null means any. All are
+-- reopened by one call, because a region that was reopened has not ended any more. The form without it stays for
+-- processes of the release before.
+CREATE FUNCTION reopen_units(job text, only_region text, only_model text, only_question text, more_attempts integer, only_units jsonb)
+RETURNS TABLE (unit_region text, unit_model text, earlier jsonb)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+  RETURN QUERY
+  WITH chosen AS (
+    SELECT e.id, e.region, e.model_id
+      FROM executions e JOIN region_runs r ON r.job_id = e.job_id AND r.region = e.region
+     WHERE e.job_id = job AND e.status = 'failed' AND r.finished_at IS NOT NULL
+       AND (only_region IS NULL OR e.region = only_region)
+       AND (only_model IS NULL OR e.model_id = only_model)
+       AND (only_units IS NULL OR only_units @> jsonb_build_array(jsonb_build_object('region', e.region, 'model_id', e.model_id)))
+       AND (only_question IS NULL OR NOT EXISTS (
+             SELECT 1 FROM answers a WHERE a.job_id = e.job_id AND a.region = e.region AND a.model_id = e.model_id
+                AND a.question_id = only_question AND a.status = 'ok'))
+  ), forgotten AS (
+    DELETE FROM answers a USING chosen c
+     WHERE a.job_id = job AND a.region = c.region AND a.model_id = c.model_id AND a.status = 'failed'
+       AND (only_question IS NULL OR a.question_id = only_question)
+    RETURNING a.region, a.model_id, a.question_id, a.run_no, a.error, a.errors, a.sent, a.paid
+  ), reopened AS (
+    UPDATE region_runs r SET finished_at = NULL, last_error = NULL, max_attempts = r.attempt + more_attempts
+     WHERE r.job_id = job AND r.region IN (SELECT c.region FROM chosen c)
+  ), deleted AS (
+    DELETE FROM executions e USING chosen c WHERE e.id = c.id
+    RETURNING e.id, e.region, e.model_id, e.status, e.attempt, e.error, e.completed_at
+  )
+  SELECT d.region, d.model_id,
+         jsonb_build_object('execution_id', d.id, 'status', d.status, 'attempt', d.attempt, 'error', d.error,
+                            'completed_at', d.completed_at,
+                            'answers', COALESCE((SELECT jsonb_agg(jsonb_build_object(
+                                'question_id', f.question_id, 'run_no', f.run_no, 'error', f.error, 'errors', f.errors,
+                                'sent', f.sent, 'paid', f.paid) ORDER BY f.question_id, f.run_no)
+                              FROM forgotten f WHERE f.region = d.region AND f.model_id = d.model_id), '[]'))
+    FROM deleted d;
+END $$;
+CREATE OR REPLACE FUNCTION reopen_units(job text, only_region text, only_model text, only_question text, more_attempts integer)
+RETURNS TABLE (unit_region text, unit_model text, earlier jsonb)
+LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
+AS $$ SELECT * FROM reopen_units(job, only_region, only_model, only_question, more_attempts, NULL) $$;

@@ -95,7 +95,7 @@ SELECT cancel_units(%(job_id)s, %(reason)s::jsonb) AS cancelled;
 -- Delete the executions of failed units in finished regions. Return these executions; the event of the retry keeps
 -- them.
 SELECT unit_region AS region, unit_model AS model_id, earlier
-  FROM reopen_units(%(job_id)s, %(region)s, %(model_id)s, %(question_id)s, %(more_attempts)s);
+  FROM reopen_units(%(job_id)s, %(region)s, %(model_id)s, %(question_id)s, %(more_attempts)s, %(units)s::jsonb);
 
 -- name: jobs.reopen -- writes
 -- Set the job to running for a retry, unless it was cancelled.

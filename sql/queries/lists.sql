@@ -65,18 +65,19 @@ SELECT COALESCE(sum(j.failed_units * jsonb_array_length(j.questions) * j.runs), 
   FROM jobs j WHERE j.id = ANY (%(job_ids)s::text[]);
 
 -- name: lists.ended
--- The jobs that ended in each minute of the last hour, and how many of them had failures; of the `most` newest ends.
+-- The jobs that ended in each minute of the last hour, and how many of them had failures; of the `most` newest ends. Cancelled jobs are
+-- not counted.
 -- `uncounted`: the limit left out jobs of this minute.
 WITH ended AS MATERIALIZED (
   SELECT j.completed_at, j.status, j.outcome, j.failed_units FROM jobs j
    WHERE j.completed_at >= date_trunc('minute', statement_timestamp()) - interval '59 minutes'
    ORDER BY j.completed_at DESC LIMIT %(most)s
 )
-SELECT t.minute, count(*) FILTER (WHERE NOT e.bad) AS well, count(*) FILTER (WHERE e.bad) AS bad,
+SELECT t.minute, count(*) FILTER (WHERE NOT e.bad AND e.status <> 'cancelled') AS well, count(*) FILTER (WHERE e.bad) AS bad,
        (SELECT count(*) FROM ended) >= %(most)s AND t.minute <= (SELECT date_trunc('minute', min(completed_at)) FROM ended) AS uncounted
   FROM generate_series(date_trunc('minute', statement_timestamp()) - interval '59 minutes',
                        date_trunc('minute', statement_timestamp()), interval '1 minute') AS t (minute)
-  LEFT JOIN (SELECT date_trunc('minute', x.completed_at) AS minute,
+  LEFT JOIN (SELECT date_trunc('minute', x.completed_at) AS minute, x.status,
                     x.status = 'failed' OR COALESCE(x.failed_units > 0 OR x.outcome = 'partial', false) AS bad
                FROM ended x) e ON e.minute = t.minute
  GROUP BY t.minute ORDER BY t.minute;

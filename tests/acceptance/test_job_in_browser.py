@@ -120,7 +120,7 @@ def test_times_of_the_reader(browser: "Browser", local: "Local") -> None:
         page.goto(f"/jobs/{job_id}")
         until_ended(page, "completed")
         page.get_by_role("link", name="show local times").click()
-        page.get_by_text("times are of Asia/").wait_for()
+        page.get_by_text("times in Asia/").wait_for()
         page.locator("#question-1 a.state").first.click()
         page.wait_for_url("**/executions/**")
         utc = page.locator("time.at").first.inner_text()

@@ -120,6 +120,14 @@ class TestFailures:
         assert api.sql("SELECT region FROM executions WHERE job_id = %s", job_id) == [("US",)]
         assert send(client, f"/jobs/{job_id}/retry?code=nobody").status_code == 409
 
+    def test_a_group_has_all_models_of_a_region(self, api: Api) -> None:
+        job_id = api.submit(models=["m1", "m2"], constraints={"regions": ["US"], "min_regions": 1})
+        api.finish(job_id, "US", {"m1": False, "m2": False})
+        code = api.sql("SELECT DISTINCT error ->> 'code' FROM executions WHERE job_id = %s", job_id)[0][0]
+        client = log_in(api)
+        assert send(client, f"/jobs/{job_id}/retry?code={code}").status_code == 303
+        assert api.sql("SELECT model_id FROM executions WHERE job_id = %s", job_id) == []
+
     def test_the_box_is_called_progress_while_nothing_is_wrong(self, api: Api) -> None:
         job_id = api.submit(constraints={"regions": ["US"], "min_regions": 1})
         assert "Why is this waiting?" in get(api, f"/jobs/{job_id}"), "no publisher is alive"

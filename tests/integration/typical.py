@@ -110,7 +110,10 @@ CASES: dict[str, list[Case]] = (
         "jobs.cancel": [Case("api", {**open_job, **act})],
         "jobs.cancel_units": [Case("api", {**open_job, "reason": REASON})],
         "jobs.reopen_units": [
-            Case("api", {**failed, "region": None, "model_id": None, "question_id": None, "more_attempts": 3})
+            Case(
+                "api",
+                {**failed, "region": None, "model_id": None, "question_id": None, "units": None, "more_attempts": 3},
+            )
         ],
         "jobs.reopen": [Case("api", {**job, "actor": "a", "detail": "{}", "queue_timeout_seconds": 60})],
         "jobs.state": [Case("api", job)],

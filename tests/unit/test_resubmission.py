@@ -1,6 +1,7 @@
 """The form's values for submitting a job again."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -81,3 +82,10 @@ def test_what_is_not_here_any_more(catalogue: Catalogue) -> None:
     assert found.gone == ["the model old", "the region MOON"]
     assert found.models == {"m1"}
     assert found.regions == {"US"}
+
+
+def test_a_model_that_has_left_all_its_regions_is_asked_nowhere_else(catalogue: Catalogue) -> None:
+    elsewhere = replace(catalogue, regions={**catalogue.regions, "ASIA": catalogue.regions["US"]})
+    found, _ = made(elsewhere, {"ASIA": ["m1"]}, models=[{"id": "m1", "regions": ["ASIA"]}])
+    assert found.only == {"m1": []}
+    assert found.gone == ["m1 in ASIA"]

@@ -28,7 +28,7 @@
       id: "zone-other", href: address.pathname + address.search + address.hash,
       textContent: local ? "show UTC" : "show local times",
     });
-    zone.textContent = local ? `times are of ${where} ` : "times are UTC ";
+    zone.textContent = local ? `times in ${where} ` : "times are UTC ";
     zone.append(link);
   }
   if (local) {
