@@ -7,7 +7,7 @@ from runner_api.http import job_filters
 from runner_api.http.paging import as_cursor, cursor
 from runner_api.http.services import services
 from runner_api.portal import first_job
-from runner_api.portal.blueprint import blueprint, go_to, page, refreshing, visitor
+from runner_api.portal.blueprint import blueprint, go_to, page, visitor
 from runner_api.views import job_list
 from runner_api.views.words import Exact
 from runner_core import queries
@@ -33,7 +33,7 @@ def jobs() -> Response:
             found = job_lists.find(conn, filters, before, PAGE, progress=True)
         else:
             found = job_lists.plain(conn, None, before, PAGE, progress=True)
-    if (named := _only(filters, found)) and not older and kept.keys() == {"q"} and not refreshing():
+    if (named := _only(filters, found)) and not older and kept.keys() == {"q"}:
         return go_to(url_for("portal.job", job_id=named))
     reader = visitor()
     return page(
