@@ -124,7 +124,8 @@ def live(browser: "Browser", local: Local) -> tuple[Live, str]:
         cost = MainThread(page)
         page.evaluate("window.long = []; window.updates = 0; performance.setResourceTimingBufferSize(10000)")
         began = time.monotonic()
-        page.wait_for_selector(ENDED, timeout=SECONDS * 1000)
+        wait_for_end(local, str(spec["id"]))
+        page.wait_for_selector(ENDED)
         seconds = time.monotonic() - began
         long, updates = page.evaluate("[window.long, window.updates]")
         sizes = page.evaluate(
@@ -136,6 +137,15 @@ def live(browser: "Browser", local: Local) -> tuple[Live, str]:
     calls = len(QUESTIONS) * len(MODELS) * len(REGIONS)
     found = Live(calls, seconds, updates, spent, len(long), max(long, default=0.0), median(sizes) / 1000, nodes)
     return found, str(spec["id"])
+
+
+def wait_for_end(local: Local, job_id: str) -> None:
+    """Ask the API until the job has ended. A selector that the page waits for would be work of its main thread."""
+    until = time.monotonic() + SECONDS
+    while call(local, f"/api/v1/jobs/{job_id}")["status"] in ("queued", "running"):
+        if time.monotonic() > until:
+            raise TimeoutError(f"{job_id} has not ended after {SECONDS:.0f} s")
+        time.sleep(0.25)
 
 
 class MainThread:
@@ -151,8 +161,8 @@ class MainThread:
         return self._worked() - self._began
 
     def _worked(self) -> float:
-        told = self._session.send("Performance.getMetrics")["metrics"]
-        return float(next(metric["value"] for metric in told if metric["name"] == "TaskDuration"))
+        told = {one["name"]: one["value"] for one in self._session.send("Performance.getMetrics")["metrics"]}
+        return float(told["TaskDuration"] - told["DevToolsCommandDuration"])  # without what this benchmark asks
 
 
 def paths(local: Local, job_id: str) -> Iterator[str]:
