@@ -2,7 +2,7 @@
 
 # These read a limited number of rows, which is larger than the few and smaller than the many.
 BOUNDED = {
-    "/?q=capital": "500 jobs with a name that begins so",
+    "/?q=": "500 jobs with an id or a name that begins so",
     "/?model=": "1,000 jobs are looked at",
     "/?region=": "1,000 jobs are looked at",
     "/operations": "6,000 units of the hours that are shown",
