@@ -11,7 +11,7 @@ from runner_api.http.auth import check_reader, sends_token
 from runner_api.http.headers import HTML, protect
 from runner_api.http.services import services
 from runner_api.verbs.actor import Actor
-from runner_core.errors import Rejected
+from runner_core.errors import Rejected, SpecError
 
 blueprint = Blueprint("portal", __name__, template_folder="templates")
 
@@ -64,9 +64,14 @@ def administrator() -> tuple[Actor, session.Session]:
 
 
 def form_sender() -> Actor:
-    """Return the administrator who sent this form. Raises like `administrator`; Rejected forbidden."""
+    """Return the administrator who sent this form. Raises like `administrator`; Rejected forbidden; SpecError.
+
+    A form with U+0000 is refused here for all pages: PostgreSQL takes this character in no text, and no browser sends it.
+    """
     actor, found = administrator()
     session.check_form(found, request.form)
+    if any("\0" in text for _, texts in request.values.lists() for text in texts):
+        raise SpecError(detail="The form has the character U+0000. Go back, load the page again and repeat it.")
     return actor
 
 
