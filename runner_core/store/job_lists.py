@@ -44,8 +44,26 @@ class Filters:
         """Return the jsonpath that finds the model and the region in a plan; None without both."""
         place = f"$.{json.dumps(self.region)}" if self.region else "$.*"
         if self.model:
-            return f"{place}[*] ? (@ == {json.dumps(self.model)})"
+            return f"{place}{self._is_model}"
         return place if self.region else None
+
+    @property
+    def path_in_any(self) -> str:
+        """Return the jsonpath that finds the model in any region of a plan."""
+        return f"$.*{self._is_model}"
+
+    @property
+    def _is_model(self) -> str:
+        return f"[*] ? (@ == {json.dumps(self.model)})"
+
+    @property
+    def names(self) -> list[str]:
+        """Return the beginnings of a name that are searched for: as it is written, in small letters and in capitals.
+
+        The index has names in the small letters of the database, and one with the locale C knows those of ASCII only.
+        """
+        text = self.wanted or ""
+        return list(dict.fromkeys((text, text.lower(), text.upper(), text.capitalize(), text.title())))
 
     @property
     def beginnings(self) -> list[str]:
@@ -89,7 +107,7 @@ def find(conn: Connection[Any], filters: Filters, before: Place, page: int, *, p
 
 def matching(conn: Connection[Any], filters: Filters, before: Place, page: int) -> tuple[list[Row], Place | None, bool]:
     """Return what `find` does, with the rows of lists.sql."""
-    few = _few(conn, "lists.named", filters) if filters.wanted is not None else None
+    few = _few_named(conn, filters) if filters.wanted is not None else None
     if few is None:
         seen, complete = _in_order(conn, filters, before, page)
         found = [row for row in seen if filters.match(row)]
@@ -97,7 +115,7 @@ def matching(conn: Connection[Any], filters: Filters, before: Place, page: int) 
             return found[:page], place_of(found[page - 1]), False
         if complete:
             return found, None, False
-        few = _few(conn, "lists.planned" if filters.model else "lists.in_region", filters) if filters.path else None
+        few = _few_planned(conn, filters, seen)
         if few is None:
             return found, place_of(seen[-1]), True
     found = sorted((row for row in few if _key(row) < _parsed(before) and filters.match(row)), key=_key, reverse=True)
@@ -132,19 +150,28 @@ def _in_order(conn: Connection[Any], filters: Filters, before: Place, page: int)
     return seen, len(seen) < most
 
 
-def _few(conn: Connection[Any], name: str, filters: Filters) -> list[Row] | None:
-    """Return all jobs of a name, or of a model and a region; None if they are too many to be sorted."""
-    asked: dict[str, Any] = {"most": MAX_FEW + 1}
-    if name == "lists.in_region":
-        asked["region"] = filters.region
-    else:
-        asked["path"] = filters.path
-    if name == "lists.named":
-        low = (filters.wanted or "").lower()
-        ids = filters.beginnings
-        asked |= {"name": low, "after_name": low + _LAST_CHARACTER}
-        asked |= {"ids": ids, "after_ids": [text + _LAST_CHARACTER for text in ids]}
-    found = {row["id"]: row for row in rows(conn, name, **asked)}
+def _few_named(conn: Connection[Any], filters: Filters) -> list[Row] | None:
+    """Return all jobs of which a name or an id begins as searched for; None if they are too many to be sorted."""
+    asked = {"names": filters.names, "ids": filters.beginnings, "last": _LAST_CHARACTER, "path": filters.path}
+    return _few(rows(conn, "lists.named", most=MAX_FEW + 1, **asked))
+
+
+def _few_planned(conn: Connection[Any], filters: Filters, seen: list[Row]) -> list[Row] | None:
+    """Return all jobs of a model, or of a region if no model is asked for; None if they are too many to be sorted.
+
+    `seen`: jobs that were looked at. Where these are too many already, the index is not asked: before PostgreSQL gives
+    the first job from an index of this kind, it reads all entries of the model or region.
+    """
+    if not filters.path or sum(row["planned"] for row in seen) > MAX_FEW:
+        return None
+    if filters.model:
+        asked = {"path": filters.path, "in_any": filters.path_in_any}
+        return _few(rows(conn, "lists.planned", most=MAX_FEW + 1, **asked))
+    return _few(rows(conn, "lists.in_region", most=MAX_FEW + 1, region=filters.region))
+
+
+def _few(read: list[Row]) -> list[Row] | None:
+    found = {row["id"]: row for row in read}
     return list(found.values()) if len(found) <= MAX_FEW else None
 
 

@@ -32,20 +32,24 @@ SELECT j.id, j.created_at, j.state, j.failed_units, j.submitter, j.name, COALESC
  ORDER BY j.submitter DESC, j.created_at DESC, j.id DESC LIMIT %(most)s;
 
 -- name: lists.named
--- Up to `most` jobs whose name, in small letters, or whose id is at least the one text and below the other; in no order.
--- The operators compare bytes, as the indexes on both do.
+-- Up to `most` jobs for each beginning of a name, in the small letters that the database gives it, and for each beginning of an id:
+-- those that are at least the one text and below the other; in no order. The operators compare bytes, as the indexes on both do.
+-- `last`: the character that no name has.
 SELECT j.id, j.created_at, j.state, j.failed_units, j.submitter, j.name, COALESCE(j.plan @? %(path)s::jsonpath, true) AS planned
-  FROM (SELECT * FROM listed_jobs n WHERE lower(n.name) ~>=~ %(name)s AND lower(n.name) ~<~ %(after_name)s LIMIT %(most)s) j
+  FROM (SELECT DISTINCT lower(t.name) AS low FROM unnest(%(names)s::text[]) AS t (name)) p
+ CROSS JOIN LATERAL (SELECT * FROM listed_jobs n WHERE lower(n.name) ~>=~ p.low AND lower(n.name) ~<~ (p.low || %(last)s::text) LIMIT %(most)s) j
 UNION ALL
 SELECT j.id, j.created_at, j.state, j.failed_units, j.submitter, j.name, COALESCE(j.plan @? %(path)s::jsonpath, true) AS planned
-  FROM unnest(%(ids)s::text[], %(after_ids)s::text[]) AS p (id, after_id)
- CROSS JOIN LATERAL (SELECT * FROM listed_jobs n WHERE n.id ~>=~ p.id AND n.id ~<~ p.after_id LIMIT %(most)s) j;
+  FROM unnest(%(ids)s::text[]) AS p (id)
+ CROSS JOIN LATERAL (SELECT * FROM listed_jobs n WHERE n.id ~>=~ p.id AND n.id ~<~ (p.id || %(last)s::text) LIMIT %(most)s) j;
 
 -- name: lists.planned
--- Up to `most` jobs whose plan has the model, and the region if one is asked for; in no order. A value that is selected is one that the
--- planner does not know: else it reads the table instead of the index when it takes the value for a frequent one.
-SELECT j.id, j.created_at, j.state, j.failed_units, j.submitter, j.name, true AS planned
-  FROM listed_jobs j WHERE j.plan @? (SELECT %(path)s::jsonpath) LIMIT %(most)s;
+-- Up to `most` jobs whose plan has the model in any region, in no order; `planned` says whether it has the model in the region that is
+-- asked for. The index knows models and regions but not which is in which: a search for both would read from the table every job
+-- that has both somewhere. A value that is selected is one that the planner does not know: else it reads the table instead of the
+-- index when it takes the value for a frequent one.
+SELECT j.id, j.created_at, j.state, j.failed_units, j.submitter, j.name, COALESCE(j.plan @? %(path)s::jsonpath, true) AS planned
+  FROM listed_jobs j WHERE j.plan @? (SELECT %(in_any)s::jsonpath) LIMIT %(most)s;
 
 -- name: lists.in_region
 -- The same of a region alone. A jsonpath that ends with a key would read the whole index.

@@ -1,12 +1,19 @@
 """What a list of jobs is filtered by, alone and together, page by page."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import psycopg
 import pytest
 
 from runner_core.limits import MAX_FEW, MAX_LOOKED
-from tests.integration.api_client import Api
+from runner_core.migrate import migrate
+from runner_core.queries import rows
+from runner_core.store import job_lists
+from runner_core.store.job_lists import Filters
+from tests.integration.api_client import Api, serving
 
 ROWS = """
 INSERT INTO jobs (id, status, plan, questions, min_regions, min_success_rate, timeout_seconds,
@@ -66,6 +73,7 @@ FILTERS = [
 
 
 @pytest.mark.parametrize("count", [60, MAX_LOOKED + MAX_FEW])
+CAPITALS = ("Änderung nachts", "ÄNDERUNG NACHTS", "änderung nachts", "Under way")
 def test_each_filter_finds_every_job_once_and_newest_first(api: Api, count: int) -> None:
     api.sql(ROWS, count)
     for query, rule in FILTERS:
@@ -102,3 +110,55 @@ def test_a_page_looks_at_a_bounded_number_of_jobs(api: Api) -> None:
     shown = api.client.get("/?q=archive").text
     assert "None of the newest 1,000 of these jobs matches." in shown
     assert "Look further" in shown
+
+
+def test_a_model_and_a_region_that_meet_in_no_job_read_few_jobs(api: Api) -> None:
+    """The index knows that m2 and EU are in many jobs, and not that no job asks m2 in EU."""
+    api.sql(ROWS, 60)
+    wanted = Filters(model="m2", region="EU")
+    with api.db.transaction() as conn:
+        read = rows(conn, "lists.planned", path=wanted.path, in_any=wanted.path_in_any, most=5)
+    assert [row["planned"] for row in read] == [False] * 5
+
+
+def test_an_index_that_can_tell_no_more_is_not_asked(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first job of EU comes from the index, PostgreSQL reads its entries of all jobs of EU."""
+    api.sql(ROWS, 3 * MAX_LOOKED)
+    asked: list[str] = []
+    monkeypatch.setattr(
+        job_lists, "rows", lambda conn, name, **params: (asked.append(name), rows(conn, name, **params))[1]
+    )
+    for region, last in (("US", "lists.with_failures"), ("MARS", "lists.in_region")):
+        asked.clear()
+        wanted = Filters(region=region, failures=True, state="queued")
+        with api.db.transaction() as conn:
+            job_lists.matching(conn, wanted, job_lists.FIRST, 50)
+        assert asked[-1] == last
+
+
+@pytest.fixture
+def ascii_api(database_url: str, tmp_path: Path) -> Iterator[Api]:
+    """The API on a database with the locale C, which knows small letters of ASCII only."""
+    name = f"{database_url.rpartition('/')[2]}_c"
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE {name} TEMPLATE template0 LOCALE_PROVIDER libc LOCALE 'C'".encode())
+        try:
+            url = f"{database_url.rpartition('/')[0]}/{name}"
+            migrate(url)
+            (tmp_path / "c").mkdir()
+            with serving(url, tmp_path / "c") as api:
+                assert api.sql("SELECT lower('Ä')") == [("Ä",)]
+                yield api
+        finally:
+            conn.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+def test_capitals_of_any_script_are_found(api: Api, ascii_api: Api) -> None:
+    """An exact beginning, and one in small letters or in capitals only."""
+    for one in (api, ascii_api):
+        for name in CAPITALS:
+            one.submit(benchmark=one.job()["benchmark"] | {"name": name})
+        one.sql(ROWS, 60)
+        for q in ("änd", "ÄND", "Änd", "Änderung N"):
+            found = one.get(f"/jobs?{urlencode({'q': q})}")["jobs"]
+            assert {row["name"] for row in found} == set(CAPITALS[:3]), q

@@ -24,12 +24,7 @@ from tests.integration.typical_parameters import (
 )
 
 LIST = {"before": str(NOW - timedelta(hours=1)), "before_id": "x", "since": "-infinity"}
-NAMED = {
-    "ids": ["job-cafe", "job-1"],
-    "after_ids": ["job-cafe\U0010ffff", "job-1\U0010ffff"],
-    "path": None,
-    "most": MAX_FEW + 1,
-}
+NAMED = {"ids": ["job-cafe", "job-1"], "last": "\U0010ffff", "path": None, "most": MAX_FEW + 1}
 MANY = [job_id(n) for n in range(40_000, 40_100)]
 LOOKED = "a thousand jobs are looked at, to find those that the other filters want"
 FEW = "up to 501 jobs of an index, in no order"
@@ -52,12 +47,13 @@ READS: dict[str, list[Case]] = {
         for name in ("tester 3", "nobody")
     ],
     "lists.named": [
-        Case("api", {**NAMED, "name": low, "after_name": low + "\U0010ffff"}, MOST, FEW)
-        for low in ("nightly 17", "none")
+        Case("api", {**NAMED, "names": names}, MOST, FEW)
+        for names in (["nightly 17", "NIGHTLY 17", "Nightly 17"], ["none"])
     ],
     "lists.planned": [
-        Case("api", {"path": path, "most": MAX_FEW + 1}, MOST, FEW)
-        for path in ('$.*[*] ? (@ == "m1")', '$.*[*] ? (@ == "none")', '$."ASIA"[*] ? (@ == "m1")')
+        Case("api", {"path": place + model, "in_any": "$.*" + model, "most": MAX_FEW + 1}, MOST, FEW)
+        for place in ("$.*", '$."ASIA"', '$."MARS"')
+        for model in ('[*] ? (@ == "m1")', '[*] ? (@ == "none")')
     ],
     "lists.in_region": [
         Case("api", {"region": name, "most": MAX_FEW + 1}, MOST, FEW) for name in ("US", "ASIA", "MARS")
