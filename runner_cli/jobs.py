@@ -46,8 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def jobs(args: argparse.Namespace) -> int:
     """Print a page of jobs. Raises Unreachable, Refused."""
-    wanted = {name: getattr(args, name) for name in ("status", "model", "region", "submitter", "since")}
-    wanted |= {"q": args.find, "failures": "1" if args.failures else None}
+    wanted = {name: getattr(args, name) for name in ("model", "region", "submitter", "since")}
+    # The status is the shown one, as on the pages: a job whose line says `partial` is no completed one.
+    wanted |= {"state": args.status, "q": args.find, "failures": "1" if args.failures else None}
     page = Api.of(args).get("/api/v1/jobs", JOBS, limit=args.limit, cursor=args.cursor, **wanted)
     if args.json:
         say_json(page)

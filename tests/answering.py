@@ -43,6 +43,7 @@ class Service:
         self.answers: dict[str, Any] = {}  # bytes are a CSV file, all else is JSON
         self.fallback: tuple[int, bytes] = (404, b"{}")
         self.seen: list[dict[str, str]] = []
+        self.paths: list[str] = []
         self.bodies: list[bytes] = []
         owner = self
 
@@ -53,6 +54,7 @@ class Service:
             def answer(self) -> None:
                 owner.bodies.append(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
                 owner.seen.append(dict(self.headers))
+                owner.paths.append(self.path)
                 path = self.path.partition("?")[0]
                 name = "POST /jobs" if self.command == "POST" and path.endswith("/jobs") else path
                 ends = sorted((end for end in owner.answers if name.endswith(end)), key=len)

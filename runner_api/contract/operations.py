@@ -85,6 +85,11 @@ OPERATIONS: dict[str, Operation] = {
         query={
             "limit": PAGE,
             "status": {"type": "string", "enum": ["", *JOB_STATES]},
+            "state": {
+                "type": "string",
+                "enum": ["", *JOB_STATES],
+                "description": "as status, but completed finds no partial jobs",
+            },
             "q": {**TEXT, "description": "how the job's name begins, in any case, or its id, also without `job-`"},
             "failures": {"type": "string", "enum": ["", "1"], "description": "1: only jobs with failed units"},
             "model": TEXT,

@@ -19,19 +19,23 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 def asked() -> Filters:
     """Return the filters of an API request. Raises SpecError for a value that no filter can have."""
-    values = {name: text for name in NAMES if (text := request.args.get(name))}
+    values = {name: text for name in (*NAMES, "state") if (text := request.args.get(name))}
     for name, text in values.items():
         if not _is_text(text):
             raise SpecError(detail=f"{name} must have at most {MAX_CHARACTERS} characters, none of them a control.")
-    status = values.get("status")
-    if status not in (None, *JOB_STATES):
-        raise SpecError(detail=f"status must be one of {', '.join(JOB_STATES)}.")
+    for name in ("status", "state"):
+        if values.get(name) not in (None, *JOB_STATES):
+            raise SpecError(detail=f"{name} must be one of {', '.join(JOB_STATES)}.")
     if values.get("failures", "1") != "1":
         raise SpecError(detail="failures must be 1: only jobs with failed units.")
     if "since" in values and since(values["since"]) is None:
         raise SpecError(detail="since must be a time such as 2026-01-31T12:00:00Z, or 90m, 24h or 7d ago.")
-    # A status of the API is the stored one: of the jobs that have completed, `partial` finds a part.
-    return _filters(values, {"state": "partial"} if status == "partial" else {"status": status})
+    # A status of the API is the stored one: of the jobs that have completed, `partial` finds a part. A state is the
+    # shown one.
+    state, status = values.get("state"), values.get("status")
+    if status == "partial" and state in (None, "partial"):
+        return _filters(values, {"state": "partial"})
+    return _filters(values, {"state": state, "status": status})
 
 
 def shown(values: Mapping[str, str]) -> tuple[dict[str, str], Filters]:

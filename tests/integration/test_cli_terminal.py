@@ -107,6 +107,13 @@ def test_the_list_of_jobs_shortens_only_ids_that_the_api_made(columns: int, run:
 
 
 def test_one_long_id_moves_its_own_line_only(run: Run, service: Service) -> None:
+def test_a_status_is_the_shown_one(run: Run, service: Service) -> None:
+    service.answers["/jobs"] = listed(cross_region_status="completed")
+    run("jobs", "--status", "completed", columns=None)
+    assert "state=completed" in service.paths[-1]
+    assert "status=" not in service.paths[-1]
+
+
     service.answers["/jobs"]["jobs"] = [
         job | {"id": name} for job, name in zip(listed()["jobs"], ["short", "x" * 255], strict=True)
     ]

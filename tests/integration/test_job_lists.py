@@ -51,6 +51,9 @@ def every_page(api: Api, limit: int = 40, **query: Any) -> list[str]:
 FILTERS = [
     ({"status": "partial"}, lambda n: n % 7 and n % 3 == 0),
     ({"status": "completed"}, lambda n: n % 7),
+    ({"state": "completed"}, lambda n: n % 7 and n % 3),
+    ({"state": "partial", "status": "completed"}, lambda n: n % 7 and n % 3 == 0),
+    ({"state": "failed", "status": "partial"}, lambda _: False),
     ({"status": "failed"}, lambda n: n % 7 == 0),
     ({"status": "queued"}, lambda _: False),
     ({"failures": "1"}, lambda n: n % 7 == 0 or n % 3 == 0),
@@ -70,10 +73,10 @@ FILTERS = [
     ({"q": "nightly", "status": "failed"}, lambda n: n % 10 and n % 7 == 0),
     ({"q": "nobody"}, lambda _: False),
 ]
+CAPITALS = ("Änderung nachts", "ÄNDERUNG NACHTS", "änderung nachts", "Under way")
 
 
 @pytest.mark.parametrize("count", [60, MAX_LOOKED + MAX_FEW])
-CAPITALS = ("Änderung nachts", "ÄNDERUNG NACHTS", "änderung nachts", "Under way")
 def test_each_filter_finds_every_job_once_and_newest_first(api: Api, count: int) -> None:
     api.sql(ROWS, count)
     for query, rule in FILTERS:
@@ -92,7 +95,9 @@ def test_since_is_a_time_or_an_age(api: Api) -> None:
     assert every_page(api, since=at, model="m2") == wanted(20, lambda n: n >= 15)
 
 
-@pytest.mark.parametrize("query", ["since=yesterday", "failures=yes", "status=done", "model=%00", f"q={'x' * 300}"])
+@pytest.mark.parametrize(
+    "query", ["since=yesterday", "failures=yes", "status=done", "state=done", "model=%00", f"q={'x' * 300}"]
+)
 def test_a_mistaken_filter_is_refused(api: Api, query: str) -> None:
     answer = api.client.get(f"/api/v1/jobs?{query}")
     assert (answer.status_code, answer.get_json()["error_code"]) == (422, "validation_error")
