@@ -1,10 +1,12 @@
-"""The failed calls of a job, a line for each cause and a line for each call below it."""
+"""The failed calls of a job: a line for each cause, what to do about it, and a line for each call."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from runner_cli.snapshot import Snapshot
 from runner_cli.terminal import clean
+from runner_core.error_messages import plain
+from runner_core.statuses import in_order
 
 
 def failed_rows(found: Snapshot) -> list[dict[str, Any]]:
@@ -13,15 +15,23 @@ def failed_rows(found: Snapshot) -> list[dict[str, Any]]:
 
 
 def failed_lines(found: Snapshot) -> Iterator[str]:
-    """Yield each cause with its number of calls, the commonest first, and below it where it happened."""
+    """Yield each cause in the words of the job's page, the commonest first, with what to do and where it happened.
+
+    What to do is told of a job that has ended: of an open one the API tells what it waits for.
+    """
+    remedies = {reason["subject"]: reason["remedy"] for reason in found.job["waiting"]} if found.has_ended else {}
     causes: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in failed_rows(found):
         detail = row.get("error_detail") or {}
-        cause = str(detail.get("code") or "failed"), str(detail.get("message") or row.get("error") or "")
-        causes.setdefault(cause, []).append(row)
+        message = plain(str(detail.get("message") or row.get("error") or ""), str(detail.get("provider") or ""))
+        causes.setdefault((str(detail.get("code") or "failed"), message), []).append(row)
     for (code, message), rows in sorted(causes.items(), key=lambda cause: -len(cause[1])):
         number = "1 call" if len(rows) == 1 else f"{len(rows)} calls"
-        yield clean(f"{code}, {number}: {message}".rstrip(": "))
+        models = ", ".join(dict.fromkeys(row["model_id"] for row in rows))
+        regions = ", ".join(in_order({row["region"] for row in rows}))
+        yield clean(f"{code}: {number} of {models} in {regions}: {message or 'The error has no message.'}")
+        if remedies.get(code):
+            yield clean(f"-> {remedies[code]}")
         for row in rows:
             yield f"- {_place(found, row)}"
 

@@ -1,16 +1,14 @@
 """Group a job's failed calls by what went wrong, and say what to do about each."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from runner_api.views import Row
 from runner_api.views.words import counted
+from runner_core.error_messages import plain
 from runner_core.statuses import in_order
 
 MOST_MESSAGES = 3  # of one code that are told one by one
-_TWICE = re.compile(r"HTTP status (\d{3})(.*?) \(HTTP \1\)")
-_OLD_REMEDY = re.compile(r" The key is missing or unknown: check api_key_env\.")
 
 # What to do about a code. `{key}` is the variable with the key of the providers, `{who}` the providers themselves.
 _BUSY = (
@@ -90,12 +88,6 @@ def failures(rows: Iterable[Row], key_of: Callable[[str], str] = lambda _: "") -
     for group in groups:
         group.remedy = remedy(group.code, list(group.providers), key_of)
     return sorted(groups, key=lambda group: -group.calls)
-
-
-def plain(message: str, provider: str) -> str:
-    """Return an error's message without its provider's name and without what it says twice."""
-    text = message.removeprefix(f"Provider {provider}: ") if provider else message
-    return _OLD_REMEDY.sub("", _TWICE.sub(r"HTTP status \1\2", text)).strip()
 
 
 def remedy(code: str, providers: Sequence[str], key_of: Callable[[str], str]) -> str:

@@ -23,6 +23,7 @@ from tests.answering import ANSWERS, JOB, ROW, Service
 
 IDS = [f"job-{uuid.UUID(int=number)}" for number in (2**100, 2**101)]
 MODELS = ["smollm2-135m", "sandbox-refuser"]
+REASONS = [{"subject": "http_401", "text": "3 calls failed.", "remedy": "Set P_KEY to a valid key."}]
 QUESTIONS = ["geography_basic", "Which invention changed the lives of most people, and why do you think so?"]
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 Run = Callable[..., str]
@@ -106,7 +107,6 @@ def test_the_list_of_jobs_shortens_only_ids_that_the_api_made(columns: int, run:
     assert screen.replace("\n", " ").count("sandbox-refuser") == 2
 
 
-def test_one_long_id_moves_its_own_line_only(run: Run, service: Service) -> None:
 def test_a_status_is_the_shown_one(run: Run, service: Service) -> None:
     service.answers["/jobs"] = listed(cross_region_status="completed")
     run("jobs", "--status", "completed", columns=None)
@@ -114,6 +114,7 @@ def test_a_status_is_the_shown_one(run: Run, service: Service) -> None:
     assert "status=" not in service.paths[-1]
 
 
+def test_one_long_id_moves_its_own_line_only(run: Run, service: Service) -> None:
     service.answers["/jobs"]["jobs"] = [
         job | {"id": name} for job, name in zip(listed()["jobs"], ["short", "x" * 255], strict=True)
     ]
@@ -163,13 +164,17 @@ def test_what_failed_is_told_by_cause(columns: int, run: Run, service: Service) 
     found = rows(*QUESTIONS)
     for number, row in enumerate(found[:5]):
         code = "http_401" if number < 3 else "http_503"
-        detail = {"code": code, "message": f"The provider answered with {code[5:]}, and said that it would not go on."}
+        message = f"Provider p-{number}: HTTP status {code[5:]}, and it said that it would not go on. (HTTP {code[5:]})"
+        detail = {"code": code, "message": message, "provider": f"p-{number}"}
         row |= {"status": "failed", "output": None, "error": "no", "error_detail": detail, "retry_count": number}
-    service.answers["/jobs/j"] = JOB | {"executions": found, "job": {"questions": QUESTIONS, "models": MODELS}}
+    told = {"executions": found, "job": {"questions": QUESTIONS, "models": MODELS}, "waiting": REASONS}
+    service.answers["/jobs/j"] = JOB | told
     screen = run("show", "j", "--failed", columns=columns)
     assert fits(screen, columns)
-    assert screen.index("http_401, 3 calls:") < screen.index("http_503, 2 calls:")
+    # Three providers say the same of http_401 and two of http_503: two causes, in the words of the job's page.
+    assert screen.index("http_401: 3 calls of") < screen.index("Set P_KEY") < screen.index("http_503: 2 calls of")
     assert screen.count("\n- ") == 5
+    assert "Provider p-" not in screen
     assert "5 tries" in screen
     piped = run("show", "j", "--failed", columns=None)
     assert f"- ASIA, {MODELS[0]}, {QUESTIONS[1]}" in piped
