@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from flask import request
 
+from runner_api.http.wire import utc
 from runner_core.errors import SpecError
 from runner_core.statuses import JOB_STATES
 from runner_core.store.job_lists import Filters
@@ -55,8 +56,7 @@ def since(text: str) -> datetime | None:
     if ago := _AGO.fullmatch(text):
         return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:
-        time = datetime.fromisoformat(text)
-        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+        return utc(text)
     except (ValueError, OverflowError):
         return None
 

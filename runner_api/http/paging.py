@@ -5,11 +5,11 @@ A place is the (created_at, id) of the last row of the page before.
 
 import base64
 import re
-from datetime import UTC, datetime
+from collections.abc import Mapping
 
 from flask import request
 
-from runner_api.http.wire import timestamp
+from runner_api.http.wire import timestamp, utc
 from runner_core.errors import SpecError
 from runner_core.queries import Row
 
@@ -52,26 +52,29 @@ def offset() -> int:
     return number("offset", 0, 0, MAX_OFFSET)
 
 
-def cursor() -> tuple[str, str]:
-    """Return the place after which to read a list of jobs. Raises SpecError for a cursor of another list."""
-    return _cursor(_ID) or (FIRST, "")
+def cursor(values: Mapping[str, str] | None = None) -> tuple[str, str]:
+    """Return the place after which to read a list of jobs. Raises SpecError for a cursor of another list.
+
+    `values`: the fields of a form that has the cursor; without them it stands in the query.
+    """
+    return _cursor(_ID, request.args if values is None else values) or (FIRST, "")
 
 
 def result_cursor() -> tuple[str, int]:
     """Return the place after which to read a list of results, whose ids are numbers. Raises SpecError."""
-    created_at, result_id = _cursor(_RESULT_ID) or (FIRST, "0")
+    created_at, result_id = _cursor(_RESULT_ID, request.args) or (FIRST, "0")
     return created_at, int(result_id)
 
 
-def _cursor(ids: re.Pattern[str]) -> tuple[str, str] | None:
-    text = request.args.get("cursor")
+def _cursor(ids: re.Pattern[str], values: Mapping[str, str]) -> tuple[str, str] | None:
+    text = values.get("cursor")
     if not text:
         return None
     try:
         place = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
         created_at, _, row_id = place.partition(" ")
         if ids.fullmatch(row_id):
-            return datetime.fromisoformat(created_at).astimezone(UTC).isoformat(), row_id
+            return utc(created_at).isoformat(), row_id
     except (ValueError, OverflowError):  # not base64, not UTF-8, not a time
         pass
     raise SpecError(detail="cursor must be the next_cursor of an earlier answer.")

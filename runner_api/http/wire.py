@@ -25,6 +25,15 @@ def timestamp(time: datetime | None) -> str | None:
     return None if time is None else time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def utc(text: str) -> datetime:
+    """Return the time that a text of ISO 8601 names, in UTC; one without a zone is UTC.
+
+    Raises ValueError for another text, OverflowError for a time outside the calendar.
+    """
+    time = datetime.fromisoformat(text)
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+
+
 def _plain(value: object) -> str | float | None:
     if isinstance(value, datetime):
         return timestamp(value)

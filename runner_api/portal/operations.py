@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 
 from runner_api.http.paging import number
 from runner_api.http.services import services
+from runner_api.http.wire import utc
 from runner_api.portal.blueprint import blueprint, page
 from runner_api.views import charts, stuck
 from runner_api.views.intervals import SPLITS, WINDOWS, intervals
@@ -95,10 +96,10 @@ def operations() -> Response:
 
 @blueprint.get("/operations/units")
 def ended_units() -> Response:
-    """List the units that ended in an interval: `at`, a time in UTC, and `minutes`."""
+    """List the units that ended in an interval: `at`, a time, in UTC unless it names a zone, and `minutes`."""
     minutes = number("minutes", 1, 1, DAY_MINUTES)
     try:
-        at = datetime.fromisoformat(request.args.get("at", "")).astimezone(UTC)
+        at = utc(request.args.get("at", ""))
         until = at + timedelta(minutes=minutes)
     except (ValueError, OverflowError):
         raise SpecError(detail="at must be a time, such as 2026-11-27T12:05:00Z.") from None

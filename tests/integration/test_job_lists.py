@@ -127,7 +127,7 @@ def test_a_model_and_a_region_that_meet_in_no_job_read_few_jobs(api: Api) -> Non
 
 
 def test_an_index_that_can_tell_no_more_is_not_asked(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before the first job of EU comes from the index, PostgreSQL reads its entries of all jobs of EU."""
+    """Before the first job of a region comes from the index, PostgreSQL reads the entries of all its jobs."""
     api.sql(ROWS, 3 * MAX_LOOKED)
     asked: list[str] = []
     monkeypatch.setattr(

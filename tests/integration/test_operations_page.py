@@ -1,7 +1,10 @@
 """The Operations page: what ended lately, by minute and by part; why jobs are stuck; and where its numbers lead."""
 
 import re
+import time
 from collections.abc import Callable
+
+import pytest
 
 from tests.integration.api_client import Api
 from tests.integration.portal_pages import get
@@ -70,6 +73,18 @@ class TestWhatEnded:
         for query in ("", "at=yesterday", "at=2026-01-01T00:00Z&minutes=0", "at=9999-12-31T23:59Z&minutes=1440"):
             assert "must be a" in get(api, f"/operations/units?{query}", 422), query
         assert "No unit ended in this time." in get(api, "/operations/units?at=2026-01-01T00:00Z")
+
+    def test_a_time_without_a_zone_is_utc(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+        """On whatever clock the server's machine is."""
+        try:
+            with monkeypatch.context() as patch:
+                patch.setenv("TZ", "Asia/Kolkata")
+                time.tzset()
+                pages = [get(api, f"/operations/units?at=2026-01-01T12:00{zone}") for zone in ("", "Z")]
+        finally:
+            time.tzset()
+        without, with_zone = (page.partition("<main")[2].partition("</main>")[0] for page in pages)
+        assert without == with_zone
 
 
 class TestStuckJobs:
