@@ -15,6 +15,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
 from runner_api.http import job_filters
+from runner_api.http.paging import as_cursor, cursor
 from runner_api.http.services import services
 from runner_api.portal.blueprint import blueprint, form_sender, page
 from runner_api.verbs.actor import Actor
@@ -29,7 +30,7 @@ from runner_core.store import job_lists
 from runner_core.store.job_lists import FIRST, Filters
 
 MAX_JOBS = 1000  # that one confirmation covers
-MAX_LOOKS = 40  # at the list, to find them
+MAX_LOOKS = 40  # at the list, for one request; a button goes on from there
 READ_TOGETHER = 100  # jobs that one statement reads
 SECONDS = 2.0  # that one request works
 MAX_TOLD = 20  # refusals that the page tells one by one
@@ -44,6 +45,14 @@ class Progress:
     refused: list[tuple[str, str]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Further:
+    """Where the next look for jobs begins: the place in the list of one of the `kinds` that match."""
+
+    kind: int
+    before: job_lists.Place
+
+
 @blueprint.post("/selected")
 def ask_selected() -> Response:
     """Ask whether to retry or cancel the jobs, and say how many they are and what they cost."""
@@ -52,11 +61,12 @@ def ask_selected() -> Response:
     if do not in ("retry", "cancel"):
         raise SpecError(detail="Choose whether to retry or to cancel.")
     kept, filters = job_filters.shown(request.form)
+    further = None
     if which == "all":
-        found, more = _matching(filters, do)
+        found, further = _matching(filters, do, _from())
         ids = [row["id"] for row in found]
     else:
-        ids, more = list(dict.fromkeys(request.form.getlist("job")))[:MAX_JOBS], False
+        ids = list(dict.fromkeys(request.form.getlist("job")))[:MAX_JOBS]
     listed = _rows(ids)
     chosen = [row for row in listed if _concerns(row, do)]
     return page(
@@ -65,7 +75,7 @@ def ask_selected() -> Response:
         jobs=[row["id"] for row in chosen],
         named=len(listed),
         calls=_calls([row["id"] for row in chosen]) if do == "retry" else 0,
-        more=more,
+        further=further and {"kind": further.kind, "cursor": _as_field(further.before)},
         most=MAX_JOBS,
         batch=uuid.uuid4().hex,
         kept=kept,
@@ -119,10 +129,10 @@ def _work(do: str, ids: Sequence[str], actor: Actor, batch: str, progress: Progr
     return []
 
 
-def _matching(filters: Filters, do: str) -> tuple[list[Row], bool]:
-    """Return the newest MAX_JOBS of the jobs that the filters find and that can be retried or cancelled.
+def _matching(filters: Filters, do: str, begin: Further) -> tuple[list[Row], Further | None]:
+    """Return up to MAX_JOBS jobs that the filters find and that can be retried or cancelled, newest first.
 
-    Also whether there may be more.
+    Also where the search goes on, None after the last job: one request looks at the list MAX_LOOKS times at most.
     """
     if do == "retry":
         kinds = [replace(filters, failures=True)]
@@ -130,16 +140,30 @@ def _matching(filters: Filters, do: str) -> tuple[list[Row], bool]:
         kinds = [replace(filters, state=state) for state in OPEN if filters.state in (None, state)]
     found: list[Row] = []
     looks = 0
-    for kind in kinds:
-        before: job_lists.Place | None = FIRST
+    before: job_lists.Place | None = begin.before
+    for number, kind in list(enumerate(kinds))[begin.kind :]:
         while before is not None:
-            if looks == MAX_LOOKS or len(found) >= MAX_JOBS:
-                return found[:MAX_JOBS], True
+            if looks == MAX_LOOKS or len(found) == MAX_JOBS:
+                return found, Further(number, before)
             looks += 1
             with services().db.transaction() as conn:
                 rows, before, _ = job_lists.matching(conn, kind, before, READ_TOGETHER)
             found += [row for row in rows if row["state"] != "cancelled"]
-    return found[:MAX_JOBS], len(found) > MAX_JOBS
+            if len(found) > MAX_JOBS:
+                return found[:MAX_JOBS], Further(number, job_lists.place_of(found[MAX_JOBS - 1]))
+        before = FIRST
+    return found, None
+
+
+def _from() -> Further:
+    """Return where the search begins, as the form has it."""
+    kind = request.form.get("kind", "")
+    return Further(int(kind) if kind in ("0", "1") else 0, cursor(request.form))
+
+
+def _as_field(place: job_lists.Place) -> str:
+    """Return a place as a field of a form, empty for the beginning of the list."""
+    return "" if place == FIRST else as_cursor(place)
 
 
 def _rows(ids: Sequence[str]) -> list[Row]:

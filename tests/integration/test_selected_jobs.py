@@ -8,6 +8,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from runner_api.portal import selected
+from runner_core.store import job_lists
 from tests.integration.api_client import Api
 from tests.integration.portal_pages import get, log_in
 
@@ -115,9 +116,39 @@ def test_one_confirmation_has_a_limit(api: Api, client: FlaskClient, monkeypatch
         api.submit()
     page = ask(client, "cancel-all")
     assert "Cancel 2 jobs?" in page
-    assert "More jobs match." in page
+    assert "Older jobs may match too." in page
     form = fields(page)
     assert client.post("/selected/run", data={**form, "jobs": "a b c"}).status_code == 422
+
+
+def further(client: FlaskClient, page: str) -> str:
+    """Press the button that goes on with older jobs."""
+    form = page.partition('id="look-further"')[0].rpartition("<form")[2]
+    return client.post("/selected", data=dict(FIELD.findall(form))).text
+
+
+def test_a_search_goes_on_where_it_stopped(api: Api, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where none of the newest jobs matches, the older ones are still reached; and every job is found once."""
+    monkeypatch.setattr(selected, "MAX_LOOKS", 1)
+    monkeypatch.setattr(selected, "MAX_JOBS", 2)
+    jobs = [api.submit() for _ in range(5)]
+    running = jobs[2]
+    api.claim(running, "US")
+    page = ask(client, "cancel-all")
+    found = [fields(page.partition("look-further")[0])["jobs"].split()]
+    while "look-further" in page:
+        page = further(client, page)
+        found += [fields(page.partition("look-further")[0]).get("jobs", "").split()]
+    assert found[0] == [jobs[4], jobs[3]]
+    assert sorted(job_id for some in found for job_id in some) == sorted(jobs)
+    monkeypatch.setattr(job_lists, "MAX_LOOKED", 2)
+    monkeypatch.setattr(job_lists, "MAX_FEW", 0)
+    asked = {**fields(client.get("/").text), "status": "queued", "q": jobs[0], "do": "cancel-all"}
+    page = client.post("/selected", data=asked).text
+    assert "Nothing to cancel yet" in page
+    while "look-further" in page and "Cancel 1 job?" not in page:
+        page = further(client, page)
+    assert f'value="{jobs[0]}"' in page
 
 
 def test_only_an_administrator_may_and_only_by_the_own_form(api: Api, client: FlaskClient) -> None:
