@@ -83,7 +83,7 @@ def do_retry(job_id: str) -> Response:
     """Retry the failed units."""
     actor, wanted = form_sender(), _wanted()
     if code := _code():
-        wanted = Wanted(units=tuple(_units(_job(job_id), code)))
+        wanted = Wanted(units=tuple(_units(_job(job_id), code)), code=code)
     retry_job(services().db, job_id, wanted, actor, uuid.uuid4().hex)
     return _to_job(job_id, "retried")
 

@@ -17,12 +17,16 @@ from runner_core.store import jobs
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which failed units to retry; None means all of them. `units`: only these, as (region, model)."""
+    """Which failed units to retry; None means all of them. `units`: only these, as (region, model).
+
+    `code`: the error code by which these units were chosen; the event tells it.
+    """
 
     region: str | None = None
     model_id: str | None = None
     question_id: str | None = None
     units: tuple[tuple[str, str], ...] | None = None
+    code: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,8 @@ def reopen(
         raise Conflict(detail=_why_nothing(conn, job, wanted))
     if job["parameters"]:
         check_regions(conn, {unit["region"] for unit in reopened})
-    named = {"region": wanted.region, "model_id": wanted.model_id, "question_id": wanted.question_id}
-    asked = {name: value for name, value in named.items() if value is not None}
+    named = ("region", "model_id", "question_id", "code")
+    asked = {name: value for name in named if (value := getattr(wanted, name)) is not None}
     jobs.reopen(
         conn,
         job_id,

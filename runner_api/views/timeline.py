@@ -87,7 +87,8 @@ def _text(kind: str, detail: dict[str, Any], actor: str) -> str:
             return f"by {actor}"
         case "retry_requested":
             units = detail.get("units") or []
-            return f"by {actor}: {', '.join(_replaced(unit) for unit in units)}"
+            code = f", what failed with {detail['code']}" if detail.get("code") else ""
+            return f"by {actor}{code}: {', '.join(_replaced(unit) for unit in units)}"
         case "job_completed" | "job_failed" | "job_cancelled" | "job_running" if "regions" in detail:
             return f"{detail.get('succeeded')} of {counted(detail['regions'], 'region')} succeeded"
     return ""

@@ -119,6 +119,7 @@ class TestFailures:
         assert send(client, path).status_code == 303
         assert api.sql("SELECT region FROM executions WHERE job_id = %s", job_id) == [("US",)]
         assert send(client, f"/jobs/{job_id}/retry?code=nobody").status_code == 409
+        assert "by tester, what failed with http_401: m1 in EU" in get(api, f"/jobs/{job_id}")
 
     def test_a_group_has_all_models_of_a_region(self, api: Api) -> None:
         job_id = api.submit(models=["m1", "m2"], constraints={"regions": ["US"], "min_regions": 1})

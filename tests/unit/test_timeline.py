@@ -63,6 +63,8 @@ def test_a_retry_names_each_unit_and_what_it_failed_with() -> None:
         {"model_id": "m2", "region": "EU", "earlier": {"error": None}},
     ]
     assert moment("retry_requested", detail={"units": units}).text == "by alice: m1 in US (timeout), m2 in EU"
+    by_code = moment("retry_requested", detail={"units": units[:1], "code": "http_503"})
+    assert by_code.text == "by alice, what failed with http_503: m1 in US (timeout)"
 
 
 @pytest.mark.parametrize(
