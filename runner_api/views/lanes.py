@@ -112,16 +112,24 @@ def _track(model: str, rows: Sequence[Row], began: datetime, end: datetime, seco
 def _parts(row: Row, began: datetime, end: datetime) -> list[tuple[str, Span]]:
     """Return the times of one call: it waits for its turn, is asked, and is asked again if a try failed.
 
-    The time of the last try is known only for an answer of which it was stored; else everything after the wait counts
-    as asking, or as retrying if there was more than one try.
+    What an answer has is known: `answered_ms` is the time of its last try, and `waited_ms` the time before that try, in
+    which the call waited for a place, which began before its start, and, if it was asked again, failed tries. Without
+    an answer everything after the start counts as asking, or as retrying if there was more than one try.
     """
     first = (row["started_at"] - began).total_seconds()
     last = max(first, ((row["completed_at"] or end) - began).total_seconds())
-    asked = min(last, first + (row["waited_ms"] or 0) / 1000)
-    again = asked
-    if row["retry_count"]:
-        again = max(asked, last - row["answered_ms"] / 1000) if row["answered_ms"] is not None else last
-    parts = [("waiting", (first, asked)), ("retrying", (asked, again)), ("asking", (again, last))]
+    waited = (row["waited_ms"] or 0) / 1000
+    if row["answered_ms"] is None:
+        asked = min(last, first + waited)
+        parts = [("waiting", (first, asked)), ("retrying" if row["retry_count"] else "asking", (asked, last))]
+    else:
+        again = max(first, last - row["answered_ms"] / 1000)
+        tried = first if row["retry_count"] else again
+        parts = [
+            ("waiting", (min(tried, again - waited), tried)),
+            ("retrying", (tried, again)),
+            ("asking", (again, last)),
+        ]
     return [(kind, span) for kind, span in parts if span[1] > span[0]] or [("asking", (last, last))]
 
 

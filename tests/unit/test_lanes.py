@@ -50,9 +50,19 @@ def test_a_call_waits_for_its_turn_and_is_asked() -> None:
     assert times(call(10, 40, waited_ms=20_000, answered_ms=10_000)) == {"waiting": 20, "asking": 10, "retrying": 0}
 
 
+def test_a_call_waits_for_its_place_before_it_starts() -> None:
+    """Its row is written when it has the place: what comes after that is no waiting."""
+    assert times(call(40, 50, waited_ms=20_000, answered_ms=10_000)) == {"waiting": 20, "asking": 10, "retrying": 0}
+    (lane,) = lanes(
+        job({"US": ["m1"]}), [region()], [call(40, 50, waited_ms=20_000, answered_ms=10_000)], at(100)
+    ).lanes
+    bars = {bar.kind: re.findall(r"M(\d+) 0h(\d+)", bar.path) for bar in lane.tracks[0].bars}
+    assert bars == {"waiting": [("200", "200")], "asking": [("400", "100")], "retrying": []}
+
+
 def test_the_tries_before_the_last_are_told_from_it() -> None:
-    found = times(call(10, 40, waited_ms=5_000, answered_ms=10_000, retry_count=2))
-    assert found == {"waiting": 5, "asking": 10, "retrying": 15}
+    found = times(call(10, 40, waited_ms=25_000, answered_ms=10_000, retry_count=2))
+    assert found == {"waiting": 5, "asking": 10, "retrying": 20}, "five seconds for a place, twenty of failed tries"
     failed = times(call(10, 40, waited_ms=5_000, retry_count=2))
     assert failed == {"waiting": 5, "asking": 0, "retrying": 25}
 
