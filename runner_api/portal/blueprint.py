@@ -2,6 +2,8 @@
 
 import hashlib
 import re
+from functools import cache
+from pathlib import Path
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
@@ -18,6 +20,7 @@ blueprint = Blueprint("portal", __name__, template_folder="templates")
 OPEN = ("portal.login", "portal.log_in", "portal.login_link", "portal.redeem_link", "portal.static")
 TAG = "X-Page-Tag"  # portal.js sends back the tag of the page that it shows
 PARTS = "X-Part-Tags"  # and the tags of the page's parts, which it needs no second time
+RELEASE = "X-Page-Release"  # of these templates: another release may draw the same part otherwise
 _TOKEN = re.compile(r'name="csrf" value="[^"]*"')
 _HERE = re.compile(r"/(?![/\\])[\x21-\x7e]{0,1000}", re.ASCII)
 
@@ -44,8 +47,18 @@ def refreshing() -> bool:
 
 
 def known_parts() -> frozenset[str]:
-    """Return the tags of the parts that the page which refreshes itself shows already."""
-    return frozenset(request.headers.get(PARTS, "").split(",")) if refreshing() else frozenset()
+    """Return the tags of the parts that the page which refreshes itself shows already, as this release draws them."""
+    if not refreshing() or request.headers.get(RELEASE) != release():
+        return frozenset()
+    return frozenset(request.headers.get(PARTS, "").split(","))
+
+
+@cache
+def release() -> str:
+    """Return a tag of all templates and static files. They change with the program only."""
+    folder = Path(__file__).parent
+    paths = sorted(path for name in ("templates", "static") for path in (folder / name).rglob("*") if path.is_file())
+    return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in paths)).hexdigest()[:16]
 
 
 def visitor() -> session.Session | None:
@@ -66,7 +79,8 @@ def administrator() -> tuple[Actor, session.Session]:
 def form_sender() -> Actor:
     """Return the administrator who sent this form. Raises like `administrator`; Rejected forbidden; SpecError.
 
-    A form with U+0000 is refused here for all pages: PostgreSQL takes this character in no text, and no browser sends it.
+    A form with U+0000 is refused here for all pages: PostgreSQL takes this character in no text, and no browser sends
+    it.
     """
     actor, found = administrator()
     session.check_form(found, request.form)

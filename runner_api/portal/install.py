@@ -1,5 +1,6 @@
 """Install the portal in an application: pages, template filters, error pages."""
 
+import json
 import logging
 from contextlib import suppress
 from http import HTTPStatus
@@ -33,7 +34,7 @@ from runner_api.portal import (  # importing a page adds its routes
     styleguide,  # noqa: F401
     submit,  # noqa: F401
 )
-from runner_api.portal.blueprint import LoginNeeded, blueprint, local_path, page, to_login, visitor
+from runner_api.portal.blueprint import RELEASE, LoginNeeded, blueprint, local_path, page, release, to_login, visitor
 from runner_api.views import figures, words
 from runner_core import __version__
 from runner_core.errors import BeaconError
@@ -50,6 +51,7 @@ def install(app: Flask) -> None:
     app.register_blueprint(blueprint)
     app.jinja_env.filters.update(words.FILTERS | figures.FILTERS)
     app.jinja_env.globals["asset"] = assets.address
+    app.jinja_env.globals["release_header"] = json.dumps({RELEASE: release()})
     app.jinja_env.finalize = words.shown
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.context_processor(lambda: _shared(app))

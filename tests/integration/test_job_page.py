@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from runner_api.portal.blueprint import release
 from runner_core.queries import rows
 from tests.integration.api_client import Api
 from tests.integration.portal_pages import get, log_in, send
@@ -180,7 +181,7 @@ class TestRefresh:
         api.answer(job_id, "US", token, {("m1", ids[7]): PERU, ("m2", ids[7]): PERU})
         tags = re.findall(r'data-tag="([^"]+)"', whole)
         assert len(tags) == 50 + 3
-        refresh = {"HX-Request": "true", "X-Part-Tags": ",".join(tags)}
+        refresh = {"HX-Request": "true", "X-Part-Tags": ",".join(tags), "X-Page-Release": release()}
         sent = api.client.get(f"/jobs/{job_id}", headers=refresh).text
         blocks = re.findall(r'<details class="block" id="question-(\d+)" data-tag="\w+"( data-same)?', sent)
         assert [number for number, same in blocks if not same] == ["8"]
@@ -188,6 +189,9 @@ class TestRefresh:
         assert len(sent) < len(whole) / 15
         assert len(sent) < 60_000
         assert "Signature and specification" not in sent, "what never changes is not sent either"
+        for other in ({}, {"X-Page-Release": "of-the-release-before"}):
+            headers = {"HX-Request": "true", "X-Part-Tags": ",".join(tags), **other}
+            assert " data-same" not in api.client.get(f"/jobs/{job_id}", headers=headers).text, "drawn otherwise, maybe"
 
     def test_a_tag_changes_with_all_that_its_block_shows(self, api: Api) -> None:
         job_id = answered(api, {"q1": PERU, "q2": None})
