@@ -51,6 +51,22 @@ def test_a_selection_stays_and_the_page_says_what_it_misses(browser: "Browser", 
         until_ended(page, "completed")
 
 
+def test_nothing_is_missed_after_a_refresh_without_news(browser: "Browser", local: "Local") -> None:
+    job_id = submit(local, ["slow", "endless"])
+    with looking(browser, local) as page:
+        page.goto(f"/jobs/{job_id}")
+        page.locator("#question-1 h3").select_text()
+        page.locator("#pill").get_by_text(re.compile(r"^paused, \d+ changes$")).wait_for()
+        while call(local, f"/api/v1/jobs/{job_id}")["progress"]["answers"]["done"] < 12:
+            page.wait_for_timeout(100)  # then no event comes any more: the other calls hang
+        page.route(f"**/jobs/{job_id}", lambda route: route.fulfill(status=204))
+        with page.expect_response(lambda answer: answer.status == 204):
+            page.evaluate("getSelection().removeAllRanges()")
+        page.locator("#question-1 h3").select_text()
+        page.locator("#pill").get_by_text("paused").wait_for()
+        assert page.locator("#pill span").inner_text() == "paused"
+
+
 def test_focus_and_open_blocks_stay(browser: "Browser", local: "Local") -> None:
     job_id = submit(local, ["endless"])
     with looking(browser, local) as page:

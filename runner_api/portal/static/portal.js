@@ -97,6 +97,7 @@
     if (!isLive(event)) return;
     busy = false;
     last = Date.now();
+    if (event.detail.xhr?.status === 204 && !wanted) { missed = 0; show(); } // the page is what it was: nothing is missed
     if (!event.detail.successful) say("· the server does not answer, trying again");
     else if (!document.getElementById("stream")) say("· live");
     if (wanted) refresh();
