@@ -138,13 +138,15 @@ def test_times_of_the_reader(browser: "Browser", local: "Local") -> None:
         page.get_by_role("link", name="show local times").click()
         page.get_by_text("times in Asia/").wait_for()
         page.locator("#question-1 a.state").first.click()
-        page.wait_for_url("**/executions/**")
-        utc = page.locator("time.at").first.inner_text()
-        page.get_by_role("link", name="show local times").click()
-        page.wait_for_url("**tz=local**")
+        page.wait_for_url("**/executions/*tz=local**")  # a link keeps the choice
         shown = page.locator("time.at").first
-        assert shown.inner_text() != utc
-        assert shown.get_attribute("title") == utc
+        local_time, utc = shown.inner_text(), shown.get_attribute("title")
+        page.get_by_role("link", name="show UTC").click()
+        page.get_by_text("times are UTC").wait_for()
+        assert page.locator("time.at").first.inner_text() == utc
+        assert local_time != utc
+        page.get_by_role("link", name="Jobs", exact=True).first.click()
+        page.get_by_text("times are UTC").wait_for()
 
 
 def test_prompt_and_answer_are_copied(browser: "Browser", local: "Local") -> None:

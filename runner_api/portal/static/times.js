@@ -1,8 +1,19 @@
 "use strict";
-// `?tz=local` shows times in the reader's zone, with UTC in the tooltip. Without it every time is UTC.
+// `?tz=local` shows times in the reader's zone, with UTC in the tooltip. Without it every time is UTC. A tab remembers
+// the choice, so that links, forms and redirects need not carry it: the address gets it again on each page.
 (() => {
+  const KEY = "beacon-tz";
+  const store = {
+    get local() { try { return sessionStorage.getItem(KEY) === "local"; } catch { return false; } },
+    set local(local) { try { sessionStorage.setItem(KEY, local ? "local" : "utc"); } catch { /* not kept: the browser forbids it */ } },
+  };
   const address = new URL(location.href);
-  const local = address.searchParams.get("tz") === "local";
+  if (address.searchParams.has("tz")) store.local = address.searchParams.get("tz") === "local";
+  const local = store.local || address.searchParams.get("tz") === "local";
+  if (local) {
+    address.searchParams.set("tz", "local");
+    if (address.href !== location.href) history.replaceState(history.state, "", address);
+  }
   const zone = document.getElementById("zone");
   const where = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const written = new Intl.DateTimeFormat("sv-SE", {
@@ -28,7 +39,9 @@
       id: "zone-other", href: address.pathname + address.search + address.hash,
       textContent: local ? "show UTC" : "show local times",
     });
-    zone.textContent = local ? `times in ${where} ` : "times are UTC ";
+    const drawn = local && document.querySelector(".chart, .spark") ? ", charts and their tables in UTC" : "";
+    zone.textContent = local ? `times in ${where}${drawn} ` : "times are UTC ";
+    link.addEventListener("click", () => { store.local = !local; });
     zone.append(link);
   }
   if (local) {
