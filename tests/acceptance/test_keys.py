@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.browsing import looking, refreshed, regions_file, submit, until_ended
+from tests.acceptance.browsing import log_in, looking, refreshed, regions_file, submit, until_ended
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -85,3 +85,6 @@ def test_without_a_script_live_pages_are_loaded_again(browser: "Browser", local:
         for path, live in (("/", True), ("/operations", True), ("/submit", False)):
             page.goto(path)
             assert page.locator("noscript meta[http-equiv=refresh], meta[http-equiv=refresh]").count() == live, path
+        log_in(page, local.admin_token)
+        assert page.locator("#pick-page").count() == 1
+        assert page.locator("meta[http-equiv=refresh]").count() == 0, "to load it again would take the ticks away"
