@@ -1,4 +1,4 @@
-"""PostgreSQL takes U+0000 in no text: a request that has it in any field is refused or finds nothing, and never fails."""
+"""PostgreSQL takes U+0000 in no text: a request with this character is refused or finds nothing, and never fails."""
 
 import re
 from collections.abc import Iterator

@@ -124,5 +124,11 @@ def test_numbers_lead_to_what_they_count(api: Api) -> None:
 
 
 def test_the_components_are_off_without_sandbox_providers(api: Api, make_api: Callable[..., Api]) -> None:
-    assert "Each component of" in get(api, "/styleguide")
+    page = get(api, "/styleguide")
+    assert "Each component of" in page
+    parts = ('<div class="spark">', '<figure class="lanes"', 'class="retrying"', 'class="now"', '<ul class="failures">')
+    for shown in parts:
+        assert shown in page, shown
+    assert "Set PROVIDER_US_KEY, PROVIDER_EU_KEY in the worker's environment" in page.replace("&#39;", "'")
+    assert "And 4 other messages with this code." in page
     assert "ALLOW_SANDBOX=1" in get(make_api(ALLOW_SANDBOX="0"), "/styleguide", 404)
