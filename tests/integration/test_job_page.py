@@ -119,8 +119,8 @@ class TestFailures:
         assert "1 unit had such a failure" in asked
         assert send(client, path).status_code == 303
         assert api.sql("SELECT region FROM executions WHERE job_id = %s", job_id) == [("US",)]
-        assert send(client, f"/jobs/{job_id}/retry?code=nobody").status_code == 409
         assert "by tester, what failed with http_401: m1 in EU" in get(api, f"/jobs/{job_id}")
+        assert send(client, f"/jobs/{job_id}/retry?code=nobody").status_code == 409
 
     def test_a_group_has_all_models_of_a_region(self, api: Api) -> None:
         job_id = api.submit(models=["m1", "m2"], constraints={"regions": ["US"], "min_regions": 1})
@@ -224,3 +224,14 @@ class TestExecution:
         shown = re.sub(r"<pre.*?</pre>", "", get(api, f"/executions/{number}"), flags=re.DOTALL)
         assert shown.count("no answer to q1") == 1
         assert job_id in shown
+
+
+def test_no_comparison_is_promised_that_will_never_be(api: Api) -> None:
+    job_id = api.submit()
+    assert '<h2 id="finding">No comparison yet</h2>' in get(api, f"/jobs/{job_id}")
+    assert send(log_in(api), f"/jobs/{job_id}/cancel").status_code == 303
+    for path in (f"/jobs/{job_id}", f"/jobs/{job_id}/compare", f"/jobs/{job_id}/report.html"):
+        page = get(api, path)
+        assert '<h2 id="finding">No comparison</h2>' in page, path
+    assert "The job was cancelled." in page
+    assert 'class="text answer problem"' not in page, "what was cancelled has not gone wrong"
