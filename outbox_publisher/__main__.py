@@ -35,6 +35,7 @@ from outbox_publisher.sweeper import Sweeper
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
 from runner_core.heartbeat import Heartbeat
+from runner_core.loop_health import Loop, LoopHealth, problem_of
 from runner_core.metrics_server import serve_metrics
 from runner_core.readiness import wait_until_ready
 from runner_core.telemetry import OUTBOX_PUBLISH_ERRORS, setup_logging
@@ -50,6 +51,7 @@ SWEEP_SECONDS = 1.0
 GAUGE_SECONDS = 5.0
 RETENTION_SECONDS = 60.0
 MAX_PAUSE_SECONDS = 2.0
+NO_REDIS = "Redis refused or did not answer"
 LAST_SECONDS = 3.0  # the part of the grace that is kept for closing connections and ending
 # The interpreter's switch interval (default 5 ms): the relay must not wait long for the threads of sweeper and gauges.
 SWITCH_SECONDS = 0.0005
@@ -65,7 +67,8 @@ def main(argv: list[str] | None = None) -> int:
     ).parse_args(argv)
     try:
         settings = settings_from(process="publisher")
-        serve_metrics("publisher", settings.process.metrics_host, settings.process.metrics_port)
+        health = LoopHealth(settings.process.stall_seconds)
+        serve_metrics("publisher", settings.process.metrics_host, settings.process.metrics_port, health)
     except ConfigError as error:
         print(error.detail, file=sys.stderr)  # noqa: T201 - there is no log yet
         return 2
@@ -81,15 +84,16 @@ def main(argv: list[str] | None = None) -> int:
     except (NotReady, ConfigError) as error:
         log.error("not ready: %s", error.detail)
         return 2 if isinstance(error, ConfigError) else 1
-    return serve(db, guard)
+    return serve(db, guard, health)
 
 
-def serve(db: Database, guard: Guard | None = None) -> int:
+def serve(db: Database, guard: Guard | None = None, health: LoopHealth | None = None) -> int:
     """Run the publisher's threads. Return 0 after a signal, 1 if the relay breaks.
 
     Returns within STOP_GRACE_SECONDS after that. A transaction that is still under way is rolled back; the next process
     repeats it. The sweeper's thread updates `guard`, the relay's thread reads it.
     """
+    health = health or LoopHealth(db.settings.process.stall_seconds)
     stopped = threading.Event()
     listener = OutboxListener(db.settings, lambda: db.drained_at)
     ends: SimpleQueue[int] = SimpleQueue()  # reentrant: a signal handler may put into it at any moment
@@ -97,13 +101,14 @@ def serve(db: Database, guard: Guard | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ends.put(0))
     heartbeat = Heartbeat(db, "publisher")
-    heartbeat.start()
+    heartbeat.start(loop=health.add("heartbeat"))
     listener.start()
-    threads = _threads(db, listener, stopped, guard, ends)
+    threads = _threads(db, listener, stopped, guard, ends, health)
     for thread in threads:
         thread.start()
     log.info("publishing batch=%d", db.settings.outbox.batch)
     code = ends.get()
+    health.stop()
     stopped.set()
     listener.stop()
     _join(threads, db.settings.process.stop_grace_seconds - LAST_SECONDS)
@@ -115,36 +120,48 @@ def serve(db: Database, guard: Guard | None = None) -> int:
 
 
 def _threads(
-    db: Database, listener: OutboxListener, stopped: threading.Event, guard: Guard | None, ends: SimpleQueue[int]
+    db: Database,
+    listener: OutboxListener,
+    stopped: threading.Event,
+    guard: Guard | None,
+    ends: SimpleQueue[int],
+    health: LoopHealth,
 ) -> list[threading.Thread]:
     """Return the publisher's threads, the relay first. They are not started yet."""
-    sweeper = Sweeper(db, Broker(db.settings))
+    relaying, sweeping, measuring = (health.add(name) for name in ("relay", "sweeper", "gauges"))
+    removing = Loop("retention")  # a pass may take long, and nobody waits for its end
+    sweeper = Sweeper(db, Broker(db.settings), sweeping.progressed)
     asides, files = nothing_aside(), RegionsFiles(db)
 
-    def sweep() -> None:
+    def sweep() -> str:
         if guard:
             guard.look()
         if sweeper.run_once():
             listener.wake()
+        return "" if sweeper.redis_answers else NO_REDIS
 
     def measure() -> None:
         gauges.refresh(db)
         files.refresh()
 
+    def remove() -> None:
+        remove_old(db, asides)
+        fill_old(db)
+
     def relay() -> None:
         try:
-            publish(db, listener, stopped, guard)
+            publish(db, listener, stopped, guard, relaying)
         except Exception:
             log.exception("unexpected error while publishing, the process ends")
             ends.put(1)
 
     threads = [threading.Thread(target=relay, name="relay", daemon=True)]
-    for name, seconds, work in (
-        ("sweeper", SWEEP_SECONDS, sweep),
-        ("gauges", GAUGE_SECONDS, measure),
-        ("retention", RETENTION_SECONDS, lambda: remove_old(db, asides) + fill_old(db)),
+    for loop, seconds, work in (
+        (sweeping, SWEEP_SECONDS, sweep),
+        (measuring, GAUGE_SECONDS, measure),
+        (removing, RETENTION_SECONDS, remove),
     ):
-        threads.append(threading.Thread(target=every, args=(seconds, work, stopped), name=name, daemon=True))
+        threads.append(threading.Thread(target=every, args=(seconds, work, stopped, loop), name=loop.name, daemon=True))
     return threads
 
 
@@ -169,26 +186,36 @@ def _leave(db: Database, heartbeat: Heartbeat) -> None:
     leaving.join(LAST_SECONDS - 0.5)
 
 
-def publish(db: Database, listener: OutboxListener, stopped: threading.Event, guard: Guard | None = None) -> None:
+def publish(
+    db: Database,
+    listener: OutboxListener,
+    stopped: threading.Event,
+    guard: Guard | None = None,
+    loop: Loop | None = None,
+) -> None:
     """Publish until no row waits, then wait for a notification, and repeat. After a full batch more rows may wait.
 
-    Nothing is pushed while Redis belongs to another stack.
+    Nothing is pushed while Redis belongs to another stack. Each batch is a turn of `loop`.
     """
+    loop = loop or Loop("relay")
     broker = Broker(db.settings)
     aside = Aside[int]("publish")
     pause = 0.0
     while not stopped.is_set():
         if guard and guard.foreign:
+            loop.turned(guard.foreign)
             listener.wait()
             continue
         try:
             claimed = publish_batch(db, broker, aside)
             pause = 0.0
+            loop.turned()
         except (RedisError, psycopg.Error, PoolTimeout) as error:
             if isinstance(error, RedisError):
                 OUTBOX_PUBLISH_ERRORS.inc()
             pause = min(max(2 * pause, 0.1), MAX_PAUSE_SECONDS)
             log.warning("can't publish, accepted jobs stay in the outbox: %s", error)
+            loop.turned(NO_REDIS if isinstance(error, RedisError) else problem_of(error))
             stopped.wait(pause)
             listener.consume()
             continue
@@ -197,16 +224,22 @@ def publish(db: Database, listener: OutboxListener, stopped: threading.Event, gu
     broker.close()
 
 
-def every(seconds: float, work: Callable[[], None], stopped: threading.Event) -> None:
-    """Call `work` every `seconds`. A failure is logged and counted, and does not end the loop."""
+def every(seconds: float, work: Callable[[], str | None], stopped: threading.Event, loop: Loop) -> None:
+    """Call `work` every `seconds`; the call is a turn of `loop`, and may return the turn's problem.
+
+    A failure is logged and counted, and does not end the loop.
+    """
     while not stopped.is_set():
         began = time.monotonic()
         try:
-            work()
+            problem = work() or ""
         except (psycopg.Error, PoolTimeout) as error:
             log.warning("%s failed: %s", threading.current_thread().name, error)
-        except Exception:
+            problem = problem_of(error)
+        except Exception as error:
             log.exception("unexpected error in %s", threading.current_thread().name)
+            problem = problem_of(error)
+        loop.turned(problem)
         stopped.wait(max(0.0, seconds - (time.monotonic() - began)))
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import psycopg
@@ -19,14 +20,20 @@ log = logging.getLogger("sweeper")
 
 
 class Sweeper:
-    """Runs the passes of the sweep when they are due. A thread of the publisher calls `run_once` every second."""
+    """Runs the passes of the sweep when they are due. A thread of the publisher calls `run_once` every second.
 
-    def __init__(self, db: Database, broker: Broker) -> None:
+    `progressed` is called after each transaction, because a pass may have many. `redis_answers`: whether the last pass
+    could ask Redis.
+    """
+
+    def __init__(self, db: Database, broker: Broker, progressed: Callable[[], None] = lambda: None) -> None:
         self.db = db
         self.broker = broker
         self.lease = timedelta(seconds=db.settings.jobs.lease_seconds)
         self._suspicious = 0  # how many of the next complete passes must check all messages, also recent ones
         self.next_check = 0.0
+        self.redis_answers = True
+        self._progressed = progressed
         self._leases_aside, self._messages_aside = Aside[str]("leases"), Aside[str]("messages")
 
     def run_once(self) -> int:
@@ -38,6 +45,7 @@ class Sweeper:
         try:
             while count := take_back(self.db, self._leases_aside):
                 moved += count
+                self._progressed()
         except psycopg.Error as error:
             if not may_be_of_a_row(error):
                 raise
@@ -55,6 +63,7 @@ class Sweeper:
             if self.broker.sentinel_changed():
                 log.warning("Redis is new or was emptied: checking every open region")
                 self._suspicious = 2
+            self.redis_answers = True
             if not self._suspicious and time.monotonic() < self.next_check:
                 return 0
             # Recent messages are skipped, because a worker may just be claiming them. Age plus period are less than
@@ -62,6 +71,7 @@ class Sweeper:
             moved, complete = self._check_all(timedelta(0) if self._suspicious else 2 * self.lease)
         except RedisError as error:
             log.warning("Redis can't be asked for its messages: %s", error)
+            self.redis_answers = False
             self.next_check = 0.0
             return 0
         if complete:
@@ -84,6 +94,7 @@ class Sweeper:
             page = check_page(self.db, after, now - age, is_queued, self._messages_aside)
             if page is None:
                 return moved, False
+            self._progressed()
             last, count = page
             moved += count
             if last is None:

@@ -30,6 +30,7 @@ from runner_analyst.analyst import LOOK_SECONDS, Analyst, analyst_for
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
 from runner_core.heartbeat import Heartbeat
+from runner_core.loop_health import Loop, LoopHealth, problem_of
 from runner_core.metrics_server import serve_metrics
 from runner_core.readiness import wait_until_ready
 from runner_core.regions import read_catalogue
@@ -55,7 +56,8 @@ def main(argv: list[str] | None = None) -> int:
     ).parse_args(argv)
     try:
         settings = Settings.from_env(process="analyst")
-        serve_metrics("analyst", settings.process.metrics_host, settings.process.metrics_port)
+        health = LoopHealth(settings.process.stall_seconds)
+        serve_metrics("analyst", settings.process.metrics_host, settings.process.metrics_port, health)
     except ConfigError as error:
         print(error.detail, file=sys.stderr)  # noqa: T201 - there is no log yet
         return 2
@@ -68,7 +70,8 @@ def main(argv: list[str] | None = None) -> int:
     except NotReady as error:
         log.error("not ready: %s", error.detail)
         return 1
-    return serve(db, analyst_for(db, _judge(settings)))
+    loop = health.add("analyst")
+    return serve(db, analyst_for(db, _judge(settings), loop.progressed), health, loop)
 
 
 def _judge(settings: Settings) -> str | None:
@@ -84,18 +87,23 @@ def _judge(settings: Settings) -> str | None:
     return catalogue.judge.id if catalogue.judge else None
 
 
-def serve(db: Database, analyst: Analyst) -> int:
-    """Analyse in a thread until a signal. Return 0 after a signal, 1 if the work breaks; at most four seconds later."""
+def serve(db: Database, analyst: Analyst, health: LoopHealth | None = None, loop: Loop | None = None) -> int:
+    """Analyse in a thread until a signal. Return 0 after a signal, 1 if the work breaks; at most four seconds later.
+
+    Each job is a turn of `loop`, a loop of `health`.
+    """
+    health = health or LoopHealth(db.settings.process.stall_seconds)
+    loop = loop or health.add("analyst")
     stopped = threading.Event()
     ends: SimpleQueue[int] = SimpleQueue()  # reentrant: a signal handler may put into it at any moment
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ends.put(0))
     heartbeat = Heartbeat(db, "analyst")
-    heartbeat.start()
+    heartbeat.start(loop=health.add("heartbeat"))
 
     def run() -> None:
         try:
-            work(analyst, stopped)
+            work(analyst, stopped, loop)
         except Exception:
             log.exception("unexpected error, the process ends")
             ends.put(1)
@@ -104,6 +112,7 @@ def serve(db: Database, analyst: Analyst) -> int:
     thread.start()
     log.info("analysing method=%s", analyst.method)
     code = ends.get()
+    health.stop()
     stopped.set()
     thread.join(STATEMENT_SECONDS)
     _leave(db, heartbeat)
@@ -111,16 +120,22 @@ def serve(db: Database, analyst: Analyst) -> int:
     return code
 
 
-def work(analyst: Analyst, stopped: threading.Event) -> None:
-    """Analyse until no job is due, wait, and repeat. While the database does not work, try again and again."""
+def work(analyst: Analyst, stopped: threading.Event, loop: Loop | None = None) -> None:
+    """Analyse until no job is due, wait, and repeat. While the database does not work, try again and again.
+
+    Each look and each job is a turn of `loop`.
+    """
+    loop = loop or Loop("analyst")
     pause = 0.0
     while not stopped.is_set():
         try:
             taken = analyst.analyse_due()
             pause = 0.0
+            loop.turned()
         except (psycopg.Error, PoolTimeout) as error:
             pause = min(max(2 * pause, 0.1), MAX_PAUSE_SECONDS)
             log.warning("can't analyse, ended jobs wait in the database: %s", error)
+            loop.turned(problem_of(error))
             stopped.wait(pause)
             continue
         if not taken:

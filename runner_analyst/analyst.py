@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import psycopg
@@ -59,10 +60,14 @@ def by_rules(db: Database, snapshot: Snapshot) -> Snapshot:
     return snapshot
 
 
-def analyst_for(db: Database, judge: str | None = None) -> "Analyst":
-    """Return an analyst by rules and embedding where the extra `semantic` is installed, else by the rules alone."""
+def analyst_for(db: Database, judge: str | None = None, progressed: Callable[[], None] = lambda: None) -> "Analyst":
+    """Return an analyst by rules and embedding where the extra `semantic` is installed, else by the rules alone.
+
+    `progressed` is called after each batch of texts that is embedded.
+    """
     if embedding.installed():
-        return Analyst(db, method=method_id(DETECTOR_ID), detect=with_embeddings, judge=judge)
+        detect = partial(with_embeddings, progressed=progressed)
+        return Analyst(db, method=method_id(DETECTOR_ID), detect=detect, judge=judge)
     return Analyst(db, judge=judge)
 
 

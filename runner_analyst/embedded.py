@@ -4,7 +4,7 @@ Each text is embedded once: its result is stored. Of two analysts that embed the
 both read what is stored, because the last digits of an embedding differ between machines.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,9 +19,10 @@ from runner_core.store.detected import texts_of
 BATCH = 200  # texts that are embedded before their results are stored: a minute's work that a killed process loses
 
 
-def with_embeddings(db: Database, snapshot: Snapshot) -> Snapshot:
+def with_embeddings(db: Database, snapshot: Snapshot, progressed: Callable[[], None] = lambda: None) -> Snapshot:
     """Return the snapshot with the stored result of each text; embed and store those that are missing.
 
+    `progressed` is called after each batch.
     Nothing is embedded inside a transaction. Raises psycopg.Error or PoolTimeout if the database does not work.
     """
     texts = texts_of(snapshot.calls)
@@ -32,6 +33,7 @@ def with_embeddings(db: Database, snapshot: Snapshot) -> Snapshot:
         scores = embedding.scores([texts[key] for key in keys])
         failpoint("analyst.embedded")
         _keep(db, {key: score.stored() for key, score in zip(keys, scores, strict=True)})
+        progressed()
     return replace(snapshot, scores=known | (_known(db, missing) if missing else {}))
 
 

@@ -18,6 +18,7 @@ from psycopg_pool import PoolTimeout
 
 from runner_core import __version__
 from runner_core.db import Database, retried
+from runner_core.loop_health import Loop, problem_of
 from runner_core.queries import run
 from runner_core.sqlstate import sqlstate
 
@@ -47,14 +48,17 @@ class Heartbeat:
         self.id = f"{kind}-{socket.gethostname()[:64]}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._row = {"kind": kind, "region": region, "concurrency": concurrency, "regions_sha": regions_sha}
         self._states: Callable[[], States] | None = None
+        self._loop = Loop("heartbeat")
         self._stopped = threading.Event()
         self._due = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="heartbeat", daemon=True)
 
-    def start(self, states: Callable[[], States] | None = None) -> None:
+    def start(self, states: Callable[[], States] | None = None, loop: Loop | None = None) -> None:
         """Write the row, and keep the row fresh until `stop`. `states` is called before each write, in another thread;
-        it returns the states of the providers' models. A process without providers has none."""
+        it returns the states of the providers' models. A process without providers has none. Each write is a turn of
+        `loop`."""
         self._states = states
+        self._loop = loop or self._loop
         self._thread.start()
 
     def wake(self) -> None:
@@ -85,6 +89,9 @@ class Heartbeat:
                 _beat(self.db, self.id, self._row, self._states() if self._states else None)
             except (psycopg.Error, PoolTimeout) as error:
                 log.warning("heartbeat failed sqlstate=%s", sqlstate(error))
+                self._loop.turned(problem_of(error))
+            else:
+                self._loop.turned()
             self._due.wait(BEAT_SECONDS - (time.monotonic() - began))
             self._due.clear()  # before `_stopped` is looked at, which `stop` sets first
 

@@ -189,9 +189,10 @@ class ProcessSettings:
     log_json: bool
     stop_grace_seconds: float
     probe_seconds: float
+    stall_seconds: float
 
     @classmethod
-    def read(cls, env: EnvironmentReader) -> Self:
+    def read(cls, env: EnvironmentReader, *, test: bool) -> Self:
         """Read the group."""
         return cls(
             metrics_port=env.integer("METRICS_PORT", 0, 0, 65535),
@@ -199,4 +200,5 @@ class ProcessSettings:
             log_json=env.flag("LOG_JSON", False),
             stop_grace_seconds=env.number("STOP_GRACE_SECONDS", 20, 0, 3600),
             probe_seconds=env.number("PROBE_SECONDS", 60, 0, 3600),
+            stall_seconds=env.number("STALL_SECONDS", 120, 0.05 if test else 30, 3600),
         )

@@ -60,7 +60,7 @@ class Settings:
             outbox=OutboxSettings.read(env),
             jobs=JobSettings.read(env, test=test),
             worker=WorkerSettings.read(env, test=test),
-            process=ProcessSettings.read(env),
+            process=ProcessSettings.read(env, test=test),
         )
 
 

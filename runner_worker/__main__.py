@@ -20,6 +20,7 @@ from runner_core.collector import freeze_gc
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
 from runner_core.heartbeat import Heartbeat
+from runner_core.loop_health import LoopHealth
 from runner_core.message import topic
 from runner_core.metrics_server import serve_metrics
 from runner_core.readiness import wait_until_ready
@@ -50,7 +51,8 @@ def main(argv: list[str] | None = None) -> int:
         region, catalogue, providers = read.region, read.catalogue, read.providers
         settings = _overridden(read.settings, arguments)
         begin_at_zero(region, {it.id: it.models for it in catalogue.providers}, ("ok", *FAULTS), PAID)
-        serve_metrics("worker", settings.process.metrics_host, settings.process.metrics_port)
+        health = LoopHealth(settings.process.stall_seconds)
+        serve_metrics("worker", settings.process.metrics_host, settings.process.metrics_port, health)
     except ConfigError as error:
         sys.stderr.write(f"{error.detail}\n")
         return 2
@@ -68,7 +70,16 @@ def main(argv: list[str] | None = None) -> int:
         return 2 if isinstance(error, ConfigError) else 1
     name = worker_name(region)
     heartbeat = Heartbeat(db, "worker", region, settings.worker.concurrency, catalogue.sha256)
-    runner = RegionRunner(db, settings, catalogue, providers, name, read.receipt_key, changed=heartbeat.wake)
+    runner = RegionRunner(
+        db,
+        settings,
+        catalogue,
+        providers,
+        name,
+        read.receipt_key,
+        changed=heartbeat.wake,
+        turned=health.add("engine").turned,
+    )
     worker = RegionWorker(
         [topic(region)],
         name,
@@ -78,8 +89,9 @@ def main(argv: list[str] | None = None) -> int:
         claim_batch=settings.worker.claim_batch,
         grace_seconds=_seconds_for_calls(settings.process.stop_grace_seconds),
         guard=guard,
+        health=health,
     )
-    heartbeat.start(lambda: as_json(runner.provider_states.newest))
+    heartbeat.start(lambda: as_json(runner.provider_states.newest), health.add("heartbeat"))
     judging = judging_of(read, db, runner.free, lambda: runner.provider_states.newest)
     if judging:
         judging.start()

@@ -47,8 +47,8 @@ class RegionRunner:
 
     `submit` claims and returns. `done(message, outcome)` is called in the engine's thread when a region run has ended
     in this process; the outcome is finished, not_claimed, fenced, released or error. `changed` is called there when a
-    breaker has opened or closed. One thread may call `submit`; any thread may call `free`, `busy`, `snapshot`, `drain`
-    and `close`, and read `provider_states.newest`.
+    breaker has opened or closed, `turned` twice a second. One thread may call `submit`; any thread may call `free`,
+    `busy`, `snapshot`, `drain` and `close`, and read `provider_states.newest`.
     """
 
     def __init__(
@@ -61,12 +61,14 @@ class RegionRunner:
         receipt_key: PrivateKey | None = None,
         *,
         changed: Callable[[], None] = lambda: None,
+        turned: Callable[[], None] = lambda: None,
     ) -> None:
         self.row_writer = RowWriter(catalogue, receipt_key)
         self.broken = False  # a part of this engine has ended with an error: the engine takes no more messages
         self._runs = HeldRuns()
         self._stopped = threading.Event()
         self._recorder = Recorder(db, Writer(db, self.row_writer, self._stopped))
+        self._turned = turned
         self._capacity = Capacity(
             settings.worker.concurrency, settings.worker.claim_batch, providers.is_open, self._recorder.keeps
         )
@@ -202,7 +204,7 @@ class RegionRunner:
             self._loop.close()
 
     async def _serve(self) -> None:
-        looking = partial(look_on, self._capacity, self._recorder, self.provider_states)
+        looking = partial(look_on, self._capacity, self._recorder, self.provider_states, self._turned)
         services = (self._recorder.keep_writing, self._leases.keep, looking)
         writing, *_ = [asyncio.create_task(self._guard(service)) for service in services]
         await self._closing.wait()

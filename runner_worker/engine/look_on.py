@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from runner_worker.engine.capacity import Capacity
 from runner_worker.engine.provider_states import ProviderStates
@@ -12,8 +13,10 @@ TICK_SECONDS = 0.5
 SLOW_SECONDS = 1.0
 
 
-async def look_on(capacity: Capacity, recorder: Recorder, states: ProviderStates) -> None:
-    """Check every TICK_SECONDS whether a breaker has opened or closed, or a kept batch is due.
+async def look_on(
+    capacity: Capacity, recorder: Recorder, states: ProviderStates, turned: Callable[[], None] = lambda: None
+) -> None:
+    """Check every TICK_SECONDS whether a breaker has opened or closed, or a kept batch is due; then call `turned`.
 
     Runs in the engine's event loop, and logs a loop that is late, because then something has blocked it.
     """
@@ -28,3 +31,4 @@ async def look_on(capacity: Capacity, recorder: Recorder, states: ProviderStates
         capacity.look()
         recorder.look()
         states.look()
+        turned()

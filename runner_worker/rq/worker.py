@@ -8,6 +8,7 @@ killed between the take and the UNLINK leaves only one batch of small hashes in 
 """
 
 import logging
+import math
 import os
 import random
 import secrets
@@ -26,6 +27,7 @@ from rq.command import parse_payload
 from rq.serializers import JSONSerializer
 from rq.utils import now
 
+from runner_core.loop_health import LoopHealth, problem_of
 from runner_queue.connection import open_client
 from runner_queue.guard import Guard
 from runner_worker.engine import Message, RegionRunner
@@ -59,6 +61,7 @@ class RegionWorker(PatientWorker):
         claim_batch: int,
         grace_seconds: float,
         guard: Guard | None = None,
+        health: LoopHealth | None = None,
     ) -> None:
         if len(queues) != 1:
             raise ValueError(f"a RegionWorker serves exactly one queue, not {len(queues)}")
@@ -71,6 +74,8 @@ class RegionWorker(PatientWorker):
         self.claim_batch = claim_batch
         self.grace_seconds = grace_seconds
         self._guard = guard
+        self._health = health or LoopHealth(math.inf)
+        self._loop = self._health.add("queue")
         self.registration = RqRegistration(self)
         self.intake = Intake(connection, queues[0], region, name, self.registration.refused)
         self._freed = threading.Event()
@@ -91,8 +96,10 @@ class RegionWorker(PatientWorker):
                 if self._pause:
                     logger.info("taking messages again queue=%s", self.queue_names()[0])
                 self._pause = 0.0
+                self._loop.turned(self._guard.foreign if self._guard else "")
             except Exception as error:  # noqa: BLE001  Redis or PostgreSQL does not answer, or a claim has a bug: go on
                 self._outage(error)
+        self._health.stop()
         logger.info("warm shutdown requested busy=%d grace_s=%g", self.runner.busy(), self.grace_seconds)
         self._tolerate(self.intake.hand_back)
         self._drain()
@@ -156,6 +163,7 @@ class RegionWorker(PatientWorker):
                 error,
                 exc_info=None if isinstance(error, RedisError) else error,
             )
+        self._loop.turned("Redis refused or did not answer" if isinstance(error, RedisError) else problem_of(error))
         self._pause = min(max(self._pause * 2, 0.1), MAX_PAUSE_SECONDS)
         self.registration.forgotten()
         until = time.monotonic() + self._pause * random.uniform(0.5, 1)  # noqa: S311  spreads workers, hides nothing
