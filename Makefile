@@ -1,6 +1,6 @@
 # Shortcuts; `make help` lists them. Everything runs in .venv, which ./beacon makes.
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test demo up schema reference examples rules bench bench-quick chaos chaos-quick interleavings crash-points crash-points-quick model level styleguide image lock sbom wheel
+.PHONY: help setup check format test demo up schema reference examples rules bench bench-quick chaos chaos-quick interleavings crash-points crash-points-quick model level styleguide image lock sbom wheel chart
 
 BIN := .venv/bin
 SEED ?= 1
@@ -91,9 +91,12 @@ sbom: $(BIN)/cyclonedx-py ## the image's bill of materials, dist/sbom.cdx.json
 	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application --output-reproducible \
 	  --output-format JSON --output-file dist/sbom.cdx.json ops/image/requirements.txt
 
+chart: $(BIN)/kubernetes-validate ## validate the Helm chart without a cluster (needs npm); ARGS=--write renews its rendered form
+	$(BIN)/python -m tests.chart $(ARGS)
+
 wheel: setup ## the wheel, dist/beacon_runner-VERSION-py3-none-any.whl
 	rm -rf build # setuptools packs what it finds there, also what has been removed since
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
-$(BIN)/uv $(BIN)/cyclonedx-py: | setup
+$(BIN)/uv $(BIN)/cyclonedx-py $(BIN)/kubernetes-validate: | setup
 	$(BIN)/python -m pip install -q -e '.[ci]' || uv pip install -q --python $(BIN)/python -e '.[ci]'

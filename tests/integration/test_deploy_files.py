@@ -54,12 +54,27 @@ def known_variables() -> set[str]:
     return env.asked
 
 
-class TestCompose:
-    def test_runs_the_procfiles_own_lines(self) -> None:
-        commands = {name: service["command"] for name, service in OURS.items()}
-        assert commands.pop("migrate") == "beacon migrate"
-        assert commands == PROCFILE
+def chart_lines() -> dict[str, str]:
+    """The command of each process that the chart makes for three regions, and of its migration."""
+    documents = yaml.safe_load_all((ROOT / "ops/helm-check/rendered.yaml").read_text())
+    made = [document for document in documents if document["kind"] in ("Deployment", "Job")]
+    return {
+        document["metadata"]["labels"]["app.kubernetes.io/component"]: " ".join(container["command"])
+        for document in made
+        for container in document["spec"]["template"]["spec"]["containers"]
+    }
 
+
+def test_procfile_compose_chart_and_fly_run_the_same_lines() -> None:
+    compose = {name: service["command"] for name, service in OURS.items()}
+    fly = tomllib.loads((ROOT / "ops/fly.toml").read_text())
+    expected = PROCFILE | {"migrate": "beacon migrate"}
+    assert compose == expected
+    assert chart_lines() == expected
+    assert fly["processes"] | {"migrate": fly["deploy"]["release_command"]} == expected
+
+
+class TestCompose:
     @pytest.mark.parametrize("command", PROCFILE.values())
     def test_every_command_exists(self, command: str) -> None:
         words = command.split()

@@ -1,0 +1,139 @@
+"""What the chart renders for three regions, and fly.toml, say what the code says. `make chart` validates the chart."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from runner_core.regions import load_catalogue
+from runner_core.settings import Settings, defaults
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS: list[dict[str, Any]] = list(yaml.safe_load_all((ROOT / "ops/helm-check/rendered.yaml").read_text()))
+VALUES = yaml.safe_load((ROOT / "ops/helm/values.yaml").read_text())
+FLY = tomllib.loads((ROOT / "ops/fly.toml").read_text())
+COMPONENT = "app.kubernetes.io/component"
+REGIONS = load_catalogue(ROOT / "regions/example.toml", allow_sandbox=False).regions
+WORKERS = {f"worker_{region.lower()}" for region in REGIONS}
+PROCESSES = {"api", "publisher", "analyst"} | WORKERS
+OWN_SECONDS = Settings.from_env({}).process.stop_grace_seconds
+
+
+def of_kind(kind: str) -> dict[str, dict[str, Any]]:
+    """The documents of a kind by component."""
+    return {d["metadata"]["labels"][COMPONENT]: d for d in DOCUMENTS if d["kind"] == kind}
+
+
+DEPLOYMENTS = of_kind("Deployment")
+PODS = {name: made["spec"]["template"]["spec"] for name, made in (DEPLOYMENTS | of_kind("Job")).items()}
+
+
+def container(name: str) -> dict[str, Any]:
+    (only,) = PODS[name]["containers"]
+    found: dict[str, Any] = only
+    return found
+
+
+def secrets_of(name: str) -> dict[str, str]:
+    """The variables that come from Secrets, with the Secret of each; a whole Secret's is called *."""
+    made = container(name)
+    whole = [("*", source["secretRef"]["name"]) for source in made.get("envFrom", [])]
+    return dict(whole) | {v["name"]: v["valueFrom"]["secretKeyRef"]["name"] for v in made["env"] if "valueFrom" in v}
+
+
+def test_each_process_has_a_deployment_a_budget_and_a_policy() -> None:
+    assert set(DEPLOYMENTS) == set(of_kind("PodDisruptionBudget")) == PROCESSES
+    assert set(of_kind("NetworkPolicy")) == PROCESSES | {"migrate"}
+    assert {d["spec"]["maxUnavailable"] for d in of_kind("PodDisruptionBudget").values()} == {1}
+
+
+def test_a_process_gets_its_own_url_and_no_other_secret() -> None:
+    both = ("DATABASE_URL", "REDIS_URL")
+    assert secrets_of("migrate") == {"DATABASE_URL": "beacon-owner"}
+    assert secrets_of("analyst") == {"DATABASE_URL": "beacon-analyst"}
+    assert secrets_of("publisher") == dict.fromkeys(both, "beacon-publisher")
+    assert secrets_of("api") == dict.fromkeys(("DATABASE_URL", "ADMIN_TOKENS", "READ_TOKENS"), "beacon-api")
+    for name in WORKERS:
+        keys = f"beacon-provider-keys-{name.removeprefix('worker_')}"
+        assert secrets_of(name) == dict.fromkeys(both, "beacon-worker") | {"*": keys}
+    assert not [d for d in DOCUMENTS if d["kind"] == "Secret"]
+
+
+def test_only_workers_have_the_receipt_key() -> None:
+    mounting = {name for name, pod in PODS.items() if any("secret" in volume for volume in pod["volumes"])}
+    assert mounting == WORKERS
+
+
+@pytest.mark.parametrize("name", sorted([*PROCESSES, "migrate"]))
+def test_a_pod_may_write_nowhere_but_into_its_own_folder(name: str) -> None:
+    pod = PODS[name]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert not pod["automountServiceAccountToken"]
+    for made in (*pod["containers"], *pod.get("initContainers", [])):
+        assert made["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+    empty = {volume["name"] for volume in pod["volumes"] if "emptyDir" in volume}
+    writable = {m["name"] for m in container(name)["volumeMounts"] if not m.get("readOnly")}
+    assert writable == {"tmp"} <= empty
+
+
+@pytest.mark.parametrize("name", sorted(PROCESSES))
+def test_a_process_is_probed_where_it_answers_and_may_end_in_its_own_time(name: str) -> None:
+    made = container(name)
+    (port,) = made["ports"]
+    variables = {variable["name"]: variable.get("value", "") for variable in made["env"]}
+    assert variables["BIND" if name == "api" else "METRICS_PORT"].endswith(str(port["containerPort"]))
+    asked = {kind: made[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")}
+    assert {probe["port"] for probe in asked.values()} == {port["name"]}
+    assert [probe["path"] for probe in asked.values()] == ["/health/live", "/health/live", "/health/ready"]
+    startup = made["startupProbe"]
+    assert startup["periodSeconds"] * startup["failureThreshold"] > Settings.from_env({}).process.probe_seconds
+    assert PODS[name]["terminationGracePeriodSeconds"] > float(variables["STOP_GRACE_SECONDS"]) + 5
+    assert set(variables) <= set(defaults())
+
+
+def test_keda_owns_the_number_of_workers() -> None:
+    scaled = of_kind("ScaledObject")
+    assert set(scaled) == WORKERS
+    assert {name for name, made in DEPLOYMENTS.items() if "replicas" not in made["spec"]} == WORKERS
+    for name, made in scaled.items():
+        spec = made["spec"]
+        assert spec["scaleTargetRef"] == {"name": DEPLOYMENTS[name]["metadata"]["name"]}
+        assert spec["minReplicaCount"] == spec["fallback"]["replicas"] >= 1
+        region = container(name)["command"][-1]
+        assert [trigger["metadata"]["query"] for trigger in spec["triggers"]] == [
+            f'max(region_queue_depth{{region="{region}"}})'
+        ]
+
+
+def test_only_publisher_and_workers_reach_redis_and_only_workers_the_providers() -> None:
+    ports = {
+        name: {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
+        for name, policy in of_kind("NetworkPolicy").items()
+    }
+    assert {name for name, reached in ports.items() if 6379 in reached} == WORKERS | {"publisher"}
+    assert {name for name, reached in ports.items() if 443 in reached} == WORKERS
+    assert all(5432 in reached for reached in ports.values())
+
+
+def test_the_migration_is_a_hook() -> None:
+    hook = of_kind("Job")["migrate"]["metadata"]["annotations"]
+    assert hook["helm.sh/hook"] == "pre-install,pre-upgrade"
+
+
+def test_the_chart_stops_as_the_processes_do() -> None:
+    assert VALUES["stopGraceSeconds"] == OWN_SECONDS
+
+
+def test_fly_knows_every_setting_and_process_that_it_names() -> None:
+    named = [*FLY["metrics"], *FLY["restart"], FLY["http_service"], FLY["checks"]["loops"]]
+    assert {name for part in named for name in part["processes"]} == set(FLY["processes"])
+    assert set(FLY["env"]) <= set(defaults())
+    assert FLY["kill_signal"] == "SIGTERM"
+    assert FLY["kill_timeout"] > OWN_SECONDS + 2
+    assert FLY["http_service"]["internal_port"] == int(FLY["env"]["BIND"].rpartition(":")[2])
