@@ -1,12 +1,14 @@
 """The invariants I1 to I7, each one query of sql/verify that shares nothing with the code that writes."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
+from runner_cli.kept_files import Kept
 from runner_core.errors import BeaconError
 from runner_core.receipts import dont_match, mismatches
 from runner_core.session import connect, transaction
@@ -28,17 +30,24 @@ class Verdict:
     broken: int = 0
     examples: list[tuple[str, str]] = field(default_factory=list)
 
-    def add(self, job_id: str, sentence: str) -> None:
+    def add(self, job_id: str, sentence: str, most: float = EXAMPLES_KEPT) -> None:
         self.broken += 1
-        if len(self.examples) < EXAMPLES_KEPT:
+        if len(self.examples) < most:
             self.examples.append((job_id, sentence))
 
 
-def check(url: str, settings: Settings, queued: list[str] | None = None, *, signatures: bool = False) -> list[Verdict]:
+def check(
+    url: str,
+    settings: Settings,
+    queued: list[str] | None = None,
+    *,
+    signatures: bool = False,
+    kept: Sequence[Kept] = (),
+) -> list[Verdict]:
     """Run every query in one snapshot of the database, so that all speak of the same moment.
 
     `queued` are the dispatch ids that Redis holds, None when nobody could look. `signatures` also checks the stored
-    jobs' signatures and the receipts. Raises psycopg.Error.
+    jobs' signatures and the receipts. Of `kept` the verdict names everything that is missing. Raises psycopg.Error.
     """
     params = {
         "lease_seconds": settings.jobs.lease_seconds,
@@ -55,16 +64,28 @@ def check(url: str, settings: Settings, queued: list[str] | None = None, *, sign
             if signatures:
                 found.append(_judged("signatures", map(_signature, _rows(conn, "signatures"))))
                 found.append(_judged("receipts", map(_receipt, _rows(conn, "receipts"))))
+            if kept:
+                found.append(_judged("kept", _rows(conn, "kept", _columns(kept)), most=math.inf))
     return found
 
 
-def _judged(name: str, rows: Iterable[Mapping[str, Any]]) -> Verdict:
+def _judged(name: str, rows: Iterable[Mapping[str, Any]], most: float = EXAMPLES_KEPT) -> Verdict:
     title = _text(name).splitlines()[0].removeprefix("-- ").removeprefix(f"{name}: ")
     verdict = Verdict(name, title)
     for row in rows:
         if row["broken"]:
-            verdict.add(row["job_id"], row["broken"])
+            verdict.add(row["job_id"], row["broken"], most)
     return verdict
+
+
+def _columns(kept: Sequence[Kept]) -> dict[str, list[str | None]]:
+    return {
+        "files": [one.file for one in kept],
+        "job_ids": [one.job_id for one in kept],
+        "regions": [one.region for one in kept],
+        "model_ids": [one.model_id for one in kept],
+        "signatures": [one.signature for one in kept],
+    }
 
 
 def _rows(conn: psycopg.Connection[DictRow], name: str, params: Mapping[str, Any] | None = None) -> Iterator[DictRow]:

@@ -1,7 +1,7 @@
 """`beacon verify`: the invariants, asked of the database."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import psycopg
 
@@ -10,6 +10,7 @@ from runner_cli.client import add_json
 from runner_cli.database import add_database, database_url, environment
 from runner_cli.exits import CommandError, Exit
 from runner_cli.invariants import Verdict
+from runner_cli.kept_files import Kept, read_kept
 from runner_cli.terminal import clean, remark, say_json, say_wrapped
 from runner_core.redaction import described
 from runner_core.settings import Settings
@@ -24,6 +25,8 @@ messages wait in a queue; without it, a message that was sent more than three le
 examples:
   beacon verify
   beacon verify --signatures         # checks every stored job's signature and every receipt again
+  beacon submit --json job.json >> kept/accepted.jsonl   # a client keeps what was accepted;
+  beacon verify --receipts kept      # after a restore: names each job and result that the database lacks
   beacon verify --json | jq '.[] | select(.broken > 0)'
 """
 
@@ -31,14 +34,22 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_database(parser)
     parser.add_argument("--signatures", action="store_true", help="check stored signatures and receipts too")
+    parser.add_argument(
+        "--receipts",
+        metavar="DIR",
+        help="name what is missing of what a client has kept: answers to submissions, jobs, receipts",
+    )
     add_json(parser)
 
 
 def verify(args: argparse.Namespace) -> int:
-    """Return 1 when an invariant is broken. Raises CommandError when the database can't be asked."""
+    """Return 1 when an invariant is broken, or something that a client has kept is missing.
+
+    Raises CommandError when the database can't be asked, UsageError when the client's files can't be read."""
     env = environment(args)
     settings_from(env)  # every mistake at once
-    verdicts = check(database_url(args), env, signatures=args.signatures)
+    kept = read_kept(args.receipts) if args.receipts else []
+    verdicts = check(database_url(args), env, signatures=args.signatures, kept=kept)
     if args.json:
         say_json([vars(verdict) for verdict in verdicts])
     else:
@@ -46,12 +57,12 @@ def verify(args: argparse.Namespace) -> int:
     return Exit.FAILED if any(verdict.broken for verdict in verdicts) else Exit.OK
 
 
-def check(url: str, env: Mapping[str, str], *, signatures: bool = False) -> list[Verdict]:
+def check(url: str, env: Mapping[str, str], *, signatures: bool = False, kept: Sequence[Kept] = ()) -> list[Verdict]:
     """Every verdict, with the settings and the Redis of `env`. Raises CommandError, ConfigError."""
     settings = settings_from(env)
     queued = waiting(settings)
     try:
-        return invariants.check(url, settings, queued, signatures=signatures)
+        return invariants.check(url, settings, queued, signatures=signatures, kept=kept)
     except psycopg.errors.UndefinedTable:
         raise CommandError("the database has no schema yet: run `beacon migrate`") from None
     except psycopg.Error as error:

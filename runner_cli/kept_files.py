@@ -1,0 +1,62 @@
+"""Reads what a client has kept of its jobs: the API's answers to submissions, job files, and receipts of executions."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner_cli.exits import UsageError
+from runner_core.errors import Rejected
+from runner_core.strict_json import parse_json
+
+ENDINGS = (".json", ".jsonl")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What one document says: there is this job, and, if the document is a receipt, this execution.
+
+    `region`, `model_id` and `signature` are of the receipt, and None for a document that names a job only.
+    """
+
+    file: str
+    job_id: str
+    region: str | None = None
+    model_id: str | None = None
+    signature: str | None = None
+
+
+def read_kept(folder: str) -> list[Kept]:
+    """Return what the folder's .json files (one document each) and .jsonl files (one document a line) say.
+
+    Raises UsageError when the folder can't be read or holds no such file, or when a document names no job.
+    """
+    try:
+        paths = sorted(path for path in Path(folder).iterdir() if path.suffix in ENDINGS)
+        kept = [one for path in paths for one in _of_file(path)]
+    except OSError as error:
+        raise UsageError(f"{error.filename or folder} can't be read: {error.strerror}") from None
+    if not kept:
+        raise UsageError(f"{folder} holds no answer, job or receipt in a file *.json or *.jsonl")
+    return kept
+
+
+def _of_file(path: Path) -> Iterator[Kept]:
+    raw = path.read_bytes()
+    for text in raw.splitlines() if path.suffix == ".jsonl" else [raw]:
+        if text.strip():
+            try:
+                yield _of_document(path.name, parse_json(text))
+            except Rejected as error:
+                raise UsageError(f"{path} is no JSON object: {error.detail}") from None
+
+
+def _of_document(file: str, document: dict[str, Any]) -> Kept:
+    """An execution's details have the receipt as a member; a receipt alone is told from a signed job by its region."""
+    found = document["receipt"] if isinstance(document.get("receipt"), dict) else document
+    job_id = found.get("job_id") or found.get("id") or found.get("jobspec_id")
+    if not isinstance(job_id, str):
+        raise UsageError(f"{file} names no job: it has no job_id and no id")
+    names = ("region", "model_id", "signature")
+    receipt = [found.get(name) for name in names]
+    return Kept(file, job_id, *receipt) if all(isinstance(value, str) for value in receipt) else Kept(file, job_id)

@@ -1,0 +1,107 @@
+"""`beacon verify --receipts`: what clients have kept, and what the database lacks of it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from runner_cli.exits import UsageError
+from runner_cli.invariants import INVARIANTS, Verdict
+from runner_cli.kept_files import Kept, read_kept
+from runner_core.db import Database
+from runner_core.keys import PrivateKey
+from tests.engine import running
+from tests.integration.verify.test_verify import run_verify
+from tests.jobs import catalogue, submission, submit
+
+Connection = psycopg.Connection[Any]
+Look = Callable[..., dict[str, Verdict]]
+
+
+@pytest.fixture
+def receipts(db: Database, conn: Connection, tmp_path: Path) -> dict[str, dict[str, Any]]:
+    """The receipts of one job, by region."""
+    submit(db, submission("signed"))
+    with running(db, catalogue(tmp_path)) as engine:
+        engine.runner.row_writer.execution_rows.receipt_key = PrivateKey.generate()
+        assert engine.run(("signed", "US"), ("signed", "EU")) == ["finished"] * 2
+    rows = conn.execute("SELECT region, receipt FROM executions").fetchall()
+    return dict(rows)
+
+
+def keep(folder: Path, name: str, *documents: dict[str, Any]) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text("".join(json.dumps(one) + "\n" for one in documents))
+    return folder
+
+
+def test_every_form_that_a_client_keeps(tmp_path: Path, receipts: dict[str, dict[str, Any]]) -> None:
+    folder = keep(tmp_path / "kept", "answers.jsonl", {"job_id": "a", "idempotent": True}, {"job_id": "b"})
+    keep(folder, "job.json", {"id": "c", "version": "v1", "signature": "s", "region": ["US"]})
+    keep(folder, "receipt.json", receipts["US"])
+    keep(folder, "details.json", {"id": 7, "job_id": "signed", "receipt": receipts["EU"]})
+    (folder / "notes.txt").write_text("not one of them")
+    assert read_kept(str(folder)) == [
+        Kept("answers.jsonl", "a"),
+        Kept("answers.jsonl", "b"),
+        Kept("details.json", "signed", "EU", "m1", receipts["EU"]["signature"]),
+        Kept("job.json", "c"),
+        Kept("receipt.json", "signed", "US", "m1", receipts["US"]["signature"]),
+    ]
+
+
+def test_what_is_missing_is_named_one_by_one(
+    conn: Connection, tmp_path: Path, receipts: dict[str, dict[str, Any]], broken: Look
+) -> None:
+    folder = keep(tmp_path / "kept", "receipts.jsonl", *receipts.values())
+    keep(folder, "accepted.jsonl", {"job_id": "signed"}, *({"job_id": f"gone-{n}"} for n in range(7)))
+    found = broken(kept=read_kept(str(folder)))
+    assert found["kept"].examples == [(f"gone-{n}", "the job is missing (accepted.jsonl)") for n in range(7)]
+
+    conn.execute("DELETE FROM executions WHERE region = 'US'")
+    conn.execute("""UPDATE executions SET receipt = receipt || '{"signature": "x"}' WHERE region = 'EU'""")
+    named = [
+        sentence for job_id, sentence in broken(kept=read_kept(str(folder)))["kept"].examples if job_id == "signed"
+    ]
+    assert sorted(named) == [
+        "the result of EU m1 is another than the receipt's (receipts.jsonl)",
+        "the result of US m1 is missing (receipts.jsonl)",
+    ]
+    conn.execute("UPDATE executions SET retry_count = 1 WHERE region = 'EU'")  # an audited retry has replaced it
+    named = [
+        sentence for job_id, sentence in broken(kept=read_kept(str(folder)))["kept"].examples if job_id == "signed"
+    ]
+    assert named == ["the result of US m1 is missing (receipts.jsonl)"]
+
+
+def test_the_command(conn: Connection, tmp_path: Path, receipts: dict[str, dict[str, Any]], database_url: str) -> None:
+    folder = keep(tmp_path / "kept", "accepted.jsonl", {"job_id": "signed"}, *receipts.values())
+    good = run_verify(database_url, "--receipts", str(folder))
+    assert (good.returncode, good.stderr) == (0, "")
+    assert [line.split()[:2] for line in good.stdout.splitlines()] == [[name, "ok"] for name in (*INVARIANTS, "kept")]
+    keep(folder, "more.jsonl", {"job_id": "gone"})
+    bad = run_verify(database_url, "--receipts", str(folder))
+    assert bad.returncode == 1
+    assert "gone: the job is missing (more.jsonl)" in bad.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('{"region": "US"}', "names no job"),
+        ("[1]", "is no JSON object"),
+        ("", "holds no answer, job or receipt"),
+    ],
+)
+def test_files_that_can_not_be_used(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "one.jsonl").write_text(text)
+    with pytest.raises(UsageError, match=sentence):
+        read_kept(str(tmp_path))
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="can't be read"):
+        read_kept(str(tmp_path / "none"))
