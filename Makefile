@@ -1,12 +1,12 @@
 # Shortcuts; `make help` lists them. Everything runs in .venv, which ./beacon makes.
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test demo up schema reference examples rules bench bench-quick chaos chaos-quick interleavings crash-points crash-points-quick model level styleguide image lock sbom wheel chart
+.PHONY: help setup check format test demo up schema reference examples rules bench bench-quick chaos chaos-quick interleavings crash-points crash-points-quick model level styleguide image lock sbom wheel chart restore-drill
 
 BIN := .venv/bin
 SEED ?= 1
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## make .venv with everything that the tests need
 	./beacon test --collect-only -q >/dev/null
@@ -66,6 +66,9 @@ crash-points-quick: setup ## a seeded tenth of the crash points; SEED=n
 
 model: setup ## explore the model of a region run's life completely, and find its mutants (needs spin, gcc)
 	$(BIN)/python -m bench.model
+
+restore-drill: setup ## a dump under load, a crash, a restore with an empty Redis; counts what is asked and paid again; SEED=n
+	$(BIN)/python -m bench.drill.restore --seed $(SEED)
 
 level: setup ## false alarms and power of the comparison; writes its part of docs/comparison.md; ARGS="--seeds run"
 	$(BIN)/python -m bench.level $(ARGS)

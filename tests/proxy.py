@@ -144,7 +144,7 @@ class Proxy:
                 self._carry(link, reader, upstream, answers=False),
                 self._carry(link, upstream_reader, writer, answers=True),
             )
-        except OSError:  # no server behind it, or either side has gone
+        except (OSError, asyncio.CancelledError):  # no server behind it, either side has gone, or `close` ends it
             pass
         finally:
             link.abort()

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,8 +107,11 @@ def running_deployment(
     settings: Mapping[str, str],
     counts: Mapping[str, int] = COUNTS,
     answer_seconds: Mapping[str, float] = ANSWER_SECONDS,
+    fill: Callable[[str], object] = migrate,
 ) -> Iterator[Deployment]:
-    """Start the stack and wait until it accepts jobs; stop it at the end. `settings` go to every process."""
+    """Start the stack and wait until it accepts jobs; stop it at the end. `settings` go to every process.
+
+    `fill(url)` gives the empty database its tables."""
     make_home(home)
     with contextlib.ExitStack() as stop:
         postgres, valkey = EmbeddedPostgres(home), EmbeddedValkey(home)
@@ -118,7 +121,7 @@ def running_deployment(
         valkey.start()
         standby = Standby(home, postgres)
         stop.callback(standby.stop)
-        migrate(postgres.url)
+        fill(postgres.url)
         set_passwords(home, postgres.url)
         calls, provider_port = home / "calls.jsonl", free_port()
         provider = spawn(

@@ -60,7 +60,7 @@ def count(deployment: Deployment, submissions: Sequence[Submission]) -> Tally:
     tally.accepted = len(accepted)
     tally.unanswered_clients = sum(s.accepted is None and not s.refusal for s in submissions)
     tally.wrong += [(s.began, f"{s.key}: refused, {s.refusal}") for s in submissions if s.refusal]
-    calls = _calls(deployment.calls)
+    calls = good_calls(deployment.calls)
     tally.calls = sum(len(times) for cells in calls.values() for times in cells.values())
     # Read from the API directly, because faults use the proxy before it.
     with ThreadPoolExecutor(8) as readers:
@@ -170,7 +170,7 @@ def _timeline(job: dict[str, Any], events: list[dict[str, Any]]) -> Iterator[str
         yield f"{kinds['region_finished']} regions and {kinds['execution_recorded']} units ended in the timeline"
 
 
-def _calls(log: Path) -> dict[str, dict[Cell, list[float]]]:
+def good_calls(log: Path) -> dict[str, dict[Cell, list[float]]]:
     """Return the times of the calls that the provider answered well, by job and cell. A prompt begins with its job."""
     found: dict[str, dict[Cell, list[float]]] = defaultdict(lambda: defaultdict(list))
     with log.open() as lines:
@@ -194,10 +194,10 @@ def jobs_by_label(deployment: Deployment) -> Counter[str]:
     return Counter({row["label"]: row["jobs"] for row in rows})
 
 
-def verify(deployment: Deployment) -> bool:
+def verify(deployment: Deployment, *options: str) -> bool:
     """Return whether `beacon verify` finds every invariant kept. Write its output to stderr."""
     done = subprocess.run(
-        [sys.executable, "-m", "runner_cli", "verify"],
+        [sys.executable, "-m", "runner_cli", "verify", *options],
         env={**deployment.local.env, "DATABASE_URL": deployment.postgres.url},
         cwd=CHECKOUT,
         stdout=subprocess.PIPE,
