@@ -1,6 +1,6 @@
 # Shortcuts; `make help` lists them. Everything runs in .venv, which ./beacon makes.
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test demo up schema reference examples rules bench bench-quick chaos chaos-quick interleavings crash-points crash-points-quick model level styleguide image lock sbom wheel chart restore-drill
+.PHONY: help setup check format test demo up schema reference examples rules bench bench-quick chaos chaos-quick interleavings crash-points crash-points-quick model level styleguide image lock sbom wheel chart restore-drill upgrade-proof
 
 BIN := .venv/bin
 SEED ?= 1
@@ -66,6 +66,9 @@ crash-points-quick: setup ## a seeded tenth of the crash points; SEED=n
 
 model: setup ## explore the model of a region run's life completely, and find its mutants (needs spin, gcc)
 	$(BIN)/python -m bench.model
+
+upgrade-proof: setup ## processes of earlier releases beside this one's on one schema, under load; RELEASE=0.2.0 SEED=n
+	$(BIN)/python -m bench.drill.upgrade --seed $(SEED) $(if $(RELEASE),--release $(RELEASE))
 
 restore-drill: setup ## a dump under load, a crash, a restore with an empty Redis; counts what is asked and paid again; SEED=n
 	$(BIN)/python -m bench.drill.restore --seed $(SEED)

@@ -5,6 +5,7 @@ import json
 import random
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -51,7 +52,8 @@ class Client:
     def __init__(
         self, url: str, key: PrivateKey, seed: int, *, timeout_seconds: float, patience_seconds: float
     ) -> None:
-        self.url = url
+        self.urls = [url]  # each request goes to one of these APIs
+        self.answered: Counter[str] = Counter()  # accepted submissions by API
         self.submissions: list[Submission] = []
         self._key = key
         self._random = random.Random(f"jobs {seed}")
@@ -147,8 +149,10 @@ class Client:
                 "Idempotency-Key": submission.key,
                 "X-Request-ID": submission.key,
             }
-            status, answer = request("POST", f"{self.url}/api/v1/jobs", submission.raw, headers)
+            url = pause.choice(self.urls)
+            status, answer = request("POST", f"{url}/api/v1/jobs", submission.raw, headers)
             if status in (200, 202):
+                self.answered[url] += 1
                 submission.ids.add(answer["job_id"])
                 submission.accepted = time.time()
                 return

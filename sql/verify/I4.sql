@@ -1,7 +1,8 @@
 -- I4: a terminal execution never changes except by an audited retry
 -- An execution and its event are written by one transaction, so their rows carry the same xmin until one of them is
 -- written again. Where the event carries the xmin of the job's submission too, the tables came from a dump and tell
--- nothing. Jobs whose events are not complete are I7's.
+-- nothing. An execution with the xmin of an applied migration was rewritten by that migration, with all others. Jobs
+-- whose events are not complete are I7's.
 WITH complete AS (
   SELECT j.id AS job_id
     FROM jobs j JOIN job_events v ON v.job_id = j.id
@@ -34,6 +35,7 @@ SELECT r.job_id, r.region || ' ' || r.model_id
  WHERE r.later_seq IS NULL
    -- Twins are I3's.
    AND 1 >= (SELECT count(*) FROM executions x WHERE x.job_id = r.job_id AND x.region = r.region AND x.model_id = r.model_id)
-   AND (e.id IS NULL OR e.status <> r.status OR (e.xmin <> r.written AND s.xmin <> r.written))
+   AND (e.id IS NULL OR e.status <> r.status
+        OR (e.xmin <> r.written AND s.xmin <> r.written AND NOT EXISTS (SELECT FROM schema_migrations m WHERE m.xmin = e.xmin)))
    AND NOT EXISTS (SELECT FROM retried t WHERE t.job_id = r.job_id AND t.region = r.region AND t.model_id = r.model_id
                       AND t.seq > r.seq);

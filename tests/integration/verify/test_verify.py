@@ -72,6 +72,18 @@ def test_tables_from_a_dump_are_not_taken_for_changed(
     assert broken() == {}
 
 
+def test_a_table_that_a_migration_rewrote_is_not_taken_for_changed(
+    world: None, conn: Connection, broken: Callable[..., dict[str, Verdict]]
+) -> None:
+    """Migration 7 gave every execution of release 0.1.0 its own xmin."""
+    with conn.transaction():
+        conn.execute("UPDATE executions SET retry_count = retry_count")
+        conn.execute("UPDATE schema_migrations SET version = version WHERE version = 7")
+    assert broken() == {}
+    conn.execute("UPDATE executions SET retry_count = retry_count WHERE (job_id, region) = ('done', 'US')")
+    assert set(broken()) == {"I4"}
+
+
 def test_stored_signatures_and_receipts(
     db: Database, conn: Connection, tmp_path: Path, broken: Callable[..., dict[str, Verdict]]
 ) -> None:
