@@ -18,6 +18,9 @@ from runner_core.sqlstate import NoConnection
 log = logging.getLogger("db")
 STOP_SECONDS = 1.0  # the longest wait in `close` for connections that are being made
 FRESH_SECONDS = 1.0  # the longest wait of a request for a connection when all connections are lost
+FAILED_SECONDS = (
+    1.2  # for so long a failed connect refuses requests at once; the pool connects again after 1.1 s at most
+)
 DRAIN_PAUSE_SECONDS = 1.0
 
 # The pool tries to connect every second while the server is away. By default the pool doubles its pauses, and after an
@@ -38,7 +41,7 @@ class Connections:
         self.session = SESSIONS.get(kind, Session())
         self.is_pooled = settings.pooler == "transaction"
         self._statement_timeout = str(settings.write_timeout_ms)
-        self._youngest_made_at = self.drained_at = 0.0
+        self._youngest_made_at = self._failed_at = self.drained_at = 0.0
         self._is_drain_due = False
         self.pool: ConnectionPool[ObservedConnection[Any]] = ConnectionPool(
             settings.url,
@@ -48,6 +51,7 @@ class Connections:
                 "prepare_threshold": None if self.is_pooled else 0,
                 "cursor_factory": ObservedCursor,
                 **parameters(settings.url, kind, self.limit_seconds),
+                "on_failure": self._failed,
             },
             min_size=1,
             max_size=max_size,
@@ -70,7 +74,7 @@ class Connections:
         """Take a connection from the pool that the server has not closed.
 
         Raises PoolTimeout if all connections stay in use for the time limit of a transaction, and NoConnection if no
-        connection can be made.
+        connection can be made: in the API after a second, or at once if a connect has just failed on every host.
         """
         until = time.monotonic() + self.limit_seconds
         if self._is_drain_due and time.monotonic() - self.drained_at > DRAIN_PAUSE_SECONDS:
@@ -78,6 +82,8 @@ class Connections:
         while True:
             seconds = until - time.monotonic()
             if self._youngest_made_at and self._is_server_away() and not self.session.patient:
+                if self._has_just_failed():
+                    raise NoConnection("no host of the database's address has accepted a connection")
                 seconds = min(seconds, FRESH_SECONDS)
             try:
                 conn = self.pool.getconn(seconds)
@@ -129,6 +135,14 @@ class Connections:
     def _is_server_away(self) -> bool:
         """Return whether no connection was made since all connections were given up."""
         return self._youngest_made_at <= self.drained_at
+
+    def _has_just_failed(self) -> bool:
+        """Return whether no host accepted a connection a moment ago, since all connections were given up."""
+        return self._failed_at > self.drained_at and time.monotonic() - self._failed_at < FAILED_SECONDS
+
+    def _failed(self) -> None:
+        """Note that a connect has failed on every host."""
+        self._failed_at = time.monotonic()
 
     def _give_up_all(self) -> None:
         """Close the idle connections now, and those in use when they are given back."""

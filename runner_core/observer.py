@@ -13,10 +13,11 @@ import os
 import select
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+import psycopg
 from psycopg import Connection, Cursor
 from psycopg.abc import Params, Query
 from psycopg.pq import PipelineStatus, TransactionStatus
@@ -156,6 +157,17 @@ class ObservedConnection(Connection[Row]):
     journal: Journal | None = None
     dup_socket: socket.socket | None = None
     made_at = 0.0
+
+    @classmethod
+    def connect(  # type: ignore[override]  # only the pool calls this, and passes `on_failure`
+        cls, conninfo: str = "", *, on_failure: Callable[[], object] = lambda: None, **kwargs: Any
+    ) -> "ObservedConnection[Any]":
+        """Connect as psycopg does. Call `on_failure` if no host of `conninfo` accepts the connection."""
+        try:
+            return super().connect(conninfo, **kwargs)
+        except psycopg.Error:
+            on_failure()
+            raise
 
     def is_ended(self) -> bool:
         """Return whether the server has closed this idle connection. The check sends nothing and does not wait."""

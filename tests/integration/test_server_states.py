@@ -1,5 +1,4 @@
-"""States of a PostgreSQL server as they really come: a standby, ended idle connections, a full queue of notifications,
-a changed table, a server that is away. What is done about each is in the table of errors."""
+"""States of a PostgreSQL server as they really come, and what docs/errors.md says is done about each."""
 
 import os
 import select
@@ -7,7 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -179,24 +178,25 @@ def test_a_read_is_repeated_when_its_connection_is_lost(database_url: str, tmp_p
 # -- a server that is away, 08001 --
 
 
-def test_while_the_server_is_away_the_api_waits_a_second_and_no_longer(own_postgres: EmbeddedPostgres) -> None:
+def test_while_the_server_is_away_the_api_waits_once_then_refuses_at_once(own_postgres: EmbeddedPostgres) -> None:
     migrate(own_postgres.url)
     with opened(settings_for(own_postgres.url), "api", size=4) as db:
         submit(db, submission())
         own_postgres.stop()
-        for _ in range(3):
+        waits = []
+        for _ in range(50):
             began = time.monotonic()
             with pytest.raises(NoConnection) as raised:
                 submit(db, submission())
-            assert time.monotonic() - began < 2
-            assert (sqlstate(raised.value), failure_of(raised.value).status) == ("08001", 503)
+            waits.append(time.monotonic() - began)
+        assert (sqlstate(raised.value), failure_of(raised.value).status) == ("08001", 503)
+        assert (waits[0] < 2, max(waits[1:]) < 0.5) == (True, True)  # once no host has just accepted a connection
         own_postgres.start()
 
         def accepted() -> bool:
-            try:
+            with suppress(NoConnection):
                 return submit(db, submission()).status == "queued"
-            except NoConnection:
-                return False
+            return False
 
         until(accepted, 10)
 
