@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
         wait_until_ready(db, settings.process.probe_seconds)
         seconds = settings.redis.timeout_seconds
         redis = open_client(settings.redis.url, answer_seconds=seconds, connect_seconds=seconds)
-        guard = Guard(redis, identity(db), PUBLISHER_COMMANDS, owns=True)
+        guard = Guard(redis, identity(db), PUBLISHER_COMMANDS, owns=True, fence=db.fence)
         guard.admit(settings.process.probe_seconds)
     except (NotReady, ConfigError) as error:
         log.error("not ready: %s", error.detail)
@@ -95,7 +95,7 @@ def serve(db: Database, guard: Guard | None = None, health: LoopHealth | None = 
     """
     health = health or LoopHealth(db.settings.process.stall_seconds)
     stopped = threading.Event()
-    listener = OutboxListener(db.settings, lambda: db.drained_at)
+    listener = OutboxListener(db.settings, lambda: db.drained_at, db.fence)
     ends: SimpleQueue[int] = SimpleQueue()  # reentrant: a signal handler may put into it at any moment
 
     for number in (signal.SIGTERM, signal.SIGINT):

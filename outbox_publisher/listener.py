@@ -11,8 +11,9 @@ from typing import Any
 
 import psycopg
 
-from runner_core.session import listen
+from runner_core.session import CONNECT_SECONDS, listen
 from runner_core.settings import Settings
+from runner_core.timeline import Fence
 
 log = logging.getLogger("publisher")
 RECONNECT_SECONDS = 2.0
@@ -23,11 +24,15 @@ class OutboxListener:
     another thread would have to pass the notification on. A second thread exists only while it connects.
 
     `drained_at()` returns the time.monotonic() at which this process last gave up its pooled connections. This
-    connection then reconnects, because it may lead to the same failed server, which sends no notifications.
+    connection then reconnects, because it may lead to the same failed server, which sends no notifications. `fence`
+    refuses an older primary, which sends none either.
     """
 
-    def __init__(self, settings: Settings, drained_at: Callable[[], float] = lambda: 0.0) -> None:
+    def __init__(
+        self, settings: Settings, drained_at: Callable[[], float] = lambda: 0.0, fence: Fence | None = None
+    ) -> None:
         self._drained_at = drained_at
+        self._fence = fence or Fence()
         self._connected_at = 0.0
         self._poll_ms = settings.outbox.poll_ms
         # A pooler in transaction mode does not support LISTEN: use the direct address if there is one, else only poll.
@@ -115,7 +120,8 @@ class OutboxListener:
             pause = RECONNECT_SECONDS
             began = time.monotonic()
             try:
-                conn = listen(self._url, "publisher", "bell.listen_outbox")
+                url = self._fence.newest_first(self._url, "publisher", CONNECT_SECONDS)
+                conn = listen(url, "publisher", "bell.listen_outbox", admit=self._fence.admit)
             except psycopg.Error as error:
                 log.warning("can't listen for notifications, polling until the connection is back: %s", error)
                 continue

@@ -13,9 +13,10 @@ from runner_core.migrate import latest
 from runner_core.preflight import Fault, faults
 from runner_core.queries import row, rows
 from runner_core.redaction import described
-from runner_core.session import connect, transaction
+from runner_core.session import CONNECT_SECONDS, connect, transaction
 from runner_core.settings import Settings
 from runner_core.statuses import ALIVE_SECONDS, STUCK_SECONDS
+from runner_core.timeline import ask_hosts, read_timeline
 
 KINDS = ("api", "publisher", "worker")  # whose pools have DB_POOL_MAX connections
 LISTENERS = 1
@@ -33,6 +34,7 @@ def check_database(settings: Settings, url: str) -> Iterator[Finding]:
     try:
         with connect(url, "doctor") as conn:
             took = (time.monotonic() - began) * 1000
+            yield _timeline(conn, url)
             with transaction(conn):
                 found = list(faults(conn, latest(), None))
                 yield from _preflight(conn, found, took)
@@ -76,6 +78,24 @@ def _durability(conn: psycopg.Connection[Any]) -> Iterator[Finding]:
             yield ok(name, str(found.get(name)))
     if found.get("autovacuum") == "off":
         yield warning("autovacuum", "autovacuum=off: the outbox and the runs will bloat; set it to on")
+
+
+def _timeline(conn: psycopg.Connection[Any], url: str) -> Finding:
+    """Report whether an older primary would be recognised, and whether one accepts writes now."""
+    found = read_timeline(conn)
+    if found is None:
+        return warning(
+            "timeline",
+            "this server does not tell its timeline, so a primary that comes back after a failover is not refused: see "
+            "docs/high-availability.md",
+        )
+    hosts = ask_hosts(url, "doctor", CONNECT_SECONDS)
+    primaries = [host.number for host in hosts.values() if host and not host.standby]
+    if len(primaries) > 1:
+        told = " and ".join(map(str, sorted(primaries)))
+        return error("timeline", f"{len(primaries)} hosts accept writes, of timelines {told}: stop the older primary")
+    answered = sum(host is not None for host in hosts.values())
+    return ok("timeline", f"{found.number}" + (f"; {answered} of {len(hosts)} hosts answer" if len(hosts) > 1 else ""))
 
 
 def _clock(conn: psycopg.Connection[Any]) -> Finding:

@@ -1,6 +1,7 @@
 """The connection pool of one process: makes connections, lends them, and closes them when their server fails."""
 
 import logging
+import threading
 import time
 from typing import Any
 
@@ -14,6 +15,7 @@ from runner_core.session import apply, parameters
 from runner_core.session_kinds import SESSIONS, Session
 from runner_core.setting_groups import DatabaseSettings
 from runner_core.sqlstate import NoConnection
+from runner_core.timeline import Fence, OlderPrimary
 
 log = logging.getLogger("db")
 STOP_SECONDS = 1.0  # the longest wait in `close` for connections that are being made
@@ -33,7 +35,8 @@ class Connections:
     """A pool of at most `max_size` connections. No connection is made before `open`, so that a server may fork.
 
     `limit_seconds` is the time limit of a transaction. `drained_at` is the time.monotonic() at which all connections
-    were last given up: the owner of a listening connection compares it, and then reconnects too.
+    were last given up: the owner of a listening connection compares it, and then reconnects too. `fence` refuses an
+    older primary.
     """
 
     def __init__(self, settings: DatabaseSettings, kind: str, max_size: int) -> None:
@@ -43,8 +46,12 @@ class Connections:
         self._statement_timeout = str(settings.write_timeout_ms)
         self._youngest_made_at = self._failed_at = self.drained_at = 0.0
         self._is_drain_due = False
+        self.fence = Fence(self._give_up_all)
+        self._url, self._kind = settings.url, kind
+        self._asking = threading.Lock()
+        self._is_asking_due = True  # at the start, after a loss and after a failed connect
         self.pool: ConnectionPool[ObservedConnection[Any]] = ConnectionPool(
-            settings.url,
+            self._newest_first,
             connection_class=ObservedConnection,
             kwargs={
                 "autocommit": True,
@@ -142,16 +149,29 @@ class Connections:
 
     def _failed(self) -> None:
         """Note that a connect has failed on every host."""
-        self._failed_at = time.monotonic()
+        self._failed_at, self._is_asking_due = time.monotonic(), True
+
+    def _newest_first(self) -> str:
+        """Return the address for the next connection, after asking its hosts if that is due. The pool calls this."""
+        with self._asking:
+            if self._is_asking_due:
+                self._is_asking_due = False
+                self._url = self.fence.newest_first(self._url, self._kind, self.limit_seconds)
+            return self._url
 
     def _give_up_all(self) -> None:
         """Close the idle connections now, and those in use when they are given back."""
-        self.drained_at, self._is_drain_due = time.monotonic(), False
+        self.drained_at, self._is_drain_due, self._is_asking_due = time.monotonic(), False, True
         self.pool.drain()
 
     def _prepare(self, conn: ObservedConnection[Any]) -> None:
-        """Prepare a new connection. The pool calls this."""
+        """Prepare a new connection, or raise OlderPrimary. The pool calls this."""
         adapt(conn)
         if not self.is_pooled:
             self.apply_settings(conn, local=False)
+        try:
+            self.fence.admit(conn)
+        except OlderPrimary:
+            self._failed()
+            raise
         self._youngest_made_at = conn.made_at = time.monotonic()

@@ -21,6 +21,7 @@ from runner_core.queries import run
 from runner_core.retry import retry, try_number
 from runner_core.settings import Settings
 from runner_core.sqlstate import sqlstate
+from runner_core.timeline import Fence
 from runner_core.watchdog import Watchdog
 
 P = ParamSpec("P")
@@ -46,6 +47,11 @@ class Database:
     def drained_at(self) -> float:
         """Return the time.monotonic() at which all connections were last given up."""
         return self._connections.drained_at
+
+    @property
+    def fence(self) -> Fence:
+        """Return the fence that refuses an older primary."""
+        return self._connections.fence
 
     def open(self) -> "Database":
         """Start the pool and return at once. The pool connects in the background."""

@@ -5,7 +5,7 @@ a statement or the format of values. Our sessions set those that they rely on. T
 default_transaction_read_only, because operators use it to stop writes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -52,9 +52,13 @@ def parameters(url: str, name: str, wait_seconds: float = CONNECT_SECONDS) -> di
     return found
 
 
-def connect(url: str, name: str, wait_seconds: float = CONNECT_SECONDS) -> Connection[Any]:
-    """Open a connection in autocommit, outside the pool. It may go through a pooler: use `transaction` for its work."""
-    conn = psycopg.connect(url, autocommit=True, prepare_threshold=None, **parameters(url, name, wait_seconds))
+def connect(url: str, name: str, wait_seconds: float = CONNECT_SECONDS, **options: str) -> Connection[Any]:
+    """Open a connection in autocommit, outside the pool. It may go through a pooler: use `transaction` for its work.
+
+    `options` are libpq's; they replace those of `url`.
+    """
+    chosen = parameters(url, name, wait_seconds) | options
+    conn = psycopg.connect(url, autocommit=True, prepare_threshold=None, **chosen)
     adapt_times(conn)
     return conn
 
@@ -67,11 +71,21 @@ def transaction(conn: Connection[Any], **limits: str) -> Iterator[Connection[Any
         yield conn
 
 
-def listen(url: str, name: str, statement: str, wait_seconds: float = CONNECT_SECONDS) -> Connection[Any]:
-    """Open a connection that executes LISTEN. It has no idle_session_timeout, because it is mostly idle."""
+def listen(
+    url: str,
+    name: str,
+    statement: str,
+    wait_seconds: float = CONNECT_SECONDS,
+    admit: Callable[[Connection[Any]], object] = lambda _: None,
+) -> Connection[Any]:
+    """Open a connection that executes LISTEN. It has no idle_session_timeout, because it is mostly idle.
+
+    `admit` may refuse the connection by an error of psycopg.
+    """
     conn = connect(url, f"{name}-listen", wait_seconds)
     try:
         apply(conn, local=False, idle_session_timeout="0")
+        admit(conn)
         run(conn, statement)
     except psycopg.Error:
         conn.close()

@@ -8,8 +8,10 @@ from redis.exceptions import RedisError
 
 from runner_core.errors import ConfigError, NotReady
 from runner_core.telemetry import REDIS_UNFIT
+from runner_core.timeline import Fence
 from runner_queue import stack_marker
 from runner_queue.inspection import inspect
+from runner_queue.timeline import tell
 
 log = logging.getLogger("redis")
 LOOK_SECONDS = 5.0
@@ -25,10 +27,14 @@ class Guard:
     the reason why the process may not use Redis, or empty.
 
     `uses` are the commands that the login needs. A publisher sets the stack marker (`owns`), a worker only reads it.
+    In its own stack's Redis the guard also keeps the highest timeline that `fence` knows.
     """
 
-    def __init__(self, redis: Redis, own: str, uses: dict[str, tuple[str, ...]], *, owns: bool) -> None:
+    def __init__(
+        self, redis: Redis, own: str, uses: dict[str, tuple[str, ...]], *, owns: bool, fence: Fence | None = None
+    ) -> None:
         self._redis, self._own, self._uses, self._owns = redis, own, uses, owns
+        self._fence = fence or Fence()
         self._next_look = self._next_inspection = 0.0
         self._told: dict[str, str] = {}
         self._eviction = ""
@@ -93,6 +99,8 @@ class Guard:
         self.foreign = stack_marker.another(owner, self._own)
         self._next_look = time.monotonic() + (FOREIGN_SECONDS if self.foreign else LOOK_SECONDS)
         self._tell({"another_stack": self.foreign})
+        if not self.foreign:
+            tell(self._redis, self._fence)
 
     def _leave(self) -> None:
         """Close the idle connections, because after a failover the address leads to another server.

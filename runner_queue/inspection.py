@@ -41,6 +41,7 @@ WORKER_COMMANDS: dict[str, tuple[str, ...]] = {
     "LPOP": (_QUEUE, "1"),
     "LPUSH": (_QUEUE, "-"),
     "SADD": ("rq:workers", "-"),
+    "SET": (_OTHER, "-"),
     "SREM": ("rq:workers", "-"),
     "SUBSCRIBE": ("rq:pubsub:probe",),
     "UNLINK": (_JOB,),

@@ -128,8 +128,10 @@ class Watchers:
                 self._check(0.0)
         while not self._stopped.is_set():
             began = time.monotonic()
+            fence = self._db.fence
             try:
-                with listen(self._url, "api", "bell.listen_jobs", CONNECT_SECONDS) as conn:
+                url = fence.newest_first(self._url, "api", CONNECT_SECONDS)
+                with listen(url, "api", "bell.listen_jobs", CONNECT_SECONDS, fence.admit) as conn:
                     self._wake(list(self._watched))  # changes may have been committed before LISTEN
                     # A drained pool means that the server changed: this connection may lead to the old server too.
                     while not self._stopped.is_set() and self._db.drained_at < began:

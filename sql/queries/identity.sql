@@ -9,3 +9,10 @@ SELECT d.oid::bigint AS oid, d.datname AS database, c.relnamespace::regnamespace
 -- name: identity.server
 -- The identifier of this server. A replica that became the primary keeps it; a restored dump has the new server's.
 SELECT system_identifier::text AS server FROM pg_control_system();
+
+-- name: identity.timeline
+-- The server's identifier, and its timeline: a number that each promotion raises. A standby's may be the number before.
+SELECT s.system_identifier::text AS server, pg_is_in_recovery() AS standby,
+       CASE WHEN pg_is_in_recovery() THEN c.timeline_id
+            ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::integer END AS timeline
+  FROM pg_control_system() s CROSS JOIN pg_control_checkpoint() c;

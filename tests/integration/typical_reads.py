@@ -34,6 +34,7 @@ READS: dict[str, list[Case]] = {
     "doctor.alive": [Case("doctor", ALIVE)],
     "identity.database": [Case("publisher worker doctor")],
     "identity.server": [Case("publisher worker doctor")],
+    "identity.timeline": [Case("api publisher worker analyst doctor")],
     "lists.newest": [
         Case("api", {**LIST, "path": path, "most": MAX_LOOKED}, MOST, LOOKED) for path in (None, '$.*[*] ? (@ == "m1")')
     ],

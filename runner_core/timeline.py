@@ -1,0 +1,142 @@
+"""The timeline fence: a process refuses an older primary.
+
+After a failover the old primary may come back and accept writes, and an address with several hosts may lead to it. What
+is written there is lost. PostgreSQL raises the number of its timeline at each promotion, so a process asks each new
+connection for the server's identifier and timeline, and refuses a primary whose timeline is lower than the highest that
+the process knows. docs/high-availability.md says what the fence does not see.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+from psycopg.errors import FeatureNotSupported, InsufficientPrivilege, UndefinedFunction
+
+from runner_core.hosts import each_host, joined
+from runner_core.queries import row
+from runner_core.session import connect
+
+log = logging.getLogger("db")
+MISSING = (FeatureNotSupported, InsufficientPrivilege, UndefinedFunction)  # some other engines lack the functions
+
+
+class OlderPrimary(psycopg.OperationalError):
+    """The connection leads to a primary from before a promotion."""
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """A server's system identifier, which its copies share, and its timeline."""
+
+    server: str
+    number: int
+    standby: bool = False
+
+
+def read_timeline(conn: Connection[Any]) -> Timeline | None:
+    """Return the server's timeline; None if the server lacks the functions that tell it. `conn` is in autocommit."""
+    try:
+        found = row(conn, "identity.timeline")
+    except MISSING:
+        return None
+    return Timeline(found["server"], found["timeline"], found["standby"]) if found else None
+
+
+class Fence:
+    """The highest timeline that a process knows. Any thread may call it.
+
+    `on_newer` is called when the highest timeline rises: connections that are open may lead to the older primary.
+    """
+
+    def __init__(self, on_newer: Callable[[], object] = lambda: None) -> None:
+        self.highest: Timeline | None = None
+        self._on_newer = on_newer
+        self._is_off = False
+        self._lock = threading.Lock()
+
+    def admit(self, conn: Connection[Any]) -> None:
+        """Check a new connection. Close it and raise OlderPrimary if it leads to an older primary."""
+        found = read_timeline(conn)
+        if found is None:
+            if not self._is_off:
+                log.warning("this server does not tell its timeline: an older primary would not be recognised")
+            self._is_off = True
+            return
+        highest = self.learn(found)
+        if found.number < highest.number and not found.standby:
+            conn.close()
+            raise OlderPrimary(
+                f"connection failed: an older primary answered, of timeline {found.number}; timeline {highest.number} "
+                "has been seen"
+            )
+
+    def learn(self, found: Timeline) -> Timeline:
+        """Take note of a server's timeline, and return the highest one. Another server's identifier begins anew."""
+        with self._lock:
+            before = self.highest
+            if before and before.server == found.server and before.number >= found.number:
+                return before
+            self.highest = found
+        if before and before.server != found.server:
+            log.warning(
+                "the database's server is another one, a restored or a new one: its timeline counts from now on "
+                "server=%s timeline=%d server_before=%s timeline_before=%d",
+                found.server,
+                found.number,
+                before.server,
+                before.number,
+            )
+        if before:
+            self._on_newer()
+        return found
+
+    def newest_first(self, url: str, name: str, wait_seconds: float) -> str:
+        """Ask every host of `url` for its timeline, if it has several. Return `url` with the newest primary first.
+
+        Hosts that do not answer within their share of `wait_seconds` keep their places behind it.
+        """
+        found = ask_hosts(url, name, wait_seconds)
+        if len(found) == 1:
+            return url
+        highest = max((one for one in found.values() if one), key=lambda one: one.number, default=None)
+        if highest is None:
+            return url
+        self.learn(highest)
+        return joined(sorted(found, key=lambda address: _rank(found[address], highest)))
+
+
+def ask_hosts(url: str, name: str, wait_seconds: float) -> dict[str, Timeline | None]:
+    """Return each host's address with its timeline; None if it does not tell it within its share of `wait_seconds`.
+
+    A single host is not asked.
+    """
+    addresses = each_host(url)
+    if len(addresses) == 1:
+        return {url: None}
+    with ThreadPoolExecutor(len(addresses), "hosts") as asking:
+        ask = partial(_ask, name=name, seconds=wait_seconds / len(addresses))
+        return dict(zip(addresses, asking.map(ask, addresses), strict=True))
+
+
+def _ask(address: str, *, name: str, seconds: float) -> Timeline | None:
+    """Return the timeline of the server at `address`; None if it does not tell it."""
+    try:
+        with connect(address, name, seconds, target_session_attrs="any") as conn:
+            return read_timeline(conn)
+    except psycopg.Error:
+        return None
+
+
+def _rank(found: Timeline | None, highest: Timeline) -> int:
+    """Return the place of a host: the newest primary, those that did not answer, standbys, older primaries."""
+    if found is None:
+        return 1
+    if found.standby:
+        return 2
+    return 0 if found.number == highest.number else 3
