@@ -137,7 +137,7 @@ def api_bind(env: Mapping[str, str]) -> str:
 
 
 def passwords_of(url: str) -> list[str]:
-    """Return the password in an address of any kind, as written and percent-decoded. Works for wrong addresses too."""
-    found = re.search(r"://[^:@/]*:(.*)@", url) or re.search(r"\bpassword=('[^']*'|[^ &]*)", url)
-    written = found[1].strip("'") if found else ""
-    return [text for text in {written, unquote(written)} if text]
+    """Return each password in an address of any kind, as written and percent-decoded. Works for wrong addresses too."""
+    found = re.findall(r"://[^:@/]*:(.*)@", url) + re.findall(r"(?:\b|_)password=('[^']*'|[^ &]*)", url)
+    written = {text.strip("'") for text in found}
+    return [text for text in written | set(map(unquote, written)) if text]

@@ -30,6 +30,7 @@ _SECRET_NAME = re.compile(r"(KEY|TOKEN|TOKENS|PASSWORD|PASSWD|SECRET)$")
 _WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(found, re.IGNORECASE), words)
     for found, words in (
+        (r"No master found for", "no Sentinel names a primary of this name that answers"),
         (
             r"password authentication failed|WRONGPASS|invalid username-password|SASL",
             "the server refuses the user or the password",

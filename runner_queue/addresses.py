@@ -12,12 +12,14 @@ from runner_core.addresses import ESCAPES, HOST, character_mistake, is_port
 from runner_core.environment import EnvironmentReader
 from runner_core.errors import ConfigError, Mistakes
 from runner_core.settings import Settings
+from runner_queue.sentinels import OPTIONS, SCHEMES, names_sentinels
 
 REDIS_FORM = "redis://user:password@host:6379/0"
+SENTINELS_FORM = "redis+sentinel://user:password@one:26379,two:26379/mymaster/0"
 _WHOLE = re.compile(r"[0-9]{1,9}")
 _TRUTH = re.compile(r"true|t|yes|y|on|1|false|f|no|n|off|0", re.IGNORECASE)
 _TEXT = re.compile(r".+", re.DOTALL)
-_REDIS_OPTIONS: Mapping[str, re.Pattern[str]] = {
+_REDIS_OPTIONS: dict[str, re.Pattern[str]] = {
     "db": _WHOLE,
     "username": _TEXT,
     "password": _TEXT,
@@ -28,7 +30,7 @@ _REDIS_OPTIONS: Mapping[str, re.Pattern[str]] = {
     "socket_keepalive": _TRUTH,
     "health_check_interval": _WHOLE,
 }
-_REDIS_TLS_OPTIONS: Mapping[str, re.Pattern[str]] = {
+_REDIS_TLS_OPTIONS: dict[str, re.Pattern[str]] = {
     "ssl_cert_reqs": re.compile("none|optional|required"),
     "ssl_check_hostname": _TRUTH,
     "ssl_ca_certs": _TEXT,
@@ -58,20 +60,16 @@ def redis_mistake(url: str) -> str:
         return f"can't be read: {ESCAPES}"
     if "@" in parts.path or "@" in parts.query:
         return f"has an @ after its host: {ESCAPES}"
-    return _redis_place_mistake(parts) or _redis_options_mistake(dict(options), tls=scheme == "rediss")
+    place_mistake = _sentinels_place_mistake if names_sentinels(url) else _redis_place_mistake
+    return place_mistake(parts) or _redis_options_mistake(dict(options), scheme)
 
 
 def _redis_scheme_mistake(scheme: str, separator: str) -> str:
-    works = f"write {REDIS_FORM}, rediss:// for TLS, unix:///path for a socket"
+    works = f"write {REDIS_FORM}, rediss:// for TLS, unix:///path for a socket, {SENTINELS_FORM} for Sentinels"
     if not separator:
         return f"has no scheme: {works}"
-    if scheme in ("redis", "rediss", "unix"):
+    if scheme in ("redis", "rediss", "unix", *SCHEMES):
         return ""
-    if "sentinel" in scheme.lower():
-        return (
-            "names Sentinels, which are not supported: give the address of the primary, or of a proxy that follows "
-            f"the primary, as {REDIS_FORM}"
-        )
     if scheme.lower() in ("valkey", "valkeys"):
         return f"has the scheme of Valkey, which speaks Redis's protocol: {works}"
     return f"has an unknown scheme: {works}"
@@ -85,21 +83,42 @@ def _redis_place_mistake(parts: SplitResult) -> str:
             return "names no socket: write unix:///path/of/the/socket?db=0"
         return ""
     if "," in where:
-        return f"names several hosts, of which only one can be used: write {REDIS_FORM}"
-    host, _, port = where.rpartition(":") if re.search(r":[^\]]*$", where) else (where, "", "")
-    if port and not is_port(port):
-        return f"has a port that is not a number from 1 to 65535: write {REDIS_FORM}"
-    if host and not HOST.fullmatch(host.removeprefix("[").removesuffix("]")):
-        return f"has a character in its host that a host's name can't have: {ESCAPES}"
+        return f"names several hosts: write {REDIS_FORM}, or {SENTINELS_FORM} where they are Sentinels"
+    if mistake := _host_mistake(where, REDIS_FORM):
+        return mistake
     if not re.fullmatch(r"/?|/[0-9]{1,9}", parts.path):
         return f"has a path that is not the number of a database: write {REDIS_FORM}"
     return ""
 
 
-def _redis_options_mistake(options: Mapping[str, str], *, tls: bool) -> str:
-    known = {**_REDIS_OPTIONS, **(_REDIS_TLS_OPTIONS if tls else {})}
+def _sentinels_place_mistake(parts: SplitResult) -> str:
+    """Return the mistake in the Sentinels' hosts, the primary's name or the database; empty if there is none."""
+    for where in parts.netloc.rpartition("@")[2].split(","):
+        if not where:
+            return f"names no Sentinel, or one without a host: write {SENTINELS_FORM}"
+        if mistake := _host_mistake(where, SENTINELS_FORM):
+            return mistake
+    if not re.fullmatch(r"/[\w.-]+(/[0-9]{1,9})?", parts.path, re.ASCII):
+        return f"does not name the primary by the Sentinels' name for it: write {SENTINELS_FORM}"
+    return ""
+
+
+def _host_mistake(where: str, form: str) -> str:
+    """Return the mistake in `host:port` or `host`; empty if there is none."""
+    host, _, port = where.rpartition(":") if re.search(r":[^\]]*$", where) else (where, "", "")
+    if port and not is_port(port):
+        return f"has a port that is not a number from 1 to 65535: write {form}"
+    if host and not HOST.fullmatch(host.removeprefix("[").removesuffix("]")):
+        return f"has a character in its host that a host's name can't have: {ESCAPES}"
+    return ""
+
+
+def _redis_options_mistake(options: Mapping[str, str], scheme: str) -> str:
+    tls = scheme.startswith("rediss")
+    known = _REDIS_OPTIONS | (_REDIS_TLS_OPTIONS if tls else {})
+    known |= dict.fromkeys(OPTIONS, _TEXT) if scheme in SCHEMES else {}
     if not tls and set(options) & set(_REDIS_TLS_OPTIONS):
-        return "has options of TLS: write rediss:// as its scheme"
+        return f"has options of TLS: write {scheme.replace('redis', 'rediss', 1)}:// as its scheme"
     if set(options) - set(known):
         return f"has an unknown option; the known options are {', '.join(known)}"
     for name, value in options.items():

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
 from runner_queue.refusals import refusal_of
+from runner_queue.sentinels import names_sentinels, primarys_client
 
 # redis ships types for a part of its connections.
 # mypy: disable-error-code="no-untyped-call"
@@ -19,18 +20,19 @@ _OF_PIPELINE = re.compile(r"^Command # .* of pipeline caused error: ", re.DOTALL
 
 
 def open_client(url: str, *, answer_seconds: float, connect_seconds: float) -> Redis:
-    """Return a client of the server at `url`. Each answer must arrive within `answer_seconds`, blocking time included.
+    """Return a client of the server at `url`, or of the primary that its Sentinels name.
 
-    redis-py's retries are off: they would send a push twice if its reply was lost, and would delay a stop signal. A
-    connection whose server refuses commands is closed before the next command, so that the client follows a failover.
+    Each answer must arrive within `answer_seconds`, blocking time included. redis-py's retries are off: they
+    would send a push twice if its reply was lost, and would delay a stop signal. A connection whose server refuses
+    commands is closed before the next command, so that the client follows a failover.
     """
-    client = Redis.from_url(
+    make = primarys_client if names_sentinels(url) else Redis.from_url
+    client = make(
         url, socket_timeout=answer_seconds, socket_connect_timeout=connect_seconds, retry=Retry(NoBackoff(), 0)
     )
     pool = client.connection_pool
-    pool.connection_class = type(
-        "Leaving", (LeavingConnection, pool.connection_class), {}
-    )  # plain, TLS or a Unix socket
+    # plain, TLS, a Unix socket, or the primary that Sentinels name
+    pool.connection_class = type("Leaving", (LeavingConnection, pool.connection_class), {})
     return client
 
 
@@ -58,6 +60,8 @@ class LeavingConnection(AbstractConnection):
     def send_packed_command(self, *args: Any, **kwargs: Any) -> Any:
         if self.should_reconnect():
             self.disconnect()
+        if not self.is_connected:
+            self.connect()  # redis-py would connect to the last address, and not ask the Sentinels
         return super().send_packed_command(*args, **kwargs)
 
     def disconnect(self, *args: Any, **kwargs: Any) -> None:

@@ -12,7 +12,7 @@ from redis.exceptions import AuthenticationError, ResponseError
 
 from runner_queue.raw_connection import RawConnection
 
-WORKS = "give the address of a single server, or of a proxy that follows the primary"
+WORKS = "give the address of a single server, of Sentinels, or of a proxy that follows the primary"
 _QUEUE, _JOB, _OTHER = "rq:queue:beacon-probe", "rq:job:probe", "beacon:probe"
 
 # Every command that is used, with typical arguments; also the commands inside scripts, because a server checks those

@@ -21,13 +21,13 @@ from runner_cli.embedded.environment import ENVIRONMENT
 class EmbeddedValkey:
     """Valkey below `home`/valkey, appending every write to a file there. `settings` are valkey.conf's."""
 
-    def __init__(self, home: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, home: Path, settings: Mapping[str, str] | None = None, password: str = "") -> None:
         self._user = server_user()
         self._program = valkey_program(self._user)
         self.folder = make_folder(home.absolute() / "valkey", self._user)
         self._log = self.folder / "server.log"
         self._settings = dict(settings or {})
-        self._password = secrets.token_urlsafe(24)
+        self._password = password or secrets.token_urlsafe(24)
         self._process: subprocess.Popen[bytes] | None = None
         self.host, self.port = "127.0.0.1", 0
 

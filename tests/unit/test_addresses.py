@@ -5,15 +5,17 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.sentinel import SentinelConnectionPool
 
 from runner_api.server.serve import Configuration
 from runner_cli.commands import ENVIRONMENT
 from runner_cli.listening import api_address
 from runner_cli.target import DEFAULT_URL
-from runner_core.addresses import API_PORT, api_bind, bind_mistake, database_mistake
+from runner_core.addresses import API_PORT, api_bind, bind_mistake, database_mistake, passwords_of
 from runner_core.errors import ConfigError
 from runner_core.settings import Settings
 from runner_queue.addresses import redis_mistake, settings_from
+from runner_queue.sentinels import primarys_client
 
 SECRET = "Hunter2Secret"
 ROOT = Path(__file__).parents[2]
@@ -45,8 +47,14 @@ WRONG_REDISES = {
     "no scheme": (f"u:{SECRET}@127.0.0.1:6379/0", "no scheme"),
     "another scheme": (f"http://:{SECRET}@h/0", "unknown scheme"),
     "Valkey's scheme": (f"valkey://:{SECRET}@h/0", "redis://"),
-    "Sentinels": (f"redis+sentinel://:{SECRET}@a:1,b:2/mymaster/0", "Sentinels"),
     "several hosts": (f"redis://:{SECRET}@a:1,b:2/0", "several hosts"),
+    "Sentinels of no primary": (f"redis+sentinel://:{SECRET}@a:1,b:2", "does not name the primary"),
+    "Sentinels and a database alone": (f"redis+sentinel://:{SECRET}@a:1,b:2/x/{SECRET}", "does not name the primary"),
+    "no Sentinel": (f"redis+sentinel://:{SECRET}@/mymaster/0", "names no Sentinel"),
+    "a Sentinel's port": (f"redis+sentinel://:{SECRET}@a:1,b:0/mymaster/0", "port"),
+    "a Sentinel's host": (f"redis+sentinel://:{SECRET}@a:1,b!:2/mymaster/0", "host"),
+    "TLS options without TLS's Sentinels": (f"redis+sentinel://a/m?ssl_password={SECRET}", "rediss+sentinel://"),
+    "Sentinels' options without Sentinels": (f"redis://h/0?sentinel_password={SECRET}", "unknown option"),
     "quotes": (f"'redis://:{SECRET}@h/0'", "quotes"),
     "a space": (f"redis://:{SECRET} x@h/0", "%20"),
     "a bare #": (f"redis://:{SECRET}#x@h/0", "%23"),
@@ -121,6 +129,33 @@ def test_database_addresses_that_are_right(url: str) -> None:
 def test_redis_addresses_that_are_right_are_what_redis_py_takes(url: str) -> None:
     assert redis_mistake(url) == ""
     redis.Redis.from_url(url).connection_pool.make_connection()  # type: ignore[no-untyped-call]
+
+
+def test_an_address_of_sentinels_is_theirs_and_the_primarys() -> None:
+    url = "redis+sentinel://me:p%40@one:26380,two,[::1]:3/my.master/4?sentinel_password=s%40&socket_timeout=2"
+    assert redis_mistake(url) == ""
+    pool = primarys_client(url, socket_timeout=1.0, socket_connect_timeout=1.5).connection_pool
+    kwargs = pool.connection_kwargs
+    assert [kwargs[name] for name in ("username", "password", "db", "socket_timeout")] == ["me", "p@", 4, 2.0]
+    assert "sentinel_password" not in kwargs
+    assert isinstance(pool, SentinelConnectionPool)
+    asked = [sentinel.connection_pool.connection_kwargs for sentinel in pool.sentinel_manager.sentinels]
+    assert [(one["host"], one["port"]) for one in asked] == [("one", 26380), ("two", 26379), ("::1", 3)]
+    assert {(one.get("username"), one["password"], one["socket_connect_timeout"]) for one in asked} == {
+        (None, "s@", 1.5)
+    }
+    assert sorted(passwords_of(url)) == ["p%40", "p@", "s%40", "s@"]
+
+
+def test_sentinels_with_tls_speak_tls_too() -> None:
+    url = f"rediss+sentinel://one,two/mymaster?ssl_ca_certs={__file__}"
+    assert redis_mistake(url) == ""
+    pool = primarys_client(url).connection_pool
+    assert issubclass(pool.connection_class, redis.SSLConnection)
+    assert isinstance(pool, SentinelConnectionPool)
+    sentinels = pool.sentinel_manager.sentinels
+    assert all(issubclass(one.connection_pool.connection_class, redis.SSLConnection) for one in sentinels)
+    assert {one.connection_pool.connection_kwargs["ssl_ca_certs"] for one in sentinels} == {__file__}
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:8090", "0.0.0.0:80", "[::1]:8090", "unix:/run/beacon.sock", "a:1,b:2"])
