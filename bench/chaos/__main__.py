@@ -9,12 +9,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from bench.chaos import keep, ledger, merge, page, parts, report, tally
+from bench.chaos import failover_rounds, keep, ledger, merge, page, parts, report, tally
 from bench.chaos.client import Client
 from bench.chaos.deployment import running_deployment
 from bench.chaos.drills import drills, reclaimed, too_late
 from bench.chaos.faults import Fault, all_faults
-from bench.chaos.modes import DEFAULT, FAST, QUICK, Mode
+from bench.chaos.modes import DEFAULT, FAILOVER, FAST, QUICK, Mode
 from bench.chaos.scene import Scene
 from bench.chaos.storm import BEGUN, Injection, inject, measure, schedule, tell, wait_for_quiet
 from bench.model import traces
@@ -32,6 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--quick", action="store_true", help="short leases, every fault at most once, no page")
     kind.add_argument("--fast", action="store_true", help="a lease of 1 s, a breaker of 2 s, small stacks")
+    kind.add_argument("--failover", action="store_true", help="failovers, each on a stack of its own")
     parser.add_argument(
         "--hours", type=float, default=0.0, metavar="H", help="go on for so long, three rounds at least"
     )
@@ -39,7 +40,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--seed", type=int, default=1, help="decides jobs, faults and their order; the first part's [1]"
     )
-    parser.add_argument("--rounds", type=int, help="how often each fault is caused at least [5, or 3 with --hours]")
+    parser.add_argument(
+        "--rounds", type=int, help="how often each fault is caused at least [5, 3 with --hours, 1 with --failover]"
+    )
     parser.add_argument("--rate", type=float, default=3.0, metavar="N", help="jobs a second [3]")
     parser.add_argument("--only", action="append", metavar="FAULT", help="only this fault; repeat it for more")
     parser.add_argument("--drills", action="store_true", help="lose a long queue too, as a long run always does")
@@ -53,6 +56,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("--hours needs a long run, and --quick is a bounded one")
     for sign in (signal.SIGINT, signal.SIGTERM):  # a script's background job begins with SIGINT ignored
         signal.signal(sign, signal.default_int_handler)
+    if arguments.failover:
+        return run_failovers(arguments)
     mode = QUICK if arguments.quick else FAST if arguments.fast else DEFAULT
     whole = not (arguments.quick or arguments.only or arguments.ledger)
     try:
@@ -68,6 +73,21 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         tell("stopped; nothing was counted")
         return 130
+
+
+def run_failovers(arguments: argparse.Namespace) -> int:
+    """Run the rounds of the failovers, each a part with a seed of its own, then write the page."""
+    rounds = []
+    try:
+        for seed in range(arguments.seed, arguments.seed + (arguments.rounds or FAILOVER.rounds)):
+            path = arguments.ledger or LEDGERS / f"{FAILOVER.name}-{seed}.json"
+            rounds.append(failover_rounds.run_round(arguments, seed, path))
+    except KeyboardInterrupt:
+        tell("stopped; only whole rounds have left a ledger")
+        return 130
+    if arguments.only or arguments.ledger:
+        return max(one.status for one in rounds)
+    return merge.publish(rounds, arguments.page)
 
 
 def run_parts(arguments: argparse.Namespace, mode: Mode) -> int:

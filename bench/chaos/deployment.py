@@ -33,9 +33,39 @@ COUNTS = {"publisher": 2, "worker_us": 2, "worker_eu": 2, "worker_asia": 2}
 ANSWER_SECONDS = {"US": 0.4, "EU": 0.7, "ASIA": 1.0}
 
 
+@dataclass(frozen=True)
+class Servers:
+    """The servers of a stack before its processes start. `stop` ends what an arrangement starts besides."""
+
+    home: Path
+    stop: contextlib.ExitStack
+    postgres: EmbeddedPostgres
+    standby: Standby
+    valkey: EmbeddedValkey
+    proxies: dict[str, Proxy]
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """DATABASE_URL of the owner and REDIS_URL, as the processes get them; `valkey` is the Redis behind the latter."""
+
+    database: str
+    redis: str
+    valkey: EmbeddedValkey
+
+
+def through_proxies(servers: Servers) -> Addresses:
+    """Return addresses that lead through a proxy before each server."""
+    database = through(servers.proxies["postgres"], servers.postgres.url)
+    return Addresses(database, through(servers.proxies["redis"], servers.valkey.url), servers.valkey)
+
+
 @dataclass
 class Deployment:
-    """The running stack. `lease_seconds`: the workers' setting. `fenced`: Unix times at which a worker lost a lease."""
+    """The running stack. `lease_seconds`: the workers' setting. `fenced`: Unix times at which a worker lost a lease.
+
+    `postgres` and `valkey` are the primaries: a fault that promotes another server replaces them.
+    """
 
     home: Path
     lease_seconds: float
@@ -108,10 +138,13 @@ def running_deployment(
     counts: Mapping[str, int] = COUNTS,
     answer_seconds: Mapping[str, float] = ANSWER_SECONDS,
     fill: Callable[[str], object] = migrate,
+    arrange: Callable[[Servers], Addresses] = through_proxies,
 ) -> Iterator[Deployment]:
     """Start the stack and wait until it accepts jobs; stop it at the end. `settings` go to every process.
 
-    `fill(url)` gives the empty database its tables."""
+    `fill(url)` gives the empty database its tables. `arrange` prepares the servers, and says by which addresses the
+    processes reach them.
+    """
     make_home(home)
     with contextlib.ExitStack() as stop:
         postgres, valkey = EmbeddedPostgres(home), EmbeddedValkey(home)
@@ -141,12 +174,13 @@ def running_deployment(
         }
         for proxy in proxies.values():
             stop.callback(proxy.close)
+        addresses = arrange(Servers(home, stop, postgres, standby, valkey, proxies))
         regions = write_regions(home / "regions.toml", f"http://127.0.0.1:{proxies['provider'].port}")
         env = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_URL", "BEACON_"))},
             "DATABASE_URL": postgres.url,
-            "REDIS_URL": _through(proxies["redis"], valkey.url),
-            **login_urls(home, _through(proxies["postgres"], postgres.url)),
+            "REDIS_URL": addresses.redis,
+            **login_urls(home, addresses.database),
             "REGIONS_FILE": str(regions),
             "PORT": str(api_port),
             "STOP_GRACE_SECONDS": "5",
@@ -169,7 +203,7 @@ def running_deployment(
             lease_seconds,
             postgres,
             standby,
-            valkey,
+            addresses.valkey,
             proxies,
             provider_url,
             calls,
@@ -203,7 +237,7 @@ FAILURES: list[dict[str, Any]] = [
 ]
 
 
-def _through(proxy: Proxy, url: str) -> str:
+def through(proxy: Proxy, url: str) -> str:
     """Return `url` with the proxy's address."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{proxy.port}"))

@@ -70,7 +70,7 @@ def all_faults(lease_seconds: float, last: Spans) -> list[Fault]:
         Fault(
             "server_read_only",
             f"PostgreSQL: its address leads to a hot standby (25006), for {last.read_only:g} s",
-            _lead_to_standby,
+            lead_to_standby,
             last.read_only,
             from_end=True,
         ),
@@ -157,7 +157,7 @@ def _terminate(scene: Scene) -> None:
     scene.deployment.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'beacon\\_%'")
 
 
-def _lead_to_standby(scene: Scene) -> Lift:
+def lead_to_standby(scene: Scene) -> Lift:
     """Point the database's address to a standby, and back later. Both close every connection."""
     deployment = scene.deployment
     standby = deployment.standby.start()

@@ -1,7 +1,7 @@
 """`python -m bench.chaos.merge LEDGER...`: adds up the ledgers of parts and writes docs/faults.md from them.
 
-The page has two sections: many faults with short leases, and the times of recovery with the default lease. The ledgers
-of both are stored beside the page, so that a run of one kind does not change the other section.
+The page has three sections: many faults with short leases, the times of recovery with the default lease, and failovers.
+The ledgers of all are stored beside the page, so that a run of one kind does not change the other sections.
 """
 
 import argparse
@@ -15,10 +15,10 @@ from typing import Any
 
 from bench.chaos import page
 from bench.chaos.ledger import COUNTED, Ledger, LedgerError, Row, read, shortcomings, write
-from bench.chaos.modes import DEFAULT, FAST, QUICK
+from bench.chaos.modes import DEFAULT, FAILOVER, FAST, QUICK
 
 PAGE = Path(__file__).parent.parent.parent / "docs/faults.md"
-MODES = {mode.name: mode for mode in (DEFAULT, QUICK, FAST)}
+MODES = {mode.name: mode for mode in (DEFAULT, QUICK, FAST, FAILOVER)}
 ALIKE = ("mode", "commit", "machine", "settings", "processes", "jobs_per_second")
 LISTED = ("seeds", "spans", "drills", "reclaimed", "lost", "duplicated", "wrong", "short")
 NUMBERS = (*COUNTED, "repeated", "struck", "fenced")
@@ -45,7 +45,7 @@ def publish(parts: Sequence[Ledger], path: Path, least: int = 0) -> int:
     given = by_mode(parts)
     all_parts.update(given)
     sums = {mode: merge(found) for mode, found in all_parts.items()}
-    path.write_text(page.text(sums.get(FAST.name), sums.get(DEFAULT.name), path.read_text() if path.exists() else ""))
+    path.write_text(page.text(sums, path.read_text() if path.exists() else ""))
     write(kept, (one for mode in sorted(all_parts) for one in all_parts[mode]))
     status = 0
     for mode in given:

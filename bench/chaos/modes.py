@@ -1,4 +1,4 @@
-"""The three modes of a run: the product's default settings, a short run for every change, and many faults."""
+"""The modes of a run: the product's default settings, a short run for every change, many faults, and failovers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -83,3 +83,5 @@ FAST = Mode(
     client_seconds=300.0,
     quiet_seconds=600.0,
 )
+# Each row has a stack of its own with the product's default settings, so that its counts are its own.
+FAILOVER = Mode("failover", rounds=1, client_seconds=180.0, least_accepted=200, least_runs=1)

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import psycopg
+
 from bench.chaos.client import Client
 from bench.chaos.deployment import Deployment
 from tests.loopback_regions import REGIONS
@@ -46,6 +48,20 @@ class Scene:
     def open_region(self) -> None:
         """Wait until a region run is open."""
         _until(self.deployment.open_regions, "no region was open")
+
+    def ended_jobs(self, count: int) -> None:
+        """Wait until so many jobs have ended."""
+        _until(lambda: self.deployment.ask(ENDED)[0]["ended"] >= count, f"fewer than {count} jobs ended")
+
+    def later_job(self) -> None:
+        """Wait until a job that was accepted after the fault has ended."""
+
+        def ended() -> object:
+            with contextlib.suppress(psycopg.OperationalError):
+                return self.deployment.ask(LATER, self.struck)
+            return None
+
+        _until(ended, "no job was accepted and ended after the fault")
 
     def frozen_holder(self, then: signal.Signals) -> int:
         """Send `then` to a worker that holds a lease; return its pid. The worker is stopped during the check."""
@@ -95,3 +111,7 @@ def _until(look: Callable[[], object], missing: str) -> None:
         if time.monotonic() > deadline:
             raise NothingInFlight(missing)
         time.sleep(LOOK_SECONDS)
+
+
+ENDED = "SELECT count(*) AS ended FROM jobs WHERE completed_at IS NOT NULL"
+LATER = "SELECT id FROM jobs WHERE created_at > to_timestamp(%s) AND completed_at IS NOT NULL LIMIT 1"

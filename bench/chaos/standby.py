@@ -1,5 +1,6 @@
 """A hot standby of the deployment's PostgreSQL: it answers reads and refuses every write with SQLSTATE 25006."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,11 +11,11 @@ from runner_cli.embedded import ENVIRONMENT, EmbeddedPostgres
 
 class Standby:
     """A standby of `primary`, whose home is `home`. Each start makes a new copy, because a primary that crashed since
-    then may lack what the old copy has."""
+    then may lack what the old copy has. `server` is the running standby."""
 
     def __init__(self, home: Path, primary: EmbeddedPostgres) -> None:
         self._home, self._primary_home, self._primary = home / "standby", home, primary
-        self._server: EmbeddedPostgres | None = None
+        self.server: EmbeddedPostgres | None = None
 
     def start(self) -> EmbeddedPostgres:
         """Copy the running primary and start a server that replicates it. Return when the server answers reads."""
@@ -43,13 +44,24 @@ class Standby:
             check=True,
             **(user.popen if user else {}),
         )
-        self._server = EmbeddedPostgres(self._home)
-        self._server.start()
-        return self._server
+        self.server = EmbeddedPostgres(self._home)
+        self.server.start()
+        return self.server
 
     def stop(self) -> None:
         """Stop the server, if it runs, and remove its data."""
-        if self._server is not None:
-            self._server.stop(immediate=True)
-            self._server = None
+        if self.server is not None:
+            self.server.stop(immediate=True)
+            self.server = None
         shutil.rmtree(self._home, ignore_errors=True)
+
+
+def follow(home: Path, primary: EmbeddedPostgres) -> None:
+    """Let the stopped server below `home` begin as a standby of `primary`, which was its own standby until now."""
+    data = home / "postgres" / "data"
+    where = f"host={primary.host} port={primary.port} user={primary.user} password={primary.password}"
+    with (data / "postgresql.auto.conf").open("a") as configuration:
+        configuration.write(f"primary_conninfo = '{where}'\n")
+    (data / "standby.signal").touch()
+    owner = data.stat()
+    os.chown(data / "standby.signal", owner.st_uid, owner.st_gid)

@@ -11,7 +11,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,15 @@ class Tally:
     def clean(self) -> bool:
         """Return whether every promise was kept."""
         return self.verified and not (self.lost or self.duplicated or self.wrong)
+
+
+def total(tallies: Sequence[Tally]) -> Tally:
+    """Return the sum of the tallies of several stacks."""
+    found = Tally(verified=all(one.verified for one in tallies))
+    for name in (one.name for one in fields(Tally) if one.name != "verified"):
+        for one in tallies:
+            setattr(found, name, getattr(found, name) + getattr(one, name))
+    return found
 
 
 def count(deployment: Deployment, submissions: Sequence[Submission]) -> Tally:
