@@ -23,11 +23,11 @@ def check_redis(settings: Settings, database_url: str = "") -> Iterator[Finding]
     if not settings.redis.url:
         yield error("redis", "REDIS_URL is not set: set it to redis://host:6379/0")
         return
-    seconds = settings.redis.timeout_seconds
+    seconds, own = settings.redis.timeout_seconds, _identity(database_url)
     try:
         with open_client(settings.redis.url, answer_seconds=seconds, connect_seconds=seconds) as asked:
             found = inspect(asked, PUBLISHER_COMMANDS, WORKER_COMMANDS)
-            owner = None if found.unfit else owner_in(asked)
+            owner = owner_in(asked, own) if own and not found.unfit else None
     except redis.RedisError as failure:
         yield error("redis", f"it does not answer ({described(failure)}): check REDIS_URL and that the server runs")
         return
@@ -36,22 +36,26 @@ def check_redis(settings: Settings, database_url: str = "") -> Iterator[Finding]
     for sentence in found.unfit.values():
         yield error("redis", sentence)
     if owner is not None:
-        yield from _owner(owner, database_url)
+        yield from _owner(owner, own)
     if found.info:
         yield error("eviction", found.eviction) if found.eviction else ok("eviction", "noeviction")
         yield from _persistence(found.info)
         yield from _memory(found.info)
 
 
-def _owner(owner: bytes, database_url: str) -> Iterator[Finding]:
-    """Whether the publishers that use this Redis work for the database of `database_url`."""
-    if not database_url:
-        return
+def _identity(database_url: str) -> str:
+    """Return the identity of the database, or empty if it can't be read: the look at the database tells why."""
     try:
-        with connect(database_url, "doctor") as conn, transaction(conn):
-            own = identity_of(conn)
-    except psycopg.Error:  # told by the look at the database
-        return
+        if database_url:
+            with connect(database_url, "doctor") as conn, transaction(conn):
+                return identity_of(conn)
+    except psycopg.Error:
+        pass
+    return ""
+
+
+def _owner(owner: bytes, own: str) -> Iterator[Finding]:
+    """Whether the publishers that use this Redis work for the database whose identity is `own`."""
     if sentence := another(owner, own):
         yield error("stack", sentence)
     else:

@@ -22,14 +22,15 @@ from runner_cli.migrate import apply
 from runner_cli.processes import OnLine, StackError, read_procfile
 from runner_cli.shipped import PROCFILE
 from runner_cli.stack import MAX_ENDS, Stack
+from runner_core.cells import cell_of
 from runner_core.environment import EnvironmentReader
 from runner_core.errors import ConfigError, Mistakes
 from runner_core.regions import load_catalogue
+from runner_core.secret_files import PROCESSES
 from runner_core.session import connect
 from runner_queue.addresses import read_settings
 
 READY_SECONDS = 90.0
-LOGINS = {"API": "beacon_api", "PUBLISHER": "beacon_publisher", "WORKER": "beacon_worker", "ANALYST": "beacon_analyst"}
 
 
 @dataclass
@@ -68,19 +69,20 @@ def servers(home: Path, env: Mapping[str, str]) -> Iterator[Servers]:
 def login_urls(home: Path, database_url: str) -> dict[str, str]:
     """DATABASE_URL_API, _PUBLISHER, _WORKER, _ANALYST: each process' own login, with the home's password for it."""
     parts = urlsplit(database_url)
-    address = parts.netloc.rpartition("@")[2]
+    address, cell = parts.netloc.rpartition("@")[2], cell_of(database_url)
     return {
-        f"DATABASE_URL_{process}": urlunsplit(
+        f"DATABASE_URL_{process.upper()}": urlunsplit(
             parts._replace(netloc=f"{role}:{quote(secret(home, f'{role}.password'))}@{address}")
         )
-        for process, role in LOGINS.items()
+        for process in PROCESSES
+        if (role := cell.login(process))
     }
 
 
 def set_passwords(home: Path, database_url: str) -> None:
     """Give the four logins of the migrated database the home's passwords; the server gets SCRAM verifiers only."""
     with connect(database_url, "logins") as conn:
-        for role in LOGINS.values():
+        for role in map(cell_of(database_url).login, PROCESSES):
             conn.pgconn.change_password(role.encode(), secret(home, f"{role}.password").encode())
 
 

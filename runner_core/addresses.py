@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
+from runner_core.cells import cell_mistake
 from runner_core.errors import ConfigError
 
 LOCAL_HOSTS = frozenset({"", "localhost", "127.0.0.1", "::1"})
@@ -99,7 +100,7 @@ def _database_parts_mistake(parts: Mapping[str, str], *, is_url: bool) -> str:
     for name in _DATABASE_FILES:
         if name in parts and parts[name] not in ("", "system") and not os.access(parts[name], os.R_OK):
             return f"names a file in {name} that can't be read"
-    return ""
+    return cell_mistake(parts.get("options", ""))
 
 
 def character_mistake(url: str) -> str:

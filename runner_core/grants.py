@@ -1,4 +1,7 @@
-"""Compares a database with the roles and privileges of sql/roles.sql and sql/grants.sql, and adds missing ones."""
+"""Compares a database with the roles and privileges of sql/roles.sql and sql/grants.sql, and adds missing ones.
+
+The files name the logins of the schema public. Those of another cell are derived from them.
+"""
 
 import contextlib
 import re
@@ -10,6 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection
 
+from runner_core.cells import PUBLIC, PUBLIC_CELL, Cell, cell_of_connection
 from runner_core.errors import MigrationError
 from runner_core.queries import row, rows
 from runner_core.redaction import described
@@ -19,6 +23,7 @@ SHOWN = 3
 _STATEMENT = re.compile(r"(GRANT|REVOKE) (.+) ON (DATABASE|SCHEMA|TABLE|SEQUENCE|FUNCTION) (.+) (?:TO|FROM) (.+)")
 _COMMA = re.compile(r",\s*(?![^(]*\))")  # a comma outside parentheses
 DATABASE = ':"DBNAME"'  # psql's variable
+_LOGIN = re.compile(r"\bbeacon_(\w+)")
 
 
 @dataclass(frozen=True)
@@ -36,15 +41,15 @@ class Right:
         return f"{self.privilege}{column} on {self.kind.lower()} {self.name}".replace(f" {DATABASE}", "")
 
 
-def logins() -> dict[str, str]:
+def logins(cell: Cell = PUBLIC_CELL) -> dict[str, str]:
     """Return the statement that creates each login, by the login's name."""
-    return {statement.split()[2]: statement for statement in _statements("roles.sql")}
+    return {statement.split()[2]: statement for statement in _statements("roles.sql", cell)}
 
 
 @cache
-def rights() -> tuple[Right, ...]:
+def rights(cell: Cell = PUBLIC_CELL) -> tuple[Right, ...]:
     """Return every privilege of sql/grants.sql, in the file's order."""
-    return tuple(right for statement in _statements("grants.sql") for right in parse(statement))
+    return tuple(right for statement in _statements("grants.sql", cell) for right in parse(statement))
 
 
 def parse(statement: str) -> Iterator[Right]:
@@ -60,13 +65,13 @@ def parse(statement: str) -> Iterator[Right]:
 
 def missing_logins(conn: Connection[Any]) -> list[str]:
     """Return the logins that do not exist on the server."""
-    return [found["login"] for found in rows(conn, "rights.logins", logins=list(logins()))]
+    return [found["login"] for found in rows(conn, "rights.logins", logins=list(logins(cell_of_connection(conn))))]
 
 
 def missing_rights(conn: Connection[Any], wanted: Iterable[Right]) -> list[Right]:
     """Return the privileges of `wanted` that are wrong in the database."""
-    listed = list(wanted)
-    return [listed[found["number"] - 1] for found in rows(conn, "rights.missing", **as_arrays(listed))]
+    listed, schema = list(wanted), cell_of_connection(conn).schema
+    return [listed[found["number"] - 1] for found in rows(conn, "rights.missing", schema=schema, **as_arrays(listed))]
 
 
 def as_arrays(listed: Iterable[Right]) -> dict[str, list[str | None]]:
@@ -91,15 +96,15 @@ def make_logins(conn: Connection[Any]) -> list[str]:
 
     Raises MigrationError, with the statements for an administrator, if this login may not create roles.
     """
-    missing = missing_logins(conn)
+    missing, known = missing_logins(conn), logins(cell_of_connection(conn))
     for login in missing:
         try:
             with conn.transaction():
-                conn.execute(logins()[login].encode())
+                conn.execute(known[login].encode())
         except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
             continue  # a concurrent deployment of another database on this server has created the role
         except psycopg.errors.InsufficientPrivilege:
-            statements = " ".join(f"{logins()[name]};" for name in missing)
+            statements = " ".join(f"{known[name]};" for name in missing)
             raise MigrationError(
                 f"the roles {', '.join(missing)} are missing and this login may not create roles: "
                 f"let an administrator run `{statements}`, then run `beacon migrate` again"
@@ -112,7 +117,8 @@ def give_rights(conn: Connection[Any]) -> int:
 
     Raises MigrationError if some are still missing, because this login owns neither the tables nor the server.
     """
-    missing = missing_rights(conn, rights())
+    wanted = rights(cell_of_connection(conn))
+    missing = missing_rights(conn, wanted)
     if not missing:
         return 0
     reason = ""
@@ -122,7 +128,7 @@ def give_rights(conn: Connection[Any]) -> int:
                 conn.execute(statement)
     except psycopg.errors.InsufficientPrivilege as error:
         reason = f" ({described(error)})"
-    if left := missing_rights(conn, rights()):
+    if left := missing_rights(conn, wanted):
         raise MigrationError(
             f"{told(left)}, and this login may not grant that{reason}: "
             "run `beacon migrate --grants` as the owner of the tables or as a superuser"
@@ -147,7 +153,7 @@ def _grants(conn: Connection[Any]) -> Iterator[bytes]:
     The order of a table's privileges in the catalogue then does not depend on the migrations of other tables.
     """
     here = row(conn, "rights.database") or {}
-    for statement in _statements("grants.sql"):
+    for statement in _statements("grants.sql", cell_of_connection(conn)):
         verb, privileges, kind, names, logins = _parts(statement)
         for name in _COMMA.split(names):
             whose = f"{'TO' if verb == 'GRANT' else 'FROM'} {logins}"
@@ -163,8 +169,9 @@ def _parts(statement: str) -> tuple[str, ...]:
 
 
 @cache
-def _statements(file: str) -> tuple[str, ...]:
-    """Return the statements of sql/`file`, each in one line and without comments."""
+def _statements(file: str, cell: Cell) -> tuple[str, ...]:
+    """Return the statements of sql/`file` for a cell, each in one line and without comments."""
     text = sql_files().joinpath(file).read_text("utf-8")
+    text = _LOGIN.sub(lambda found: cell.login(found[1]), text).replace(f"SCHEMA {PUBLIC} ", f"SCHEMA {cell.schema} ")
     lines = [line.partition("--")[0].strip() for line in text.splitlines()]
     return tuple(filter(None, (statement.strip() for statement in " ".join(filter(None, lines)).split(";"))))

@@ -17,9 +17,10 @@ from typing import Any
 
 import psycopg
 
+from runner_core.cells import cell_of_connection
 from runner_core.errors import MigrationError
 from runner_core.grants import give_rights, keep_rights, make_logins
-from runner_core.preflight import Begin, faults, prove, server_faults
+from runner_core.preflight import Begin, faults, prove, server, server_faults
 from runner_core.queries import rows, run, single
 from runner_core.redaction import described
 from runner_core.session import apply, connect, transaction
@@ -90,6 +91,8 @@ def migrate(url: str, *, grants_only: bool = False) -> int:
             if behind:
                 raise MigrationError(behind.sentence)
         with begin():
+            _make_schema(conn)
+        with begin():
             run(conn, "migrations.lock")
             made = make_logins(conn)
         for login in made:
@@ -104,6 +107,25 @@ def migrate(url: str, *, grants_only: bool = False) -> int:
             log.info("gave the logins %d rights that were missing", given)
         prove(begin, begin, latest(), None)
         return applied
+
+
+def _make_schema(conn: psycopg.Connection[Any]) -> None:
+    """Create the schema of this cell if it is missing. Raises MigrationError if this login may not."""
+    if server(conn)["usable"] is not None:
+        return
+    schema = cell_of_connection(conn).schema
+    try:
+        with conn.transaction():
+            run(conn, "migrations.schema")
+        log.info("made the schema %s", schema)
+    except (psycopg.errors.DuplicateSchema, psycopg.errors.UniqueViolation):
+        pass  # a deployment that runs at the same time has created the schema
+    except psycopg.errors.InsufficientPrivilege:
+        raise MigrationError(
+            f"the database has no schema {schema} and this login may not create one: "
+            f"let an administrator run `CREATE SCHEMA {schema} AUTHORIZATION {conn.info.user}`, "
+            "then run `beacon migrate` again"
+        ) from None
 
 
 def _apply_next(conn: psycopg.Connection[Any], begin: Begin) -> bool:

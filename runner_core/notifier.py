@@ -18,7 +18,7 @@ from psycopg_pool import PoolTimeout
 from runner_core.sqlstate import sqlstate
 
 log = logging.getLogger("notifier")
-OUTBOX, JOBS = "beacon_outbox", "beacon_jobs"
+OUTBOX, JOBS = "outbox", "jobs"  # the statement adds the cell to the names of channels
 OUTBOX_PAUSE_SECONDS = 0.003  # short: it delays the publishing of a row
 JOBS_PAUSE_SECONDS = 0.1  # people watch jobs, so ten notifications a second are enough
 MAX_PAYLOAD_BYTES = 7900  # PostgreSQL refuses a payload of 8,000 bytes

@@ -12,9 +12,10 @@ import psycopg
 from psycopg import Connection
 
 from runner_core import __version__
+from runner_core.cells import cell_of_connection
 from runner_core.errors import NotReady
 from runner_core.grants import logins, missing_logins, missing_rights, rights, told
-from runner_core.queries import Row, row, rows, run
+from runner_core.queries import Row, row, rows, run, single
 
 OLDEST_POSTGRES = 15
 Begin = Callable[[], AbstractContextManager[Connection[Any]]]
@@ -29,11 +30,14 @@ class Fault:
     blocks: bool = True
 
 
+def server(conn: Connection[Any]) -> Row:
+    """Return the properties of the database on which the checks rest."""
+    return single(conn, "preflight.server", schema=cell_of_connection(conn).schema)
+
+
 def server_faults(conn: Connection[Any]) -> Iterator[Fault]:
     """Yield the faults that must be mended before anything is written to the database."""
-    found = row(conn, "preflight.server")
-    if found is not None:
-        yield from _server(found)
+    yield from _server(server(conn))
 
 
 def faults(conn: Connection[Any], needed: int, kind: str | None) -> Iterator[Fault]:
@@ -42,8 +46,11 @@ def faults(conn: Connection[Any], needed: int, kind: str | None) -> Iterator[Fau
     `kind` is the kind of process that asks: api, publisher, worker or analyst; the privileges of its login are checked.
     Another kind needs none of them. None checks all four logins, for the owner.
     """
-    found = row(conn, "preflight.server") or {}
+    cell, found = cell_of_connection(conn), server(conn)
     yield from _server(found)
+    if found["usable"] is None:
+        yield Fault("migrations", f"the database has no schema {cell.schema}: run `beacon migrate`")
+        return
     if not found["migrated"]:
         yield Fault("migrations", "the database has no Beacon Runner schema: run `beacon migrate`")
         return
@@ -66,11 +73,11 @@ def faults(conn: Connection[Any], needed: int, kind: str | None) -> Iterator[Fau
     if kind is None:
         yield from _logins(conn)
         if not found["read_only"]:
-            for switch in rows(conn, "preflight.switches", logins=list(logins())):
+            for switch in rows(conn, "preflight.switches", logins=list(logins(cell))):
                 yield _read_only(switch["login"], blocks=False)  # an operator has set it, for another login
         return
-    login = f"beacon_{kind}"
-    own = [replace(right, login=found["login"]) for right in rights() if right.login == login]
+    login = cell.login(kind)
+    own = [replace(right, login=found["login"]) for right in rights(cell) if right.login == login]
     if missing := missing_rights(conn, own):
         yield Fault("rights", f"{told(missing)}: run `beacon migrate` as the owner of the tables")
 
@@ -115,15 +122,6 @@ def _server(found: Row) -> Iterator[Fault]:
             "the database's locale does not turn A to Z into a to z: "
             "create the database again with CREATE DATABASE ... LOCALE 'C.UTF-8' TEMPLATE template0",
         )
-    if found["usable"] is None:
-        yield Fault("search_path", "the database has no schema public: run `CREATE SCHEMA public`")
-    if found["schema"] != "public" and found["usable"]:  # else the missing USAGE is reported
-        first = f"the schema {found['schema']} comes first" if found["schema"] else "no schema is"
-        yield Fault(
-            "search_path",
-            f"{first} in search_path, but the tables belong in the schema public: run "
-            f"`ALTER ROLE {found['quoted_login']} IN DATABASE {found['database']} SET search_path = public`",
-        )
     if found["standby"]:
         yield Fault("writes", "the server is a standby and takes no writes: DATABASE_URL must lead to the primary")
     elif found["read_only"]:
@@ -133,7 +131,7 @@ def _server(found: Row) -> Iterator[Fault]:
 def _logins(conn: Connection[Any]) -> Iterator[Fault]:
     if missing := missing_logins(conn):
         yield Fault("logins", f"the roles {', '.join(missing)} are missing: run `beacon migrate`, which makes them")
-    there = [right for right in rights() if right.login not in missing]
+    there = [right for right in rights(cell_of_connection(conn)) if right.login not in missing]
     if lacking := missing_rights(conn, there):
         yield Fault("rights", f"{told(lacking)}: run `beacon migrate --grants` as the owner of the tables")
 

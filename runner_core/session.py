@@ -1,8 +1,8 @@
 """Makes connections to PostgreSQL, and sets the settings that their sessions rely on.
 
 A database or a role may have its own settings (ALTER DATABASE ... SET, ALTER ROLE ... SET) that change the meaning of
-a statement or the format of values. Our sessions set those that they rely on. They do not set
-default_transaction_read_only, because operators use it to stop writes.
+a statement or the format of values. Our sessions set those that they rely on, search_path among them: the connection's
+address names the schema. They do not set default_transaction_read_only, because operators use it to stop writes.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,6 +14,7 @@ from psycopg import Connection, ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from runner_core.adapters import adapt_times
+from runner_core.cells import cell_of_connection
 from runner_core.queries import run
 
 CONNECT_SECONDS = 10
@@ -98,4 +99,5 @@ def apply(conn: Connection[Any], *, local: bool, **limits: str) -> None:
 
     They apply to the session; with `local` to the transaction only, because a pooler shares sessions.
     """
-    run(conn, "db.settings", local=local, **LIMITS | limits)
+    path = cell_of_connection(conn).search_path
+    run(conn, "db.settings", local=local, search_path=path, **LIMITS | limits)

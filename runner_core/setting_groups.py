@@ -12,6 +12,7 @@ from runner_core.addresses import (
     database_mistake,
     require_tls,
 )
+from runner_core.cells import Cell, cell_of
 from runner_core.environment import EnvironmentReader
 from runner_core.secret_files import LOGINS, PROCESSES
 
@@ -28,6 +29,11 @@ class DatabaseSettings:
     write_timeout_ms: int
     pooler: str
 
+    @property
+    def cell(self) -> Cell:
+        """Return the cell that the URL names."""
+        return cell_of(self.url)
+
     @classmethod
     def read(cls, env: EnvironmentReader, process: str | None, *, test: bool) -> Self:
         """Read the group. If `process` has its own database URL, that is used instead of DATABASE_URL."""
@@ -35,9 +41,14 @@ class DatabaseSettings:
         own = urls[f"DATABASE_URL_{process.upper()}"] if process in PROCESSES else ""
         if process is not None and not own and not env.is_set("DATABASE_URL"):
             env.mistakes.append(f"DATABASE_URL is not set: set it to {DATABASE_FORM}")
+        url, listen_url = own or urls["DATABASE_URL"], env.address("LISTEN_DATABASE_URL", database_mistake)
+        if listen_url and cell_of(listen_url) != cell_of(url):
+            env.mistakes.append(
+                "LISTEN_DATABASE_URL names another schema than the URL of the database: use one search_path"
+            )
         return cls(
-            url=require_tls(own or urls["DATABASE_URL"]),
-            listen_url=require_tls(env.address("LISTEN_DATABASE_URL", database_mistake)),
+            url=require_tls(url),
+            listen_url=require_tls(listen_url),
             audit=env.flag("DB_AUDIT", False),
             pool_max=env.integer("DB_POOL_MAX", 10, 1, 1000),
             pool_max_idle_seconds=env.integer("DB_POOL_MAX_IDLE_SECONDS", 300, 1, 86400),

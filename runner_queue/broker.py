@@ -20,13 +20,14 @@ class Broker:
         seconds = settings.redis.timeout_seconds
         self.redis = open_client(settings.redis.url, answer_seconds=seconds, connect_seconds=seconds)
         self._pushes = RawConnection(self.redis)
-        self._sentinel = Sentinel(self.redis)
+        self._cell = settings.database.cell
+        self._sentinel = Sentinel(self.redis, self._cell)
         self.moved_is_alive_seconds = settings.jobs.lease_seconds
         self._moved: dict[str, dict[str, float]] = {}  # topic -> dispatch id -> first seen
 
     def push(self, rows: Sequence[OutboxRow]) -> dict[int, Exception]:
         """Push `rows`; see `runner_queue.push.push`."""
-        return push(self._pushes, rows)
+        return push(self._pushes, rows, self._cell)
 
     def queued_ids(self, topic: str) -> set[str]:
         """Return the dispatch ids that wait for `topic`, and those that a stock RQ worker is just taking.
@@ -34,9 +35,10 @@ class Broker:
         A stock RQ worker moves an id to an intermediate list, and starts it milliseconds later. The id of a worker that
         was killed in between stays there for ever. So an id in that list counts for one lease from its first sight.
         """
+        queue = self._cell.queue(topic)
         pipe = self.redis.pipeline(transaction=True)  # read both lists at once, so that no id moves in between
-        pipe.lrange(queue_key(topic), 0, -1)
-        pipe.lrange(moved_key(topic), 0, -1)
+        pipe.lrange(queue_key(queue), 0, -1)
+        pipe.lrange(moved_key(queue), 0, -1)
         waiting, moved = pipe.execute()
         now = time.monotonic()
         before = self._moved.get(topic, {})

@@ -95,7 +95,7 @@ class Guard:
             if refused:
                 self._leave()
         else:
-            owner = stack_marker.owner_in(self._redis)
+            owner = stack_marker.owner_in(self._redis, self._own)
         self.foreign = stack_marker.another(owner, self._own)
         self._next_look = time.monotonic() + (FOREIGN_SECONDS if self.foreign else LOOK_SECONDS)
         self._tell({"another_stack": self.foreign})

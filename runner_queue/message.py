@@ -22,14 +22,14 @@ QUEUES_KEY = "rq:queues"
 _json = json.JSONEncoder(allow_nan=False).encode
 
 
-def queue_key(topic: str) -> str:
-    """Return the key of the list of the dispatch ids that wait for `topic`."""
-    return f"rq:queue:{topic}"
+def queue_key(queue: str) -> str:
+    """Return the key of the list of the dispatch ids that wait in `queue`: the queue of a topic in a cell."""
+    return f"rq:queue:{queue}"
 
 
-def moved_key(topic: str) -> str:
+def moved_key(queue: str) -> str:
     """Return the key of the list to which a stock RQ worker moves an id until it starts."""
-    return f"rq:queue:{topic}:intermediate"
+    return f"rq:queue:{queue}:intermediate"
 
 
 def job_key(dispatch_id: str) -> str:

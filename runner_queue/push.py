@@ -13,6 +13,7 @@ from typing import Any
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
+from runner_core.cells import Cell
 from runner_queue.connection import text_of
 from runner_queue.message import description, encode, job_key
 from runner_queue.raw_connection import RawConnection
@@ -69,8 +70,8 @@ class OutboxRow:
     attempts: int
 
 
-def push(connection: RawConnection, rows: Sequence[OutboxRow]) -> dict[int, Exception]:
-    """Push `rows` in one round trip. Return the errors of refused rows, by outbox id.
+def push(connection: RawConnection, rows: Sequence[OutboxRow], cell: Cell) -> dict[int, Exception]:
+    """Push `rows` to the queues of `cell` in one round trip. Return the errors of refused rows, by outbox id.
 
     Raises redis.exceptions.ConnectionError or TimeoutError if Redis can't be reached or accepts no writes, which no
     single message causes. Some rows may have been pushed then; a row that is pushed twice is dropped at its claim.
@@ -82,7 +83,7 @@ def push(connection: RawConnection, rows: Sequence[OutboxRow]) -> dict[int, Exce
     for row in rows:
         try:
             data = encode(row.topic, row.dispatch_id, row.payload)
-            values += (row.dispatch_id, row.topic, data, description(row.topic, row.payload))
+            values += (row.dispatch_id, cell.queue(row.topic), data, description(row.topic, row.payload))
         except (TypeError, ValueError, RecursionError) as error:
             failures[row.id] = error
             continue

@@ -5,14 +5,16 @@ import secrets
 from redis import Redis
 from redis.exceptions import ResponseError
 
+from runner_core.cells import Cell
+
 SENTINEL = "beacon:sentinel"
 
 
 class Sentinel:
     """What one publisher last read of the sentinel. Owned by one thread."""
 
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
+    def __init__(self, redis: Redis, cell: Cell) -> None:
+        self._redis, self._key = redis, cell.key(SENTINEL)
         self._seen: tuple[bytes, str] | None = None
 
     def changed(self) -> bool:
@@ -25,8 +27,8 @@ class Sentinel:
         finds the messages that a restart has lost, a few leases later.
         """
         pipe = self._redis.pipeline(transaction=False)
-        pipe.set(SENTINEL, secrets.token_hex(16), nx=True)
-        pipe.get(SENTINEL)
+        pipe.set(self._key, secrets.token_hex(16), nx=True)
+        pipe.get(self._key)
         pipe.info("server")
         absent, value, server = pipe.execute(raise_on_error=False)
         for refused in (absent, value):
@@ -36,6 +38,6 @@ class Sentinel:
         return bool(absent) or before not in (None, self._seen)
 
 
-def remove(redis: Redis) -> None:
-    """Delete the sentinel, so that the publishers check the message of every open region at once."""
-    redis.delete(SENTINEL)
+def remove(redis: Redis, cell: Cell) -> None:
+    """Delete the sentinel of `cell`, so that the publishers check the message of every open region at once."""
+    redis.delete(cell.key(SENTINEL))

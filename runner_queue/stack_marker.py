@@ -1,7 +1,8 @@
 """The stack marker: publishers keep a key in Redis that names their PostgreSQL database.
 
-Queues have the same names in every stack, so two stacks on one Redis database would take and drop each other's
-messages. The key expires a minute after the owner's publishers have stopped, so that a restored database can take over.
+Queues have the same names in all stacks whose cells have one name, so two of these on one Redis database would take
+and drop each other's messages. The key expires a minute after the owner's publishers have stopped, so that a restored
+database can take over.
 """
 
 from typing import Any
@@ -10,6 +11,7 @@ import psycopg
 from psycopg import Connection
 from redis import Redis
 
+from runner_core.cells import Cell
 from runner_core.db import Database, retried
 from runner_core.queries import Row, rows
 
@@ -56,6 +58,11 @@ def _identity(database: Row, server: list[Row]) -> str:
     return f"{which}/{database['oid']}/{database['schema']} {database['database']}"
 
 
+def marker_of(identity: str) -> str:
+    """Return the key of the marker: each cell has its own."""
+    return Cell(identity.partition(" ")[0].rpartition("/")[2]).key(KEY)
+
+
 def another(owner: bytes | None, own: str) -> str:
     """Return a sentence if `owner` is another database than `own`; empty if it is the same or there is no owner."""
     if owner is None or owner == own.encode():
@@ -70,11 +77,11 @@ def another(owner: bytes | None, own: str) -> str:
 
 def own(redis: Redis, identity: str) -> tuple[bytes | None, bool]:
     """Set or renew the marker unless another stack owns it. Return its owner, and whether Redis refused the write."""
-    owner, refused = redis.eval(OWN, 1, KEY, identity, OWNED_SECONDS)
+    owner, refused = redis.eval(OWN, 1, marker_of(identity), identity, OWNED_SECONDS)
     return owner if isinstance(owner, bytes) else None, bool(refused)
 
 
-def owner_in(redis: Redis) -> bytes | None:
-    """Return the marker's owner; None if there is no marker."""
-    owner = redis.get(KEY)
+def owner_in(redis: Redis, identity: str) -> bytes | None:
+    """Return the owner of the marker that the stack of `identity` would set; None if there is no marker."""
+    owner = redis.get(marker_of(identity))
     return owner if isinstance(owner, bytes) else None

@@ -31,18 +31,18 @@ return {ids, found}
 
 
 def take(
-    connection: RawConnection, topic: str, aside: str, room: int, wait_seconds: float
+    connection: RawConnection, queue: str, aside: str, room: int, wait_seconds: float
 ) -> tuple[list[bytes], list[object]]:
-    """Take up to `room` messages of `topic`; wait up to `wait_seconds` for the first one.
+    """Take up to `room` messages of `queue`; wait up to `wait_seconds` for the first one.
 
     Return their dispatch ids and the data of each: None without a hash, empty if the key is no hash. `aside` is the key
     of this worker's own list, which is empty unless Redis has crashed. Raises redis.exceptions.RedisError; messages may
     have left their queue then.
     """
-    queue = queue_key(topic)
+    key = queue_key(queue)
     waited, taken = connection.execute(
-        ("BLMOVE", queue, aside, "LEFT", "RIGHT", wait_seconds),
-        ("EVAL", TAKE, 2, aside, queue, room),
+        ("BLMOVE", key, aside, "LEFT", "RIGHT", wait_seconds),
+        ("EVAL", TAKE, 2, aside, key, room),
     )
     if isinstance(taken, RedisError):
         raise taken

@@ -81,13 +81,14 @@ def main(argv: list[str] | None = None) -> int:
         turned=health.add("engine").turned,
     )
     worker = RegionWorker(
-        [topic(region)],
+        [settings.database.cell.queue(topic(region))],
         name,
         runner,
         redis,
         region=region,
         claim_batch=settings.worker.claim_batch,
         grace_seconds=_seconds_for_calls(settings.process.stop_grace_seconds),
+        cell=settings.database.cell,
         guard=guard,
         health=health,
     )

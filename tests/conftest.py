@@ -2,8 +2,9 @@
 
 A database per test is a copy of a template that was migrated once, so commits and locks are real and nothing has to
 be cleaned up. Set TEST_DATABASE_URL (a superuser's) and TEST_REDIS_URL to run against servers of your own, or
-TEST_SERVERS=pooler to put what `stack` starts behind PgBouncer (tests/pooler.py). Where a server can't run, the tests
-that need it are skipped with a line, and fail when CI is set.
+TEST_SERVERS=pooler to put what `stack` starts behind PgBouncer (tests/pooler.py), or TEST_SCHEMA=cell_one to have all
+tables in a schema of that name. Where a server can't run, the tests that need it are skipped with a line, and fail when
+CI is set.
 """
 
 import itertools
@@ -21,6 +22,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 from pytest_postgresql.janitor import DatabaseJanitor
+
+from tests.cells import CELL, database_of, in_cell
 
 if TYPE_CHECKING:
     from runner_cli.embedded import EmbeddedPostgres, EmbeddedValkey
@@ -156,7 +159,7 @@ def _database(servers: Servers, template: str | None = None, *, as_template: boo
         "dbname": f"test_{os.getpid()}_{next(_numbers)}",
     }
     with DatabaseJanitor(template_dbname=template, as_template=as_template, **where):
-        yield _url(**where)
+        yield in_cell(_url(**where), CELL.schema)
 
 
 @pytest.fixture(scope="session")
@@ -172,14 +175,14 @@ def migrated(servers: Servers) -> Iterator[str]:
 @pytest.fixture
 def database_url(servers: Servers, migrated: str) -> Iterator[str]:
     """The owner's URL of a fresh, migrated database."""
-    with _database(servers, migrated.rpartition("/")[2]) as url:
+    with _database(servers, database_of(migrated)) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def shared_database_url(servers: Servers, migrated: str) -> Iterator[str]:
     """As `database_url`, but one for all tests of a module: each must bear what the others leave there."""
-    with _database(servers, migrated.rpartition("/")[2]) as url:
+    with _database(servers, database_of(migrated)) as url:
         yield url
 
 

@@ -2,6 +2,8 @@
 
 import psycopg
 
+from tests.cells import database_of
+
 HOSTILE = {
     "DateStyle": "German",
     "IntervalStyle": "sql_standard",
@@ -18,7 +20,7 @@ HOSTILE = {
 
 def set_for_database(owner_url: str, settings: dict[str, str]) -> None:
     """Make these the settings of every session of the database that begins now."""
-    database = owner_url.rpartition("/")[2]
+    database = database_of(owner_url)
     with psycopg.connect(owner_url, autocommit=True) as conn:
         for name, value in settings.items():
             conn.execute(f"ALTER DATABASE {database} SET {name} = '{value}'".encode())

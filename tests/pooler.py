@@ -21,7 +21,8 @@ POSTGRES = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: fol
 
 # PgBouncer's defaults, but for where it is, that it pools by transaction, and that it asks each second for a server
 # that was away: of itself it refuses everybody for 15 s, longer than a request may wait. It knows the owner alone and
-# asks the server for the logins, whose passwords are a test's own.
+# asks the server for the logins, whose passwords are a test's own. It drops what an address names in
+# `options`, a cell's search_path among them: each transaction sets that itself.
 CONFIGURATION = """
 [databases]
 * = host={host} port={port} auth_user={owner}
@@ -34,6 +35,7 @@ auth_file = {users}
 pool_mode = transaction
 server_round_robin = 1
 server_login_retry = 1
+ignore_startup_parameters = options
 """
 
 

@@ -25,7 +25,7 @@ def rows(deployment: Deployment, table: str, path: Path) -> None:
 
 def evidence(deployment: Deployment, folder: Path) -> None:
     """Copy every table, the logs of processes and servers, and the provider's own log."""
-    for row in deployment.ask("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
+    for row in deployment.ask("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"):
         rows(deployment, row["tablename"], folder / f"{row['tablename']}.csv")
     shutil.copytree(deployment.home / "log", folder / "log", dirs_exist_ok=True)
     for server in ("postgres", "valkey"):

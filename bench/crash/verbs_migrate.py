@@ -68,14 +68,14 @@ def _url(lane: Lane, story: Story, env: dict[str, str]) -> str:
 THINGS = """
 SELECT kind, name, rights FROM (
   SELECT relkind::text AS kind, relname::text AS name, relacl::text AS rights FROM pg_class
-   WHERE relnamespace = 'public'::regnamespace
+   WHERE relnamespace = current_schema()::regnamespace
   UNION ALL
-  SELECT 'f', p.oid::regprocedure::text, proacl::text FROM pg_proc p WHERE pronamespace = 'public'::regnamespace
+  SELECT 'f', p.oid::regprocedure::text, proacl::text FROM pg_proc p WHERE pronamespace = current_schema()::regnamespace
   UNION ALL
   SELECT 't', tgrelid::regclass || ' ' || tgname, tgenabled::text FROM pg_trigger WHERE NOT tgisinternal
   UNION ALL
   SELECT 'c', conrelid::regclass || ' ' || conname, pg_get_constraintdef(oid) FROM pg_constraint
-   WHERE connamespace = 'public'::regnamespace) AS things
+   WHERE connamespace = current_schema()::regnamespace) AS things
  ORDER BY kind, name, rights"""
 SESSIONS = """
 SELECT application_name, state FROM pg_stat_activity

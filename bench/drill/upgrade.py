@@ -30,8 +30,10 @@ from bench.drill.side import WORKERS, Side
 from runner_cli.child import free_port, spawn
 from runner_cli.embedded import EmbeddedPostgres, EmbeddedValkey
 from runner_cli.home import CHECKOUT, make_home, make_keys, secret
-from runner_cli.local import LOGINS, login_urls
+from runner_cli.local import login_urls
+from runner_core.cells import cell_of
 from runner_core.keys import PrivateKey
+from runner_core.secret_files import PROCESSES
 from runner_core.session import connect
 from runner_core.signing import sign
 from tests.http_requests import request
@@ -190,7 +192,7 @@ def _set_passwords(home: Path, url: str) -> None:
     """Give the logins that the database has by now the passwords of `login_urls`."""
     with connect(url, "logins") as conn:
         for (role,) in conn.execute("SELECT rolname FROM pg_roles").fetchall():
-            if role in LOGINS.values():
+            if role in map(cell_of(url).login, PROCESSES):
                 conn.pgconn.change_password(role.encode(), secret(home, f"{role}.password").encode())
 
 

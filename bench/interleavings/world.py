@@ -94,7 +94,7 @@ class World:
     def keep(self) -> None:
         """Store a copy of the current state."""
         for table in TABLES:
-            self._run(f"DROP TABLE IF EXISTS kept.{table}; CREATE TABLE kept.{table} AS TABLE public.{table}")
+            self._run(f"DROP TABLE IF EXISTS kept.{table}; CREATE TABLE kept.{table} AS TABLE {table}")
         self._messages = self._queues()
 
     def restore(self) -> None:

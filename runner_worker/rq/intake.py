@@ -6,6 +6,7 @@ from collections.abc import Callable
 from redis import Redis
 from redis.exceptions import RedisError
 
+from runner_core.cells import Cell
 from runner_queue import sentinel
 from runner_queue.message import ForeignCall, envelope_of, job_key, queue_key
 from runner_queue.raw_connection import RawConnection
@@ -16,15 +17,18 @@ logger = logging.getLogger(__name__)
 
 
 class Intake:
-    """Takes the messages of one topic, reads them, and removes them from Redis when they are claimed.
+    """Takes the messages of one queue, reads them, and removes them from Redis when they are claimed.
 
     Owned by the worker's main thread. `unclaimed` are the messages that were read and not claimed.
     """
 
-    def __init__(self, redis: Redis, topic: str, region: str, worker: str, on_refused: Callable[[], None]) -> None:
+    def __init__(
+        self, redis: Redis, queue: str, region: str, worker: str, on_refused: Callable[[], None], cell: Cell
+    ) -> None:
         self.aside = f"beacon:aside:{worker}"  # the key of this worker's own list
         self.unclaimed: list[Message] = []
-        self._redis, self._topic, self._region, self._on_refused = redis, topic, region, on_refused
+        self._redis, self._queue, self._region, self._on_refused = redis, queue, region, on_refused
+        self._cell = cell
         self._connection = RawConnection(redis)
         self._taken: list[bytes] = []  # dispatch ids that have left the queue and are not settled
         self._may_have_lost = False
@@ -36,7 +40,7 @@ class Intake:
     def take(self, room: int, wait_seconds: float) -> None:
         """Take and read up to `room` messages; wait up to `wait_seconds` for the first. Raises RedisError."""
         try:
-            self._taken, found = take(self._connection, self._topic, self.aside, room, wait_seconds)
+            self._taken, found = take(self._connection, self._queue, self.aside, room, wait_seconds)
         except RedisError:
             self._may_have_lost = True
             raise
@@ -48,7 +52,7 @@ class Intake:
         Without the sentinel the publishers check for lost messages at once; otherwise they notice after two leases.
         """
         if self._may_have_lost:
-            sentinel.remove(self._redis)
+            sentinel.remove(self._redis, self._cell)
             self._may_have_lost = False
 
     def settle(self) -> int:
@@ -61,7 +65,7 @@ class Intake:
     def hand_back(self) -> None:
         """Return the messages that were not claimed to the head of their queue."""
         if self.unclaimed:
-            self._redis.lpush(queue_key(self._topic), *reversed(self._taken))
+            self._redis.lpush(queue_key(self._queue), *reversed(self._taken))
             self._taken, self.unclaimed = [], []
 
     def _read(self, found: list[object]) -> list[Message]:

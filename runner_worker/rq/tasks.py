@@ -8,6 +8,7 @@ import threading
 
 from rq import get_current_job
 
+from runner_core.cells import Cell
 from runner_core.db import Database
 from runner_core.errors import BeaconError
 from runner_core.message import topic as topic_of
@@ -17,7 +18,7 @@ from runner_worker.configuration import Configuration
 from runner_worker.engine import Message, RegionRunner
 
 _building = threading.Lock()
-_runner: tuple[int, Catalogue, RegionRunner] | None = None
+_runner: tuple[int, Catalogue, Cell, RegionRunner] | None = None
 
 
 class RunFailed(BeaconError):
@@ -36,8 +37,9 @@ def run_region(id: str, enqueued_at: str, attempt: int, request_id: str) -> str:
     job = get_current_job()
     if job is None:
         raise RunFailed("run_region was called outside an RQ job")
-    catalogue, runner = engine()
-    message = Message(job_id=id, region=region_of(job.origin, catalogue), request_id=request_id, dispatch_id=job.id)
+    catalogue, cell, runner = engine()
+    region = region_of(job.origin, catalogue, cell)
+    message = Message(job_id=id, region=region, request_id=request_id, dispatch_id=job.id)
     ended = threading.Event()
     outcomes: list[str] = []
 
@@ -52,16 +54,16 @@ def run_region(id: str, enqueued_at: str, attempt: int, request_id: str) -> str:
     return outcomes[0]
 
 
-def region_of(topic: str, catalogue: Catalogue) -> str:
-    """Return the region whose queue is `topic`. Raises RunFailed when there is none."""
+def region_of(queue: str, catalogue: Catalogue, cell: Cell) -> str:
+    """Return the region whose queue in `cell` is `queue`. Raises RunFailed when there is none."""
     for region in catalogue.regions:
-        if topic_of(region) == topic:
+        if cell.queue(topic_of(region)) == queue:
             return region
-    raise RunFailed(f"no region has the queue {topic!r}")
+    raise RunFailed(f"no region has the queue {queue!r}")
 
 
-def engine() -> tuple[Catalogue, RegionRunner]:
-    """Return the catalogue and the engine of this process. The first job builds them.
+def engine() -> tuple[Catalogue, Cell, RegionRunner]:
+    """Return the catalogue, the cell and the engine of this process. The first job builds them.
 
     They are not built earlier, because a fork must not share its parent's connections and does not have its threads.
     """
@@ -79,5 +81,5 @@ def engine() -> tuple[Catalogue, RegionRunner]:
             db = Database(settings, "worker").open()
             name = f"rq-{os.uname().nodename}-{os.getpid()}"
             runner = RegionRunner(db, settings, catalogue, read.providers, name, read.receipt_key)
-            _runner = (os.getpid(), catalogue, runner)
-        return _runner[1], _runner[2]
+            _runner = (os.getpid(), catalogue, settings.database.cell, runner)
+        return _runner[1:]

@@ -27,6 +27,7 @@ from rq.command import parse_payload
 from rq.serializers import JSONSerializer
 from rq.utils import now
 
+from runner_core.cells import PUBLIC_CELL, Cell
 from runner_core.loop_health import LoopHealth, problem_of
 from runner_queue.connection import open_client
 from runner_queue.guard import Guard
@@ -60,6 +61,7 @@ class RegionWorker(PatientWorker):
         region: str,
         claim_batch: int,
         grace_seconds: float,
+        cell: Cell = PUBLIC_CELL,
         guard: Guard | None = None,
         health: LoopHealth | None = None,
     ) -> None:
@@ -77,7 +79,7 @@ class RegionWorker(PatientWorker):
         self._health = health or LoopHealth(math.inf)
         self._loop = self._health.add("queue")
         self.registration = RqRegistration(self)
-        self.intake = Intake(connection, queues[0], region, name, self.registration.refused)
+        self.intake = Intake(connection, queues[0], region, name, self.registration.refused, cell)
         self._freed = threading.Event()
         self._pause = 0.0
         self._stop_at: float | None = None

@@ -1,12 +1,14 @@
 -- The tables of one signed cross-region job, from submission to its last answer.
 -- PostgreSQL is the truth; Redis only carries hints that a region waits. Forward only.
+-- The text of earlier releases named the schema public where this one says the schema of the migration.
+-- was: 9e5f29ed5a552beff7f47ff86606753548c929e9db376df9766ad5291d7f973e
 
 -- A database that holds other people's tables of these names must not be half adopted.
 DO $$
 DECLARE taken text;
 BEGIN
   SELECT string_agg(relname, ', ' ORDER BY relname) INTO taken
-    FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'p')
+    FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'v', 'p')
      AND relname IN ('jobs', 'executions', 'outbox', 'idempotency_keys', 'nonces', 'region_runs', 'answers',
                      'job_events', 'processes', 'cross_region_executions', 'region_results');
   IF taken IS NOT NULL THEN

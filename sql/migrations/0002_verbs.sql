@@ -1,12 +1,14 @@
 -- The shared tail of every verb that ends something: record, sweep and cancel all finish through these three, so that
 -- a status is computed in one place. They run with their owner's rights, because the API and the publisher may not
 -- write results themselves; each expects its caller to hold the jobs' row locks.
+-- The text of earlier releases named the schema public where this one says the schema of the migration.
+-- was: 272cfaf2ac050b34441f1d5d09eba5b6b579960a7c45d9f55189abb6a81592d4
 
 -- end_units: give every planned unit of these regions that has no execution a row. A unit with a usable answer has
 -- completed whatever ended its region, unless it was cancelled.
 CREATE FUNCTION end_units(job_ids text[], region_names text[], final_status text, reasons jsonb[])
 RETURNS TABLE (ended_job text, ended_region text, ended_model text, ended_status text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
   INSERT INTO region_runs AS r (job_id, region, attempt, max_attempts, last_error)
   SELECT w.job_id, w.region, 0, 0, w.reason ->> 'message'
@@ -62,7 +64,7 @@ END $$;
 CREATE FUNCTION close_regions(job_ids text[])
 RETURNS TABLE (closed_job text, closed_region text, closed_attempt integer, closed_started timestamptz,
                closed_units bigint, closed_completed bigint)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
   RETURN QUERY
   WITH closed AS (
@@ -95,7 +97,7 @@ END $$;
 -- would both see one missing.
 CREATE FUNCTION close_jobs(job_ids text[])
 RETURNS TABLE (closed_job text, closed_status text, closed_succeeded bigint, closed_planned bigint)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
   RETURN QUERY
   WITH due AS (
@@ -120,7 +122,7 @@ END $$;
 
 -- cancel_units: what cancelling does to results. Returns how many units got a cancelled row.
 CREATE FUNCTION cancel_units(job text, reason jsonb) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE ended integer;
 BEGIN
   SELECT count(e.ended_model) INTO ended
@@ -135,7 +137,7 @@ END $$;
 -- returned, for the event that keeps it. With a question only that question's failed answer goes.
 CREATE FUNCTION reopen_units(job text, only_region text, only_model text, only_question text, more_attempts integer)
 RETURNS TABLE (unit_region text, unit_model text, earlier jsonb)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
   RETURN QUERY
   WITH chosen AS (

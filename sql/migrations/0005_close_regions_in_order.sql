@@ -1,8 +1,10 @@
 -- close_regions locked its rows in whatever order the plan found them. Locks are taken by job and region everywhere.
+-- The text of earlier releases named the schema public where this one says the schema of the migration.
+-- was: cb49f07520adda0c7ac4e0e050179c43548e389569489f8bb77e66d6968b1d7e
 CREATE OR REPLACE FUNCTION close_regions(job_ids text[])
 RETURNS TABLE (closed_job text, closed_region text, closed_attempt integer, closed_started timestamptz,
                closed_units bigint, closed_completed bigint)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
   RETURN QUERY
   WITH ended AS (

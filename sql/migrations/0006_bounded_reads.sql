@@ -1,5 +1,7 @@
 -- No statement's cost may grow with what the database keeps. Where a purge and a count had to walk a table, they get an
 -- index; both serve a job only at its beginning and its end.
+-- The text of earlier releases granted rights to the logins of the schema public, which sql/grants.sql grants as well.
+-- was: f1623e7c5e80e0f821b396ebe31aa83077cd27f99a394cbf0e7aacfdcb723e8f
 
 -- While an index is built submissions wait. Behind a transaction that keeps its locks everybody else would wait with the
 -- migration, so it gives up instead and can be repeated.
@@ -48,4 +50,3 @@ SELECT p.region, least(sum(q.jobs + w.jobs), 10000)::bigint AS depth, min(least(
  GROUP BY p.region;
 
 REVOKE ALL ON open_region_sets, region_queues FROM PUBLIC;
-GRANT SELECT ON open_region_sets, region_queues TO beacon_api, beacon_publisher;

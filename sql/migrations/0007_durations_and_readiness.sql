@@ -3,6 +3,9 @@
 -- number of milliseconds is an integer any more.
 -- What counts stays one: a job's version, the seq of its events, attempts, calls. Each grows by one with a stored event or
 -- a call, and 2^31 events of one job, at a thousand a second, would take 24 days and 200 GB.
+-- The text of earlier releases named the schema public where this one says the schema of the migration, and granted a right
+-- to the logins of that schema, which sql/grants.sql grants as well.
+-- was: bd583ee9fb8e21b7849c8b51bccbd070998bf0e4f0607ef041866b1092a868ff
 
 -- The new type rewrites both tables and their indexes, and nobody reads or writes them meanwhile: docs/rollout.md says how
 -- long that takes. Behind a transaction that keeps its locks (a dump, a session left open) everybody else would wait with
@@ -14,7 +17,7 @@ ALTER TABLE answers ALTER COLUMN duration_ms TYPE bigint;
 -- end_units, with its duration in 64 bits and nothing else changed.
 CREATE OR REPLACE FUNCTION end_units(job_ids text[], region_names text[], final_status text, reasons jsonb[])
 RETURNS TABLE (ended_job text, ended_region text, ended_model text, ended_status text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
   INSERT INTO region_runs AS r (job_id, region, attempt, max_attempts, last_error)
   SELECT w.job_id, w.region, 0, 0, w.reason ->> 'message'
@@ -72,4 +75,3 @@ END $$;
 CREATE TABLE readiness (filling text NOT NULL);
 ALTER TABLE readiness ALTER COLUMN filling SET STORAGE PLAIN;
 REVOKE ALL ON readiness FROM PUBLIC;
-GRANT INSERT ON readiness TO beacon_api, beacon_publisher, beacon_worker;

@@ -4,6 +4,8 @@
 -- The attempts of a region only rise, so a retry's tries are new rows. answer_id says which answer a try belongs to,
 -- should a retry ask the same question again. No foreign key, for the reason that job_events has none: whoever inserts
 -- has read or written the answer's row in the same statement.
+-- The text of earlier releases named the schema public where this one says the schema of the migration.
+-- was: 6db4dc96c8d2834832cafbb3b8886e1ac1b90e7301ecca35f462453a7bab938d
 CREATE TABLE tries (
   job_id      text NOT NULL,
   region      text NOT NULL,
@@ -20,7 +22,7 @@ CREATE TABLE tries (
 
 -- Tries go with their job, by the trigger that removes its events.
 CREATE OR REPLACE FUNCTION forget_events() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
   DELETE FROM job_events v USING gone g WHERE v.job_id = g.id;
   DELETE FROM tries t USING gone g WHERE t.job_id = g.id;

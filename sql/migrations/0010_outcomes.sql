@@ -1,5 +1,7 @@
 -- A list of jobs asked three tables for each job that it shows, so that each row cost a way down three indexes, which
 -- grow. An ended job keeps what a list says of it. Jobs that ended before this have nothing there: lists compute it.
+-- The text of earlier releases named the schema public where this one says the schema of the migration.
+-- was: ba562f1e915b390c07909b49d1b7bfd2d84f3d118f873cacf483e76454990c19
 
 -- Behind a transaction that keeps its locks everybody else would wait with the migration, so it gives up instead and can
 -- be repeated. The columns take no time: no row is written.
@@ -93,7 +95,7 @@ SELECT j.id, j.status, j.created_at, j.updated_at, j.plan, COALESCE(j.started_at
 -- close_jobs, which keeps the outcome with a job that ends; nothing else changed.
 CREATE OR REPLACE FUNCTION close_jobs(job_ids text[])
 RETURNS TABLE (closed_job text, closed_status text, closed_succeeded bigint, closed_planned bigint)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
   RETURN QUERY
   WITH due AS (

@@ -2,6 +2,8 @@
 -- how long the call waited and the answer took. New columns without a default: no table is rewritten or read, and the locks
 -- are held for a moment. Behind a transaction that keeps its locks everybody else would wait with the migration, so it gives
 -- up instead and can be repeated.
+-- The text of earlier releases named the schema public where this one says the schema of the migration.
+-- was: 6561c26e2079dc011aa0b963cd4b7ac74bc0158366a7532470b8b3408e2e30e9
 SET LOCAL lock_timeout = '3s';
 
 -- The parameters that the signed job gives: {"job": {..}, "models": {"id": {..}}}; null if it gives none.
@@ -30,7 +32,7 @@ ALTER TABLE processes ADD COLUMN providers jsonb;
 -- were paid for, and a retry deletes the rows.
 CREATE OR REPLACE FUNCTION reopen_units(job text, only_region text, only_model text, only_question text, more_attempts integer)
 RETURNS TABLE (unit_region text, unit_model text, earlier jsonb)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
   RETURN QUERY
   WITH chosen AS (

@@ -1,5 +1,7 @@
 -- What a judge says of answers, and whose analyses are shown. New tables, and an index of the labels of people: no large
 -- table is read or rewritten. It gives up instead of waiting for long for a lock, and can be repeated.
+-- The text of earlier releases named the schema public where this one says the schema of the migration.
+-- was: 03258d7c84e40ecd2d0480c424659b0029f76609fae3882e16f4e55359d3e861
 SET LOCAL lock_timeout = '3s';
 
 -- judgements: what a judge, a model, was asked about an answer and said of it. One row for an answer and a judge, whatever
@@ -38,7 +40,7 @@ CREATE INDEX answer_labels_human_idx ON answer_labels (answer_id, id DESC) INCLU
 -- label: a label of a person overrules every category, and lets a judge count. The job is locked, so that the ids of its
 -- labels grow in the order of the commits. The labels have one time, so that one page of a look at labels has them all.
 CREATE FUNCTION label_judged(of_job text, by_judge text, by_actor text) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
   labelled_at timestamptz;
   added bigint;

@@ -2,6 +2,8 @@
 -- Old rows, and rows of a release that does not know the columns, have null until the publisher fills them (fill_jobs).
 -- Nothing is rewritten. Behind a transaction that keeps its locks everybody else would wait with the migration, so it
 -- gives up instead and can be repeated.
+-- The text of earlier releases named the schema public where this one says the schema of the migration.
+-- was: 574b6767396de3c67082ac831385484834ce58a0d3a2f6062095647140cd70d0
 SET LOCAL lock_timeout = '3s';
 
 -- name: the benchmark's name; submitter: who submitted, as the first event says. Both are cut at 200 characters, because
@@ -40,7 +42,7 @@ SELECT j.id, j.status, j.created_at, j.updated_at, j.plan, COALESCE(j.started_at
 -- skipped. No version changes: clients see the same job. Runs with the owner's rights, because no process may write
 -- these columns of a job that exists.
 CREATE FUNCTION fill_jobs(batch integer) RETURNS bigint
-LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
   WITH due AS MATERIALIZED (
     SELECT j.id FROM jobs j
      WHERE j.name IS NULL OR (j.outcome IS NULL AND j.completed_at IS NOT NULL)
@@ -73,7 +75,7 @@ $$;
 -- processes of the release before.
 CREATE FUNCTION reopen_units(job text, only_region text, only_model text, only_question text, more_attempts integer, only_units jsonb)
 RETURNS TABLE (unit_region text, unit_model text, earlier jsonb)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
   RETURN QUERY
   WITH chosen AS (
@@ -109,5 +111,5 @@ BEGIN
 END $$;
 CREATE OR REPLACE FUNCTION reopen_units(job text, only_region text, only_model text, only_question text, more_attempts integer)
 RETURNS TABLE (unit_region text, unit_model text, earlier jsonb)
-LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT
 AS $$ SELECT * FROM reopen_units(job, only_region, only_model, only_question, more_attempts, NULL) $$;

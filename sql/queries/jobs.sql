@@ -47,7 +47,9 @@ WITH received AS (
     FROM job JOIN planned p ON p.id = job.id
    ORDER BY p.number
 ), told AS (
-  SELECT CASE WHEN %(notify)s::boolean THEN pg_notify('beacon_outbox', '') END FROM (SELECT FROM job LIMIT 1) AS accepted
+  SELECT CASE WHEN %(notify)s::boolean
+              THEN pg_notify(CASE current_schema() WHEN 'public' THEN 'beacon' ELSE current_schema() END || '_outbox', '')::text END
+    FROM (SELECT FROM job LIMIT 1) AS accepted
 )
 SELECT job.id, job.cross_region_execution_id, job.created_at FROM job CROSS JOIN told;
 

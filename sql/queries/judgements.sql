@@ -1,6 +1,6 @@
 -- name: judgements.lock
 -- Let one worker at a time take an answer: requests are counted, and one more is counted, before the next worker counts.
-SELECT pg_advisory_xact_lock(4711, 6);
+SELECT pg_advisory_xact_lock(CASE current_schema() WHEN 'public' THEN 4711 ELSE hashtext(current_schema()) END, 6);
 
 -- name: judgements.asked
 -- The requests to a judge in the last 24 hours, and the database's time.

@@ -4,13 +4,12 @@
 SELECT current_setting('server_version_num')::integer / 10000 AS version,
        current_setting('server_encoding') AS encoding,
        lower('ABCDEFGHIJKLMNOPQRSTUVWXYZ') = 'abcdefghijklmnopqrstuvwxyz' AS lowers_ascii,
-       quote_ident(current_database()) AS database, current_user AS login, quote_ident(current_user) AS quoted_login,
-       current_schema() AS schema,
+       current_user AS login,
        pg_is_in_recovery() AS standby, current_setting('transaction_read_only')::boolean AS read_only,
-       has_schema_privilege(to_regnamespace('public')::oid, 'USAGE') AS usable,
+       has_schema_privilege(to_regnamespace(%(schema)s::text)::oid, 'USAGE') AS usable,
        has_table_privilege(t.oid, 'SELECT') AS readable, a.attnum IS NOT NULL AS migrated
   FROM (VALUES (1)) AS one (row)
-  LEFT JOIN pg_class t ON t.relname = 'schema_migrations' AND t.relnamespace = to_regnamespace('public')
+  LEFT JOIN pg_class t ON t.relname = 'schema_migrations' AND t.relnamespace = to_regnamespace(%(schema)s::text)
   LEFT JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = 'checksum';
 
 -- name: preflight.switches

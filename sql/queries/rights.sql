@@ -12,10 +12,10 @@ SELECT w.number
  CROSS JOIN LATERAL (SELECT CASE WHEN w.login = 'PUBLIC' THEN 0::oid
                                  ELSE (SELECT r.oid FROM pg_roles r WHERE r.rolname = w.login) END AS oid) g
   LEFT JOIN pg_class c ON w.kind IN ('TABLE', 'SEQUENCE') AND c.relname = w.name
-                      AND c.relnamespace = to_regnamespace('public')
+                      AND c.relnamespace = to_regnamespace(%(schema)s::text)
   LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = w.column_name
   LEFT JOIN pg_proc p ON w.kind = 'FUNCTION' AND p.proname = split_part(w.name, '(', 1)
-                     AND p.pronamespace = to_regnamespace('public')
+                     AND p.pronamespace = to_regnamespace(%(schema)s::text)
                      AND p.proname || '(' || oidvectortypes(p.proargtypes) || ')' = w.name
  WHERE (w.login <> 'PUBLIC') IS DISTINCT FROM
        CASE w.kind WHEN 'DATABASE' THEN has_database_privilege(g.oid, current_database(), w.privilege)

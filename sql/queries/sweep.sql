@@ -1,7 +1,7 @@
 -- name: sweep.lead
 -- Take the lead for one kind of work: one sweeper at a time does it. Leases and messages have separate locks, so that
 -- expired leases do not wait for the long check of messages. The lock saves work; the statements are safe without it.
-SELECT pg_try_advisory_xact_lock(4711, %(work)s) AS leading;
+SELECT pg_try_advisory_xact_lock(CASE current_schema() WHEN 'public' THEN 4711 ELSE hashtext(current_schema()) END, %(work)s) AS leading;
 
 -- name: sweep.expired
 -- The jobs with an expired lease, except those set aside. The index of live leases finds these few rows.

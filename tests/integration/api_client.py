@@ -28,6 +28,7 @@ from runner_core.store import answers, executions, region_runs
 from runner_core.store.answers import Finished, Started
 from runner_core.store.executions import Ended
 from runner_core.trust import TrustList
+from tests.cells import CELL
 
 ADMIN = "an-administrator's-token-for-tests-0123456789"
 ADMIN_HEADER = {"Authorization": f"Bearer {ADMIN}"}
@@ -79,7 +80,7 @@ class Api:
         self.owner_url = url
         self.key = PrivateKey.generate()
         self.env = {
-            "DATABASE_URL": as_role(url, "beacon_api"),
+            "DATABASE_URL": as_role(url, CELL.login("api")),
             "REGIONS_FILE": str(folder / "regions.toml"),
             "TRUSTED_KEYS_FILE": str(folder / "keys.json"),
             "ALLOW_SANDBOX": "1",

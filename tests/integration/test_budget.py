@@ -34,7 +34,7 @@ ASKED = [
 BLOCKS = """
 SELECT sum(pg_stat_get_xact_blocks_fetched(oid)) AS blocks,
        sum(pg_stat_get_xact_numscans(oid)) FILTER (WHERE relkind = 'r' AND relname = ANY (%s)) AS scans
-  FROM pg_class WHERE relnamespace = 'public'::regnamespace OR relname LIKE 'pg_toast%%'
+  FROM pg_class WHERE relnamespace = current_schema()::regnamespace OR relname LIKE 'pg_toast%%'
 """
 
 

@@ -1,6 +1,5 @@
 """The logins' roles and rights: a step that every `beacon migrate` repeats, whatever the database went through."""
 
-import hashlib
 import re
 import subprocess
 from collections.abc import Callable, Iterator
@@ -21,29 +20,10 @@ from runner_core.migrate import Migration, latest, migrate, migrations
 from runner_core.readiness import probe
 from runner_core.session import connect
 from runner_core.settings import Settings
+from tests.cells import CELL, at_database, database_of, in_cell
 from tests.jobs import one, opened, query, settings_for
-from tests.schema import SCHEMA, dump
 
 Conn = psycopg.Connection[Any]
-# The third migration of the first release made the roles and gave them their rights itself.
-FIRST_RELEASE = Path(__file__).parent.parent / "data/0003_roles_with_grants.sql"
-MIGRATIONS_OF_THE_FIRST_RELEASE = 5
-
-
-def migrate_as_the_first_release(url: str) -> None:
-    """What its `beacon migrate` did and remembered."""
-    with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute(
-            b"CREATE TABLE schema_migrations (version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,"
-            b" applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"
-        )
-        for migration in migrations()[:MIGRATIONS_OF_THE_FIRST_RELEASE]:
-            text = FIRST_RELEASE.read_text("utf-8") if migration.version == 3 else migration.sql
-            conn.execute(text.encode())
-            conn.execute(
-                b"INSERT INTO schema_migrations (version, name, checksum) VALUES (%s, %s, %s)",
-                [migration.version, migration.name, hashlib.sha256(text.encode()).hexdigest()],
-            )
 
 
 def check_logins(home: Path, url: str) -> None:
@@ -70,8 +50,8 @@ def execute(url: str, *statements: str) -> None:
 @pytest.fixture
 def owned(servers: object, empty_database_url: str) -> Iterator[Callable[[str], str]]:
     """Makes a role with these attributes the owner of the empty database; returns its URL."""
-    name = f"owner_{empty_database_url.rpartition('/')[2]}"
-    database = empty_database_url.rpartition("/")[2]
+    database = database_of(empty_database_url)
+    name = f"owner_{database}"
 
     def make(attributes: str = "") -> str:
         execute(
@@ -91,14 +71,16 @@ def owned(servers: object, empty_database_url: str) -> Iterator[Callable[[str], 
 
 def test_every_table_view_sequence_and_function_is_in_the_list(conn: Conn) -> None:
     """What nobody was granted is forgotten here, and found in production."""
-    named = {(right.kind, right.name) for right in rights()}
-    relations = query(conn, "SELECT relname, relkind::text FROM pg_class WHERE relnamespace = 'public'::regnamespace")
+    named = {(right.kind, right.name) for right in rights(CELL)}
+    relations = query(
+        conn, "SELECT relname, relkind::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
+    )
     kinds = {"r": "TABLE", "p": "TABLE", "v": "TABLE", "m": "TABLE", "S": "SEQUENCE"}
     found = {(kinds[r["relkind"]], r["relname"]) for r in relations if r["relkind"] in kinds}
     functions = query(
         conn,
         "SELECT proname || '(' || oidvectortypes(proargtypes) || ')' AS name FROM pg_proc"
-        " WHERE pronamespace = 'public'::regnamespace",
+        " WHERE pronamespace = current_schema()::regnamespace",
     )
     found |= {("FUNCTION", function["name"]) for function in functions}
     assert found - named == set(), "sql/grants.sql must say which login may use these"
@@ -109,15 +91,15 @@ def test_a_login_has_no_right_that_is_not_in_the_list(conn: Conn) -> None:
         conn,
         "SELECT g.rolname AS login, x.privilege_type AS privilege, c.relname AS name, NULL AS column"
         "  FROM pg_class c, aclexplode(c.relacl) x JOIN pg_roles g ON g.oid = x.grantee"
-        " WHERE c.relnamespace = 'public'::regnamespace AND g.rolname = ANY (%s)"
+        " WHERE c.relnamespace = current_schema()::regnamespace AND g.rolname = ANY (%s)"
         " UNION ALL SELECT g.rolname, x.privilege_type, c.relname, a.attname"
         "  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid, aclexplode(a.attacl) x"
         "  JOIN pg_roles g ON g.oid = x.grantee"
-        " WHERE c.relnamespace = 'public'::regnamespace AND g.rolname = ANY (%s)",
-        list(logins()),
-        list(logins()),
+        " WHERE c.relnamespace = current_schema()::regnamespace AND g.rolname = ANY (%s)",
+        list(logins(CELL)),
+        list(logins(CELL)),
     )
-    listed = {(r.login, r.privilege, r.name, r.column) for r in rights()}
+    listed = {(r.login, r.privilege, r.name, r.column) for r in rights(CELL)}
     assert {(f["login"], f["privilege"], f["name"], f["column"]) for f in found} - listed == set()
 
 
@@ -137,23 +119,6 @@ def test_a_statement_that_cannot_be_compared_is_refused(statement: str) -> None:
 # -- upgrade --
 
 
-def test_a_database_of_the_first_release_migrates_on_to_the_same_schema(empty_database_url: str) -> None:
-    """Its third migration had another text, whose checksum is accepted; what it comes to is the same."""
-    assert hashlib.sha256(FIRST_RELEASE.read_bytes()).hexdigest() in migrations()[2].superseded
-    migrate_as_the_first_release(empty_database_url)
-    assert migrate(empty_database_url) == latest() - MIGRATIONS_OF_THE_FIRST_RELEASE
-    assert dump(empty_database_url) == SCHEMA.read_text("utf-8")
-    with connect(empty_database_url, "test") as conn:
-        assert missing_rights(conn, rights()) == []
-
-
-def test_another_text_of_the_third_migration_is_refused(empty_database_url: str) -> None:
-    migrate_as_the_first_release(empty_database_url)
-    execute(empty_database_url, "UPDATE schema_migrations SET checksum = 'other' WHERE version = 3")
-    with pytest.raises(MigrationError, match="migration 3 was changed after it was applied"):
-        migrate(empty_database_url)
-
-
 def test_what_a_migration_makes_anew_can_be_used_at_once(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The processes of the release before go on meanwhile, also when the next migration fails."""
     known = migrations()
@@ -167,7 +132,7 @@ def test_what_a_migration_makes_anew_can_be_used_at_once(database_url: str, monk
         migrate(database_url)
     with connect(database_url, "test") as conn:
         assert one(conn, "SELECT max(version) FROM schema_migrations") == len(known) + 1
-        assert missing_rights(conn, rights()) == []
+        assert missing_rights(conn, rights(CELL)) == []
 
 
 # -- an owner without the right to make roles --
@@ -203,7 +168,7 @@ def test_missing_roles_are_told_with_the_statements_for_an_administrator(
     told = capsys.readouterr().err
     assert "the roles beacon_api, beacon_worker, beacon_analyst are missing" in told
     with psycopg.connect(own_postgres.url) as conn:
-        assert one(conn, "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace") == 0
+        assert one(conn, "SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace") == 0
     (statements,) = re.findall(r"let an administrator run `([^`]*)`", told)
     execute(own_postgres.url, *statements.split(";"))
     assert main(["migrate", "--database", url]) == 0
@@ -224,14 +189,13 @@ def test_a_dump_restored_without_the_roles_gets_them_back_from_migrate(
     database_url: str, own_postgres: EmbeddedPostgres, home: Path
 ) -> None:
     restored(database_url, own_postgres)
-    assert "beacon_api, beacon_publisher, beacon_worker, beacon_analyst are missing: run `beacon migrate`" in error_of(
-        own_postgres.url, "logins"
-    )
-    assert migrate(own_postgres.url) == 0
-    check_logins(home, own_postgres.url)
-    with connect(own_postgres.url, "test") as conn:
-        assert (missing_logins(conn), missing_rights(conn, rights())) == ([], [])
-    assert {f.level for f in check_database(Settings.from_env({}), own_postgres.url)} == {"ok"}
+    url = in_cell(own_postgres.url, CELL.schema)
+    assert f"{', '.join(logins(CELL))} are missing: run `beacon migrate`" in error_of(url, "logins")
+    assert migrate(url) == 0
+    check_logins(home, url)
+    with connect(url, "test") as conn:
+        assert (missing_logins(conn), missing_rights(conn, rights(CELL))) == ([], [])
+    assert {f.level for f in check_database(Settings.from_env({}), url)} == {"ok"}
 
 
 def test_a_dump_without_privileges_gets_them_back_from_the_grants_alone(
@@ -239,15 +203,16 @@ def test_a_dump_without_privileges_gets_them_back_from_the_grants_alone(
 ) -> None:
     """Everybody could run what only the owner's functions may do, until then."""
     restored(database_url, own_postgres, "--no-privileges", "--no-owner")
-    execute(own_postgres.url, *logins().values())
-    told = error_of(own_postgres.url, "rights")
+    execute(own_postgres.url, *logins(CELL).values())
+    url = in_cell(own_postgres.url, CELL.schema)
+    told = error_of(url, "rights")
     assert "everybody has EXECUTE on function end_units" in told
-    assert "beacon_worker lacks " in told
+    assert f"{CELL.login('worker')} lacks " in told
     assert "run `beacon migrate --grants`" in told
-    assert main(["migrate", "--grants", "--database", own_postgres.url]) == 0
+    assert main(["migrate", "--grants", "--database", url]) == 0
     assert "0 migrations applied" in capsys.readouterr().out
-    check_logins(home, own_postgres.url)
-    assert {f.level for f in check_database(Settings.from_env({}), own_postgres.url)} == {"ok"}
+    check_logins(home, url)
+    assert {f.level for f in check_database(Settings.from_env({}), url)} == {"ok"}
 
 
 # -- a right that was taken away --
@@ -256,17 +221,18 @@ def test_a_dump_without_privileges_gets_them_back_from_the_grants_alone(
 @pytest.mark.parametrize(
     ("kind", "taken", "told"),
     [
-        ("api", "INSERT ON jobs", "beacon_api lacks INSERT on table jobs"),
-        ("publisher", "UPDATE (version) ON jobs", "beacon_publisher lacks UPDATE (version) on table jobs"),
-        ("worker", "USAGE ON SEQUENCE result_ids", "beacon_worker lacks USAGE on sequence result_ids"),
-        ("worker", "EXECUTE ON FUNCTION close_jobs(text[])", "lacks EXECUTE on function close_jobs(text[])"),
-        ("api", "SELECT ON schema_migrations", "beacon_api lacks SELECT on table schema_migrations"),
+        ("api", "INSERT ON jobs", "INSERT on table jobs"),
+        ("publisher", "UPDATE (version) ON jobs", "UPDATE (version) on table jobs"),
+        ("worker", "USAGE ON SEQUENCE result_ids", "USAGE on sequence result_ids"),
+        ("worker", "EXECUTE ON FUNCTION close_jobs(text[])", "EXECUTE on function close_jobs(text[])"),
+        ("api", "SELECT ON schema_migrations", "SELECT on table schema_migrations"),
     ],
 )
 def test_a_missing_right_is_named_by_the_start_and_by_doctor_and_given_back(
     database_url: str, home: Path, kind: str, taken: str, told: str
 ) -> None:
-    execute(database_url, f"REVOKE {taken} FROM beacon_{kind}")
+    told = f"{CELL.login(kind)} lacks {told}"
+    execute(database_url, f"REVOKE {taken} FROM {CELL.login(kind)}")
     set_passwords(home, database_url)
     own_url = login_urls(home, database_url)[f"DATABASE_URL_{kind.upper()}"]
     with opened(settings_for(own_url), kind) as db:
@@ -278,12 +244,23 @@ def test_a_missing_right_is_named_by_the_start_and_by_doctor_and_given_back(
 
 
 def test_a_login_that_may_not_grant_is_told_what_is_missing(database_url: str, owned: Callable[[str], str]) -> None:
-    execute(database_url, "REVOKE INSERT ON jobs FROM beacon_api")
-    stranger = owned("").rpartition("/")[0] + "/" + database_url.rpartition("/")[2]
-    with pytest.raises(MigrationError, match=r"beacon_api lacks INSERT on table jobs.* may not grant that"):
+    execute(database_url, f"REVOKE INSERT ON jobs FROM {CELL.login('api')}")
+    stranger = in_cell(at_database(owned(""), database_of(database_url)), CELL.schema)
+    with pytest.raises(MigrationError, match=rf"{CELL.login('api')} lacks INSERT on table jobs.* may not grant that"):
         migrate(stranger, grants_only=True)
 
 
 def test_the_grants_alone_need_a_migrated_database(empty_database_url: str) -> None:
-    with pytest.raises(MigrationError, match="no Beacon Runner schema: run `beacon migrate`"):
+    with pytest.raises(MigrationError, match=r"no (Beacon Runner )?schema.*: run `beacon migrate`"):
         migrate(empty_database_url, grants_only=True)
+
+
+def test_a_login_that_may_make_no_schema_is_told_the_statement_for_an_administrator(
+    database_url: str, owned: Callable[[str], str]
+) -> None:
+    stranger = in_cell(at_database(owned("CREATEROLE"), database_of(database_url)), "cell_new")
+    with pytest.raises(MigrationError, match="the database has no schema cell_new and this login may not") as refused:
+        migrate(stranger)
+    (statement,) = re.findall(r"let an administrator run `([^`]*)`", refused.value.detail)
+    execute(database_url, statement)
+    execute(database_url, "DROP SCHEMA cell_new")

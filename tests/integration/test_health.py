@@ -12,6 +12,7 @@ import psycopg
 from runner_cli.child import free_port
 from runner_core import __version__
 from runner_core.migrate import latest
+from tests.cells import CELL
 from tests.integration.api_client import Api
 from tests.integration.server import Server
 
@@ -62,10 +63,10 @@ def test_what_is_down_comes_with_its_command(api: Api) -> None:
 def test_ready_writes_and_reads_back(api: Api) -> None:
     assert api.client.get("/health/ready").get_json() == {"status": "ready"}
     assert api.sql("SELECT count(*) FROM processes") == [(0,)]
-    api.sql("REVOKE INSERT ON processes FROM beacon_api")
+    api.sql(f"REVOKE INSERT ON processes FROM {CELL.login('api')}")
     answer = api.client.get("/health/ready")
     assert (answer.status_code, answer.get_json()["error_code"]) == (503, "not_ready")
-    api.sql("GRANT INSERT ON processes TO beacon_api")
+    api.sql(f"GRANT INSERT ON processes TO {CELL.login('api')}")
     api.sql("DELETE FROM schema_migrations WHERE version = %s", latest())
     answer = api.client.get("/health/ready")
     assert answer.status_code == 503

@@ -9,6 +9,7 @@ import pytest
 
 from outbox_publisher.listener import OutboxListener
 from runner_core.queries import rows
+from tests.cells import CELL
 from tests.jobs import one, opened, settings_for, until
 
 NEVER = 60_000  # milliseconds: no poll wakes anybody within these tests
@@ -62,15 +63,15 @@ def test_a_commit_of_others_wakes(listen: Start, conn: Conn) -> None:
     listener = listen()
     heard(listener)
     waiting = waits(listener)
-    conn.execute("NOTIFY beacon_outbox")
+    conn.execute(f"NOTIFY {CELL.channel('outbox')}".encode())
     assert wakes(waiting)
 
 
 def test_a_notification_that_came_while_nobody_waited_wakes_the_next(listen: Start, conn: Conn) -> None:
     listener = listen()
     heard(listener)
-    conn.execute("NOTIFY beacon_outbox")
-    conn.execute("NOTIFY beacon_outbox")
+    conn.execute(f"NOTIFY {CELL.channel('outbox')}".encode())
+    conn.execute(f"NOTIFY {CELL.channel('outbox')}".encode())
     assert wakes(waits(listener))
     for _ in range(100_000):  # more than fit: it is awake anyway
         listener.wake()
@@ -85,7 +86,7 @@ def test_a_lost_connection_is_replaced(listen: Start, conn: Conn, caplog: Any) -
     heard(listener)
     assert listening_pid(conn) != before
     waiting = waits(listener)
-    conn.execute("NOTIFY beacon_outbox")
+    conn.execute(f"NOTIFY {CELL.channel('outbox')}".encode())
     assert wakes(waiting)
 
 
@@ -95,7 +96,7 @@ def test_what_was_said_to_a_busy_publisher_is_taken(listen: Start, conn: Conn) -
     heard(listener)
     listening_pid(conn)
     for _ in range(3):
-        conn.execute("NOTIFY beacon_outbox")
+        conn.execute(f"NOTIFY {CELL.channel('outbox')}".encode())
         until(listener.has_notifications)
         listener.consume()
         assert not listener.has_notifications()

@@ -17,12 +17,14 @@ from runner_cli import home as home_module
 from runner_cli.child import free_port
 from runner_cli.exits import CommandError
 from runner_cli.home import CHECKOUT, HomeInUse, claimed, default_home, make_keys, running, secret
-from runner_cli.local import LOGINS, login_urls, running_stack, servers, set_passwords
+from runner_cli.local import login_urls, running_stack, servers, set_passwords
 from runner_cli.processes import StackError
 from runner_core.errors import MigrationError
 from runner_core.keys import PrivateKey
 from runner_core.migrate import migrate
+from runner_core.secret_files import PROCESSES
 from runner_core.trust import TrustList
+from tests.cells import CELL
 
 READY_API = """\
 import http.server, os, sys
@@ -49,7 +51,7 @@ def test_a_stack_from_nothing_and_its_data_the_next_day(home: Path, procfile: Pa
     with running_stack(home, environment(), procfile=procfile) as local:
         api = local.stack.processes()[0].env
         with psycopg.connect(api["DATABASE_URL"]) as conn:
-            assert conn.info.user == "beacon_api"
+            assert conn.info.user == CELL.login("api")
             assert api["DATABASE_URL"] != local.database_url
         with psycopg.connect(local.database_url, autocommit=True) as conn:
             conn.execute("CREATE TABLE kept AS SELECT 1 AS n")
@@ -131,8 +133,9 @@ def test_each_login_is_its_own(home: Path, database_url: str) -> None:
     set_passwords(home, database_url)
     urls = login_urls(home, database_url)
     assert sorted(urls) == [f"DATABASE_URL_{name}" for name in ("ANALYST", "API", "PUBLISHER", "WORKER")]
-    for process, role in LOGINS.items():
-        with psycopg.connect(urls[f"DATABASE_URL_{process}"]) as conn:
+    for process in PROCESSES:
+        role = CELL.login(process)
+        with psycopg.connect(urls[f"DATABASE_URL_{process.upper()}"]) as conn:
             assert conn.info.user == role
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 conn.execute("DROP TABLE jobs")

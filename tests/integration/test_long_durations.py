@@ -63,7 +63,7 @@ def test_no_number_of_milliseconds_has_32_bits(conn: Conn) -> None:
     columns = (
         "SELECT c.relname || '.' || a.attname AS name, format_type(a.atttypid, NULL) AS type"
         " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
-        " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'v') AND a.attname ~ '_ms$'"
+        " WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'v') AND a.attname ~ '_ms$'"
     )
     found = {row["name"]: row["type"] for row in query(conn, columns)}
     assert {"executions.duration_ms", "answers.duration_ms", "region_results.duration_ms"} <= set(found)

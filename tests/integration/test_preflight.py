@@ -1,7 +1,6 @@
 """A database that can't work is refused in one sentence: the same by `beacon migrate`, by a start and by doctor."""
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from runner_core.errors import MigrationError, NotReady
 from runner_core.migrate import latest, migrate
 from runner_core.readiness import probe
 from runner_core.settings import Settings
+from tests.cells import CELL, database_of
 from tests.conftest import SANDBOX_REGIONS, Servers
 from tests.jobs import one, opened, settings_for
 from tests.pooler import system_programs
@@ -100,37 +100,39 @@ def test_a_process_ends_at_its_start_with_the_sentence(made: Callable[[str], str
     assert "Traceback" not in said
 
 
-def test_a_schema_before_public_in_the_search_path(empty_database_url: str) -> None:
-    """The functions and the logins look into public, so the tables must not be made elsewhere."""
-    database = empty_database_url.rpartition("/")[2]
+def test_a_search_path_of_the_database_leads_nowhere_else(empty_database_url: str) -> None:
+    """The address alone says where the tables are."""
+    database = database_of(empty_database_url)
     execute(empty_database_url, "CREATE SCHEMA team", f"ALTER DATABASE {database} SET search_path = team, public")
-    migrating, starting, doctor = refusals(empty_database_url)
-    assert migrating == starting == doctor
-    assert migrating.startswith("the schema team comes first in search_path, but the tables belong in the schema")
-    assert tables(empty_database_url) == 0
-    (cure,) = re.findall(r"run `([^`]*)`", migrating)
-    execute(empty_database_url, cure)
-    try:
-        assert migrate(empty_database_url) == latest()
-    finally:
-        execute(empty_database_url, cure.replace("SET search_path = public", "RESET search_path"))
-
-
-def test_a_schema_of_a_logins_own_name_is_found_at_its_start(database_url: str, home: Path) -> None:
-    """The default search_path looks into it before public."""
-    execute(database_url, "CREATE SCHEMA beacon_worker", "GRANT USAGE ON SCHEMA beacon_worker TO beacon_worker")
-    set_passwords(home, database_url)
-    with opened(settings_for(login_urls(home, database_url)["DATABASE_URL_WORKER"]), "worker") as db:
-        with pytest.raises(NotReady, match="the schema beacon_worker comes first in search_path"):
-            probe(db)
-        execute(database_url, "DROP SCHEMA beacon_worker")
+    assert migrate(empty_database_url) == latest()
+    with psycopg.connect(empty_database_url) as conn:
+        assert one(conn, "SELECT array_agg(DISTINCT schemaname) FROM pg_tables WHERE tablename = 'jobs'") == [
+            CELL.schema
+        ]
+    with opened(settings_for(empty_database_url), "api") as db:
         probe(db)
 
 
-def test_a_database_without_the_schema_public(empty_database_url: str) -> None:
-    execute(empty_database_url, "DROP SCHEMA public")
-    migrating, starting, doctor = refusals(empty_database_url)
-    assert migrating == starting == doctor == "the database has no schema public: run `CREATE SCHEMA public`"
+def test_a_schema_of_a_logins_own_name_is_passed_over(database_url: str, home: Path) -> None:
+    """The default search_path looks into it before public."""
+    login = CELL.login("worker")
+    execute(database_url, f"CREATE SCHEMA {login}", f"GRANT USAGE ON SCHEMA {login} TO {login}")
+    execute(database_url, f"CREATE TABLE {login}.processes ()")
+    set_passwords(home, database_url)
+    with opened(settings_for(login_urls(home, database_url)["DATABASE_URL_WORKER"]), "worker") as db:
+        probe(db)
+
+
+def test_a_missing_schema_is_made_by_migrate(empty_database_url: str) -> None:
+    execute(empty_database_url, f"DROP SCHEMA IF EXISTS {CELL.schema}")
+    told = f"the database has no schema {CELL.schema}: run `beacon migrate`"
+    with opened(settings_for(empty_database_url), "api") as db:
+        with pytest.raises(NotReady) as refused:
+            probe(db)
+        assert refused.value.detail == told
+        assert told in [finding.text for finding in check_database(Settings.from_env({}), empty_database_url)]
+        assert migrate(empty_database_url) == latest()
+        probe(db)
 
 
 def test_a_server_that_is_too_old(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +160,7 @@ def test_a_locale_in_which_topics_would_have_other_names(servers: Servers, home:
 
 
 def test_a_database_that_an_operator_switched_to_read_only(database_url: str) -> None:
-    database = database_url.rpartition("/")[2]
+    database = database_of(database_url)
     execute(database_url, f"ALTER DATABASE {database} SET default_transaction_read_only = on")
     migrating, starting, doctor = refusals(database_url)
     assert migrating == starting == doctor
@@ -167,11 +169,14 @@ def test_a_database_that_an_operator_switched_to_read_only(database_url: str) ->
 
 def test_doctor_names_the_login_that_an_operator_switched_to_read_only(database_url: str) -> None:
     """Its own session is not: it asks as the owner."""
-    database = database_url.rpartition("/")[2]
-    execute(database_url, f"ALTER ROLE beacon_api IN DATABASE {database} SET default_transaction_read_only = 'true'")
+    database = database_of(database_url)
+    execute(
+        database_url,
+        f"ALTER ROLE {CELL.login('api')} IN DATABASE {database} SET default_transaction_read_only = 'true'",
+    )
     found = {f.subject: f for f in check_database(Settings.from_env({}), database_url)}
     assert found["writes"].level == "warning"
-    assert found["writes"].text.startswith("default_transaction_read_only is on for beacon_api")
+    assert found["writes"].text.startswith(f"default_transaction_read_only is on for {CELL.login('api')}")
 
 
 def test_a_standby(own_postgres_at: tuple[EmbeddedPostgres, Path], home: Path) -> None:
@@ -198,7 +203,7 @@ def own_postgres_at(servers: Servers, make_home: Callable[[], Path]) -> Iterator
 
 def test_an_empty_database_and_an_older_one_need_a_migration(empty_database_url: str) -> None:
     with opened(settings_for(empty_database_url), "api") as db:
-        with pytest.raises(NotReady, match="no Beacon Runner schema: run `beacon migrate`"):
+        with pytest.raises(NotReady, match=r"no (Beacon Runner )?schema.*: run `beacon migrate`"):
             probe(db)
         migrate(empty_database_url)
         execute(

@@ -43,7 +43,7 @@ def proxy(database_url: str) -> Iterator[Proxy]:
 @pytest.fixture
 def start(database_url: str, redis_url: str, proxy: Proxy) -> Iterator[Start]:
     """Starts a publisher that reaches its database through the proxy."""
-    host, _, name = database_url.rpartition("@")[2].rpartition("/")
+    host, _, name = database_url.rpartition("@")[2].partition("/")
     own = {
         "DATABASE_URL": database_url.replace(f"@{host}/{name}", f"@127.0.0.1:{proxy.port}/{name}"),
         "REDIS_URL": redis_url,

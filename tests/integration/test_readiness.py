@@ -9,6 +9,7 @@ import pytest
 from psycopg import sql
 
 from runner_cli.binaries import server_user
+from tests.cells import at_database, database_of
 from tests.integration.api_client import Api
 from tests.integration.small_disk import SmallDisk, small_disk
 from tests.jobs import one
@@ -33,7 +34,7 @@ def disk(servers: object) -> Iterator[SmallDisk]:
 def tablespace(disk: SmallDisk, migrated: str) -> Iterator[str]:
     """A tablespace on the small disk."""
     name = sql.Identifier("small")
-    with psycopg.connect(migrated.rpartition("/")[0] + "/postgres", autocommit=True) as conn:
+    with psycopg.connect(at_database(migrated, "postgres"), autocommit=True) as conn:
         conn.execute(sql.SQL("CREATE TABLESPACE {} LOCATION {}").format(name, str(disk.path)))
         yield "small"
         conn.execute(sql.SQL("DROP TABLESPACE {}").format(name))
@@ -68,8 +69,8 @@ def test_on_a_full_disk_it_is_as_unready_as_it_refuses_jobs(
     tablespace: str, disk: SmallDisk, database_url: str, make_api: Callable[..., Api]
 ) -> None:
     """The database is on the small disk, its log is not: writes into pages that are there succeed."""
-    with psycopg.connect(database_url.rpartition("/")[0] + "/postgres", autocommit=True) as conn:
-        name = sql.Identifier(database_url.rpartition("/")[2])
+    with psycopg.connect(at_database(database_url, "postgres"), autocommit=True) as conn:
+        name = sql.Identifier(database_of(database_url))
         conn.execute(sql.SQL("ALTER DATABASE {} SET TABLESPACE {}").format(name, sql.Identifier(tablespace)))
     api = make_api()
     api.submit()

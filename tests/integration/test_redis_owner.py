@@ -20,6 +20,7 @@ from runner_core.settings import Settings
 from runner_queue import inspection
 from runner_queue.guard import Guard
 from runner_queue.stack_marker import KEY, OWNED_SECONDS, identity, identity_of
+from tests.cells import CELL
 from tests.jobs import one, opened, settings_for, submission, submit, until
 
 REGIONS = Path(__file__).parents[2] / "regions/sandbox.toml"
@@ -75,17 +76,17 @@ def test_a_database_is_named_by_its_server_its_number_and_its_schema(db: Databas
             "SELECT (SELECT system_identifier FROM pg_control_system()), oid, datname"
             " FROM pg_database WHERE datname = current_database()"
         ).fetchone() or ("", "", "")
-        assert identity_of(conn) == identity(db) == f"{system}/{oid}/public {name}"
+        assert identity_of(conn) == identity(db) == f"{system}/{oid}/{CELL.schema} {name}"
 
 
 def test_every_login_sees_the_same_name_also_where_the_server_has_none(db: Database, conn: Any) -> None:
     whole = identity(db)
-    for role in ("beacon_publisher", "beacon_worker"):
+    for role in (CELL.login("publisher"), CELL.login("worker")):
         conn.execute(f"SET ROLE {role}")
         assert identity_of(conn) == whole
         conn.execute("RESET ROLE")
     conn.execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
-    conn.execute("SET ROLE beacon_worker")
+    conn.execute(f"SET ROLE {CELL.login('worker')}".encode())
     assert identity_of(conn).startswith("since-")
     assert identity_of(conn).partition("/")[2] == whole.partition("/")[2]
 
@@ -178,10 +179,10 @@ def test_a_running_stack_stops_taking_and_pushing_while_another_owns_redis(
     assert gauges() == [False, False]
     client.set(KEY, "1/1/public elsewhere", ex=600)
     until(lambda: gauges() == [True, True], 30)
-    client.rpush("rq:queue:beacon-us", "of-the-other-stack")
+    client.rpush(f"rq:queue:{CELL.queue('beacon-us')}", "of-the-other-stack")
     submit(db, submission("second", **shape))
     until(lambda: one(conn, "SELECT count(*) FROM outbox WHERE job_id = 'second' AND processed_at IS NULL") == 1, 20)
-    assert client.lrange("rq:queue:beacon-us", 0, -1) == [b"of-the-other-stack"]
+    assert client.lrange(f"rq:queue:{CELL.queue('beacon-us')}", 0, -1) == [b"of-the-other-stack"]
     client.delete(KEY)
     until(lambda: status("second") == "completed", 60)
     assert gauges() == [False, False]

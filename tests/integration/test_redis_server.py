@@ -21,6 +21,7 @@ from runner_core.settings import Settings
 from runner_queue import inspection
 from runner_queue.broker import Broker
 from runner_queue.guard import Guard
+from tests.cells import CELL
 from tests.jobs import one, opened, settings_for, submission, submit, until
 
 ROOT = Path(__file__).parents[2]
@@ -160,7 +161,7 @@ def test_the_commands_of_the_list_are_enough_also_for_recovery(
         first.terminate()
         assert first.wait(30) == 0
         submit(db, submission("lost", regions=("US",), models=("smollm2-135m",), questions=("math_basic",)))
-        until(lambda: client.llen("rq:queue:beacon-us"), 30)
+        until(lambda: client.llen(f"rq:queue:{CELL.queue('beacon-us')}"), 30)
         client.flushall()
         start("runner_worker", "--region", "US", REDIS_URL=url)
         until(lambda: one(conn, "SELECT status FROM jobs WHERE id = 'lost'") == "completed", 60)

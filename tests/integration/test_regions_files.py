@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 
 from outbox_publisher.regions_files import RegionsFiles
 from runner_cli.check_processes import check_processes
+from tests.cells import CELL
 from tests.integration.api_client import Api
 from tests.jobs import opened, settings_for
 
@@ -60,7 +61,7 @@ def test_the_publisher_tells_of_it_once_and_counts_it(
 
 
 def test_the_publishers_login_may_look(world: "psycopg.Connection[Any]") -> None:
-    for role in ("beacon_publisher", "beacon_api"):
+    for role in (CELL.login("publisher"), CELL.login("api")):
         world.execute(f"SET ROLE {role}")
         assert world.execute("SELECT regions_sha FROM processes WHERE id = 'eu'").fetchone() == ("two",)
         world.execute("RESET ROLE")

@@ -21,6 +21,7 @@ from outbox_publisher.sweep import check_page, take_back
 from runner_cli.embedded import EmbeddedValkey
 from runner_core.db import Database
 from runner_queue.broker import Broker
+from tests.cells import CELL
 from tests.engine import running
 from tests.jobs import catalogue, one, opened, query, settings_for, submission, submit, submit_many, until
 
@@ -58,7 +59,7 @@ def fill(conn: Conn, job_id: str, count: int) -> None:
 
 def delivered(broker: Broker, topic: str) -> list[dict[str, Any]]:
     """The envelopes that lie in a queue, in order."""
-    ids: Any = broker.redis.lrange(f"rq:queue:{topic}", 0, -1)
+    ids: Any = broker.redis.lrange(f"rq:queue:{CELL.queue(topic)}", 0, -1)
     return [json.loads(broker.redis.hget(f"rq:job:{id_.decode()}", "data"))[3] for id_ in ids]  # type: ignore[arg-type]
 
 
@@ -231,7 +232,7 @@ def test_a_publisher_killed_between_push_and_commit_publishes_again_which_does_n
         assert len(delivered(broker, "beacon-us")) == 1
         # The row stays locked, and is skipped, until the server has seen the end of the killed publisher's session.
         until(lambda: publish_batch(db, broker) == 1)
-        first, second = broker.redis.lrange("rq:queue:beacon-us", 0, -1)  # type: ignore[misc]
+        first, second = broker.redis.lrange(f"rq:queue:{CELL.queue('beacon-us')}", 0, -1)  # type: ignore[misc]
         assert first != second, "a rolled-back push does not lend its id to the next"
         assert one(conn, "SELECT dispatch_id FROM outbox") == second.decode()
         # Both messages reach a worker: one claim wins, the other has nothing to do.
@@ -254,14 +255,14 @@ def test_publishing_is_counted(db: Database, broker: Broker, conn: Conn) -> None
 
 
 def test_a_region_whose_queue_holds_something_else_fails_alone(db: Database, broker: Broker, conn: Conn) -> None:
-    broker.redis.set("rq:queue:beacon-eu", "not a list")
+    broker.redis.set(f"rq:queue:{CELL.queue('beacon-eu')}", "not a list")
     submit(db, submission(regions=("US", "EU")))
     publish_batch(db, broker)
     assert query(conn, "SELECT topic, processed_at IS NULL AS waits FROM outbox ORDER BY id") == [
         {"topic": "beacon-us", "waits": False},
         {"topic": "beacon-eu", "waits": True},
     ]
-    broker.redis.delete("rq:queue:beacon-eu")
+    broker.redis.delete(f"rq:queue:{CELL.queue('beacon-eu')}")
 
 
 def test_the_order_of_redis_and_the_database_is_push_then_mark(db: Database, broker: Broker, conn: Conn) -> None:

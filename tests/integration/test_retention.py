@@ -14,6 +14,7 @@ from outbox_publisher import retention
 from outbox_publisher.retention import BATCH, JOBS_BATCH, nothing_aside, remove_old
 from runner_core.db import Database
 from runner_core.queries import statements
+from tests.cells import CELL
 from tests.engine import running
 from tests.integration.api_client import as_role
 from tests.jobs import catalogue, one, opened, query, settings_for, submission, submit, submit_many
@@ -30,7 +31,7 @@ SELECT %s, 'beacon-us', '{}', clock_timestamp() - make_interval(days => %s), md5
 @pytest.fixture
 def settings(database_url: str) -> dict[str, Any]:
     """As the publisher runs: under its own login, with the audit that shows each batch."""
-    return {"database_url": as_role(database_url, "beacon_publisher"), "db_audit": 1}
+    return {"database_url": as_role(database_url, CELL.login("publisher")), "db_audit": 1}
 
 
 @pytest.fixture
@@ -116,9 +117,9 @@ def test_a_removal_that_fails_keeps_none_of_the_others_from_being_made(
     conn.execute(
         b"INSERT INTO processes (id, kind, host, pid, version, seen_at) VALUES ('p', 'worker', 'h', 1, 'v', 'epoch')"
     )
-    conn.execute(f"REVOKE SELECT ON {table} FROM beacon_publisher".encode())  # noqa: S608 - our names
+    conn.execute(f"REVOKE SELECT ON {table} FROM {CELL.login('publisher')}".encode())  # noqa: S608 - our names
     assert clean(settings, job_retention_days=1) == 4
-    conn.execute(f"GRANT SELECT ON {table} TO beacon_publisher".encode())
+    conn.execute(f"GRANT SELECT ON {table} TO {CELL.login('publisher')}".encode())
     assert clean(settings, job_retention_days=1) == 1
 
 

@@ -23,6 +23,7 @@ from runner_core.errors import Rejected
 from runner_core.heartbeat import Heartbeat
 from runner_core.readiness import probe
 from runner_queue.broker import Broker
+from tests.cells import CELL
 from tests.engine import Engine, running
 from tests.jobs import catalogue, one, opened, query, settings_for, submission, submit, until
 
@@ -214,7 +215,7 @@ FORBIDDEN = {
     ],
 }
 EVERYONE = [
-    "CREATE TABLE public.mine (a integer)",
+    f"CREATE TABLE {CELL.schema}.mine (a integer)",
     "DROP TABLE jobs",
     "TRUNCATE jobs CASCADE",
     "ALTER TABLE jobs DISABLE TRIGGER ALL",
@@ -254,12 +255,12 @@ def test_the_functions_that_write_results_belong_to_no_login_and_have_a_fixed_pa
     found = query(
         conn,
         "SELECT proname, proconfig, pg_get_userbyid(proowner) AS owner, proacl::text AS acl FROM pg_proc "
-        "WHERE prosecdef AND pronamespace = 'public'::regnamespace",
+        "WHERE prosecdef AND pronamespace = current_schema()::regnamespace",
     )
     verbs = {"end_units", "close_regions", "close_jobs", "cancel_units", "reopen_units", "label_judged", "fill_jobs"}
     assert {f["proname"] for f in found} == verbs | {"forget_events"}
     for function in found:
-        assert function["proconfig"] == ["search_path=public, pg_temp"]
+        assert function["proconfig"] == [f"search_path={CELL.search_path}"]
         assert not function["owner"].startswith("beacon_")
         assert "{=X" not in function["acl"], json.dumps(function)
         assert ",=X" not in function["acl"], json.dumps(function)

@@ -19,6 +19,7 @@ from runner_core.readiness import probe
 from runner_core.session import connect, listen, transaction
 from runner_core.settings import Settings
 from runner_queue.broker import Broker
+from tests.cells import CELL
 from tests.engine import running
 from tests.hostile import HOSTILE, set_for_database
 from tests.integration.api_client import Api
@@ -75,7 +76,7 @@ def test_a_listening_connection_outlives_the_limit_on_idle_sessions(database_url
         with pytest.raises(psycopg.OperationalError):
             list(other.notifies(timeout=30))
         with connect(database_url, "test") as sender:
-            sender.execute(b"NOTIFY beacon_outbox, 'still here'")
+            sender.execute(f"NOTIFY {CELL.channel('outbox')}, 'still here'".encode())
         assert next(listening.notifies(timeout=10)).payload == "still here"
 
 

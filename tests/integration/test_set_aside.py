@@ -17,6 +17,7 @@ from outbox_publisher.sweeper import Sweeper
 from runner_core.db import Database
 from runner_queue.broker import Broker
 from runner_worker.engine.leases import beat, claim
+from tests.cells import CELL
 from tests.integration.api_client import as_role
 from tests.jobs import one, opened, query, settings_for, submit_many
 
@@ -33,7 +34,7 @@ CREATE TRIGGER refuse BEFORE {event} ON {table} FOR EACH ROW WHEN ({row}.{key} I
 @pytest.fixture
 def db(database_url: str, redis_url: str) -> Iterator[Database]:
     """As the publisher runs, under its own login."""
-    publisher = as_role(database_url, "beacon_publisher")
+    publisher = as_role(database_url, CELL.login("publisher"))
     with opened(settings_for(publisher, redis_url, job_retention_days=1), "publisher") as database:
         yield database
 
@@ -255,10 +256,9 @@ def test_lost_messages_are_looked_for_although_no_lease_can_be_taken_back(
     db: Database, conn: Conn, jobs: list[str], broker: Broker
 ) -> None:
     conn.execute(b"DELETE FROM outbox")
-    conn.execute(b"REVOKE UPDATE (lease_token) ON region_runs FROM beacon_publisher")
-    conn.execute(b"REVOKE SELECT ON region_runs FROM beacon_publisher")
-    conn.execute(b"GRANT SELECT (job_id, region, finished_at, lease_token, attempt) ON region_runs TO beacon_publisher")
-    conn.execute(b"GRANT SELECT (max_attempts, started_at) ON region_runs TO beacon_publisher")
+    login, kept = CELL.login("publisher"), "job_id, region, finished_at, lease_token, attempt, max_attempts, started_at"
+    conn.execute(f"REVOKE UPDATE (lease_token), SELECT ON region_runs FROM {login}".encode())  # noqa: S608 - our names
+    conn.execute(f"GRANT SELECT ({kept}) ON region_runs TO {login}".encode())
     Sweeper(db, broker).run_once()
     assert one(conn, "SELECT count(*) FROM outbox") == JOBS
 
@@ -269,7 +269,7 @@ def test_a_queue_whose_key_holds_something_else_hides_no_other_queue(
     submit_many(owner, 3, regions=("US",))
     submit_many(owner, 3, regions=("EU",))
     conn.execute(b"UPDATE outbox SET processed_at = clock_timestamp() - interval '1 hour', dispatch_id = md5(id::text)")
-    broker.redis.set("rq:queue:beacon-us", "not a list")
+    broker.redis.set(f"rq:queue:{CELL.queue('beacon-us')}", "not a list")
     Sweeper(db, broker).run_once()
     staged = query(conn, "SELECT topic, count(*) AS n FROM outbox WHERE processed_at IS NULL GROUP BY topic")
     assert staged == [{"topic": "beacon-eu", "n": 3}]
@@ -293,7 +293,7 @@ def test_a_lease_that_cannot_be_extended_runs_out_alone(owner: Database, conn: C
 
 
 def test_a_gauge_that_cannot_be_read_leaves_the_others_true(db: Database, conn: Conn, jobs: list[str]) -> None:
-    conn.execute(b"REVOKE SELECT ON processes FROM beacon_publisher")
+    conn.execute(f"REVOKE SELECT ON processes FROM {CELL.login('publisher')}".encode())  # noqa: S608 - our names
     gauges.refresh(db)
     assert REGISTRY.get_sample_value("outbox_unpublished_count") == JOBS
     assert REGISTRY.get_sample_value("jobs", {"status": "queued"}) == JOBS

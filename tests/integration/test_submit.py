@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.cells import CELL
 from tests.integration.api_client import Api, unsigned
 from tests.integration.submissions import CROSS, NOTHING, VECTORS, refused
 
@@ -97,8 +98,8 @@ def test_unsigned_jobs_only_where_that_is_allowed(make_api: Callable[..., Api]) 
 
 
 def test_the_publisher_is_woken_after_the_commit(api: Api, conn: "psycopg.Connection[Any]") -> None:
-    conn.execute("LISTEN beacon_outbox")
+    conn.execute(f"LISTEN {CELL.channel('outbox')}".encode())
     job_id = api.submit()
     [notice] = conn.notifies(timeout=10, stop_after=1)
-    assert notice.channel == "beacon_outbox"
+    assert notice.channel == CELL.channel("outbox")
     assert conn.execute("SELECT count(*) FROM outbox WHERE job_id = %s", (job_id,)).fetchone() == (2,)

@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.cells import CELL
 from tests.integration.api_client import Api, as_role
 from tests.integration.server import Server
 from tests.jobs import until
@@ -65,8 +66,8 @@ def test_one_trace_from_the_client_to_the_provider(
         "LOG_JSON": "1",
         "DB_AUDIT": "1",
         "BEACON_TEST": "1",
-        "DATABASE_URL_PUBLISHER": as_role(api.owner_url, "beacon_publisher"),
-        "DATABASE_URL_WORKER": as_role(api.owner_url, "beacon_worker"),
+        "DATABASE_URL_PUBLISHER": as_role(api.owner_url, CELL.login("publisher")),
+        "DATABASE_URL_WORKER": as_role(api.owner_url, CELL.login("worker")),
     }
     logs = {name: tmp_path / f"{name}.log" for name in ("publisher", "US", "EU")}
     commands = {

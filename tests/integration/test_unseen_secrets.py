@@ -105,7 +105,7 @@ def test_no_secret_is_seen_anywhere(
 
 def everything(api: Api, job_id: str) -> dict[str, str]:
     """What may be read of a job: every table, and each answer and page that has it."""
-    tables = [name for (name,) in api.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
+    tables = [name for (name,) in api.sql("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")]
     seen = {name: str(api.sql(f"SELECT t::text FROM {name} t")) for name in tables}  # noqa: S608 - the catalogue's names
     results = [number for (number,) in api.sql("SELECT id FROM executions ORDER BY model_id")]
     pages = ["/health", "/metrics", f"/api/v1/jobs/{job_id}", f"/api/v1/jobs/{job_id}/executions/all", "/api/v1/models"]

@@ -21,6 +21,7 @@ from runner_api.http.services import services
 from runner_api.http.watch import MAX_WATCHERS, Watchers
 from runner_core.db import Database
 from runner_core.notifier import payloads
+from tests.cells import CELL
 from tests.integration.api_client import Api
 from tests.integration.server import Server
 from tests.jobs import until
@@ -277,10 +278,10 @@ def test_it_listens_anew_when_the_other_connections_were_given_up(api: Api, conn
 
 def test_a_submission_tells_the_publishers_by_its_commit(api: Api, conn: psycopg.Connection[Any]) -> None:
     """A repeat changes nothing and tells nobody."""
-    conn.execute("LISTEN beacon_outbox")
+    conn.execute(f"LISTEN {CELL.channel('outbox')}".encode())
     spec = api.job()
     assert [api.post(spec).status_code, api.post(spec).status_code] == [202, 200]
-    conn.execute("NOTIFY beacon_outbox, 'the end'")
+    conn.execute(f"NOTIFY {CELL.channel('outbox')}, 'the end'".encode())
     assert [notice.payload for notice in conn.notifies(timeout=20, stop_after=2)] == ["", "the end"]
 
 

@@ -7,6 +7,7 @@ from outbox_publisher import fill
 from outbox_publisher.retention import BATCH, JOBS_BATCH
 from outbox_publisher.sweep import PAGE
 from runner_core.session import LIMITS
+from tests.cells import CELL
 from tests.integration.crowd import job_id, region, token
 from tests.integration.typical_analyses import ANALYSES
 from tests.integration.typical_parameters import (
@@ -64,11 +65,18 @@ CASES: dict[str, list[Case]] = (
                 | {"waited_ms": [1] * 20, "answered_ms": [4] * 20},
             )
         ],
-        "bell.ring": [Case("api publisher worker", {"channels": ["beacon_jobs"], "payloads": ["x"]})],
+        "bell.ring": [Case("api publisher worker", {"channels": ["jobs"], "payloads": ["x"]})],
         "db.settings": [
             Case(
                 "api publisher worker analyst",
-                {**LIMITS, "statement_timeout": "5000", "lock_timeout": "0", "enable_seqscan": "on", "local": True},
+                {
+                    **LIMITS,
+                    "search_path": CELL.search_path,
+                    "statement_timeout": "5000",
+                    "lock_timeout": "0",
+                    "enable_seqscan": "on",
+                    "local": True,
+                },
             )
         ],
         "executions.kept": [Case("worker", {**units, "completed_at": [NOW] * 20})],

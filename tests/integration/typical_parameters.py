@@ -8,13 +8,14 @@ from outbox_publisher.sweep import PAGE
 from runner_core.grants import as_arrays, rights
 from runner_core.limits import MAX_COUNTED
 from runner_core.statuses import ALIVE_SECONDS, STUCK_SECONDS
+from tests.cells import CELL
 from tests.integration.crowd import ENDED, QUEUED, job_id, region, token
 
 USUAL = 500  # buffers: some keys, a page of a list, or a batch of twenty rows
 MOST = 2000  # buffers: more needs a reason that bounds it
-# Not explained: two say LISTEN, four belong to `beacon migrate`, and the canary asks about one job of its own.
+# Not explained: two say LISTEN, five belong to `beacon migrate`, and the canary asks about one job of its own.
 LEFT_OUT = {"bell.listen_outbox", "bell.listen_jobs", "migrations.lock", "migrations.create", "migrations.record"}
-LEFT_OUT |= {"migrations.lead", "canary.rows"}
+LEFT_OUT |= {"migrations.lead", "migrations.schema", "canary.rows"}
 
 NOW = datetime.now(UTC)
 NOBODY: dict[str, Any] = {"left_out": []}
@@ -22,7 +23,7 @@ ALIVE, COUNT = {"alive_seconds": ALIVE_SECONDS}, {"most": MAX_COUNTED}
 STUCK = {"stuck_seconds": STUCK_SECONDS}
 COUNTS = "up to 10,000 rows are counted in an index"
 REGIONS = "of each set of regions up to 10,000 jobs are read, three a page"
-RIGHTS = as_arrays(rights())
+RIGHTS = as_arrays(rights(CELL)) | {"schema": CELL.schema}
 REASON = '{"code": "timeout", "message": "late"}'
 
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from runner_core.grants import logins
 from runner_core.limits import MAX_COUNTED_BY_STATUS, MAX_COUNTED_UNITS, MAX_ENDED, MAX_FEW, MAX_LOOKED
+from tests.cells import CELL
 from tests.integration.crowd import ENDED, job_id, region
 from tests.integration.typical_parameters import (
     ALIVE,
@@ -99,8 +100,8 @@ READS: dict[str, list[Case]] = {
         for split in (None, "region", "provider")
     ],
     "portal.ended": [Case("api", {"after": NOW - timedelta(hours=24), "until": NOW, "page": 201})],
-    "preflight.server": [Case("api publisher worker analyst doctor")],
-    "preflight.switches": [Case("doctor", {"logins": list(logins())})],
+    "preflight.server": [Case("api publisher worker analyst doctor", {"schema": CELL.schema})],
+    "preflight.switches": [Case("doctor", {"logins": list(logins(CELL))})],
     "reads.job": [Case("api", job), Case("api", open_job)],
     "reads.jobs": [Case("api", {**place, **p}, MOST, COUNTED) for p in ({}, {"before": "infinity", "before_id": ""})],
     "reads.jobs_by_status": [
@@ -140,7 +141,7 @@ READS: dict[str, list[Case]] = {
     ],
     "reads.open_regions": [Case("api", open_job)],
     "reads.outbox_row": [Case("api", {"outbox_id": ended})],
-    "rights.logins": [Case("doctor", {"logins": list(logins())})],
+    "rights.logins": [Case("doctor", {"logins": list(logins(CELL))})],
     "rights.missing": [
         Case("api publisher worker analyst doctor", RIGHTS, MOST, "each right is looked up in the catalogues")
     ],

@@ -24,7 +24,7 @@ def proxy(database_url: str) -> Iterator[CommitProxy]:
 @pytest.fixture
 def proxied(database_url: str, proxy: CommitProxy) -> str:
     """The database's URL through the proxy."""
-    host, _, name = database_url.rpartition("@")[2].rpartition("/")
+    host, _, name = database_url.rpartition("@")[2].partition("/")
     return database_url.replace(f"@{host}/{name}", f"@127.0.0.1:{proxy.port}/{name}")
 
 

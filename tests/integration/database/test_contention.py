@@ -11,6 +11,7 @@ from psycopg_pool import PoolTimeout
 from runner_core.db import Database, retried
 from runner_core.queries import rows, run
 from runner_core.sqlstate import sqlstate
+from tests.cells import with_option
 from tests.jobs import opened, settings_for, submission, submit
 from tests.write_errors import Counted
 
@@ -47,7 +48,7 @@ def test_a_deadlock_has_one_victim_and_the_victim_tries_again(database_url: str,
 def test_a_serialization_conflict_is_repeated(database_url: str, conn: Conn) -> None:
     with opened(settings_for(database_url)) as db:
         submit(db, submission("contested", regions=("US",)))
-    isolated = database_url + "?options=-c%20default_transaction_isolation%3Dserializable"
+    isolated = with_option(database_url, "default_transaction_isolation", "serializable")
     with opened(settings_for(isolated), size=1) as db:
         tries: list[int] = []
         counted = Counted()

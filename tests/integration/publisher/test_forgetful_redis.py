@@ -12,8 +12,10 @@ from outbox_publisher.sweeper import Sweeper
 from runner_api.verbs.actor import Actor
 from runner_cli.embedded import EmbeddedValkey
 from runner_core.db import Database
+from runner_core.queries import statements
 from runner_queue.broker import Broker
 from runner_worker.engine.leases import claim
+from tests.cells import CELL
 from tests.jobs import one, query, submission, submit, submit_many, until
 from tests.sweeping import drain, expire, settle, waiting
 
@@ -61,7 +63,7 @@ def test_a_restart_that_lost_the_last_pushes_is_noticed_although_the_sentinel_is
     drain(db, broker)
     valkey.kill()
     valkey.start(kept)
-    assert broker.redis.llen("rq:queue:beacon-us") == len(old)
+    assert broker.redis.llen(f"rq:queue:{CELL.queue('beacon-us')}") == len(old)
     assert sweeper.run_once() == len(new)
     assert {row["job_id"] for row in query(conn, "SELECT job_id FROM outbox WHERE processed_at IS NULL")} == set(new)
 
@@ -95,7 +97,7 @@ def test_the_suspicion_outlives_a_pass_for_which_another_sweeper_had_the_lead(
     drain(db, broker)
     broker.redis.flushall()
     with psycopg.connect(database_url) as other:
-        other.execute(b"SELECT pg_advisory_xact_lock(4711, 2)")
+        other.execute(statements()["sweep.lead"].sql, {"work": 2})
         assert sweeper.run_once() == 0
     assert sweeper.run_once() == 5
 

@@ -12,6 +12,7 @@ from runner_api.verbs.retry import Wanted, retry_job
 from runner_core.db import Database
 from runner_queue.broker import Broker
 from runner_worker.engine.leases import claim
+from tests.cells import CELL
 from tests.engine import running
 from tests.jobs import catalogue, one, query, submission, submit, submit_many
 from tests.sweeping import age, drain, events, expire, look_now
@@ -93,7 +94,7 @@ def test_a_message_that_redis_lost_is_staged_again_and_one_that_waits_there_is_n
     drain(db, broker)
     age(conn)
     dispatch = one(conn, "SELECT dispatch_id FROM outbox WHERE job_id = %s", lost)
-    broker.redis.lrem("rq:queue:beacon-us", 1, dispatch)
+    broker.redis.lrem(f"rq:queue:{CELL.queue('beacon-us')}", 1, dispatch)
     assert look_now(sweeper) == 1
     assert query(conn, "SELECT job_id FROM outbox WHERE processed_at IS NULL") == [{"job_id": lost}]
     assert events(conn, lost)[-1] == "region_staged"
@@ -114,7 +115,7 @@ def test_a_young_message_that_a_worker_may_just_have_taken_is_spared(
 ) -> None:
     submit_many(db, 3, regions=("US",))
     drain(db, broker)
-    broker.redis.delete("rq:queue:beacon-us")
+    broker.redis.delete(f"rq:queue:{CELL.queue('beacon-us')}")
     assert look_now(sweeper) == 0
     age(conn)
     assert look_now(sweeper) == 3
@@ -125,7 +126,7 @@ def test_a_message_whose_region_runs_or_has_ended_is_not_missed(
 ) -> None:
     runs, cancelled, waits = submit_many(db, 3, regions=("US",))
     drain(db, broker)
-    broker.redis.delete("rq:queue:beacon-us")
+    broker.redis.delete(f"rq:queue:{CELL.queue('beacon-us')}")
     age(conn)
     claim(db, [(runs, "US")], "alive")
     cancel_job(db, cancelled, ADMIN, "a")

@@ -13,9 +13,10 @@ from outbox_publisher.sweep import check_page, take_back
 from outbox_publisher.sweeper import Sweeper
 from runner_api.verbs.actor import Actor
 from runner_core.db import Database
-from runner_core.queries import run
+from runner_core.queries import run, statements
 from runner_queue.broker import Broker
 from runner_worker.engine.leases import claim
+from tests.cells import CELL
 from tests.jobs import one, opened, query, settings_for, submission, submit, submit_many, until
 from tests.sweeping import age, drain, expire, look_now
 
@@ -30,7 +31,7 @@ def test_a_backlog_larger_than_a_page_is_swept_to_its_end(
     ids = submit_many(db, 30, regions=("US",))
     drain(db, broker)
     age(conn)
-    broker.redis.delete("rq:queue:beacon-us")
+    broker.redis.delete(f"rq:queue:{CELL.queue('beacon-us')}")
     assert look_now(sweeper) == 30
     claim(db, [(job_id, "US") for job_id in ids], "dead")
     expire(conn)
@@ -47,7 +48,7 @@ def test_leases_are_taken_back_during_another_sweepers_long_pass(db: Database, c
     expire(conn)
     now: datetime = one(conn, "SELECT clock_timestamp()")
     with psycopg.connect(database_url) as other:
-        other.execute(b"SELECT pg_advisory_xact_lock(4711, 2)")
+        other.execute(statements()["sweep.lead"].sql, {"work": 2})
         assert check_page(db, "", now, lambda topic, dispatch_id: True) is None
         assert take_back(db) == 1
 
@@ -58,7 +59,7 @@ def test_no_job_is_locked_while_redis_is_asked(
     submit_many(db, 3, regions=("US", "EU"))
     drain(db, broker)
     age(conn)
-    broker.redis.delete("rq:queue:beacon-us")
+    broker.redis.delete(f"rq:queue:{CELL.queue('beacon-us')}")
     ask, asked = broker.queued_ids, []
 
     def free(topic: str) -> set[str]:
@@ -77,8 +78,8 @@ def test_a_queue_whose_key_holds_something_else_keeps_no_other_from_its_lost_mes
     submit_many(db, 3, regions=("US", "EU"))
     drain(db, broker)
     age(conn)
-    broker.redis.set("rq:queue:beacon-us", "no list")
-    broker.redis.delete("rq:queue:beacon-eu")
+    broker.redis.set(f"rq:queue:{CELL.queue('beacon-us')}", "no list")
+    broker.redis.delete(f"rq:queue:{CELL.queue('beacon-eu')}")
     assert look_now(sweeper) == 3
     assert "rq:queue:beacon-us is not a list" in caplog.text
 
@@ -104,7 +105,7 @@ def test_two_sweepers_at_once_stage_each_region_once(
     claim(db, [(job_id, "US") for job_id in ids[:100]], "dead")
     expire(conn)
     age(conn)
-    broker.redis.delete("rq:queue:beacon-us")
+    broker.redis.delete(f"rq:queue:{CELL.queue('beacon-us')}")
     together = threading.Barrier(2)
     moved: list[int] = []
 
@@ -160,7 +161,7 @@ def test_a_page_that_another_sweeper_leads_is_told_apart_from_the_last_one(
     submit(db, submission(regions=("US",)))
     now: datetime = one(conn, "SELECT clock_timestamp()")
     with psycopg.connect(database_url) as other:
-        other.execute(b"SELECT pg_advisory_xact_lock(4711, 2)")
+        other.execute(statements()["sweep.lead"].sql, {"work": 2})
         assert check_page(db, "", now, lambda topic, dispatch_id: True) is None
     assert check_page(db, "~", now, lambda topic, dispatch_id: True) == (None, 0)
 

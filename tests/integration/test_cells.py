@@ -1,0 +1,188 @@
+"""Two cells side by side in one database, with one Redis: neither sees the other."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from outbox_publisher.sweeper import Sweeper
+from runner_cli.local import login_urls, set_passwords
+from runner_core.cells import Cell
+from runner_core.db import Database
+from runner_core.errors import NotReady
+from runner_core.migrate import latest, migrate
+from runner_core.queries import single
+from runner_core.readiness import probe
+from runner_core.session import listen
+from runner_queue.broker import Broker
+from runner_queue.guard import Guard
+from runner_queue.inspection import PUBLISHER_COMMANDS, WORKER_COMMANDS
+from runner_queue.message import queue_key
+from runner_queue.stack_marker import identity
+from runner_worker.rq.worker import RegionWorker, connect, worker_name
+from tests.cells import in_cell
+from tests.engine import running
+from tests.jobs import catalogue, one, opened, settings_for, submission, submit, until
+from tests.schema import SCHEMA, dump
+from tests.sweeping import age, drain, expire, look_now, settle
+
+SCHEMAS = ("cell_a", "cell_b")
+
+
+@dataclass
+class Side:
+    """One cell: the owner's connection, and the processes' databases, each under its own login."""
+
+    cell: Cell
+    url: str
+    conn: "psycopg.Connection[Any]"
+    logins: dict[str, str]
+    api: Database
+    publisher: Database
+    worker: Database
+    broker: Broker
+
+    def status(self, job_id: str) -> str:
+        return str(one(self.conn, "SELECT status FROM jobs WHERE id = %s", job_id))
+
+    def jobs(self) -> list[str]:
+        return [str(row[0]) for row in self.conn.execute("SELECT id FROM jobs ORDER BY id")]
+
+
+@pytest.fixture(scope="module")
+def urls(shared_database_url: str) -> list[str]:
+    """The owner's URLs of two cells, in a database that holds a third one already."""
+    found = [in_cell(shared_database_url.partition("?")[0], schema) for schema in SCHEMAS]
+    assert [migrate(url) for url in found] == [latest()] * 2
+    return found
+
+
+@pytest.fixture
+def sides(urls: list[str], redis_url: str, home: Path) -> Iterator[tuple[Side, Side]]:
+    """Two cells without a job."""
+    with ExitStack() as stack:
+        made = []
+        for schema, url in zip(SCHEMAS, urls, strict=True):
+            set_passwords(home, url)
+            conn = stack.enter_context(psycopg.connect(url, autocommit=True))
+            conn.execute("TRUNCATE jobs CASCADE")
+            logins = {name.removeprefix("DATABASE_URL_").lower(): own for name, own in login_urls(home, url).items()}
+            dbs = {
+                kind: stack.enter_context(opened(settings_for(logins[kind], redis_url), kind))
+                for kind in ("api", "publisher", "worker")
+            }
+            broker = Broker(dbs["publisher"].settings)
+            stack.callback(broker.close)
+            made.append(Side(Cell(schema), url, conn, logins, **dbs, broker=broker))
+        yield made[0], made[1]
+
+
+def run_what_waits(side: Side, folder: Path) -> int:
+    """One turn of the region's real worker: take, claim and run; the number of messages."""
+    with running(side.worker, catalogue(folder)) as engine, connect(side.worker.settings.redis.url, 1.0) as redis:
+        worker = RegionWorker(
+            [side.cell.queue("beacon-us")],
+            worker_name("US"),
+            engine.runner,
+            redis,
+            region="US",
+            claim_batch=9,
+            grace_seconds=1,
+            cell=side.cell,
+        )
+        taken = worker.run_once()
+        until(lambda: engine.runner.busy() == 0)
+    return taken
+
+
+def test_the_same_job_goes_its_whole_way_in_each_cell_by_itself(sides: tuple[Side, Side], tmp_path: Path) -> None:
+    """Ids, keys and nonces are unique in a cell, so both may have this job."""
+    a, b = sides
+    for side in sides:
+        assert not submit(side.api, submission("same", regions=("US",))).replayed
+    assert drain(a.publisher, a.broker) == 1
+    assert (a.broker.redis.llen(queue_key("cell_a.beacon-us")), b.broker.redis.llen("rq:queue:cell_b.beacon-us")) == (
+        1,
+        0,
+    )
+    assert run_what_waits(b, tmp_path) == 0
+    assert run_what_waits(a, tmp_path) == 1
+    assert (a.status("same"), b.status("same")) == ("completed", "queued")
+    assert drain(b.publisher, b.broker) == 1
+    assert run_what_waits(b, tmp_path) == 1
+    assert b.status("same") == "completed"
+
+
+def test_a_sweeper_finds_the_losses_of_its_cell_alone(sides: tuple[Side, Side]) -> None:
+    sweepers = [Sweeper(side.publisher, side.broker) for side in sides]
+    for side, sweeper in zip(sides, sweepers, strict=True):
+        settle(sweeper)
+        submit(side.api, submission("lost", regions=("US",)))
+        drain(side.publisher, side.broker)
+        age(side.conn)
+    a = sides[0]
+    a.broker.redis.delete(queue_key(a.cell.queue("beacon-us")))
+    assert [look_now(sweeper) for sweeper in sweepers] == [1, 0]
+    for side in sides:
+        expire(side.conn)
+        assert one(side.conn, "SELECT count(*) FROM outbox") == (2 if side is a else 1)
+
+
+def test_one_cells_locks_keep_no_other_cell_out(sides: tuple[Side, Side]) -> None:
+    a, b = sides
+    with a.publisher.transaction() as mine, b.publisher.transaction() as other, opened(settings_for(a.url)) as third:
+        assert single(mine, "sweep.lead", work=1)["leading"]
+        assert single(other, "sweep.lead", work=1)["leading"]
+        with third.transaction() as again:
+            assert not single(again, "sweep.lead", work=1)["leading"]
+
+
+def test_a_notification_is_heard_in_its_own_cell(sides: tuple[Side, Side]) -> None:
+    a, b = sides
+    with listen(a.logins["publisher"], "publisher", "bell.listen_outbox") as conn:
+        submit(b.api, submission("other", regions=("US",)))
+        b.api.notifier.notify(["other"], outbox=True)
+        b.api.notifier.stop()
+        submit(a.api, submission("mine", regions=("US",)))
+        notice = next(conn.notifies(timeout=10))
+    assert notice.channel == "cell_a_outbox"
+    assert (a.jobs(), b.jobs()) == (["mine"], ["other"])
+
+
+def test_each_cell_has_its_own_marks_in_redis(sides: tuple[Side, Side]) -> None:
+    for side in sides:
+        guard = Guard(side.broker.redis, identity(side.publisher), PUBLISHER_COMMANDS, owns=True)
+        guard.admit(0)
+        Guard(side.broker.redis, identity(side.worker), WORKER_COMMANDS, owns=False).admit(0)
+        assert guard.foreign == ""
+        assert side.broker.sentinel_changed()
+    a, b = sides
+    marks = {b"beacon:stack:cell_a", b"beacon:stack:cell_b", b"beacon:sentinel:cell_a", b"beacon:sentinel:cell_b"}
+    assert set(a.broker.redis.keys("beacon:*")) == marks
+    a.broker.redis.delete("beacon:sentinel:cell_a")
+    assert (a.broker.sentinel_changed(), b.broker.sentinel_changed()) == (True, False)
+
+
+@pytest.mark.parametrize("kind", ["api", "publisher", "worker", "analyst"])
+def test_a_login_of_one_cell_is_refused_in_the_other(sides: tuple[Side, Side], kind: str) -> None:
+    a = sides[0]
+    stranger = a.logins[kind].replace("search_path%3Dcell_a", "search_path%3Dcell_b")
+    with psycopg.connect(stranger, autocommit=True) as conn:
+        assert conn.info.user == a.cell.login(kind)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            conn.execute("SELECT FROM cell_b.schema_migrations")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            conn.execute("SELECT cell_b.close_jobs(ARRAY['x'])")
+    with (
+        opened(settings_for(stranger), kind) as db,
+        pytest.raises(NotReady, match=r"cell_a_.* lacks USAGE on schema cell_b"),
+    ):
+        probe(db)
+
+
+def test_the_tables_of_a_cell_are_those_of_public_but_for_the_names(sides: tuple[Side, Side]) -> None:
+    assert [dump(side.url) for side in sides] == [SCHEMA.read_text("utf-8")] * 2
