@@ -128,6 +128,8 @@ def give_rights(conn: Connection[Any]) -> int:
                 conn.execute(statement)
     except psycopg.errors.InsufficientPrivilege as error:
         reason = f" ({described(error)})"
+    except (psycopg.errors.UndefinedFunction, psycopg.errors.UndefinedTable):
+        pass  # a login without USAGE on the schema does not see what is in it
     if left := missing_rights(conn, wanted):
         raise MigrationError(
             f"{told(left)}, and this login may not grant that{reason}: "

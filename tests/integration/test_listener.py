@@ -9,7 +9,7 @@ import pytest
 
 from outbox_publisher.listener import OutboxListener
 from runner_core.queries import rows
-from tests.cells import CELL
+from tests.cells import CELL, in_cell
 from tests.jobs import one, opened, settings_for, until
 
 NEVER = 60_000  # milliseconds: no poll wakes anybody within these tests
@@ -118,7 +118,9 @@ def test_through_a_pooler_it_polls(listen: Start, conn: Conn, caplog: Any) -> No
 
 
 def test_a_database_that_is_away_is_asked_again_and_polling_goes_on(listen: Start, caplog: Any) -> None:
-    listener = listen(listen_database_url="postgresql://nobody@127.0.0.1:1/none", outbox_poll_ms=10)
+    listener = listen(
+        listen_database_url=in_cell("postgresql://nobody@127.0.0.1:1/none", CELL.schema), outbox_poll_ms=10
+    )
     until(lambda: "can't listen for notifications, polling" in caplog.text)
     assert wakes(waits(listener))
 

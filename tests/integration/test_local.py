@@ -51,7 +51,7 @@ def test_a_stack_from_nothing_and_its_data_the_next_day(home: Path, procfile: Pa
     with running_stack(home, environment(), procfile=procfile) as local:
         api = local.stack.processes()[0].env
         with psycopg.connect(api["DATABASE_URL"]) as conn:
-            assert conn.info.user == CELL.login("api")
+            assert conn.info.user == "beacon_api"
             assert api["DATABASE_URL"] != local.database_url
         with psycopg.connect(local.database_url, autocommit=True) as conn:
             conn.execute("CREATE TABLE kept AS SELECT 1 AS n")

@@ -27,6 +27,7 @@ REGIONS = Path(__file__).parents[2] / "regions/sandbox.toml"
 PUBLISHER, WORKER = ("outbox_publisher",), ("runner_worker", "--region", "US")
 SAYS = "Redis is in use by the stack of another database"
 Client = "redis.Redis[bytes]"
+MARKER = CELL.key(KEY)  # of the cell in which the tests run
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -137,7 +138,7 @@ def test_who_comes_second_is_refused_until_the_key_has_ended(client: Client) -> 
 
 
 def test_the_processes_of_a_second_stack_end_and_say_why(client: Client, start: Start) -> None:
-    client.set(KEY, "1/1/public elsewhere", ex=600)
+    client.set(MARKER, "1/1/public elsewhere", ex=600)
     for command in (PUBLISHER, WORKER):
         process = start(*command)
         said = process.communicate(timeout=60)[0]
@@ -153,7 +154,7 @@ def test_doctor_says_whose_redis_it_is(client: Client, database_url: str, redis_
     assert "stack" not in told(), "nobody's yet"
     guard(client, identity(db)).admit(0)
     assert told()["stack"][0] == "ok"
-    client.set(KEY, "1/1/public elsewhere")
+    client.set(MARKER, "1/1/public elsewhere")
     level, text = told()["stack"]
     assert (level, text.startswith(SAYS)) == ("error", True)
 
@@ -177,12 +178,12 @@ def test_a_running_stack_stops_taking_and_pushing_while_another_owns_redis(
     submit(db, submission("first", **shape))
     until(lambda: status("first") == "completed", 60)
     assert gauges() == [False, False]
-    client.set(KEY, "1/1/public elsewhere", ex=600)
+    client.set(MARKER, "1/1/public elsewhere", ex=600)
     until(lambda: gauges() == [True, True], 30)
     client.rpush(f"rq:queue:{CELL.queue('beacon-us')}", "of-the-other-stack")
     submit(db, submission("second", **shape))
     until(lambda: one(conn, "SELECT count(*) FROM outbox WHERE job_id = 'second' AND processed_at IS NULL") == 1, 20)
     assert client.lrange(f"rq:queue:{CELL.queue('beacon-us')}", 0, -1) == [b"of-the-other-stack"]
-    client.delete(KEY)
+    client.delete(MARKER)
     until(lambda: status("second") == "completed", 60)
     assert gauges() == [False, False]
