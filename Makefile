@@ -1,6 +1,6 @@
 # Shortcuts; `make help` lists them. Everything runs in .venv, which ./beacon makes.
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test demo up schema reference examples rules bench bench-quick chaos chaos-quick interleavings crash-points crash-points-quick model level styleguide image lock sbom wheel chart restore-drill upgrade-proof
+.PHONY: help setup check format test demo up schema reference examples rules bench bench-quick chaos chaos-quick interleavings crash-points crash-points-quick model level styleguide image lock sbom wheel chart restore-drill upgrade-proof ha-drill
 
 BIN := .venv/bin
 SEED ?= 1
@@ -99,6 +99,9 @@ sbom: $(BIN)/cyclonedx-py ## the image's bill of materials, dist/sbom.cdx.json
 
 chart: $(BIN)/kubernetes-validate ## validate the Helm chart without a cluster (needs npm); ARGS=--write renews its rendered form
 	$(BIN)/python -m tests.chart $(ARGS)
+
+ha-drill: setup ## kill machines of ops/ha under load (4 minutes; needs patroni, etcd, haproxy, redis); ARGS="--only redis"
+	$(BIN)/python -m bench.ha $(ARGS)
 
 wheel: setup ## the wheel, dist/beacon_runner-VERSION-py3-none-any.whl
 	rm -rf build # setuptools packs what it finds there, also what has been removed since

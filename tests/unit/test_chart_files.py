@@ -1,5 +1,6 @@
 """What the chart renders for three regions, and fly.toml, say what the code says. `make chart` validates the chart."""
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -137,3 +138,11 @@ def test_fly_knows_every_setting_and_process_that_it_names() -> None:
     assert FLY["kill_signal"] == "SIGTERM"
     assert FLY["kill_timeout"] > OWN_SECONDS + 2
     assert FLY["http_service"]["internal_port"] == int(FLY["env"]["BIND"].rpartition(":")[2])
+
+
+def test_the_tools_are_pinned_by_hash_and_no_registry_is_named() -> None:
+    packages = json.loads((ROOT / "ops/helm-check/package-lock.json").read_text())["packages"]
+    wanted = packages.pop("")["devDependencies"]
+    assert wanted == json.loads((ROOT / "ops/helm-check/package.json").read_text())["devDependencies"]
+    assert all(package["integrity"].startswith("sha512-") for package in packages.values())
+    assert not [name for name, package in packages.items() if "resolved" in package]
