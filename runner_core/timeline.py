@@ -8,10 +8,9 @@ the process knows. docs/high-availability.md says what the fence does not see.
 
 import logging
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import psycopg
@@ -20,9 +19,10 @@ from psycopg.errors import FeatureNotSupported, InsufficientPrivilege, Undefined
 
 from runner_core.hosts import each_host, joined
 from runner_core.queries import row
-from runner_core.session import connect
+from runner_core.session import LEAST_SECONDS, connect
 
 log = logging.getLogger("db")
+ANSWER_SECONDS = 1.0  # for the statement, after a host's share of the wait for a connection
 MISSING = (FeatureNotSupported, InsufficientPrivilege, UndefinedFunction)  # some other engines lack the functions
 
 
@@ -119,12 +119,23 @@ def ask_hosts(url: str, name: str, wait_seconds: float) -> dict[str, Timeline | 
     addresses = each_host(url)
     if len(addresses) == 1:
         return {url: None}
-    with ThreadPoolExecutor(len(addresses), "hosts") as asking:
-        ask = partial(_ask, name=name, seconds=wait_seconds / len(addresses))
-        return dict(zip(addresses, asking.map(ask, addresses), strict=True))
+    seconds = max(LEAST_SECONDS, wait_seconds / len(addresses))
+    found: dict[str, Timeline | None] = dict.fromkeys(addresses)
+
+    def ask(address: str) -> None:
+        found[address] = _ask(address, name, seconds)
+
+    # Threads that may be left behind: a server that falls silent after it was connected to would never answer.
+    threads = [threading.Thread(target=ask, args=(address,), name="hosts", daemon=True) for address in addresses]
+    for thread in threads:
+        thread.start()
+    until = time.monotonic() + seconds + ANSWER_SECONDS
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    return dict(found)
 
 
-def _ask(address: str, *, name: str, seconds: float) -> Timeline | None:
+def _ask(address: str, name: str, seconds: float) -> Timeline | None:
     """Return the timeline of the server at `address`; None if it does not tell it."""
     try:
         with connect(address, name, seconds, target_session_attrs="any") as conn:

@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.chaos import keep, ledger, page, report, tally
 from bench.chaos.client import Client
 from bench.chaos.deployment import running_deployment
-from bench.chaos.failovers import Failover, all_failovers
+from bench.chaos.failovers import PROMOTED_SECONDS, Failover, all_failovers
 from bench.chaos.ledger import Ledger, Row
 from bench.chaos.modes import FAILOVER
 from bench.chaos.scene import Scene
@@ -103,29 +103,31 @@ def run_row(failover: Failover, seed: int, rate: float, home: Path, evidence: Pa
         repeated=len(counted.repeated),
         fenced=fenced,
     )
-    for word, found in (("LOST" if failover.may_lose else "BROKEN", counted.lost), ("BROKEN", counted.duplicated)):
-        for _, words in found:
-            tell(f"{word} {words}")
+    accepted = counted.accepted
     if failover.may_lose:
-        excuse(counted)
-    for _, words in counted.wrong:
+        for words in excuse(counted, injection.caused + PROMOTED_SECONDS):
+            tell(f"LOST {words}")
+    for _, words in (*counted.lost, *counted.duplicated, *counted.wrong):
         tell(f"BROKEN {words}")
     took = injection.recovery_seconds
     felt = injection.missed or ("not recovered" if took is None else f"recovered in {took:.1f} s")
     tell(
-        f"{fault.name}: {felt}; accepted {counted.accepted}, lost {row.lost}, duplicated {row.duplicated}, "
+        f"{fault.name}: {felt}; accepted {accepted}, lost {row.lost}, duplicated {row.duplicated}, "
         f"repeated calls {row.repeated}, fenced {fenced}; {time.monotonic() - began:.0f} s"
     )
     return Outcome(row, counted, fenced)
 
 
-def excuse(counted: Tally) -> None:
-    """Take out of a tally what its row may lose: the lost jobs, and what follows from a loss for calls and tries."""
-    names = {words.partition(":")[0] for _, words in counted.lost}
+def excuse(counted: Tally, promoted: float) -> list[str]:
+    """Take out of a tally what its row may lose, and return it: the lost jobs that were accepted before the Unix time
+    `promoted`. What follows for calls and tries is taken out too."""
+    excused = [words for at, words in counted.lost if at <= promoted]
+    names = {words.partition(":")[0] for words in excused}
     counted.wrong = [
         (at, words)
         for at, words in counted.wrong
         if words.split(maxsplit=1)[0].rstrip(":") not in names and not CONSEQUENCE.search(words)
     ]
     counted.accepted -= len(names)
-    counted.lost = []
+    counted.lost = [(at, words) for at, words in counted.lost if at > promoted]
+    return excused

@@ -51,7 +51,7 @@ def test_what_follows_from_a_loss_is_excused_and_nothing_else() -> None:
     counted = Tally(
         accepted=9,
         terminal=8,
-        lost=[(1.0, "chaos-000001: accepted and unknown")],
+        lost=[(1.0, "chaos-000001: accepted and unknown"), (9.0, "chaos-000013: accepted and unknown")],
         wrong=[
             (1.0, "chaos-000001: asked, and neither answered nor failed, in US m1"),
             (0.0, "chaos-000002 US m1: 2 requests received, 1 tries written"),
@@ -59,8 +59,9 @@ def test_what_follows_from_a_loss_is_excused_and_nothing_else() -> None:
             *kept,
         ],
     )
-    excuse(counted)
-    assert (counted.wrong, counted.lost, counted.accepted) == (kept, [], 8)
+    assert excuse(counted, 5.0) == ["chaos-000001: accepted and unknown"]
+    lost_by_the_new_primary = [(9.0, "chaos-000013: accepted and unknown")]
+    assert (counted.wrong, counted.lost, counted.accepted) == (kept, lost_by_the_new_primary, 8)
 
 
 def test_rounds_have_a_section_of_the_page_with_a_row_for_each_failover(tmp_path: Path) -> None:
