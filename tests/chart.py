@@ -34,7 +34,9 @@ class Mistake(Exception):
 
 
 def run(*command: str, text: str | None = None) -> str:
-    """Run a program and return its output. Raises Mistake if the program fails."""
+    """Run a program and return its output. Raises Mistake if the program is missing or fails."""
+    if not shutil.which(command[0]):
+        raise Mistake(f"{command[0]} is not installed: the packages nodejs and npm bring node and npm")
     done = subprocess.run(command, cwd=TOOLS, input=text, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Mistake(f"{command[0]} {command[1]}:\n{done.stdout}{done.stderr}")
