@@ -26,12 +26,15 @@ CREATE FUNCTION public.cancel_units(job text, reason jsonb) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
-DECLARE ended integer;
+DECLARE
+  ids text[];
+  open_regions text[];
+  reasons jsonb[];
+  ended integer;
 BEGIN
-  SELECT count(e.ended_model) INTO ended
-    FROM (SELECT array_agg(o.job_id) AS ids, array_agg(o.region) AS regions, array_agg(reason) AS reasons
-            FROM region_outcomes o WHERE o.job_id = job AND o.finished_at IS NULL) u
-   CROSS JOIN LATERAL end_units(u.ids, u.regions, 'cancelled', u.reasons) e;
+  SELECT array_agg(o.job_id), array_agg(o.region), array_agg(reason) INTO ids, open_regions, reasons
+    FROM region_outcomes o WHERE o.job_id = job AND o.finished_at IS NULL;
+  SELECT count(e.ended_model) INTO ended FROM end_units(ids, open_regions, 'cancelled', reasons) e;
   PERFORM close_regions(ARRAY[job]);
   RETURN ended;
 END $$;
@@ -55,9 +58,9 @@ BEGIN
      WHERE j.id = ANY (job_ids) AND j.status IN ('queued', 'running')
        AND (v.status <> j.status OR e.reached > j.version)
   ), closed AS (
-    UPDATE jobs j SET status = d.status, version = d.reached + d.ends::integer, updated_at = clock_timestamp(),
-           started_at = COALESCE(j.started_at, CASE WHEN d.status = 'running' THEN clock_timestamp() END),
-           completed_at = CASE WHEN d.status IN ('completed', 'failed', 'cancelled') THEN clock_timestamp() END,
+    UPDATE jobs j SET status = d.status, version = d.reached + d.ends::integer, updated_at = statement_timestamp(),
+           started_at = COALESCE(j.started_at, CASE WHEN d.status = 'running' THEN statement_timestamp() END),
+           completed_at = CASE WHEN d.status IN ('completed', 'failed', 'cancelled') THEN statement_timestamp() END,
            outcome = d.outcome,
            completed_units = CASE WHEN d.outcome IS NOT NULL THEN d.completed_units END,
            failed_units = CASE WHEN d.outcome IS NOT NULL THEN d.failed_units END,
@@ -93,7 +96,7 @@ BEGIN
      ORDER BY r.job_id, r.region
        FOR NO KEY UPDATE OF r
   ), closed AS (
-    UPDATE region_runs r SET finished_at = clock_timestamp(), lease_token = NULL, lease_expires_at = NULL
+    UPDATE region_runs r SET finished_at = statement_timestamp(), lease_token = NULL, lease_expires_at = NULL
       FROM ended d WHERE r.job_id = d.job_id AND r.region = d.region
     RETURNING r.job_id, r.region, r.attempt, r.started_at
   ), counted AS (
@@ -149,15 +152,15 @@ BEGIN
                             duration_ms, failed_answers, retry_count, error)
     SELECT job_id, region, model_id,
            CASE WHEN final_status = 'failed' AND usable > 0 THEN 'completed' ELSE final_status END,
-           provider_id, attempt, started_at, clock_timestamp(),
-           (extract(epoch FROM clock_timestamp() - started_at) * 1000)::bigint,
+           provider_id, attempt, started_at, statement_timestamp(),
+           (extract(epoch FROM statement_timestamp() - started_at) * 1000)::bigint,
            planned_calls - usable, greatest(attempt - 1, 0),
            reason || jsonb_build_object('region', region, 'model', model_id)
       FROM missing
     ON CONFLICT (job_id, region, model_id) DO NOTHING
     RETURNING executions.job_id, executions.region, executions.model_id, executions.status, executions.error
   ), bumped AS (
-    UPDATE jobs j SET version = j.version + c.n, updated_at = clock_timestamp()
+    UPDATE jobs j SET version = j.version + c.n, updated_at = statement_timestamp()
       FROM (SELECT job_id, count(*) AS n FROM written GROUP BY job_id) c
      WHERE j.id = c.job_id
     RETURNING j.id, j.version - c.n AS base
@@ -184,12 +187,12 @@ CREATE FUNCTION public.fill_jobs(batch integer) RETURNS bigint
     SELECT j.id FROM jobs j
      WHERE j.name IS NULL OR (j.outcome IS NULL AND j.completed_at IS NOT NULL)
      ORDER BY j.id LIMIT batch FOR NO KEY UPDATE SKIP LOCKED
+  ), judged AS MATERIALIZED (
+    SELECT d.id, (SELECT x FROM job_verdicts x WHERE x.job_id = d.id) AS verdict FROM due d
   ), known AS MATERIALIZED (
-    SELECT d.id, e.actor, v.outcome, v.completed_units, v.failed_units, v.cancelled_units
-      FROM due d
-     CROSS JOIN LATERAL (SELECT * FROM job_verdicts x WHERE x.job_id = d.id OFFSET 0) v
-      LEFT JOIN LATERAL (SELECT x.actor FROM job_events x WHERE x.job_id = d.id AND x.type = 'submitted'
-                          ORDER BY x.seq LIMIT 1) e ON true
+    SELECT d.id, (d.verdict).outcome, (d.verdict).completed_units, (d.verdict).failed_units, (d.verdict).cancelled_units,
+           (SELECT x.actor FROM job_events x WHERE x.job_id = d.id AND x.type = 'submitted' ORDER BY x.seq LIMIT 1) AS actor
+      FROM judged d
   ), filled AS (
     UPDATE jobs j
        SET name = COALESCE(j.name, left(j.spec -> 'benchmark' ->> 'name', 200), ''),
@@ -905,18 +908,15 @@ CREATE VIEW public.region_queues AS
      CROSS JOIN LATERAL jsonb_array_elements_text(s.regions) p(region))
      CROSS JOIN LATERAL ( SELECT count(*) AS jobs,
             min(c.created_at) AS oldest
-           FROM (( SELECT j.id,
+           FROM ( SELECT j.id,
                     j.created_at
                    FROM public.jobs j
                   WHERE ((j.status = 'running'::text) AND (jsonb_path_query_array(j.plan, '$.keyvalue()."key"'::jsonpath) = s.regions))
                   ORDER BY j.created_at
                  LIMIT 10000) c
-             LEFT JOIN LATERAL ( SELECT r_1.lease_token,
-                    r_1.finished_at
-                   FROM public.region_runs r_1
-                  WHERE ((r_1.job_id = c.id) AND (r_1.region = p.region))
-                 OFFSET 0) r ON (true))
-          WHERE ((r.lease_token IS NULL) AND (r.finished_at IS NULL))) w)
+          WHERE (( SELECT ((r.lease_token IS NOT NULL) OR (r.finished_at IS NOT NULL))
+                   FROM public.region_runs r
+                  WHERE ((r.job_id = c.id) AND (r.region = p.region))) IS NOT TRUE)) w)
   GROUP BY p.region;
 
 

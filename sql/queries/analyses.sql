@@ -58,37 +58,43 @@ SELECT j.id, j.status, x.status AS cross_status, j.created_at, j.plan, j.questio
 WITH j AS MATERIALIZED (
   SELECT id, status, version, plan, questions, runs, created_at,
          COALESCE((SELECT max(l.id) FROM answer_labels l WHERE l.job_id = %(job_id)s), 0) AS label_id
-    FROM jobs WHERE id = %(job_id)s)
-SELECT j.status AS job_status, j.version AS job_version, j.label_id,
-       CASE WHEN a.status IN ('ok', 'failed') THEN a.id ELSE e.id END AS id, e.id AS execution_id, j.id AS job_id, p.region,
-       m.model_id, q.question ->> 'id' AS question_id, n.run_no,
-       CASE WHEN a.status = 'ok' THEN 'completed' WHEN a.status = 'failed' THEN 'failed'
-            WHEN e.status = 'completed' THEN CASE WHEN e.error IS NULL THEN 'completed' ELSE 'failed' END
-            WHEN e.id IS NOT NULL THEN e.status
-            WHEN r.lease_token IS NOT NULL THEN 'running' ELSE 'pending' END AS status,
-       COALESCE(a.provider_id, e.provider_id) AS provider_id,
-       COALESCE(a.started_at, e.started_at, CASE WHEN r.lease_token IS NOT NULL THEN r.started_at END) AS started_at,
-       COALESCE(a.completed_at, e.completed_at) AS completed_at,
-       COALESCE(CASE WHEN a.status IN ('ok', 'failed') THEN a.completed_at END, e.created_at, j.created_at) AS created_at,
-       COALESCE(a.duration_ms, e.duration_ms) AS duration_ms, a.served, a.sent, a.waited_ms, a.answered_ms, a.paid,
-       CASE WHEN a.output IS NOT NULL THEN jsonb_build_object(
-            'response', left(t.response, %(characters)s + CASE WHEN t.response ~ '^\s*<think>' THEN strpos(t.response, '</think>') + 7 ELSE 0 END), 'refused', a.output -> 'refused',
-            'refusal_source', a.output -> 'refusal_source', 'finish_reason', a.output -> 'finish_reason',
-            'filter', a.output -> 'filter', 'simulated', a.output -> 'simulated') END AS output,
-       CASE WHEN a.status = 'ok' THEN NULL ELSE COALESCE(a.error, e.error) END AS error_detail,
-       '[]'::jsonb AS errors, COALESCE(e.receipt IS NOT NULL, false) AS has_receipt,
-       greatest(COALESCE(e.attempt, r.attempt, 0) - 1, 0) + COALESCE(jsonb_array_length(a.errors), 0) AS retry_count,
-       j.runs
-  FROM j
- CROSS JOIN LATERAL jsonb_each(j.plan) AS p (region, models)
- CROSS JOIN LATERAL jsonb_array_elements_text(p.models) AS m (model_id)
- CROSS JOIN LATERAL jsonb_array_elements(j.questions) AS q (question)
- CROSS JOIN LATERAL generate_series(1, j.runs) AS n (run_no)
-  LEFT JOIN region_runs r ON r.job_id = %(job_id)s AND r.region = p.region
-  LEFT JOIN executions e ON e.job_id = %(job_id)s AND e.region = p.region AND e.model_id = m.model_id
-  LEFT JOIN answers a ON a.job_id = %(job_id)s AND a.region = p.region AND a.model_id = m.model_id
-                     AND a.question_id = q.question ->> 'id' AND a.run_no = n.run_no
-  LEFT JOIN LATERAL (SELECT a.output ->> 'response' AS response OFFSET 0) t ON true;
+    FROM jobs WHERE id = %(job_id)s
+), calls AS MATERIALIZED (
+  SELECT j.status AS job_status, j.version AS job_version, j.label_id,
+         CASE WHEN a.status IN ('ok', 'failed') THEN a.id ELSE e.id END AS id, e.id AS execution_id, j.id AS job_id, p.region,
+         m.model_id, q.question ->> 'id' AS question_id, n.run_no,
+         CASE WHEN a.status = 'ok' THEN 'completed' WHEN a.status = 'failed' THEN 'failed'
+              WHEN e.status = 'completed' THEN CASE WHEN e.error IS NULL THEN 'completed' ELSE 'failed' END
+              WHEN e.id IS NOT NULL THEN e.status
+              WHEN r.lease_token IS NOT NULL THEN 'running' ELSE 'pending' END AS status,
+         COALESCE(a.provider_id, e.provider_id) AS provider_id,
+         COALESCE(a.started_at, e.started_at, CASE WHEN r.lease_token IS NOT NULL THEN r.started_at END) AS started_at,
+         COALESCE(a.completed_at, e.completed_at) AS completed_at,
+         COALESCE(CASE WHEN a.status IN ('ok', 'failed') THEN a.completed_at END, e.created_at, j.created_at) AS created_at,
+         COALESCE(a.duration_ms, e.duration_ms) AS duration_ms, a.served, a.sent, a.waited_ms, a.answered_ms, a.paid,
+         a.output, a.output ->> 'response' AS response,
+         CASE WHEN a.status = 'ok' THEN NULL ELSE COALESCE(a.error, e.error) END AS error_detail,
+         '[]'::jsonb AS errors, COALESCE(e.receipt IS NOT NULL, false) AS has_receipt,
+         greatest(COALESCE(e.attempt, r.attempt, 0) - 1, 0) + COALESCE(jsonb_array_length(a.errors), 0) AS retry_count,
+         j.runs
+    FROM j
+   CROSS JOIN LATERAL jsonb_each(j.plan) AS p (region, models)
+   CROSS JOIN LATERAL jsonb_array_elements_text(p.models) AS m (model_id)
+   CROSS JOIN LATERAL jsonb_array_elements(j.questions) AS q (question)
+   CROSS JOIN LATERAL generate_series(1, j.runs) AS n (run_no)
+    LEFT JOIN region_runs r ON r.job_id = %(job_id)s AND r.region = p.region
+    LEFT JOIN executions e ON e.job_id = %(job_id)s AND e.region = p.region AND e.model_id = m.model_id
+    LEFT JOIN answers a ON a.job_id = %(job_id)s AND a.region = p.region AND a.model_id = m.model_id
+                       AND a.question_id = q.question ->> 'id' AND a.run_no = n.run_no
+)
+SELECT job_status, job_version, label_id, id, execution_id, job_id, region, model_id, question_id, run_no, status, provider_id,
+       started_at, completed_at, created_at, duration_ms, served, sent, waited_ms, answered_ms, paid,
+       CASE WHEN output IS NOT NULL THEN jsonb_build_object(
+            'response', left(response, %(characters)s + CASE WHEN response ~ '^\s*<think>' THEN strpos(response, '</think>') + 7 ELSE 0 END), 'refused', output -> 'refused',
+            'refusal_source', output -> 'refusal_source', 'finish_reason', output -> 'finish_reason',
+            'filter', output -> 'filter', 'simulated', output -> 'simulated') END AS output,
+       error_detail, errors, has_receipt, retry_count, runs
+  FROM calls;
 
 -- name: analyses.units
 -- How each execution of a job asked its model. The rows of an execution do not change; a retry deletes them.
@@ -199,7 +205,7 @@ WITH used AS MATERIALIZED (
      AND model = %(model)s AND created_at < statement_timestamp() - interval '1 day'
    ORDER BY text_sha256 FOR NO KEY UPDATE
 )
-UPDATE embeddings e SET created_at = clock_timestamp()
+UPDATE embeddings e SET created_at = statement_timestamp()
   FROM used u WHERE e.text_sha256 = u.text_sha256 AND e.model = u.model;
 
 -- name: embeddings.add -- writes

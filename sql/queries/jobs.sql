@@ -70,14 +70,15 @@ SELECT id, traceparent FROM jobs WHERE id = ANY (%(job_ids)s::text[]) ORDER BY i
 
 -- name: jobs.close -- writes
 -- Set each job's status from its regions, its executions and its cancellation.
-SELECT closed_job AS job_id, closed_status AS status, closed_succeeded AS succeeded, closed_planned AS planned,
-       (SELECT j.traceparent FROM jobs j WHERE j.id = closed_job) AS traceparent
-  FROM close_jobs(%(job_ids)s::text[]);
+WITH closed AS MATERIALIZED (SELECT * FROM close_jobs(%(job_ids)s::text[]))
+SELECT c.closed_job AS job_id, c.closed_status AS status, c.closed_succeeded AS succeeded, c.closed_planned AS planned,
+       (SELECT j.traceparent FROM jobs j WHERE j.id = c.closed_job) AS traceparent
+  FROM closed c;
 
 -- name: jobs.cancel -- writes
 -- Mark the job as cancelled. No result row if the job has ended or does not exist.
 WITH cancelled AS (
-  UPDATE jobs SET cancelled_at = clock_timestamp(), version = version + 1, updated_at = clock_timestamp()
+  UPDATE jobs SET cancelled_at = statement_timestamp(), version = version + 1, updated_at = statement_timestamp()
    WHERE id = %(job_id)s AND status IN ('queued', 'running')
   RETURNING id, version, status, cancelled_at
 ), noted AS (
@@ -103,8 +104,8 @@ SELECT unit_region AS region, unit_model AS model_id, earlier
 -- Set the job to running for a retry, unless it was cancelled.
 WITH reopened AS (
   UPDATE jobs SET status = 'running', completed_at = NULL, outcome = NULL, completed_units = NULL, failed_units = NULL,
-         cancelled_units = NULL, version = version + 1, updated_at = clock_timestamp(),
-         queued_until = clock_timestamp() + make_interval(secs => %(queue_timeout_seconds)s)
+         cancelled_units = NULL, version = version + 1, updated_at = statement_timestamp(),
+         queued_until = statement_timestamp() + make_interval(secs => %(queue_timeout_seconds)s)
    WHERE id = %(job_id)s AND status IN ('running', 'completed', 'failed')
   RETURNING id, version
 ), noted AS (

@@ -28,17 +28,21 @@ SELECT p.job_id, p.completed_at,
 -- refusal that the provider marked, no finish reason of a filter (`filtered`, of answers that earlier releases stored).
 -- Nor is there anything to ask about an answer without a text behind its thoughts. Another worker may add the same rows at
 -- this moment.
+WITH told AS MATERIALIZED (
+  SELECT a.id, a.job_id, a.output ->> 'response' AS response, a.output ->> 'refusal_source' AS refusal_source,
+         a.output ->> 'filter' AS filter, lower(COALESCE(a.output ->> 'finish_reason', '')) AS finish_reason
+    FROM answers a
+   WHERE a.job_id = %(job_id)s AND a.status = 'ok'
+     AND NOT EXISTS (SELECT FROM judgements g WHERE g.answer_id = a.id AND g.judge = %(judge)s)
+)
 INSERT INTO judgements (answer_id, judge, job_id)
-SELECT a.id, %(judge)s, a.job_id
-  FROM answers a
- CROSS JOIN LATERAL (SELECT a.output ->> 'response' AS response, a.output ->> 'refusal_source' AS refusal_source OFFSET 0) t
- WHERE a.job_id = %(job_id)s AND a.status = 'ok'
-   AND a.output ->> 'filter' IS NULL AND COALESCE(t.refusal_source, '') NOT IN ('filter', 'provider')
-   AND (t.refusal_source IS NOT NULL OR lower(COALESCE(a.output ->> 'finish_reason', '')) <> ALL (%(filtered)s::text[]))
+SELECT t.id, %(judge)s, t.job_id
+  FROM told t
+ WHERE t.filter IS NULL AND COALESCE(t.refusal_source, '') NOT IN ('filter', 'provider')
+   AND (t.refusal_source IS NOT NULL OR t.finish_reason <> ALL (%(filtered)s::text[]))
    AND CASE WHEN t.response ~ '^\s*<think>' THEN substr(t.response, NULLIF(strpos(t.response, '</think>'), 0) + 8)
             ELSE t.response END ~ '\S'
-   AND NOT EXISTS (SELECT FROM judgements g WHERE g.answer_id = a.id AND g.judge = %(judge)s)
- ORDER BY a.id
+ ORDER BY t.id
 ON CONFLICT (answer_id, judge) DO NOTHING
 RETURNING answer_id;
 
@@ -51,8 +55,8 @@ UPDATE judgements SET open_at = NULL, error = 'abandoned'
 -- Take one open answer for so many seconds and count its request, by chance: the judge must not see the answers of one
 -- region one after the other. An answer that was asked about before waits for those that were not.
 UPDATE judgements g
-   SET requests = g.requests + 1, tries = g.tries + 1, asked_at = clock_timestamp(),
-       open_at = clock_timestamp() + make_interval(secs => %(seconds)s)
+   SET requests = g.requests + 1, tries = g.tries + 1, asked_at = statement_timestamp(),
+       open_at = statement_timestamp() + make_interval(secs => %(seconds)s)
   FROM (SELECT x.answer_id FROM judgements x
          WHERE x.judge = %(judge)s AND x.open_at < statement_timestamp() AND x.tries < %(most)s
          ORDER BY x.requests, random() LIMIT 1 FOR UPDATE SKIP LOCKED) due
@@ -66,19 +70,21 @@ RETURNING g.answer_id, g.requests, g.asked_at;
 UPDATE judgements
    SET requests = requests - (NOT %(sent)s::boolean)::integer, tries = tries - (NOT %(counts)s::boolean)::integer,
        open_at = CASE WHEN %(counts)s::boolean AND tries >= %(most)s THEN NULL
-                      ELSE clock_timestamp() + make_interval(secs => %(seconds)s) END,
+                      ELSE statement_timestamp() + make_interval(secs => %(seconds)s) END,
        error = CASE WHEN %(counts)s::boolean AND tries >= %(most)s THEN %(error)s END
  WHERE answer_id = %(answer_id)s AND judge = %(judge)s AND asked_at = %(asked_at)s AND open_at IS NOT NULL;
 
 -- name: judgements.text
 -- Question and answer of an answer. Of the text its first `characters` behind a block of thoughts.
+WITH t AS MATERIALIZED (
+  SELECT a.job_id, a.question_id, a.output ->> 'response' AS response FROM answers a WHERE a.id = %(answer_id)s
+)
 SELECT q.question ->> 'text' AS question,
        left(t.response, %(characters)s + CASE WHEN t.response ~ '^\s*<think>' THEN strpos(t.response, '</think>') + 7 ELSE 0 END) AS answer
-  FROM answers a
-  JOIN jobs j ON j.id = a.job_id
+  FROM t
+  JOIN jobs j ON j.id = t.job_id
  CROSS JOIN LATERAL jsonb_array_elements(j.questions) AS q (question)
- CROSS JOIN LATERAL (SELECT a.output ->> 'response' AS response OFFSET 0) t
- WHERE a.id = %(answer_id)s AND q.question ->> 'id' = a.question_id;
+ WHERE q.question ->> 'id' = t.question_id;
 
 -- name: judgements.end -- writes
 -- Keep the reply, or the code of the error. The first reply stays.

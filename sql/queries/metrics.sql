@@ -27,8 +27,7 @@ SELECT (SELECT count(*)
                  LIMIT %(most)s) AS few) AS stuck,
        (SELECT count(*)
           FROM (SELECT j.id FROM jobs j WHERE j.status = 'running' ORDER BY j.created_at, j.id LIMIT %(most)s) AS few
-         CROSS JOIN LATERAL (SELECT max(r.deadline) AS deadline FROM region_runs r WHERE r.job_id = few.id OFFSET 0) d
-         WHERE d.deadline < statement_timestamp() - make_interval(secs => %(grace_seconds)s)) AS overdue;
+         WHERE (SELECT max(r.deadline) FROM region_runs r WHERE r.job_id = few.id) < statement_timestamp() - make_interval(secs => %(grace_seconds)s)) AS overdue;
 
 -- name: metrics.regions
 -- For each region of the open jobs: the number of region runs that wait for a worker, up to 10,000, and of live

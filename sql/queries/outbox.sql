@@ -10,7 +10,7 @@ SELECT id, job_id, topic, payload, attempts,
 
 -- name: outbox.mark -- writes
 -- End of transaction B: mark the rows as pushed, each with its dispatch id.
-UPDATE outbox o SET processed_at = clock_timestamp(), dispatch_id = d.dispatch_id, attempts = o.attempts + 1, last_error = NULL
+UPDATE outbox o SET processed_at = statement_timestamp(), dispatch_id = d.dispatch_id, attempts = o.attempts + 1, last_error = NULL
   FROM unnest(%(ids)s::bigint[], %(dispatch_ids)s::text[]) AS d (id, dispatch_id)
  WHERE o.id = d.id;
 
@@ -19,10 +19,10 @@ UPDATE outbox o SET processed_at = clock_timestamp(), dispatch_id = d.dispatch_i
 -- and the sweeper ends its region.
 UPDATE outbox o
    SET attempts = o.attempts + 1, last_error = f.error,
-       available_at = clock_timestamp() + make_interval(secs => least(300, power(2, least(o.attempts, 10)))),
+       available_at = statement_timestamp() + make_interval(secs => least(300, power(2, least(o.attempts, 10)))),
        dead_at = CASE WHEN o.attempts + 1 >= %(max_attempts)s
-                       AND o.created_at <= clock_timestamp() - make_interval(secs => %(dead_after_seconds)s)
-                      THEN clock_timestamp() END
+                       AND o.created_at <= statement_timestamp() - make_interval(secs => %(dead_after_seconds)s)
+                      THEN statement_timestamp() END
   FROM unnest(%(ids)s::bigint[], %(errors)s::text[]) AS f (id, error)
  WHERE o.id = f.id
 RETURNING o.id, o.job_id, o.attempts, o.dead_at,
@@ -38,13 +38,13 @@ WITH wanted AS (
   INSERT INTO outbox (job_id, topic, payload)
   SELECT w.job_id, w.topic,
          jsonb_build_object('id', w.job_id, 'request_id', j.request_id, 'enqueued_at',
-                            to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                            to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
                             'attempt', COALESCE((SELECT r.attempt FROM region_runs r
                                                   WHERE r.job_id = w.job_id AND r.region = w.region), 0))
     FROM wanted w JOIN jobs j ON j.id = w.job_id
   RETURNING job_id, topic
 ), bumped AS (
-  UPDATE jobs j SET version = j.version + c.n, updated_at = clock_timestamp()
+  UPDATE jobs j SET version = j.version + c.n, updated_at = statement_timestamp()
     FROM (SELECT job_id, count(*) AS n FROM staged GROUP BY job_id) c
    WHERE j.id = c.job_id
   RETURNING j.id, j.version - c.n AS base
@@ -58,12 +58,12 @@ RETURNING job_id, region;
 -- name: outbox.withdraw -- writes
 -- Drop the messages of a cancelled job. Rows that a publisher has locked for a push are skipped, so that this never
 -- waits; a message that is pushed all the same is refused at its claim.
-UPDATE outbox SET processed_at = clock_timestamp(), last_error = 'job cancelled'
+UPDATE outbox SET processed_at = statement_timestamp(), last_error = 'job cancelled'
  WHERE id IN (SELECT id FROM outbox WHERE job_id = %(job_id)s AND processed_at IS NULL AND dead_at IS NULL
                ORDER BY id FOR UPDATE SKIP LOCKED);
 
 -- name: outbox.settle -- writes
 -- Mark dead messages as handled: their regions were staged again, or need no message any more.
-UPDATE outbox SET processed_at = clock_timestamp()
+UPDATE outbox SET processed_at = statement_timestamp()
  WHERE job_id = %(job_id)s AND dead_at IS NOT NULL AND processed_at IS NULL
    AND topic = ANY (SELECT topic(r.region) FROM unnest(%(regions)s::text[]) AS r (region));

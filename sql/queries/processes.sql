@@ -36,7 +36,7 @@ SELECT set_config('search_path', %(search_path)s, %(local)s::boolean),
 -- its test of a real write.
 INSERT INTO processes AS p (id, kind, region, host, pid, version, regions_sha, concurrency, providers)
 VALUES (%(process_id)s, %(kind)s, %(region)s, %(host)s, %(pid)s, %(version)s, %(regions_sha)s, %(concurrency)s, %(providers)s::jsonb)
-ON CONFLICT (id) DO UPDATE SET seen_at = clock_timestamp(), providers = EXCLUDED.providers
+ON CONFLICT (id) DO UPDATE SET seen_at = EXCLUDED.seen_at, providers = EXCLUDED.providers
 RETURNING seen_at;
 
 -- name: processes.read

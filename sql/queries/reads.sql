@@ -16,8 +16,7 @@ SELECT j.id, j.status, j.version, j.spec_raw, j.plan, j.enable_analysis, j.creat
        SELECT count(*) FILTER (WHERE n.status IN ('ok', 'failed')) AS calls_done,
               COALESCE(sum(n.calls + n.lost_calls), 0) AS calls_told
          FROM answers n WHERE n.job_id = j.id) a
- CROSS JOIN LATERAL (SELECT l.units FROM listed_jobs l WHERE l.id = j.id OFFSET 0) l
- CROSS JOIN LATERAL jsonb_to_record(l.units) AS u (total bigint, completed bigint, failed bigint, cancelled bigint, running bigint)
+ CROSS JOIN LATERAL jsonb_to_record((SELECT l.units FROM listed_jobs l WHERE l.id = j.id)) AS u (total bigint, completed bigint, failed bigint, cancelled bigint, running bigint)
  WHERE j.id = %(job_id)s;
 
 -- name: reads.jobs
@@ -78,9 +77,9 @@ SELECT CASE WHEN a.status IN ('ok', 'failed') THEN a.id ELSE e.id END AS id, e.i
 -- only.
 SELECT e.id, e.id AS execution_id, e.job_id, e.region, e.model_id, e.status, e.provider_id, e.started_at, e.completed_at,
        e.created_at, e.duration_ms, e.answered_ms, e.served, e.output, e.error AS error_detail, e.receipt IS NOT NULL AS has_receipt, e.retry_count
-  FROM (SELECT x.id FROM executions x WHERE (x.created_at, x.id) < (%(before)s::timestamptz, %(before_id)s::bigint)
-         ORDER BY x.created_at DESC, x.id DESC LIMIT %(page)s OFFSET %(skip)s) p
- CROSS JOIN LATERAL (SELECT * FROM executions x WHERE x.id = p.id OFFSET 0) e
+  FROM executions e
+ WHERE e.id = ANY (ARRAY(SELECT x.id FROM executions x WHERE (x.created_at, x.id) < (%(before)s::timestamptz, %(before_id)s::bigint)
+                          ORDER BY x.created_at DESC, x.id DESC LIMIT %(page)s OFFSET %(skip)s))
  ORDER BY e.created_at DESC, e.id DESC;
 
 -- name: reads.execution
@@ -203,11 +202,15 @@ SELECT j.id, j.status, j.created_at, j.started_at, j.queued_until, NULL::timesta
 -- name: reads.overdue
 -- The jobs, among the `most` oldest running ones, that are past the last deadline of their regions; oldest first. This
 -- is separate from reads.stuck, so that each statement reads the index of its status in order.
-SELECT j.id, j.status, j.created_at, j.started_at, j.queued_until, d.deadline, 'overdue' AS reason
-  FROM (SELECT r.id, r.status, r.created_at, r.started_at, r.queued_until FROM jobs r
-         WHERE r.status = 'running' ORDER BY r.created_at, r.id LIMIT %(most)s) j
- CROSS JOIN LATERAL (SELECT max(x.deadline) AS deadline FROM region_runs x WHERE x.job_id = j.id OFFSET 0) d
- WHERE d.deadline < statement_timestamp() - make_interval(secs => %(grace_seconds)s)
+WITH oldest AS MATERIALIZED (
+  SELECT j.id, j.status, j.created_at, j.started_at, j.queued_until,
+         (SELECT max(x.deadline) FROM region_runs x WHERE x.job_id = j.id) AS deadline
+    FROM (SELECT r.id, r.status, r.created_at, r.started_at, r.queued_until FROM jobs r
+           WHERE r.status = 'running' ORDER BY r.created_at, r.id LIMIT %(most)s) j
+)
+SELECT j.id, j.status, j.created_at, j.started_at, j.queued_until, j.deadline, 'overdue' AS reason
+  FROM oldest j
+ WHERE j.deadline < statement_timestamp() - make_interval(secs => %(grace_seconds)s)
  ORDER BY j.created_at, j.id LIMIT %(page)s;
 
 -- name: reads.open_regions

@@ -69,7 +69,7 @@ SELECT r.job_id, r.region, w.token, r.lease_token IS NOT DISTINCT FROM w.token A
 
 -- name: region_runs.beat -- writes
 -- Extend the leases that these tokens still have. Locked rows are skipped, so that the heartbeat never waits.
-UPDATE region_runs r SET lease_expires_at = clock_timestamp() + make_interval(secs => %(lease_seconds)s)
+UPDATE region_runs r SET lease_expires_at = statement_timestamp() + make_interval(secs => %(lease_seconds)s)
   FROM (SELECT h.job_id, h.region FROM region_runs h
           JOIN unnest(%(job_ids)s::text[], %(regions)s::text[], %(tokens)s::uuid[]) AS w (job_id, region, token)
             ON h.job_id = w.job_id AND h.region = w.region AND h.lease_token = w.token
@@ -86,10 +86,11 @@ SELECT w.token
 
 -- name: region_runs.close -- writes
 -- Finish the regions in which every planned unit has an execution.
-SELECT closed_job AS job_id, closed_region AS region, closed_attempt AS attempt, closed_started AS started_at,
-       closed_units AS units, closed_completed AS completed,
-       (SELECT j.traceparent FROM jobs j WHERE j.id = closed_job) AS traceparent
-  FROM close_regions(%(job_ids)s::text[]);
+WITH closed AS MATERIALIZED (SELECT * FROM close_regions(%(job_ids)s::text[]))
+SELECT c.closed_job AS job_id, c.closed_region AS region, c.closed_attempt AS attempt, c.closed_started AS started_at,
+       c.closed_units AS units, c.closed_completed AS completed,
+       (SELECT j.traceparent FROM jobs j WHERE j.id = c.closed_job) AS traceparent
+  FROM closed c;
 
 -- name: region_runs.release -- writes
 -- Release runs. A run in which no call had begun gets its attempt back.
@@ -107,7 +108,7 @@ WITH own AS (
     FROM own o WHERE r.job_id = o.job_id AND r.region = o.region
   RETURNING r.job_id, r.region, r.attempt, o.unbegun
 ), bumped AS (
-  UPDATE jobs j SET version = j.version + c.n, updated_at = clock_timestamp()
+  UPDATE jobs j SET version = j.version + c.n, updated_at = statement_timestamp()
     FROM (SELECT job_id, count(*) AS n FROM released GROUP BY job_id) c
    WHERE j.id = c.job_id
   RETURNING j.id, j.version - c.n AS base

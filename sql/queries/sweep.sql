@@ -24,14 +24,14 @@ SELECT id, traceparent FROM jobs WHERE status IN ('queued', 'running') AND id > 
 -- Clear expired leases. From now on the previous holder's writes are fenced.
 WITH lost AS (
   SELECT job_id, region FROM region_runs
-   WHERE job_id = ANY (%(job_ids)s::text[]) AND lease_token IS NOT NULL AND lease_expires_at < clock_timestamp()
+   WHERE job_id = ANY (%(job_ids)s::text[]) AND lease_token IS NOT NULL AND lease_expires_at < statement_timestamp()
    ORDER BY job_id, region FOR NO KEY UPDATE
 ), cleared AS (
   UPDATE region_runs r SET lease_token = NULL, lease_expires_at = NULL, last_error = 'the lease ran out'
     FROM lost l WHERE r.job_id = l.job_id AND r.region = l.region
   RETURNING r.job_id, r.region, r.attempt, r.worker
 ), bumped AS (
-  UPDATE jobs j SET version = j.version + c.n, updated_at = clock_timestamp()
+  UPDATE jobs j SET version = j.version + c.n, updated_at = statement_timestamp()
     FROM (SELECT job_id, count(*) AS n FROM cleared GROUP BY job_id) c
    WHERE j.id = c.job_id
   RETURNING j.id, j.version - c.n AS base
