@@ -19,7 +19,7 @@ def claim(
     max_attempts: int,
 ) -> list[Row]:
     """Claim the region runs of these (job id, region) pairs; those that can't be claimed give no row. Locks the jobs
-    first.
+    first, then the runs: the claim computes its leases before it would wait for a run, for example for a heartbeat's.
 
     The caller chooses a UUID as the token of each lease. So a claim can be repeated after a lost reply: the same tokens
     find the leases again.
@@ -27,6 +27,7 @@ def claim(
     ordered = sorted(tokens)
     job_ids = [w[0] for w in ordered]
     run(conn, "jobs.lock", job_ids=sorted(set(job_ids)))
+    hold(conn, [(*w, tokens[w]) for w in ordered])
     return rows(
         conn,
         "region_runs.claim",
