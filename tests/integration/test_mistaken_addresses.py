@@ -22,7 +22,7 @@ WRONG = [
     (f'"postgresql://u:{SECRET}@127.0.0.1:1/d"', f"redis://:{SECRET}/x@127.0.0.1:1/0"),
     (f"postgresql://u:{SECRET}%zz@127.0.0.1:1/d", f"redis://:{SECRET}@127.0.0.1:port/0"),
     (f"postgresql://u:x@{SECRET}@127.0.0.1:1/d", f"u:{SECRET}@127.0.0.1:1"),
-    (f"postgresql://u:{SECRET}/x@127.0.0.1:1/d", f"redis+sentinel://:{SECRET}@127.0.0.1:1/mymaster/0"),
+    (f"postgresql://u:{SECRET}/x@127.0.0.1:1/d", f"redis+sentinel://:{SECRET}@127.0.0.1:1/0/{SECRET}"),
     (f"postgresql://u:x {SECRET}@127.0.0.1:1/d", f"redis://:{SECRET}@127.0.0.1:1/0?{SECRET}=1"),
 ]
 
