@@ -3,6 +3,7 @@
 
 from statistics import median
 
+from bench import cells
 from bench.report import table
 from bench.suite import Results, cost
 from bench.system import OURS
@@ -22,7 +23,7 @@ def page(results: Results) -> str:
     parts = [
         "# Scaling",
         f"Every number here is of the run that wrote [benchmarks.md](benchmarks.md) ({where['date']}, {where['machine']}). "
-        "Where a sentence goes beyond what was measured, it says so.",
+        "Where a sentence goes beyond what was measured, or a number is of another run, it says so.",
         "## What one PostgreSQL carries",
         f"Workers and PostgreSQL together on those two cores made {rate:,.0f} full executions a second: a fenced claim, the "
         f"question as asked, the answer, the result, the events and the status. An execution costs PostgreSQL {server_ms:.2f} ms "
@@ -67,7 +68,7 @@ def page(results: Results) -> str:
                     ],
                     [
                         "100 times",
-                        "a database for each group of regions or of clients, each with its own stack",
+                        "a cell for each group of clients, in one database or each on a server of its own",
                         "not measured: jobs share nothing but the trust list and the regions file, so they can be divided by client",
                     ],
                 ],
@@ -81,6 +82,7 @@ def page(results: Results) -> str:
         "retention deletes in batches, and autovacuum is set to follow closely on this table alone.",
         "## Regions on hosts of their own",
         _hosts(results["hosts"]),
+        *cells.parts(),
     ]
     return "\n\n".join(parts) + "\n"
 

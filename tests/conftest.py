@@ -3,8 +3,9 @@
 A database per test is a copy of a template that was migrated once, so commits and locks are real and nothing has to
 be cleaned up. Set TEST_DATABASE_URL (a superuser's) and TEST_REDIS_URL to run against servers of your own, or
 TEST_SERVERS=pooler to put what `stack` starts behind PgBouncer (tests/pooler.py), or TEST_SCHEMA=cell_one to have all
-tables in a schema of that name. Where a server can't run, the tests that need it are skipped with a line, and fail when
-CI is set.
+tables in a schema of that name. CITUS_TEST_URL, the owner's URL of a database, gives each test a schema of its own in
+that database, and its stack one login: Citus copies no database as a template, and refuses several logins. Where a
+server can't run, the tests that need it are skipped with a line, and fail when CI is set.
 """
 
 import itertools
@@ -23,13 +24,14 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from pytest_postgresql.janitor import DatabaseJanitor
 
-from tests.cells import CELL, database_of, in_cell
+from tests.cells import CELL, database_of, in_cell, own_schema
 
 if TYPE_CHECKING:
     from runner_cli.embedded import EmbeddedPostgres, EmbeddedValkey
     from runner_cli.local import Local
 
 _numbers = itertools.count(1)
+CITUS_URL = os.environ.get("CITUS_TEST_URL", "")
 # Debian keeps servers out of a user's PATH.
 SYSTEM_PATH = os.pathsep.join(
     [os.environ.get("PATH", os.defpath), "/usr/sbin", *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin")))]
@@ -60,7 +62,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     One place more than CPUs, because tests wait more than they compute."""
     chosen = config.args_source is config.ArgsSource.ARGS or config.option.keyword or config.option.markexpr
     # On one server the places would change each other's passwords: a login belongs to all databases.
-    given = os.environ.get("TEST_DATABASE_URL") or os.environ.get("TEST_REDIS_URL")
+    given = CITUS_URL or os.environ.get("TEST_DATABASE_URL") or os.environ.get("TEST_REDIS_URL")
     return 0 if chosen or given else min(8, (os.cpu_count() or 1) + 1)
 
 
@@ -127,7 +129,7 @@ def servers(request: pytest.FixtureRequest, make_home: Callable[[], Path]) -> It
             if pooled:
                 _need("pgbouncer", "postgres", "redis-server")
                 stop.enter_context(system_programs())
-            url, port = os.environ.get("TEST_DATABASE_URL"), 0
+            url, port = CITUS_URL or os.environ.get("TEST_DATABASE_URL"), 0
             if pooled or not url:
                 postgres = EmbeddedPostgres(home)
                 stop.callback(postgres.stop)
@@ -150,6 +152,10 @@ def servers(request: pytest.FixtureRequest, make_home: Callable[[], Path]) -> It
 @contextmanager
 def _database(servers: Servers, template: str | None = None, *, as_template: bool = False) -> Iterator[str]:
     """A database made from `template`; dropped at the end, whoever is connected."""
+    if CITUS_URL:
+        with own_schema(CITUS_URL, f"test_{os.getpid()}_{next(_numbers)}", migrated=bool(template)) as url:
+            yield url
+        return
     # Named anew each time: what outlives its test must not wander into the next one's database.
     where: dict[str, Any] = {
         "host": servers.host,
@@ -250,8 +256,10 @@ def _stacks(home: Path, servers: Servers, database_url: str, redis_url: str) -> 
 
         def start(env: dict[str, str] | None = None, **counts: int) -> "Local":
             base = {name: value for name, value in os.environ.items() if not name.startswith("DATABASE_URL")}
-            set_passwords(home, database_url)
             reached = servers.through_pooler(database_url)
+            if not CITUS_URL:
+                set_passwords(home, database_url)
+                base |= login_urls(home, reached)
             base |= {
                 "BEACON_TEST": "1",
                 "DATABASE_URL": reached,
@@ -260,7 +268,6 @@ def _stacks(home: Path, servers: Servers, database_url: str, redis_url: str) -> 
                 "REGIONS_FILE": str(SANDBOX_REGIONS),
                 "ALLOW_SANDBOX": "1",
                 "STOP_GRACE_SECONDS": "5",
-                **login_urls(home, reached),
                 **(env or {}),
             }
             return stop.enter_context(running_stack(home, base, counts, max_ends=1_000_000))

@@ -22,7 +22,8 @@ class Session:
         user = where.netloc.rpartition("@")[0]
         netloc = f"{user}@127.0.0.1:{self.gate.port}"
         # Without encryption, because the gate reads the messages.
-        self.url = urlunsplit((where.scheme, netloc, where.path, "sslmode=disable&gssencmode=disable", ""))
+        query = "&".join(filter(None, (where.query, "sslmode=disable&gssencmode=disable")))
+        self.url = urlunsplit((where.scheme, netloc, where.path, query, ""))
         self.ended = True
         self.result: Any = None  # what the verb returned, or the exception that it raised
         self._wire = wire

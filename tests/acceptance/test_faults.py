@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
+from runner_core.cells import cell_of
 from tests.acceptance.fault_site import Build, frozen
-from tests.cells import CELL
 from tests.jobs import one, query, until
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def test_a_publisher_killed_between_push_and_commit_publishes_twice_and_nothing_
         # The first message was sent, and its mark was rolled back; the second one is marked as processed.
         until(lambda: one(it.conn, "SELECT processed_at FROM outbox WHERE job_id = %s", job_id))
         with redis.Redis.from_url(redis_url) as queue:
-            until(lambda: not queue.exists(f"rq:queue:{CELL.queue('beacon-us')}"))
+            until(lambda: not queue.exists(f"rq:queue:{cell_of(it.local.database_url).queue('beacon-us')}"))
         assert (home / "died").exists()
         assert len(it.calls(job_id)) == 1
         assert it.run(job_id)["attempt"] == 1

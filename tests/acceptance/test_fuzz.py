@@ -22,6 +22,7 @@ import psycopg
 from runner_api.app import create_app
 from runner_cli.home import secret
 from runner_cli.local import Local
+from runner_core.cells import cell_of
 from runner_core.db import Database
 from runner_core.keys import PrivateKey
 from runner_core.regions import load_catalogue
@@ -30,7 +31,6 @@ from runner_core.settings import Settings
 from runner_core.signing import sign
 from tests.acceptance.fault_site import site
 from tests.acceptance.sender import job
-from tests.cells import CELL
 from tests.http_requests import request
 from tests.jobs import one, query
 from tests.scrape import logs
@@ -262,7 +262,7 @@ def test_no_log_holds_a_key_a_token_a_secret_or_a_prompt(
         secrets = {
             *(CANARY, it.local.admin_token, spec["signature"], spec["public_key"], pem[1]),
             *(str(urlsplit(address).password) for address in (database_url, redis_url)),
-            *(secret(home, f"{role}.password") for role in map(CELL.login, PROCESSES)),
+            *(secret(home, f"{role}.password") for role in map(cell_of(it.local.database_url).login, PROCESSES)),
         }
         assert any(provider_key in str(call.headers) for call in it.provider.calls)
         written = logs(it.local)

@@ -20,7 +20,6 @@ from runner_cli.local import Local, login_urls, set_passwords
 from runner_core.migrate import migrate
 from tests.acceptance.fault_site import Build, Site, frozen, site
 from tests.acceptance.sender import verify
-from tests.cells import CELL
 from tests.jobs import one, opened, query, settings_for, submit_many, until
 from tests.pooler import pgbouncer
 
@@ -159,15 +158,15 @@ def test_messages_whose_hashes_redis_evicted_are_sent_again(build: Build, redis_
 def test_a_queue_that_takes_no_message_delays_nobody_else(build: Build, redis_url: str) -> None:
     with build(worker_us=1, worker_eu=1) as it, redis.Redis.from_url(redis_url) as queues:
         until(lambda: it.ended(it.submit("EU"))["status"] == "completed")
-        until(lambda: not queues.exists(f"rq:queue:{CELL.queue('beacon-eu')}"))
-        queues.set(f"rq:queue:{CELL.queue('beacon-eu')}", "not a list")
+        until(lambda: not queues.exists("rq:queue:beacon-eu"))
+        queues.set("rq:queue:beacon-eu", "not a list")
         poisoned = [it.submit("EU", "US") for _ in range(3)]
         for job_id in [*poisoned, it.submit("US")]:
             it.happened(job_id, "region_finished")
         stuck = query(it.conn, "SELECT * FROM outbox WHERE processed_at IS NULL")
         assert {row["topic"] for row in stuck} == {"beacon-eu"}
         assert all("WRONGTYPE" in row["last_error"] and row["dead_at"] is None for row in stuck)
-        queues.delete(f"rq:queue:{CELL.queue('beacon-eu')}")
+        queues.delete("rq:queue:beacon-eu")
         assert {it.ended(job_id)["status"] for job_id in poisoned} == {"completed"}
 
 

@@ -18,6 +18,7 @@ from werkzeug.test import TestResponse
 from runner_api.app import create_app
 from runner_api.http.watch import Watchers
 from runner_core import endings
+from runner_core.cells import cell_of
 from runner_core.db import Database
 from runner_core.keys import PrivateKey
 from runner_core.queries import run
@@ -28,7 +29,6 @@ from runner_core.store import answers, executions, region_runs
 from runner_core.store.answers import Finished, Started
 from runner_core.store.executions import Ended
 from runner_core.trust import TrustList
-from tests.cells import CELL
 
 ADMIN = "an-administrator's-token-for-tests-0123456789"
 ADMIN_HEADER = {"Authorization": f"Bearer {ADMIN}"}
@@ -80,7 +80,7 @@ class Api:
         self.owner_url = url
         self.key = PrivateKey.generate()
         self.env = {
-            "DATABASE_URL": as_role(url, CELL.login("api")),
+            "DATABASE_URL": as_role(url, cell_of(url).login("api")),
             "REGIONS_FILE": str(folder / "regions.toml"),
             "TRUSTED_KEYS_FILE": str(folder / "keys.json"),
             "ALLOW_SANDBOX": "1",

@@ -24,7 +24,7 @@ from runner_queue.inspection import PUBLISHER_COMMANDS, WORKER_COMMANDS
 from runner_queue.message import queue_key
 from runner_queue.stack_marker import identity
 from runner_worker.rq.worker import RegionWorker, connect, worker_name
-from tests.cells import in_cell
+from tests.cells import in_cell, own_schema
 from tests.engine import running
 from tests.jobs import catalogue, one, opened, settings_for, submission, submit, until
 from tests.schema import SCHEMA, dump
@@ -186,3 +186,24 @@ def test_a_login_of_one_cell_is_refused_in_the_other(sides: tuple[Side, Side], k
 
 def test_the_tables_of_a_cell_are_those_of_public_but_for_the_names(sides: tuple[Side, Side]) -> None:
     assert [dump(side.url) for side in sides] == [SCHEMA.read_text("utf-8")] * 2
+
+
+def test_a_cell_of_one_login_works_and_leaves_nothing_behind(
+    shared_database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    """What the tests do in the database of CITUS_TEST_URL, and operators on Citus: every process is the owner."""
+    plain = shared_database_url.partition("?")[0]
+    with (
+        own_schema(plain, "cell_of_one", migrated=True) as url,
+        opened(settings_for(url, redis_url), "api") as api,
+        opened(settings_for(url, redis_url), "worker") as db,
+    ):
+        probe(api)
+        probe(db)
+        submit(api, submission("one", regions=("US",)))
+        assert drain(db, Broker(db.settings)) == 1
+        with running(db, catalogue(tmp_path)) as engine:
+            assert engine.run(("one", "US")) == ["finished"]
+    with psycopg.connect(plain) as conn:
+        left = "SELECT count(*) FROM pg_namespace WHERE nspname = 'cell_of_one'"
+        assert one(conn, left) == one(conn, "SELECT count(*) FROM pg_roles WHERE rolname ~ '^cell_of_one_'") == 0

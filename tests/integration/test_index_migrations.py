@@ -9,6 +9,7 @@ import pytest
 
 from runner_core.errors import MigrationError
 from runner_core.migrate import Migration, latest, migrate, migrations
+from tests.cells import database_of
 from tests.jobs import one, opened, query, settings_for, submission, submit, until
 
 Conn = psycopg.Connection[Any]
@@ -76,7 +77,7 @@ def test_a_build_that_was_broken_off_is_repeated(before: str, conn: Conn) -> Non
 
 def test_a_database_may_limit_statements(before: str, conn: Conn, open_submission: Conn) -> None:
     """The build takes as long as it takes."""
-    conn.execute(f"ALTER DATABASE {before.rpartition('/')[2]} SET statement_timeout = '200ms'".encode())
+    conn.execute(f"ALTER DATABASE {database_of(before)} SET statement_timeout = '200ms'".encode())
     applied: list[int] = []
     thread = deploy(before, applied)
     until(lambda: one(conn, BUILDING) == 1)

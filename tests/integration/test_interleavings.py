@@ -16,9 +16,10 @@ from bench.interleavings.runner import explore
 from bench.interleavings.session import Session
 from bench.interleavings.specs import SPECS
 from bench.interleavings.steps import Run
+from tests.cells import with_option
 
 Conn = psycopg.Connection[Any]
-OPTIONS = "-c deadlock_timeout=20ms"
+OPTION = ("deadlock_timeout", "20ms")
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +35,8 @@ def connected(wire: Wire, url: str, count: int) -> Iterator[list[tuple[Session, 
         for number in range(count):
             session = Session(wire, url, f"session {number}")
             stop.callback(session.close)
-            session.begin(lambda url=session.url: psycopg.connect(url, autocommit=True, options=OPTIONS))
+            own = with_option(session.url, *OPTION)
+            session.begin(lambda url=own: psycopg.connect(url, autocommit=True))
             while not session.ended:
                 wire.pump(0.05)
             made.append((session, stop.enter_context(closing(session.result))))

@@ -20,7 +20,6 @@ from runner_queue.raw_connection import RawConnection
 from runner_queue.refusals import HUNG_UP, REFUSALS, refusal_of
 from runner_queue.stack_marker import KEY
 from runner_worker.rq.worker import connect
-from tests.cells import CELL
 from tests.integration.test_broker import row, settings_for
 from tests.jobs import until
 from tests.proxy import Proxy
@@ -87,7 +86,7 @@ def test_a_publisher_leaves_a_server_that_became_a_replica(failover: Failover) -
     assert broker.push([row(3)]) == {}
     assert refused(broker.sentinel_changed, "READONLY")
     assert broker.sentinel_changed()
-    assert failover.new.llen(f"rq:queue:{CELL.queue('beacon-us')}") == 1
+    assert failover.new.llen("rq:queue:beacon-us") == 1
     broker.close()
 
 
@@ -249,7 +248,7 @@ def test_a_full_server_and_a_login_without_a_right_keep_their_connection(
 
 def test_a_key_that_holds_something_else_is_its_messages_own_fault(redis_url: str) -> None:
     broker = Broker(settings_for(redis_url))
-    broker.redis.set(f"rq:queue:{CELL.queue('beacon-us')}", "no list")
+    broker.redis.set("rq:queue:beacon-us", "no list")
     failures = broker.push([row(1), row(2, topic="beacon-eu")])
     assert {number: refusal_of(str(error)).word for number, error in failures.items()} == {1: "WRONGTYPE"}
     CAUSED.add("WRONGTYPE")

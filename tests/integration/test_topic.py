@@ -8,6 +8,7 @@ import pytest
 
 from runner_core.message import topic
 from runner_core.queries import statements
+from tests.cells import CELL
 from tests.integration.typical import CASES
 from tests.jobs import one, opened, settings_for, submission, submit
 
@@ -40,7 +41,7 @@ def test_a_plan_holds_the_body_in_place_of_the_call(
 ) -> None:
     """PostgreSQL inlines a function only where the login may call the function."""
     with psycopg.connect(migrated) as conn:
-        conn.execute(f"SET ROLE beacon_{process}".encode())
+        conn.execute(f"SET ROLE {CELL.login(process)}".encode())
         plan = explained(conn, name, params)
     assert "'beacon-'::text || lower(" in plan
     assert not CALL.search(plan)

@@ -20,6 +20,7 @@ from runner_cli.child import free_port
 from runner_core.db import Database
 from runner_core.settings import Settings
 from runner_queue.broker import Broker
+from tests.cells import CELL
 from tests.jobs import submission, submit
 
 REGIONS = Path(__file__).parents[2] / "regions" / "sandbox.toml"
@@ -121,7 +122,7 @@ def test_rqs_own_worker_serves_the_same_queue(
     publish("job-1", ["US"], ["smollm2-135m"])
     publish("job-2", ["US"], ["smollm2-135m"])
     options = ("--url", env["REDIS_URL"], "--serializer", "json", "--job-class", "runner_worker.job.RegionJob")
-    stock = start("rq.cli", "worker", *options, "--worker-class", kind, "beacon-us")
+    stock = start("rq.cli", "worker", *options, "--worker-class", kind, CELL.queue("beacon-us"))
     until_status(conn, "completed", stock, jobs=2)
     stock.send_signal(signal.SIGTERM)
     said = stock.communicate(timeout=PATIENCE_SECONDS)[0]
