@@ -112,5 +112,10 @@ def _hosts(hosts: Results) -> str:
             "Distance costs round trips, not correctness: a far worker spends them on its claim and its record, each of which "
             "carries a whole batch, so a region that is far from the database wants more calls in flight (`--concurrency`), "
             "not more processes. A lease of 15 s with a heartbeat of 5 s bears seconds of delay.",
+            "A region run that is alone makes 4 round trips to PostgreSQL (its claim, its record, and two notifications on a "
+            "thread of their own) and 2 to Redis (take, remove); one of each is in the way of its first call, and one to "
+            "PostgreSQL stands between the last answer and the end. A test counts them on the wire "
+            "(`tests/integration/worker/test_round_trips.py`); before 0.3.0 there were 7 and 2, and 3 to PostgreSQL in the way "
+            "of the call.",
         ]
     )

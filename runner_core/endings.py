@@ -1,6 +1,7 @@
 """The last step of record, sweep and cancel: closes finished regions, then finished jobs, and reports both."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -50,9 +51,14 @@ class Endings:
 
 def close(conn: Connection[Any], job_ids: list[str]) -> Endings:
     """Close the regions and jobs in which no result is missing. The caller holds the jobs' row locks."""
+    return closing(conn, job_ids)()
+
+
+def closing(conn: Connection[Any], job_ids: list[str]) -> Callable[[], Endings]:
+    """Send the statements of `close`; return a function that reads their results, also after the commit."""
     regions = run(conn, "region_runs.close", job_ids=job_ids)
     jobs = run(conn, "jobs.close", job_ids=job_ids)
-    return Endings(regions.fetchall(), jobs.fetchall())
+    return lambda: Endings(regions.fetchall(), jobs.fetchall())
 
 
 def _elapsed_ms(started_at: datetime | None) -> int:

@@ -197,13 +197,18 @@ class ObservedConnection(Connection[Row]):
 
 
 class ObservedCursor(Cursor[Row]):
-    """Reports each named statement to its connection's journal."""
+    """Reports each named statement to its connection's journal.
+
+    Rows may also be fetched after the commit, when another thread may have the connection, with a journal of its own.
+    """
+
+    _journal: "Journal | None" = None
 
     def execute(
         self, query: Query, params: Params | None = None, *, prepare: bool | None = None, binary: bool | None = None
     ) -> "ObservedCursor[Row]":
         """Execute as psycopg does, and add a named statement to the journal."""
-        journal = getattr(self.connection, "journal", None)
+        self._journal = journal = getattr(self.connection, "journal", None)
         statement = named(query) if journal is not None and isinstance(query, bytes) else None
         if journal is not None and statement is not None:
             journal.sent(self, statement, params if isinstance(params, Mapping) else {})
@@ -225,6 +230,6 @@ class ObservedCursor(Cursor[Row]):
         return rows
 
     def _arrived(self) -> None:
-        journal = getattr(self.connection, "journal", None)
-        if journal is not None:
-            journal.settle()
+        is_current = getattr(self.connection, "journal", None) is self._journal
+        if is_current and self._journal is not None:
+            self._journal.settle()

@@ -97,6 +97,9 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
 
+    def carried(self, link: "Link", data: bytes, *, answers: bool) -> None:
+        """Called in the proxy's thread for each piece of data, before it is carried on: for proxies that count."""
+
     def __enter__(self) -> Self:
         return self
 
@@ -154,6 +157,7 @@ class Proxy:
         self, link: "Link", reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool
     ) -> None:
         while data := await reader.read(CHUNK):
+            self.carried(link, data, answers=answers)
             if self._delay:
                 await asyncio.sleep(self._delay)
             await self._flowing.wait()

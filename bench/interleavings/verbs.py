@@ -23,12 +23,14 @@ from runner_core.queries import Row
 from runner_core.regions import Catalogue, load_catalogue
 from runner_queue.broker import Broker
 from runner_worker.engine import leases
-from runner_worker.engine.record import Batch, RowWriter, started
+from runner_worker.engine.capacity import Capacity
+from runner_worker.engine.record import Batch, RowWriter
 from runner_worker.engine.runs import Answer, Message, Run
 from runner_worker.providers import CallFailed, Reply
 from runner_worker.providers.ask import Answer as Said
 
 JOB, MODEL, WHO = "job", "smollm2-135m", Actor("admin")
+PLACES = 8  # as many calls as the claim may start
 REGIONS = Path(__file__).parents[2] / "regions/sandbox.toml"
 FAILURE = {"code": "http_403", "type": "http", "stage": "response", "message": "no", "transient": False}
 
@@ -110,12 +112,8 @@ def claim(region: str = "US", worker: str = "worker-1") -> Verb:
     """Claim a region and start its calls."""
 
     def do(db: Database, scene: Scene) -> tuple[list[Row], list[Row], set[Any]]:
-        def plan(claimed: list[Row], stored: list[Row]) -> list[Any]:
-            message = Message(JOB, region, "r-1", "d-1")
-            runs = [Run(row, message, _nothing, scene.catalogue, stored) for row in claimed]
-            return [started(call) for run in runs for call in run.plan]
-
-        return leases.claim(db, [(JOB, region)], worker, plan)
+        rooms, places = Capacity(PLACES, 1, lambda provider, model: False).rooms(scene.catalogue.providers)
+        return leases.claim(db, [(JOB, region)], worker, rooms, places)
 
     return Verb("claim", "worker", do)
 

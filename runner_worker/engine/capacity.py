@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from types import TracebackType
 
+from runner_core.regions import Provider
+from runner_core.store.region_runs import Room
 from runner_worker.engine.held_back import HeldBack, Line, Waiting, line_of
 from runner_worker.engine.runs import Call, Run
 
@@ -39,7 +41,7 @@ class Capacity:
     """Counts calls and gives out places. No other class counts calls.
 
     A call is in hand from its claim to its answer. A call has a place while it is made. Two threads use this object.
-    The claiming thread calls `room`, `choose`, `claimed` and `claim_took`; the engine's event loop calls the rest.
+    The claiming thread calls `room`, `rooms`, `claimed` and `claim_took`; the engine's event loop calls the rest.
     One thread writes each number, and the other thread only reads it, so there is no lock.
     """
 
@@ -102,27 +104,21 @@ class Capacity:
 
     # -- for the claiming thread --
 
-    def choose(self, runs: Iterable[Run]) -> list[Call]:
-        """Return the calls of new runs that get a place at once. The claim's transaction writes their rows.
+    def rooms(self, providers: Iterable[Provider]) -> tuple[list[Room], int]:
+        """Return how many calls of each model get a place at once, and how many in all. The claim starts them.
 
         A place that is free now is still free when the runs begin, because only this thread claims calls.
         """
         prefetch = self.prefetch()
-        free = self.places + prefetch - self.in_hand()
-        planned = {name: calls - self._ended.by_provider[name] for name, calls in self._claimed.by_provider.items()}
-        chosen = []
-        for run in runs:
-            for call in run.plan:
-                provider = call.unit.provider
-                if provider is None or free <= 0:
-                    continue
-                busy = planned.get(provider.id, 0)
-                if busy >= provider.max_concurrency + prefetch or self._is_open(*line_of(call)):
-                    continue
-                planned[provider.id] = busy + 1
-                free -= 1
-                chosen.append(call)
-        return chosen
+        free = max(0, self.places + prefetch - self.in_hand())
+        rooms = []
+        for provider in providers:
+            in_hand = self._claimed.by_provider[provider.id] - self._ended.by_provider[provider.id]
+            calls = min(free, provider.max_concurrency + prefetch - in_hand)
+            if calls > 0:
+                models = (model for model in provider.models if not self._is_open(provider.id, model))
+                rooms += [Room(provider.region, model, provider.id, calls) for model in models]
+        return rooms, free
 
     def claimed(self, runs: Iterable[Run]) -> None:
         """Count the runs of a claim, and their calls."""
@@ -141,7 +137,7 @@ class Capacity:
     def place(self, call: Call) -> "Place":
         """Return an async context manager: the call waits for a place and holds the place during the block.
 
-        The calls of a provider get places in the order of arrival. A call that `choose` returned does not wait.
+        The calls of a provider get places in the order of arrival. A call that the claim has started does not wait.
         """
         return Place(self, call)
 

@@ -9,11 +9,9 @@ from runner_core.failpoints import failpoint
 from runner_core.failures import failure_of
 from runner_core.queries import Row
 from runner_core.regions import Catalogue
-from runner_core.store.answers import Started
 from runner_worker.engine.capacity import Capacity
 from runner_worker.engine.leases import claim
-from runner_worker.engine.record import started
-from runner_worker.engine.runs import Call, Done, Message, Run, key_of
+from runner_worker.engine.runs import Done, Message, Run, key_of
 
 log = logging.getLogger("worker")
 Region = tuple[str, str]  # a job's id and the region's name
@@ -51,17 +49,10 @@ class Claimer:
     def _claim(
         self, regions: list[Region], messages: dict[Region, Message], done: Done, *, start: bool = True
     ) -> Iterator[list[Run]]:
-        runs: list[Run] = []
-        chosen: list[Call] = []
-
-        def plan(claimed: list[Row], stored: list[Row]) -> list[Started]:
-            """Return the rows of the calls that get a place at once. Called again when the transaction is repeated."""
-            runs[:] = self._runs(claimed, stored, messages, done)
-            chosen[:] = self._capacity.choose(runs)
-            return [started(call) for call in chosen]
-
+        rooms, places = self._capacity.rooms(self._catalogue.providers) if start else ([], 0)
         try:
-            claimed, stored, begun = claim(self._db, regions, self._worker_name, plan if start else None)
+            claimed, stored, begun = claim(self._db, regions, self._worker_name, rooms, places)
+            runs = self._runs(claimed, stored, messages, done) if start else []
         except Exception as error:
             concerns = failure_of(error).concerns
             if concerns == "server":
@@ -81,7 +72,7 @@ class Claimer:
             failpoint("worker.started")
         if not start:
             runs = self._runs(claimed, stored, messages, done)
-        for call in chosen:
+        for call in (call for run in runs for call in run.plan) if begun else ():
             call.started = key_of(call) in begun
         for row in claimed:
             if row["attempt"] == 1:

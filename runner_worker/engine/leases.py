@@ -1,7 +1,7 @@
 """The statements of a region run's lease: claim (transaction C1), extend, release."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from uuid import uuid4
 
 import psycopg
@@ -10,45 +10,50 @@ from psycopg_pool import PoolTimeout
 from runner_core.db import Database, retried
 from runner_core.failures import failure_of
 from runner_core.queries import Row, run
-from runner_core.store import answers, outbox, region_runs, tries
-from runner_core.store.answers import CallKey, Started
+from runner_core.store import outbox, region_runs, tries
+from runner_core.store.answers import CallKey
+from runner_core.store.region_runs import Room
 from runner_worker.engine.runs import Call, Run, log_as_of
 from runner_worker.engine.tries import try_of
 
 log = logging.getLogger("worker")
-Plan = Callable[[list[Row], list[Row]], list[Started]]
 
 
 def claim(
-    db: Database, wanted: list[tuple[str, str]], worker: str, plan: Plan | None = None
+    db: Database, wanted: list[tuple[str, str]], worker: str, rooms: Sequence[Room] = (), places: int = 0
 ) -> tuple[list[Row], list[Row], set[CallKey]]:
-    """Transaction C1: claim the runs that can be claimed, and insert the rows of the calls that `plan` returns.
+    """Transaction C1: claim the runs that can be claimed, and start the calls that there is room for, in one statement.
 
-    Returns the claimed runs, the rows that earlier attempts stored for them, and the keys of the calls that may be
-    made. Call rows are inserted with the claim because a first call then needs no transaction of its own.
+    Returns the claimed runs, the rows that earlier attempts stored for them, and the keys of the calls that were
+    started. Nothing is read before the commit, so that the whole transaction is one round trip.
     """
-    return _claim(db, {region: str(uuid4()) for region in wanted}, worker, plan)
+    return _claim(db, {region: str(uuid4()) for region in wanted}, worker, rooms, places)
 
 
 @retried
 def _claim(
-    db: Database, tokens: Mapping[tuple[str, str], str], worker: str, plan: Plan | None
+    db: Database, tokens: Mapping[tuple[str, str], str], worker: str, rooms: Sequence[Room], places: int
 ) -> tuple[list[Row], list[Row], set[CallKey]]:
     settings = db.settings
     with db.transaction() as conn:
-        claimed = region_runs.claim(
+        cursor = region_runs.claim(
             conn,
             tokens,
             worker=worker,
             lease_seconds=settings.jobs.lease_seconds,
             max_attempts=settings.jobs.region_max_attempts,
+            rooms=rooms,
+            places=places,
         )
-        again = [(row["job_id"], row["region"]) for row in claimed if row["again"]]
-        stored = region_runs.stored(conn, again) if again else []
-        first = sorted(plan(claimed, stored)) if plan else []
-        begun = answers.begun(answers.start(conn, first)) if first else set()
+    claimed = cursor.fetchall()
+    stored: list[Row] = []
+    if again := [(row["job_id"], row["region"]) for row in claimed if row["again"]]:
+        # After the claim: what another worker still stores is seen, too. If this fails, the repeated verb finds the
+        # leases again by their tokens.
+        with db.transaction() as conn:
+            stored = region_runs.stored(conn, again)
     db.notifier.notify(row["job_id"] for row in claimed)
-    return claimed, stored, begun
+    return claimed, stored, region_runs.begun(claimed)
 
 
 def beat(db: Database, held: list[region_runs.Held]) -> list[str]:

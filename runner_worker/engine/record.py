@@ -103,7 +103,7 @@ def write_rows(
     ended: list[Ended],
     job_ids: list[str],
 ) -> Written:
-    """Transaction C2. The statements are sent as one pipeline; results are read after the last one was sent."""
+    """Transaction C2. Nothing is read before the commit, so that the whole transaction is one round trip."""
     with db.transaction() as conn:
         if job_ids:
             run(conn, "jobs.lock", job_ids=job_ids)
@@ -113,15 +113,17 @@ def write_rows(
             answers.finish(conn, finished)
         if withdrawn:
             tries.withdraw(conn, withdrawn)
-        ending = endings.Endings([], [])
         if ended:
             executions.record(conn, ended)
             failpoint("worker.recorded")
-        if job_ids:
-            ending = endings.close(conn, job_ids)
-        lost = {token for _, _, token in held}.difference(row["token"] for row in holding.fetchall() if row["mine"])
-        kept = executions.kept(conn, [e for e in ended if e.token in lost]) if lost and ended else set()
-        calls = answers.begun(allowed) if allowed else set()
+        ended_now = endings.closing(conn, job_ids) if job_ids else None
+    lost = {token for _, _, token in held}.difference(row["token"] for row in holding.fetchall() if row["mine"])
+    kept: set[str] = set()
+    if unsure := [e for e in ended if e.token in lost]:
+        with db.transaction() as conn:
+            kept = executions.kept(conn, unsure)
+    calls = answers.begun(allowed) if allowed else set()
+    ending = ended_now() if ended_now else endings.Endings([], [])
     if starts:
         failpoint("worker.started")
     if ending.regions:

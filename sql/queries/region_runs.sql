@@ -3,6 +3,9 @@
 -- give no result row. The attempt is counted here, so a job that kills its workers uses up its attempts. The caller
 -- chooses the tokens: after a connection lost in COMMIT it repeats the claim with the same tokens and finds its leases.
 -- again: the row existed before (its xmax is set), so earlier attempts may have stored results.
+-- begun: the calls that the statement has started, as [model, question, run]. It starts calls of first attempts alone, in
+-- the order of the plan: of a model that %(rooms)s names at most as many as its provider has room for, and %(places)s in
+-- all. Every other call is started by answers.start.
 WITH wanted AS (
   SELECT DISTINCT ON (w.job_id, w.region) w.job_id, w.region, w.token
     FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(tokens)s::uuid[]) AS w (job_id, region, token)
@@ -32,8 +35,37 @@ WITH wanted AS (
   SELECT c.job_id, b.base + row_number() OVER (PARTITION BY c.job_id ORDER BY c.region), 'region_claimed', c.region,
          jsonb_build_object('attempt', c.attempt, 'worker', %(worker)s::text)
     FROM claimed c JOIN bumped b ON b.id = c.job_id
+), planned AS MATERIALIZED (
+  SELECT c.job_id, c.region, c.attempt, m.model_id, o.provider_id, o.room, k.question_id, k.run_no,
+         m.place AS model_place, k.place AS call_place,
+         row_number() OVER (PARTITION BY o.provider_id ORDER BY c.job_id, c.region, m.place, k.place) AS nth
+    FROM claimed c
+    JOIN jobs j ON j.id = c.job_id
+   CROSS JOIN LATERAL jsonb_array_elements_text(j.plan -> c.region) WITH ORDINALITY AS m (model_id, place)
+    JOIN unnest(%(room_regions)s::text[], %(room_models)s::text[], %(room_providers)s::text[], %(rooms)s::integer[])
+         AS o (region, model_id, provider_id, room) ON o.region = c.region AND o.model_id = m.model_id
+   CROSS JOIN LATERAL (SELECT q.question ->> 'id' AS question_id, n.run_no, (q.place - 1) * j.runs + n.run_no AS place
+                         FROM jsonb_array_elements(j.questions) WITH ORDINALITY AS q (question, place)
+                        CROSS JOIN generate_series(1, j.runs) AS n (run_no)
+                        ORDER BY 3 LIMIT o.room) k
+   WHERE NOT c.again
+), chosen AS MATERIALIZED (
+  SELECT job_id, region, attempt, model_id, provider_id, question_id, run_no
+    FROM planned WHERE nth <= room ORDER BY job_id, region, model_place, call_place LIMIT %(places)s
+), begun AS (
+  INSERT INTO answers (job_id, region, model_id, question_id, run_no, status, provider_id, attempt, started_at)
+  SELECT job_id, region, model_id, question_id, run_no, 'started', provider_id, attempt, clock_timestamp()
+    FROM chosen ORDER BY job_id, region, model_id, question_id, run_no
+  ON CONFLICT (job_id, region, model_id, question_id, run_no) DO NOTHING
+  RETURNING job_id, region, model_id, question_id, run_no, attempt, id, provider_id
+), tried AS (
+  INSERT INTO tries (job_id, region, model_id, question_id, run_no, attempt, number, answer_id, provider_id)
+  SELECT job_id, region, model_id, question_id, run_no, attempt, 1, id, provider_id FROM begun
+  ON CONFLICT (job_id, region, model_id, question_id, run_no, attempt, number) DO NOTHING
 )
-SELECT c.job_id, c.region, c.attempt, c.lease_token AS token, c.started_at, c.again, j.plan -> c.region AS models, j.questions, j.runs,
+SELECT c.job_id, c.region, c.attempt, c.lease_token AS token, c.started_at, c.again,
+       (SELECT COALESCE(jsonb_agg(jsonb_build_array(b.model_id, b.question_id, b.run_no)), '[]')
+          FROM begun b WHERE b.job_id = c.job_id AND b.region = c.region) AS begun, j.plan -> c.region AS models, j.questions, j.runs,
        j.parameters, j.timeout_seconds, j.provider_timeout_seconds, j.request_id, j.traceparent,
        extract(epoch FROM c.started_at - j.created_at)::double precision AS waited_seconds
   FROM (SELECT * FROM claimed

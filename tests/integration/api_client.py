@@ -146,7 +146,7 @@ class Api:
         """Take a region as a worker does; returns its token."""
         with self.worker.transaction() as conn:
             tokens = {(job_id, region): str(uuid.uuid4())}
-            claimed = region_runs.claim(conn, tokens, worker="hand", lease_seconds=60, max_attempts=3)
+            claimed = region_runs.claim(conn, tokens, worker="hand", lease_seconds=60, max_attempts=3).fetchall()
         token: str = claimed[0]["token"]
         return token
 

@@ -106,7 +106,7 @@ def test_one_trace_from_the_client_to_the_provider(
     about = {name: [line for line in lines(path) if job_id in json.dumps(line)] for name, path in logs.items()}
     assert [line for found in about.values() for line in found if line.get("trace_id") != TRACE] == []
     audited = [line for path in logs.values() for line in lines(path) if line["message"].startswith(AUDITED)]
-    assert {line["message"].split()[1] for line in audited} >= {"outbox.mark", "region_runs.claim", "answers.start"}
+    assert {line["message"].split()[1] for line in audited} >= {"outbox.mark", "region_runs.claim", "answers.finish"}
     assert {line.get("trace_id") for line in audited} == {TRACE}, "whole batches too, when they are of one job"
     messages = {name: [line["message"].split(" ")[0] for line in found] for name, found in about.items()}
     assert "DB_AUDIT" in messages["api"]

@@ -17,8 +17,9 @@ from runner_api.verbs.retry import Wanted, retry_job
 from runner_core.db import Database
 from runner_core.queries import row
 from runner_core.regions import Catalogue
-from runner_core.store import tries
+from runner_core.store import answers, tries
 from runner_core.store.answers import Started
+from runner_core.store.region_runs import Room
 from runner_core.store.tries import Try
 from runner_worker.engine.leases import claim, release
 from tests.engine import Engine, running
@@ -182,10 +183,7 @@ def test_a_worker_that_lost_its_lease_asks_no_further(
 
 
 def test_a_try_whose_commit_was_not_seen_is_begun_again_as_one_row(job_id: str, db: Database, conn: Conn) -> None:
-    def plan(claimed: list[dict[str, Any]], _: object) -> list[Started]:
-        return [Started(job_id, "US", "m1", "q1", 1, "p-us", claimed[0]["token"])]
-
-    [claimed], _, _ = claim(db, [(job_id, "US")], "w", plan)
+    [claimed], _, _ = claim(db, [(job_id, "US")], "w", [Room("US", "m1", "p-us", 8)], places=8)
     second = Try(job_id, "US", "m1", "q1", 1, 1, 2)
     with db.statement() as own:
         assert tries.begin(own, second, claimed["token"], "p-us")
@@ -208,10 +206,9 @@ def test_a_release_that_is_repeated_withdraws_no_try_of_the_next_worker(
     release(db, held, held[0].plan)
     assert written(conn) == []
 
-    def plan(claimed: list[dict[str, Any]], _: object) -> list[Started]:
-        return [Started(job_id, "US", "m1", "q1", 1, "p-us", claimed[0]["token"])]
-
-    [claimed], _, _ = claim(db, [(job_id, "US")], "next", plan)
+    [claimed], _, _ = claim(db, [(job_id, "US")], "next")
+    with db.statement() as own:
+        assert answers.start(own, [Started(job_id, "US", "m1", "q1", 1, "p-us", claimed["token"])]).fetchall()
     assert (claimed["attempt"], written(conn)) == (1, [(1, 1)])
     release(db, held, held[0].plan)
     assert written(conn) == [(1, 1)]

@@ -173,9 +173,10 @@ CASES: dict[str, list[Case]] = (
         "region_runs.claim": [
             Case(
                 "worker",
-                of_jobs(waiting, tokens=[token(n) for n in waiting], max_attempts=3, lease_seconds=15, worker="w"),
-                MOST,
-                "twenty leases",
+                of_jobs(waiting, tokens=[token(n) for n in waiting], max_attempts=3, lease_seconds=15, worker="w")
+                | {"room_regions": ["US"], "room_models": ["m1"], "room_providers": ["p"], "rooms": [20], "places": 20},
+                MOST + MOST // 2,
+                "twenty leases, and the rows of their first calls, which answers.start would write",
             )
         ],
         "region_runs.stored": [Case("worker", of_jobs(held))],

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from runner_core.regions import Catalogue
+from runner_core.store.region_runs import Room
 from runner_worker.engine.capacity import Capacity
 from runner_worker.engine.runs import Call, Message, Run
 from tests.jobs import catalogue
@@ -96,13 +97,16 @@ def test_calls_of_seconds_are_not_prefetched_and_short_ones_are(planned: Plan) -
     assert capacity.room() == 0, "until half of what was prefetched is used up"
 
 
-def test_a_claim_starts_calls_that_have_a_place_at_their_provider(planned: Plan) -> None:
+def test_a_claim_starts_calls_that_have_a_place_at_their_provider(planned: Plan, regions: Catalogue) -> None:
     capacity = Capacity(10, 100, closed)
-    first = planned(2)
-    assert capacity.choose(first) == calls_of(first)
-    capacity.claimed(first)
-    assert len(capacity.choose(planned(5))) == 1, "the provider takes three"
-    assert len(capacity.choose(planned(20, width=256))) == 8, "the process has ten places"
+    us = [provider for provider in regions.providers if provider.region == "US"]
+    assert capacity.rooms(us) == ([Room("US", "m1", "p-us", 3), Room("US", "m2", "p-us", 3)], 10)
+    capacity.claimed(planned(2))
+    assert capacity.rooms(us) == ([Room("US", "m1", "p-us", 1), Room("US", "m2", "p-us", 1)], 8)
+    wide = [replace(provider, max_concurrency=256) for provider in us]
+    assert [room.calls for room in capacity.rooms(wide)[0]] == [8, 8], "the process has ten places"
+    capacity.claimed(planned(1))
+    assert capacity.rooms(us) == ([], 7)
 
 
 def test_the_width_of_a_provider_is_the_bound_also_when_the_process_has_256_places(planned: Plan) -> None:
@@ -120,9 +124,9 @@ def test_the_width_of_a_provider_is_the_bound_also_when_the_process_has_256_plac
     assert asyncio.run(story()) == 8
 
 
-def test_a_claim_starts_no_call_whose_breaker_is_open(planned: Plan) -> None:
+def test_a_claim_starts_no_call_whose_breaker_is_open(regions: Catalogue) -> None:
     capacity = Capacity(10, 100, lambda provider, model: model == "m2")
-    assert [call.unit.model_id for call in capacity.choose(planned(2, "m1", "m2"))] == ["m1", "m1"]
+    assert {room.model_id for room in capacity.rooms(regions.providers)[0]} == {"m1"}
 
 
 def test_calls_get_their_places_in_order_and_a_cancelled_one_leaves_none_behind(planned: Plan) -> None:

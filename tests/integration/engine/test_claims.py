@@ -12,6 +12,7 @@ from runner_api.verbs.actor import Actor
 from runner_api.verbs.cancel import cancel_job
 from runner_core.db import Database
 from runner_core.regions import Catalogue
+from runner_core.store.region_runs import Room
 from runner_worker.engine import Message
 from runner_worker.engine.leases import claim
 from tests.engine import Start
@@ -92,3 +93,31 @@ def test_a_claim_that_fails_for_the_batch_is_made_one_by_one(
     assert outcomes == ["finished", "error", "finished"]
     assert engine.runner.busy() == 0
     assert engine.run((ids[1], "US")) == ["finished"], "its message comes again"
+
+
+def test_a_claim_starts_the_first_calls_in_the_order_of_the_plan_as_far_as_there_is_room(
+    db: Database, conn: Conn
+) -> None:
+    shape: dict[str, Any] = {"regions": ("US",), "models": ("m1", "m2"), "questions": ("q1", "q2"), "runs": 2}
+    first, second = sorted(submit_many(db, 2, **shape))
+    rooms = [Room("US", "m1", "p-1", 3), Room("US", "m2", "p-2", 9), Room("EU", "m1", "p-3", 9)]
+    _, _, begun = claim(db, [(second, "US"), (first, "US")], "w", rooms, places=8)
+    m1 = [("m1", "q1", 1), ("m1", "q1", 2), ("m1", "q2", 1)]
+    m2 = [("m2", question, number) for question in ("q1", "q2") for number in (1, 2)]
+    expected = {(first, "US", *call) for call in m1 + m2} | {(second, "US", "m2", "q1", 1)}
+    assert begun == expected
+    rows = query(
+        conn, "SELECT job_id, region, model_id, question_id, run_no, status, attempt, provider_id FROM answers"
+    )
+    assert {tuple(row.values())[:5] for row in rows} == expected
+    assert {(row["status"], row["attempt"]) for row in rows} == {("started", 1)}
+    assert {(row["model_id"], row["provider_id"]) for row in rows} == {("m1", "p-1"), ("m2", "p-2")}
+    assert one(conn, "SELECT count(*) FROM tries t JOIN answers a ON a.id = t.answer_id WHERE t.number = 1") == 8
+    expire(conn)
+    assert claim(db, [(first, "US")], "next", rooms, places=8)[2] == set(), "what earlier attempts stored is read first"
+
+
+def test_a_claim_without_room_starts_no_call(db: Database, conn: Conn) -> None:
+    job_id = submit(db, submission(regions=("US",))).job_id
+    assert claim(db, [(job_id, "US")], "w", [Room("US", "m1", "p-1", 3)], places=0)[2] == set()
+    assert one(conn, "SELECT count(*) FROM answers") == 0
