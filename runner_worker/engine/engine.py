@@ -86,8 +86,11 @@ class RegionRunner:
         self._thread.start()
 
     def free(self) -> int:
-        """Return how many more region runs this process can take now, if each of them has one call."""
-        return 0 if self._draining or self.broken else self._capacity.room()
+        """Return how many more region runs this process can take now, if each of them has one call.
+
+        Return 0 while the database does not take the answers that this process holds: they are delivered first.
+        """
+        return 0 if self._draining or self.broken or self._recorder.is_late() else self._capacity.room()
 
     def busy(self) -> int:
         """Return how many region runs this process holds."""

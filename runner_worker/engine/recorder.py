@@ -5,6 +5,7 @@ Under load the batches grow by themselves. Without load a region run is written 
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -19,6 +20,7 @@ from runner_worker.engine.writer import Writer
 from runner_worker.threads import DaemonThreads
 
 log = logging.getLogger("worker")
+LATE_SECONDS = 1.0  # a transaction takes milliseconds; one into a cut network takes until the watchdog ends it
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -39,6 +41,7 @@ class Recorder:
         self._filled = asyncio.Event()
         self._closing = self._in_a_hurry = False
         self._writing: set[Run] = set()  # the runs of the transaction that is under way
+        self._writing_since: float | None = None  # in time.monotonic() seconds
 
     async def start(self, call: Call) -> bool:
         """Commit the row of a call before the call is made. Return whether the call may be made."""
@@ -93,6 +96,15 @@ class Recorder:
         """Return whether the transaction that is under way concerns this run."""
         return run in self._writing
 
+    def is_late(self) -> bool:
+        """Return whether answers wait for a database that does not take them. Any thread may call this.
+
+        The worker then takes no messages. After a cut one of the messages may ask for a region whose answers the worker
+        still holds, and its calls would be made again before these answers are stored.
+        """
+        since = self._writing_since
+        return self._writer.waits or (since is not None and time.monotonic() - since > LATE_SECONDS)
+
     def keeps(self) -> int:
         """Return how many runs wait to be written again. Any thread may call this."""
         return self._writer.keeps()
@@ -137,9 +149,9 @@ class Recorder:
             self._writer.hurry()
         for part in self._writer.due(batch):
             part.starts[:] = [c for c in part.starts if not (c.starting and c.starting.cancelled())]
-            self._writing = set(part.runs())
+            self._writing, self._writing_since = set(part.runs()), time.monotonic()
             written = await self._in_thread(self._writer.write, part)
-            self._writing = set()
+            self._writing, self._writing_since = set(), None
             self._settle(part, written)
 
     async def _hand_back(self) -> None:

@@ -30,12 +30,14 @@ class Writer:
     """Writes the batches of one worker process, one after the other.
 
     `write` runs in the thread "writes". While `write` runs, the event loop calls only `keeps` and `unstored`.
+    Any thread may read `waits`.
     """
 
     def __init__(self, db: Database, row_writer: RowWriter, stopped: threading.Event) -> None:
         self._db = db
         self._row_writer = row_writer
         self._stopped = stopped
+        self.waits = False  # a write has failed, and is tried again when the server may be able to write
         self._kept = Kept()
         self._open: dict[int, Answer] = {}  # the answers that are being written, by id()
 
@@ -79,6 +81,7 @@ class Writer:
                 rounds -= not failure_of(error).leads_elsewhere
                 if concerns == "statement" or rounds <= 0:
                     return self._write_each(batch, rounds=1) if len(runs) > 1 else self._keep(batch)
+                self.waits = True
                 if self._stopped.wait(OUTAGE_SECONDS):
                     raise Stopping from None
             else:
@@ -120,5 +123,6 @@ class Writer:
         self._open |= {id(answer): answer for answer in batch.answers}
 
     def _close(self, batch: Batch) -> None:
+        self.waits = False
         for answer in batch.answers:
             self._open.pop(id(answer), None)
