@@ -8,6 +8,8 @@ from runner_cli.home import default_home, running
 from runner_core.addresses import database_mistake, require_tls
 from runner_core.errors import ConfigError
 from runner_core.secret_files import read_secret, with_secrets
+from runner_core.session import CONNECT_SECONDS
+from runner_core.timeline import Fence
 
 
 def add_database(parser: argparse.ArgumentParser) -> None:
@@ -28,9 +30,9 @@ def find_database_url(args: argparse.Namespace) -> str:
 
 
 def database_url(args: argparse.Namespace) -> str:
-    """Like find_database_url. Raises UsageError when nothing names a database."""
+    """Like find_database_url, the newest primary first. Raises UsageError when nothing names a database."""
     if found := find_database_url(args):
-        return found
+        return Fence().newest_first(found, "cli", CONNECT_SECONDS)
     raise UsageError(
         "DATABASE_URL is not set: set it to postgresql://user:password@host:5432/name, or start `beacon up`"
     )

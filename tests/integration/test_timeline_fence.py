@@ -2,6 +2,7 @@
 promoted while the primary is away; then the old primary comes back and accepts writes."""
 
 import logging
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ import redis
 
 from outbox_publisher.listener import OutboxListener
 from runner_cli.check_database import check_database
+from runner_cli.database import database_url
 from runner_cli.embedded import EmbeddedPostgres
 from runner_core.db import Database
 from runner_core.failures import failure_of
@@ -247,6 +249,14 @@ def test_doctor_names_two_primaries(pair: Pair) -> None:
     assert told() == ("ok", "2; 1 of 2 hosts answer")
     pair.first.start()
     assert told() == ("error", "2 hosts accept writes, of timelines 1 and 2: stop the older primary")
+
+
+def test_migrate_and_verify_take_the_newer_primary(pair: Pair) -> None:
+    pair.fail_over()
+    pair.first.start()
+    for url in (pair.url, pair.url + "?target_session_attrs=any"):
+        with psycopg.connect(database_url(Namespace(database=url)), connect_timeout=10) as conn:
+            assert conn.info.port == pair.second.port
 
 
 def test_a_timeline_is_learned_once(caplog: pytest.LogCaptureFixture) -> None:
