@@ -1,6 +1,7 @@
 """The cell in which the tests run: that of TEST_SCHEMA, else `public`."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import quote
@@ -23,7 +24,7 @@ def with_option(url: str, name: str, value: str) -> str:
     """The address with one more session setting in libpq's `options`, which may be there already."""
     option = quote(f"-c{name}={value}")
     if "options=" in url:
-        return f"{url}%20{option}"
+        return re.sub(r"(?<=[?&])options=[^&]*", lambda found: f"{found[0]}%20{option}", url)
     return f"{url}{'&' if '?' in url else '?'}options={option}"
 
 
