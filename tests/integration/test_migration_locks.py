@@ -7,6 +7,7 @@ import pytest
 
 from runner_core.grants import make_logins
 from runner_core.migrate import Migration, migrations
+from tests.cells import CELL
 from tests.jobs import one, query
 
 Conn = psycopg.Connection[Any]
@@ -20,6 +21,7 @@ FILES = "SELECT relname, relfilenode FROM pg_class WHERE relname = ANY (%s)"
 def test_a_migration_neither_reads_nor_rewrites_a_large_table(empty_database_url: str, migration: Migration) -> None:
     with psycopg.connect(empty_database_url, autocommit=True) as conn:
         make_logins(conn)
+        conn.execute(f"CREATE SCHEMA IF NOT EXISTS {CELL.schema}".encode())
         for earlier in (m for m in migrations() if m.version < migration.version):
             for text in earlier.sql.split(";\n") if earlier.is_outside else [earlier.sql]:
                 conn.execute(text.encode())
