@@ -84,6 +84,7 @@ def _columns(kept: Sequence[Kept]) -> dict[str, list[str | None]]:
         "job_ids": [one.job_id for one in kept],
         "regions": [one.region for one in kept],
         "model_ids": [one.model_id for one in kept],
+        "attempts": [None if one.attempt is None else str(one.attempt) for one in kept],
         "signatures": [one.signature for one in kept],
     }
 

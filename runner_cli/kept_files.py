@@ -16,7 +16,7 @@ ENDINGS = (".json", ".jsonl")
 class Kept:
     """What one document says: there is this job, and, if the document is a receipt, this execution.
 
-    `region`, `model_id` and `signature` are of the receipt, and None for a document that names a job only.
+    `region`, `model_id`, `signature` and `attempt` are of the receipt, and None for a document that names a job only.
     """
 
     file: str
@@ -24,6 +24,7 @@ class Kept:
     region: str | None = None
     model_id: str | None = None
     signature: str | None = None
+    attempt: int | None = None
 
 
 def read_kept(folder: str) -> list[Kept]:
@@ -58,5 +59,7 @@ def _of_document(file: str, document: dict[str, Any]) -> Kept:
     if not isinstance(job_id, str):
         raise UsageError(f"{file} names no job: it has no job_id and no id")
     names = ("region", "model_id", "signature")
-    receipt = [found.get(name) for name in names]
-    return Kept(file, job_id, *receipt) if all(isinstance(value, str) for value in receipt) else Kept(file, job_id)
+    receipt, attempt = [found.get(name) for name in names], found.get("attempt")
+    if not all(isinstance(value, str) for value in receipt):
+        return Kept(file, job_id)
+    return Kept(file, job_id, *receipt, attempt=attempt if isinstance(attempt, int) else None)

@@ -8,12 +8,14 @@ from typing import Any
 import psycopg
 import pytest
 
+from runner_api.verbs.retry import Wanted, retry_job
 from runner_cli.exits import UsageError
 from runner_cli.invariants import INVARIANTS, Verdict
 from runner_cli.kept_files import Kept, read_kept
 from runner_core.db import Database
 from runner_core.keys import PrivateKey
 from tests.engine import running
+from tests.integration.verify.conftest import TESTER
 from tests.integration.verify.test_verify import run_verify
 from tests.jobs import catalogue, submission, submit
 
@@ -47,9 +49,9 @@ def test_every_form_that_a_client_keeps(tmp_path: Path, receipts: dict[str, dict
     assert read_kept(str(folder)) == [
         Kept("answers.jsonl", "a"),
         Kept("answers.jsonl", "b"),
-        Kept("details.json", "signed", "EU", "m1", receipts["EU"]["signature"]),
+        Kept("details.json", "signed", "EU", "m1", receipts["EU"]["signature"], 1),
         Kept("job.json", "c"),
-        Kept("receipt.json", "signed", "US", "m1", receipts["US"]["signature"]),
+        Kept("receipt.json", "signed", "US", "m1", receipts["US"]["signature"], 1),
     ]
 
 
@@ -70,11 +72,45 @@ def test_what_is_missing_is_named_one_by_one(
         "the result of EU m1 is another than the receipt's (receipts.jsonl)",
         "the result of US m1 is missing (receipts.jsonl)",
     ]
-    conn.execute("UPDATE executions SET retry_count = 1 WHERE region = 'EU'")  # an audited retry has replaced it
+    conn.execute("UPDATE executions SET retry_count = 1")  # a second try at a provider, or a lost lease
     named = [
         sentence for job_id, sentence in broken(kept=read_kept(str(folder)))["kept"].examples if job_id == "signed"
     ]
-    assert named == ["the result of US m1 is missing (receipts.jsonl)"]
+    assert len(named) == 2
+
+
+def test_a_retry_excuses_the_receipt_of_what_it_replaced_and_no_later_one(
+    db: Database, conn: Connection, tmp_path: Path, broken: Look
+) -> None:
+    """The receipt of a success that came after the dump is named, although the failure in the dump had tries."""
+    submit(db, submission("again", regions=("US",)))
+    kept = [ended(db, tmp_path / "first", conn, {"US": {"options": {"fail": "http_400"}}})]
+    conn.execute("UPDATE executions SET retry_count = 2")  # it had tries
+    conn.execute("CREATE TABLE dumped AS TABLE executions")
+    events = conn.execute("SELECT count(*) FROM job_events").fetchone()
+    retry_job(db, "again", Wanted("US", "m1"), TESTER, "action-1")
+    folder = keep(tmp_path / "kept", "receipts.jsonl", *kept)
+    assert "kept" not in broken(kept=read_kept(str(folder))), "the retry is under way"
+    kept.append(ended(db, tmp_path / "second", conn))
+    keep(folder, "receipts.jsonl", *kept)
+    assert "kept" not in broken(kept=read_kept(str(folder))), "the retry has replaced the first one"
+
+    conn.execute("DELETE FROM executions")  # what a restore of the dump leaves
+    conn.execute("INSERT INTO executions SELECT * FROM dumped")
+    conn.execute("DROP TABLE dumped")
+    conn.execute("DELETE FROM job_events WHERE seq > %s", events)
+    found = broken(kept=read_kept(str(folder)))["kept"]
+    assert found.examples == [("again", "the result of US m1 is another than the receipt's (receipts.jsonl)")]
+
+
+def ended(db: Database, folder: Path, conn: Connection, regions: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Run the job `again`, and return the receipt of its execution."""
+    folder.mkdir()
+    with running(db, catalogue(folder, regions or {})) as engine:
+        engine.runner.row_writer.execution_rows.receipt_key = PrivateKey.generate()
+        assert engine.run(("again", "US")) == ["finished"]
+    (receipt,) = conn.execute("SELECT receipt FROM executions").fetchone() or ({},)
+    return dict(receipt)
 
 
 def test_the_command(conn: Connection, tmp_path: Path, receipts: dict[str, dict[str, Any]], database_url: str) -> None:
