@@ -100,7 +100,7 @@ class Guard:
         self._next_look = time.monotonic() + (FOREIGN_SECONDS if self.foreign else LOOK_SECONDS)
         self._tell({"another_stack": self.foreign})
         if not self.foreign:
-            tell(self._redis, self._fence)
+            tell(self._redis, self._fence, stack_marker.cell_in(self._own))
 
     def _leave(self) -> None:
         """Close the idle connections, because after a failover the address leads to another server.

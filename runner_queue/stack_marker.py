@@ -60,7 +60,12 @@ def _identity(database: Row, server: list[Row]) -> str:
 
 def marker_of(identity: str) -> str:
     """Return the key of the marker: each cell has its own."""
-    return Cell(identity.partition(" ")[0].rpartition("/")[2]).key(KEY)
+    return cell_in(identity).key(KEY)
+
+
+def cell_in(identity: str) -> Cell:
+    """Return the cell of the database that `identity` names."""
+    return Cell(identity.partition(" ")[0].rpartition("/")[2])
 
 
 def another(owner: bytes | None, own: str) -> str:

@@ -6,6 +6,7 @@ again from what the processes know.
 
 from redis import Redis
 
+from runner_core.cells import Cell
 from runner_core.timeline import Fence, Timeline
 
 KEY = "beacon:timeline"
@@ -23,8 +24,11 @@ return tonumber(ARGV[2])
 """
 
 
-def tell(redis: Redis, fence: Fence) -> None:
-    """Tell Redis the highest timeline that `fence` knows, and the other way round. Raises RedisError."""
+def tell(redis: Redis, fence: Fence, cell: Cell) -> None:
+    """Tell Redis the highest timeline that `fence` knows, and the other way round. Raises RedisError.
+
+    Each cell has its own key, because the cells on one Redis may be on several PostgreSQL servers.
+    """
     if highest := fence.highest:
-        number = redis.eval(TELL, 1, KEY, highest.server, highest.number)
+        number = redis.eval(TELL, 1, cell.key(KEY), highest.server, highest.number)
         fence.learn(Timeline(highest.server, int(number)))

@@ -18,6 +18,7 @@ from runner_core.migrate import latest, migrate
 from runner_core.queries import single
 from runner_core.readiness import probe
 from runner_core.session import listen
+from runner_core.timeline import Fence, Timeline
 from runner_queue.broker import Broker
 from runner_queue.guard import Guard
 from runner_queue.inspection import PUBLISHER_COMMANDS, WORKER_COMMANDS
@@ -155,14 +156,18 @@ def test_a_notification_is_heard_in_its_own_cell(sides: tuple[Side, Side]) -> No
 
 def test_each_cell_has_its_own_marks_in_redis(sides: tuple[Side, Side]) -> None:
     for side in sides:
-        guard = Guard(side.broker.redis, identity(side.publisher), PUBLISHER_COMMANDS, owns=True)
+        fence = Fence()
+        fence.learn(Timeline(side.cell.schema, 1))  # each cell on a server of its own
+        guard = Guard(side.broker.redis, identity(side.publisher), PUBLISHER_COMMANDS, owns=True, fence=fence)
         guard.admit(0)
         Guard(side.broker.redis, identity(side.worker), WORKER_COMMANDS, owns=False).admit(0)
         assert guard.foreign == ""
         assert side.broker.sentinel_changed()
     a, b = sides
     marks = {b"beacon:stack:cell_a", b"beacon:stack:cell_b", b"beacon:sentinel:cell_a", b"beacon:sentinel:cell_b"}
-    assert set(a.broker.redis.keys("beacon:*")) == marks
+    timelines = {b"beacon:timeline:cell_a": b"cell_a 1", b"beacon:timeline:cell_b": b"cell_b 1"}
+    assert set(a.broker.redis.keys("beacon:*")) == marks | set(timelines)
+    assert {key: a.broker.redis.get(key) for key in timelines} == timelines
     a.broker.redis.delete("beacon:sentinel:cell_a")
     assert (a.broker.sentinel_changed(), b.broker.sentinel_changed()) == (True, False)
 
