@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from psycopg import Connection, ProgrammingError
+from psycopg import Connection, OperationalError, ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from runner_core.errors import ConfigError
@@ -19,9 +19,14 @@ NAME_MISTAKE = (
     "names no schema that a cell can have: search_path must be one name of small letters, digits and _, "
     "at most 40, not `beacon`, and not one of PostgreSQL's own"
 )
-_OPTION = re.compile(r"(?:-c\s*|--)search_path=(\S*)")
+# PostgreSQL reads a setting's name in any case, and `-` in it as `_`.
+_OPTION = re.compile(r"(?:-c\s*|--)search[_-]path=(\S*)", re.IGNORECASE)
 # `beacon` would give its logins the names of the logins of `public`.
 _SCHEMA = re.compile(r"(?!pg_|information_schema$|beacon$)[a-z_][a-z0-9_]{0,39}")
+
+
+class AnotherCell(OperationalError):
+    """The connection belongs to another cell than its address names."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +63,12 @@ class Cell:
 
 def cell_mistake(options: str) -> str:
     """Return the mistake in the cell that libpq's `options` name, to be put after the setting's name; else empty."""
-    named = _OPTION.findall(options)
-    return NAME_MISTAKE if named and not _SCHEMA.fullmatch(named[-1]) else ""
+    return "" if _SCHEMA.fullmatch(_schema_in(options)) else NAME_MISTAKE
+
+
+def _schema_in(options: str) -> str:
+    """Return the last search_path of libpq's `options`, as it is written there; `public` where there is none."""
+    return next(reversed(_OPTION.findall(options)), PUBLIC)
 
 
 PUBLIC_CELL = Cell()
@@ -70,8 +79,7 @@ def cell_of_options(options: str) -> Cell:
     """Return the cell that libpq's `options` name. Raises ConfigError if the name can't be that of a cell."""
     if mistake := cell_mistake(options):
         raise ConfigError([f"the address of the database {mistake}"])
-    named = _OPTION.findall(options)
-    return Cell(named[-1]) if named else Cell()
+    return Cell(_schema_in(options))
 
 
 def cell_of(url: str) -> Cell:
@@ -85,3 +93,16 @@ def cell_of(url: str) -> Cell:
 def cell_of_connection(conn: Connection[Any]) -> Cell:
     """Return the cell of an open connection."""
     return cell_of_options(conn.info.options)
+
+
+def refuse_another_cell(conn: Connection[Any], cell: Cell) -> None:
+    """Close a new connection and raise AnotherCell if it does not belong to `cell`, which its address names.
+
+    libpq takes `options` from PGOPTIONS or from a service file where the address has none.
+    """
+    if _schema_in(conn.info.options) != cell.schema:
+        conn.close()
+        raise AnotherCell(
+            f"connection failed: PGOPTIONS or a service file names another search_path than the address, whose schema "
+            f"is {cell.schema}: name the schema in the address"
+        )

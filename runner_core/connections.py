@@ -10,6 +10,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from psycopg_pool.base import AttemptWithBackoff
 
 from runner_core.adapters import adapt
+from runner_core.cells import refuse_another_cell
 from runner_core.observer import ObservedConnection, ObservedCursor
 from runner_core.session import apply, parameters
 from runner_core.session_kinds import SESSIONS, Session
@@ -46,7 +47,7 @@ class Connections:
         self._youngest_made_at = self._failed_at = self.drained_at = 0.0
         self._is_drain_due = False
         self.fence = Fence(self._give_up_all)
-        self._url, self._kind = settings.url, kind
+        self._url, self._kind, self._cell = settings.url, kind, settings.cell
         self._asking = threading.Lock()
         self._is_asking_due = True  # at the start, after a loss and after a failed connect
         self.pool: ConnectionPool[ObservedConnection[Any]] = ConnectionPool(
@@ -164,7 +165,8 @@ class Connections:
         self.pool.drain()
 
     def _prepare(self, conn: ObservedConnection[Any]) -> None:
-        """Prepare a new connection, or raise OlderPrimary. The pool calls this."""
+        """Prepare a new connection, or raise OlderPrimary or AnotherCell. The pool calls this."""
+        refuse_another_cell(conn, self._cell)
         adapt(conn)
         if not self.is_pooled:
             self.apply_settings(conn, local=False)

@@ -14,7 +14,7 @@ from psycopg import Connection, ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from runner_core.adapters import adapt_times
-from runner_core.cells import cell_of_connection
+from runner_core.cells import cell_of, cell_of_connection, refuse_another_cell
 from runner_core.queries import run
 
 CONNECT_SECONDS = 10
@@ -56,10 +56,11 @@ def parameters(url: str, name: str, wait_seconds: float = CONNECT_SECONDS) -> di
 def connect(url: str, name: str, wait_seconds: float = CONNECT_SECONDS, **options: str) -> Connection[Any]:
     """Open a connection in autocommit, outside the pool. It may go through a pooler: use `transaction` for its work.
 
-    `options` are libpq's; they replace those of `url`.
+    `options` are libpq's; they replace those of `url`. Raises AnotherCell if something else than `url` names the cell.
     """
     chosen = parameters(url, name, wait_seconds) | options
     conn = psycopg.connect(url, autocommit=True, prepare_threshold=None, **chosen)
+    refuse_another_cell(conn, cell_of(url))
     adapt_times(conn)
     return conn
 

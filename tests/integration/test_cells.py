@@ -8,15 +8,17 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg_pool import PoolTimeout
 
 from outbox_publisher.sweeper import Sweeper
 from runner_cli.local import login_urls, set_passwords
-from runner_core.cells import Cell
+from runner_core.cells import AnotherCell, Cell
 from runner_core.db import Database
 from runner_core.errors import NotReady
 from runner_core.migrate import latest, migrate
 from runner_core.queries import single
 from runner_core.readiness import probe
+from runner_core.session import connect as connect_once
 from runner_core.session import listen
 from runner_core.timeline import Fence, Timeline
 from runner_queue.broker import Broker
@@ -187,6 +189,19 @@ def test_a_login_of_one_cell_is_refused_in_the_other(sides: tuple[Side, Side], k
         pytest.raises(NotReady, match=r"cell_a_.* lacks USAGE on schema cell_b"),
     ):
         probe(db)
+
+
+def test_an_address_that_names_no_cell_gets_no_other_one(
+    shared_database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """libpq takes PGOPTIONS where the address has no options: the keys in Redis would be those of `public`."""
+    monkeypatch.setenv("PGOPTIONS", "-csearch_path=cell_a")
+    plain = shared_database_url.partition("?")[0]
+    with pytest.raises(AnotherCell, match="PGOPTIONS or a service file names another search_path"):
+        connect_once(plain, "test")
+    with opened(settings_for(plain)) as db, pytest.raises(PoolTimeout):
+        db.pool.getconn(2)
+    assert "PGOPTIONS or a service file names another search_path" in caplog.text
 
 
 def test_the_tables_of_a_cell_are_those_of_public_but_for_the_names(sides: tuple[Side, Side]) -> None:

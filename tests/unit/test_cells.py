@@ -18,6 +18,8 @@ URL = "postgresql://u:p@127.0.0.1/b"
         (f"{URL}?options=-csearch_path%3Dcell2", "cell2"),
         (f"{URL}?options=-c%20search_path%3Dcell2%20-c%20jit%3Doff", "cell2"),
         (f"{URL}?options=--search_path%3Dcell2", "cell2"),
+        (f"{URL}?options=--search-path%3Dcell2", "cell2"),
+        (f"{URL}?options=-cSEARCH_PATH%3Dcell2", "cell2"),
         (f"{URL}?options=-c%20jit%3Doff", "public"),
         (f"{URL}?options=-csearch_path%3Dcell2%20-csearch_path%3Dcell3", "cell3"),
         ("host=localhost options='-c search_path=cell2' dbname=b", "cell2"),
