@@ -158,8 +158,10 @@ def _grants(conn: Connection[Any]) -> Iterator[bytes]:
     for statement in _statements("grants.sql", cell_of_connection(conn)):
         verb, privileges, kind, names, logins = _parts(statement)
         for name in _COMMA.split(names):
+            # A cell may have a reserved word as its name, such as `user`.
+            quoted = f'"{name}"' if kind == "SCHEMA" else name.replace(DATABASE, here["name"])
             whose = f"{'TO' if verb == 'GRANT' else 'FROM'} {logins}"
-            yield f"{verb} {privileges} ON {kind} {name.replace(DATABASE, here['name'])} {whose}".encode()
+            yield f"{verb} {privileges} ON {kind} {quoted} {whose}".encode()
 
 
 def _parts(statement: str) -> tuple[str, ...]:

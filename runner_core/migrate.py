@@ -123,7 +123,7 @@ def _make_schema(conn: psycopg.Connection[Any]) -> None:
     except psycopg.errors.InsufficientPrivilege:
         raise MigrationError(
             f"the database has no schema {schema} and this login may not create one: "
-            f"let an administrator run `CREATE SCHEMA {schema} AUTHORIZATION {conn.info.user}`, "
+            f"let an administrator run `CREATE SCHEMA \"{schema}\" AUTHORIZATION {conn.info.user}`, "
             "then run `beacon migrate` again"
         ) from None
 

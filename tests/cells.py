@@ -50,7 +50,7 @@ def own_schema(url: str, schema: str, *, migrated: bool) -> Iterator[str]:
         yield made
     finally:
         with psycopg.connect(url, autocommit=True) as conn:
-            conn.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE".encode())
+            conn.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE'.encode())
             logins = [cell.login(kind) for kind in PROCESSES]
             for (login,) in conn.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY (%s)", [logins]).fetchall():
                 conn.execute(f"DROP OWNED BY {login}".encode())

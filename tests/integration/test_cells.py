@@ -208,6 +208,14 @@ def test_the_tables_of_a_cell_are_those_of_public_but_for_the_names(sides: tuple
     assert [dump(side.url) for side in sides] == [SCHEMA.read_text("utf-8")] * 2
 
 
+@pytest.mark.parametrize("word", ["user", "default"])
+def test_a_reserved_word_may_name_a_cell(shared_database_url: str, home: Path, word: str) -> None:
+    with own_schema(shared_database_url.partition("?")[0], word, migrated=True) as url:
+        set_passwords(home, url)
+        with opened(settings_for(login_urls(home, url)["DATABASE_URL_API"]), "api") as db:
+            probe(db)
+
+
 def test_a_cell_of_one_login_works_and_leaves_nothing_behind(
     shared_database_url: str, redis_url: str, tmp_path: Path
 ) -> None:

@@ -258,9 +258,9 @@ def test_the_grants_alone_need_a_migrated_database(empty_database_url: str) -> N
 def test_a_login_that_may_make_no_schema_is_told_the_statement_for_an_administrator(
     database_url: str, owned: Callable[[str], str]
 ) -> None:
-    stranger = in_cell(at_database(owned("CREATEROLE"), database_of(database_url)), "cell_new")
-    with pytest.raises(MigrationError, match="the database has no schema cell_new and this login may not") as refused:
+    stranger = in_cell(at_database(owned("CREATEROLE"), database_of(database_url)), "user")
+    with pytest.raises(MigrationError, match="the database has no schema user and this login may not") as refused:
         migrate(stranger)
     (statement,) = re.findall(r"let an administrator run `([^`]*)`", refused.value.detail)
     execute(database_url, statement)
-    execute(database_url, "DROP SCHEMA cell_new")
+    execute(database_url, 'DROP SCHEMA "user"')
