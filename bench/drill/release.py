@@ -1,8 +1,10 @@
 """An earlier release: its files from this repository's history, and an environment of its own."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,8 +42,7 @@ class Release:
             made = subprocess.run(["git", "archive", self.commit], cwd=CHECKOUT, capture_output=True, check=False)  # noqa: S607
             if made.returncode:
                 raise NotInHistory(f"this checkout's history does not have release {self.version} ({self.commit[:7]})")
-            self.folder.mkdir(parents=True, exist_ok=True)
-            subprocess.run(["tar", "-x", "-C", str(self.folder)], input=made.stdout, check=True)  # noqa: S607
+            self.unpack(made.stdout)
         done = subprocess.run(
             [sys.executable, str(self.folder / "beacon"), "--version"],
             env=clean_environment(),
@@ -51,6 +52,17 @@ class Release:
         )
         if done.returncode:
             raise RuntimeError(f"the environment of {self.version} can't be made: {done.stderr[-2000:]}")
+
+    def unpack(self, archive: bytes) -> None:
+        """Unpack the files beside `folder`, then rename: an interrupted run leaves no folder with a part of them."""
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=FOLDER) as beside:
+            whole = Path(beside) / "files"
+            whole.mkdir()
+            subprocess.run(["tar", "-x", "-C", str(whole)], input=archive, check=True)  # noqa: S607
+            if self.folder.exists():
+                shutil.rmtree(self.folder)
+            whole.rename(self.folder)
 
 
 def to_upgrade_from() -> list[Release]:

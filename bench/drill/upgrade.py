@@ -2,7 +2,8 @@
 
 The order is docs/rollout.md's: migrate, workers, publishers, API. The books are the client's list of 202s, the
 provider's own log, and `beacon verify`. Exit 0: nothing was lost or doubled. Exit 1: something was. Exit 2: one side
-did no work, so the drill proves nothing. A release that this checkout's history does not have is skipped with one line.
+did no work, so the drill proves nothing. A release that this checkout's history does not have is skipped with one line;
+if it was named, the exit code is 2.
 """
 
 import argparse
@@ -78,14 +79,13 @@ class Proof:
 def main(argv: Sequence[str] | None = None) -> int:
     """Prove the upgrade from each release, print what was found, and return the worst exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.drill.upgrade", description=__doc__)
-    parser.add_argument("--release", metavar="VERSION", help="only from this one of ops/releases.toml's upgrade_from")
+    known = {release.version: release for release in to_upgrade_from()}
+    parser.add_argument("--release", choices=known, help="only from this one of ops/releases.toml's upgrade_from")
     parser.add_argument("--seed", type=int, default=1, help="decides the jobs [1]")
     parser.add_argument("--rate", type=float, default=3.0, metavar="N", help="jobs a second [3]")
     arguments = parser.parse_args(argv)
     statuses = []
-    for release in to_upgrade_from():
-        if arguments.release not in (None, release.version):
-            continue
+    for release in [known[arguments.release]] if arguments.release else known.values():
         try:
             release.install()
         except NotInHistory as error:
@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             proof = prove(release, make_home(Path(folder)), arguments.seed, arguments.rate)
         print(*proof.lines(), sep="\n", flush=True)
         statuses.append(proof.status)
-    return max(statuses, key=(0, 2, 1).index, default=0)
+    return max(statuses, key=(0, 2, 1).index, default=2 if arguments.release else 0)
 
 
 def prove(release: Release, home: Path, seed: int, rate: float) -> Proof:
