@@ -16,7 +16,7 @@ from runner_core.redaction import described
 from runner_core.session import CONNECT_SECONDS, connect, transaction
 from runner_core.settings import Settings
 from runner_core.statuses import ALIVE_SECONDS, STUCK_SECONDS
-from runner_core.timeline import ask_hosts, read_timeline
+from runner_core.timeline import DIFFERENT, ask_hosts, read_timeline, servers_of
 
 KINDS = ("api", "publisher", "worker")  # whose pools have DB_POOL_MAX connections
 LISTENERS = 1
@@ -90,6 +90,8 @@ def _timeline(conn: psycopg.Connection[Any], url: str) -> Finding:
             "docs/high-availability.md",
         )
     hosts = ask_hosts(url, "doctor", CONNECT_SECONDS)
+    if len(servers := servers_of(hosts)) > 1:
+        return error("timeline", DIFFERENT.format(len(servers)))
     primaries = [host.number for host in hosts.values() if host and not host.standby]
     if len(primaries) > 1:
         told = " and ".join(map(str, sorted(primaries)))

@@ -9,7 +9,7 @@ the process knows. docs/high-availability.md says what the fence does not see.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,11 @@ from runner_core.session import LEAST_SECONDS, connect
 log = logging.getLogger("db")
 ANSWER_SECONDS = 1.0  # for the statement, after a host's share of the wait for a connection
 MISSING = (FeatureNotSupported, InsufficientPrivilege, UndefinedFunction)  # some other engines lack the functions
+
+DIFFERENT = (
+    "the hosts of the database's address are copies of {} different databases, so none of them is known to be the "
+    "newer primary: take the hosts of the other database out of the address"
+)
 
 
 class OlderPrimary(psycopg.OperationalError):
@@ -99,16 +104,23 @@ class Fence:
     def newest_first(self, url: str, name: str, wait_seconds: float) -> str:
         """Ask every host of `url` for its timeline, if it has several. Return `url` with the newest primary first.
 
-        Hosts that do not answer within their share of `wait_seconds` keep their places behind it.
+        Hosts that do not answer within their share of `wait_seconds` keep their places behind it. The order stays if
+        servers of several identifiers answer, because their timelines can't be compared.
         """
         found = ask_hosts(url, name, wait_seconds)
-        if len(found) == 1:
-            return url
         highest = max((one for one in found.values() if one), key=lambda one: one.number, default=None)
         if highest is None:
             return url
+        if len(servers := servers_of(found)) > 1:
+            log.warning("%s", DIFFERENT.format(len(servers)))
+            return url
         self.learn(highest)
         return joined(sorted(found, key=lambda address: _rank(found[address], highest)))
+
+
+def servers_of(found: Mapping[str, Timeline | None]) -> set[str]:
+    """Return the system identifiers of the servers that answered `ask_hosts`. The copies of one database share one."""
+    return {one.server for one in found.values() if one}
 
 
 def ask_hosts(url: str, name: str, wait_seconds: float) -> dict[str, Timeline | None]:

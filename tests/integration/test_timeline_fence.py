@@ -204,6 +204,25 @@ def test_a_server_with_another_identifier_begins_anew(
             assert client.get(KEY) == f"{db.fence.highest.server} 1".encode()
 
 
+def test_hosts_of_different_databases_keep_their_order_and_doctor_names_them(
+    pair: Pair, own_postgres: EmbeddedPostgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A database's timeline says nothing about that of another one, even if the number is higher."""
+    pair.fail_over()
+    with psycopg.connect(own_postgres.url, autocommit=True) as conn:
+        conn.pgconn.change_password(own_postgres.user.encode(), pair.second.password.encode())
+    place = f"@{own_postgres.host}:{own_postgres.port}"
+    url = pair.second.url.replace(
+        f"@{pair.second.host}:{pair.second.port}", f"{place},{pair.second.host}:{pair.second.port}"
+    )
+    fence = Fence()
+    assert fence.newest_first(url, "test", 6.0) == url
+    assert fence.highest is None
+    assert "copies of 2 different databases" in caplog.text
+    told = next(f for f in check_database(Settings.from_env({}), url) if f.subject == "timeline")
+    assert (told.level, "copies of 2 different databases" in told.text) == ("error", True)
+
+
 def test_a_standby_is_no_older_primary(pair: Pair) -> None:
     """It refuses writes by itself, and its timeline may be known late."""
     fence = Fence()
