@@ -127,8 +127,8 @@ def test_the_command(conn: Connection, tmp_path: Path, receipts: dict[str, dict[
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ('{"region": "US"}', "names no job"),
-        ("[1]", "is no JSON object"),
+        ('{"id": "a"}\n{"region": "US"}', r"one\.jsonl, line 2 names no job"),
+        ('\n{"id": "a\n{"id": "b"}\n', r"one\.jsonl, line 2 is no JSON object"),
         ("", "holds no answer, job or receipt"),
     ],
 )
@@ -136,6 +136,18 @@ def test_files_that_can_not_be_used(tmp_path: Path, text: str, sentence: str) ->
     (tmp_path / "one.jsonl").write_text(text)
     with pytest.raises(UsageError, match=sentence):
         read_kept(str(tmp_path))
+
+
+@pytest.mark.parametrize("torn", ['{"job_id": "b', '{"job_id": "b\n\n', '{"job_id": "\xe9', "[1]"])
+def test_a_torn_last_line_is_left_out_with_a_remark(
+    tmp_path: Path, torn: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "one.jsonl").write_bytes(b'{"job_id": "a"}\n' + torn.encode("latin-1"))
+    keep(tmp_path, "two.jsonl", {"job_id": "c"})
+    assert read_kept(str(tmp_path)) == [Kept("one.jsonl", "a"), Kept("two.jsonl", "c")]
+    told = capsys.readouterr().err
+    assert "one.jsonl, line 2 is no JSON object" in told
+    assert told.endswith("As the last line it may be torn, and is left out.\n")
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
