@@ -1,5 +1,9 @@
 """Two cells side by side in one database, with one Redis: neither sees the other."""
 
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,6 +15,9 @@ import pytest
 from psycopg_pool import PoolTimeout
 
 from outbox_publisher.sweeper import Sweeper
+from runner_cli.binaries import postgres_programs, server_user
+from runner_cli.check_database import check_database
+from runner_cli.embedded import EmbeddedPostgres
 from runner_cli.local import login_urls, set_passwords
 from runner_core.cells import AnotherCell, Cell
 from runner_core.db import Database
@@ -20,6 +27,7 @@ from runner_core.queries import single
 from runner_core.readiness import probe
 from runner_core.session import connect as connect_once
 from runner_core.session import listen
+from runner_core.settings import Settings
 from runner_core.timeline import Fence, Timeline
 from runner_queue.broker import Broker
 from runner_queue.guard import Guard
@@ -235,3 +243,28 @@ def test_a_cell_of_one_login_works_and_leaves_nothing_behind(
     with psycopg.connect(plain) as conn:
         left = "SELECT count(*) FROM pg_namespace WHERE nspname = 'cell_of_one'"
         assert one(conn, left) == one(conn, "SELECT count(*) FROM pg_roles WHERE rolname ~ '^cell_of_one_'") == 0
+
+
+def test_a_cell_moves_to_another_server_by_the_documented_commands(
+    shared_database_url: str, own_postgres: EmbeddedPostgres, home: Path
+) -> None:
+    root, old = Path(__file__).parents[2], shared_database_url.partition("?")[0]
+    (commands,) = re.findall(r"```sh\n([^`]*`cell2`[^`]*)```", (root / "docs/rollout.md").read_text("utf-8"))
+    programs = f"{postgres_programs(server_user())}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    with own_schema(old, "cell2", migrated=True) as url, opened(settings_for(url)) as db:
+        submit(db, submission("moved"))
+        subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", commands],  # noqa: S607
+            cwd=root,
+            env=os.environ | {"PATH": programs, "OLD": old, "NEW": own_postgres.url},
+            check=True,
+        )
+    moved = in_cell(own_postgres.url, "cell2")
+    set_passwords(home, moved)
+    for name, login_url in login_urls(home, moved).items():
+        kind = name.removeprefix("DATABASE_URL_").lower()
+        with opened(settings_for(login_url), kind) as db:
+            probe(db)
+    assert {f.level for f in check_database(Settings.from_env({}), moved)} == {"ok"}
+    with psycopg.connect(moved) as conn:
+        assert one(conn, "SELECT id FROM jobs") == "moved"
