@@ -20,7 +20,7 @@ import psycopg
 from runner_core.cells import cell_of_connection
 from runner_core.errors import MigrationError
 from runner_core.grants import give_rights, keep_rights, make_logins
-from runner_core.preflight import Begin, faults, prove, server, server_faults
+from runner_core.preflight import Begin, creators, faults, prove, server, server_faults
 from runner_core.queries import rows, run, single
 from runner_core.redaction import described
 from runner_core.session import apply, connect, transaction
@@ -106,6 +106,9 @@ def migrate(url: str, *, grants_only: bool = False) -> int:
         if given:
             log.info("gave the logins %d rights that were missing", given)
         prove(begin, begin, latest(), None)
+        with begin():
+            for fault in creators(conn):
+                log.warning("%s", fault.sentence)
         return applied
 
 
@@ -123,7 +126,7 @@ def _make_schema(conn: psycopg.Connection[Any]) -> None:
     except psycopg.errors.InsufficientPrivilege:
         raise MigrationError(
             f"the database has no schema {schema} and this login may not create one: "
-            f"let an administrator run `CREATE SCHEMA \"{schema}\" AUTHORIZATION {conn.info.user}`, "
+            f'let an administrator run `CREATE SCHEMA "{schema}" AUTHORIZATION {conn.info.user}`, '
             "then run `beacon migrate` again"
         ) from None
 

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import Connection
 
 from runner_core import __version__
-from runner_core.cells import cell_of_connection
+from runner_core.cells import PUBLIC_CELL, cell_of_connection
 from runner_core.errors import NotReady
 from runner_core.grants import logins, missing_logins, missing_rights, rights, told
 from runner_core.queries import Row, row, rows, run, single
@@ -72,6 +72,7 @@ def faults(conn: Connection[Any], needed: int, kind: str | None) -> Iterator[Fau
             )
     if kind is None:
         yield from _logins(conn)
+        yield from creators(conn)
         if not found["read_only"]:
             for switch in rows(conn, "preflight.switches", logins=list(logins(cell))):
                 yield _read_only(switch["login"], blocks=False)  # an operator has set it, for another login
@@ -80,6 +81,24 @@ def faults(conn: Connection[Any], needed: int, kind: str | None) -> Iterator[Fau
     own = [replace(right, login=found["login"]) for right in rights(cell) if right.login == login]
     if missing := missing_rights(conn, own):
         yield Fault("rights", f"{told(missing)}: run `beacon migrate` as the owner of the tables")
+
+
+def creators(conn: Connection[Any]) -> Iterator[Fault]:
+    """Yield a warning if a process's login may create objects in the schema of the tables.
+
+    The functions of the schema run with their owner's privileges, and would call a function that the login has made.
+    """
+    cell = cell_of_connection(conn)
+    found = rows(conn, "preflight.creators", schema=cell.schema, logins=list(logins(cell)))
+    if names := ", ".join(creator["grantee"] for creator in found):
+        who = "everybody" if names == "PUBLIC" else names
+        quoted = cell.schema if cell == PUBLIC_CELL else f'"{cell.schema}"'  # a reserved word may name a cell
+        yield Fault(
+            "schema",
+            f"{who} may create functions in the schema {cell.schema}, which functions of ours would call with their "
+            f"owner's privileges: run `REVOKE CREATE ON SCHEMA {quoted} FROM {names}`",
+            blocks=False,
+        )
 
 
 def prove(begin: Begin, trial: Begin, needed: int, kind: str | None) -> None:

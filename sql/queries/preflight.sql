@@ -21,3 +21,14 @@ SELECT COALESCE(r.rolname, 'every login') AS login
    AND (s.setrole = 0 OR r.rolname = ANY (%(logins)s::text[]))
    AND split_part(c.setting, '=', 1) = 'default_transaction_read_only' AND split_part(c.setting, '=', 2)::boolean
  ORDER BY 1;
+
+-- name: preflight.creators
+-- Who may create objects in the schema: `PUBLIC` if everybody may, else the logins that may.
+SELECT w.grantee
+  FROM unnest(%(logins)s::text[]) WITH ORDINALITY AS w (grantee, number)
+  LEFT JOIN pg_roles r ON r.rolname = w.grantee
+ CROSS JOIN (SELECT to_regnamespace(%(schema)s::text)::oid) AS s (oid)
+ WHERE has_schema_privilege(r.oid, s.oid, 'CREATE') AND NOT has_schema_privilege(0::oid, s.oid, 'CREATE')
+UNION ALL
+SELECT 'PUBLIC' WHERE has_schema_privilege(0::oid, to_regnamespace(%(schema)s::text)::oid, 'CREATE')
+ ORDER BY 1;

@@ -243,6 +243,27 @@ def test_a_missing_right_is_named_by_the_start_and_by_doctor_and_given_back(
         probe(db)
 
 
+@pytest.mark.parametrize(("who", "told"), [("PUBLIC", "everybody"), (CELL.login("worker"), CELL.login("worker"))])
+def test_a_schema_in_which_a_login_may_create_functions_is_named(
+    database_url: str, who: str, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As everybody may in the schema public of a database that was upgraded from PostgreSQL 14 or older."""
+
+    def warned() -> list[str]:
+        found = check_database(Settings.from_env({}), database_url)
+        return [f.text for f in found if (f.level, f.subject) == ("warning", "schema")]
+
+    assert warned() == []
+    execute(database_url, f"GRANT CREATE ON SCHEMA {CELL.schema} TO {who}")
+    (sentence,) = warned()
+    assert sentence.startswith(f"{told} may create functions in the schema {CELL.schema}, ")
+    assert migrate(database_url) == 0
+    assert sentence in caplog.text
+    (statement,) = re.findall(r"run `([^`]*)`", sentence)
+    execute(database_url, statement)
+    assert warned() == []
+
+
 def test_a_login_that_may_not_grant_is_told_what_is_missing(database_url: str, owned: Callable[[str], str]) -> None:
     execute(database_url, f"REVOKE INSERT ON jobs FROM {CELL.login('api')}")
     stranger = in_cell(at_database(owned(""), database_of(database_url)), CELL.schema)

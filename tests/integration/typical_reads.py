@@ -101,6 +101,7 @@ READS: dict[str, list[Case]] = {
     ],
     "portal.ended": [Case("api", {"after": NOW - timedelta(hours=24), "until": NOW, "page": 201})],
     "preflight.server": [Case("api publisher worker analyst doctor", {"schema": CELL.schema})],
+    "preflight.creators": [Case("doctor", {"schema": CELL.schema, "logins": list(logins(CELL))})],
     "preflight.switches": [Case("doctor", {"logins": list(logins(CELL))})],
     "reads.job": [Case("api", job), Case("api", open_job)],
     "reads.jobs": [Case("api", {**place, **p}, MOST, COUNTED) for p in ({}, {"before": "infinity", "before_id": ""})],
