@@ -10,21 +10,16 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
-import psycopg
-
+from bench.chaos.arrangements import asynchronous, guarded, relayed, synchronous, tell
 from bench.chaos.deployment import Addresses, Deployment, Servers, through_proxies
 from bench.chaos.far_workers import cut_off
 from bench.chaos.faults import Fault, Lift, lead_to_standby
 from bench.chaos.scene import BURST, Scene
 from bench.chaos.standby import follow
-from runner_cli.embedded import EmbeddedPostgres
-from tests.sentinels import watched
 
 PROMOTED_SECONDS = 3.0  # from the end of a primary until its standby is promoted
 LATE_SECONDS = 10.0
-DOWN_AFTER_MS = 3000  # of the Sentinels
 
 
 @dataclass(frozen=True)
@@ -117,55 +112,6 @@ def all_failovers() -> list[Failover]:
     ]
 
 
-# -- arrangements --
-
-
-def asynchronous(servers: Servers) -> Addresses:
-    """Start a standby. The processes' address names both servers, the primary first."""
-    standby = servers.standby.start()
-    first = f"@{servers.postgres.host}:{servers.postgres.port}"
-    database = servers.postgres.url.replace(first, f"{first},{standby.host}:{standby.port}")
-    return Addresses(database, through_proxies(servers).redis, servers.valkey)
-
-
-def synchronous(servers: Servers) -> Addresses:
-    """As `asynchronous`, but a commit waits for the standby. The standby, once promoted, waits for nobody."""
-    found = asynchronous(servers)
-    _wait_for_copies(servers.postgres)
-    return found
-
-
-def relayed(servers: Servers) -> Addresses:
-    """Start a synchronous standby. The processes' address is one that moves."""
-    synchronous(servers)
-    return through_proxies(servers)
-
-
-def guarded(servers: Servers) -> Addresses:
-    """Start two Valkeys and three Sentinels, which REDIS_URL names."""
-    made: list[Path] = []
-
-    def folder() -> Path:
-        made.append(servers.home / f"redis-{len(made)}")
-        made[-1].mkdir(mode=0o711)
-        return made[-1]
-
-    found = servers.stop.enter_context(watched(folder, DOWN_AFTER_MS))
-    return Addresses(through_proxies(servers).database, found.url, found.servers[0])
-
-
-def _wait_for_copies(primary: EmbeddedPostgres) -> None:
-    """Let a commit wait for one standby; return when there is one."""
-    _tell(primary, "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (*)'", "SELECT pg_reload_conf()")
-    with psycopg.connect(primary.url, autocommit=True) as conn:
-        while not conn.execute(b"SELECT 1 FROM pg_stat_replication WHERE sync_state = 'quorum'").fetchone():
-            conn.execute(b"SELECT pg_logical_emit_message(true, 'chaos', 'the standby answers what it gets')")
-            time.sleep(0.05)
-
-
-# -- what happens --
-
-
 def kill(scene: Scene) -> None:
     """Kill the primary while jobs are under way, and promote the standby."""
     scene.client.submit(BURST)
@@ -251,12 +197,6 @@ def _promote(deployment: Deployment) -> None:
     """Promote the standby, which becomes the deployment's primary. The old primary is not started again by itself."""
     standby = deployment.standby.server
     assert standby is not None
-    _tell(standby, "SELECT pg_promote()")
+    tell(standby, "SELECT pg_promote()")
     deployment.local.servers.embedded.remove(deployment.postgres)
     deployment.postgres = standby
-
-
-def _tell(server: EmbeddedPostgres, *statements: str) -> None:
-    with psycopg.connect(server.url, autocommit=True) as conn:
-        for statement in statements:
-            conn.execute(statement.encode())
