@@ -122,9 +122,14 @@ def test_only_publisher_and_workers_reach_redis_and_only_workers_the_providers()
     assert all(5432 in reached for reached in ports.values())
 
 
-def test_the_migration_is_a_hook() -> None:
+def test_the_migration_is_a_hook_and_so_is_its_policy_before_it() -> None:
     hook = of_kind("Job")["migrate"]["metadata"]["annotations"]
-    assert hook["helm.sh/hook"] == "pre-install,pre-upgrade"
+    policy = of_kind("NetworkPolicy")["migrate"]["metadata"]["annotations"]
+    assert hook["helm.sh/hook"] == policy["helm.sh/hook"] == "pre-install,pre-upgrade"
+    assert int(policy["helm.sh/hook-weight"]) < int(hook.get("helm.sh/hook-weight", 0))
+    assert policy["helm.sh/hook-delete-policy"] == "before-hook-creation"
+    others = [policy for name, policy in of_kind("NetworkPolicy").items() if name != "migrate"]
+    assert not any("annotations" in policy["metadata"] for policy in others)
 
 
 def test_the_chart_stops_as_the_processes_do() -> None:
