@@ -104,6 +104,7 @@ REFUSED = (  # values, and a word of helm's refusal
     ("regions.US.minReplicas=0", "minReplicas"),
     ("image.tag=", "image.tag is not set"),
     ("networkPolicies.enabled=true", "networkPolicies"),
+    ("autoscaling.labels.region=EU", "region"),  # the chart names the region itself
 )
 
 

@@ -107,9 +107,9 @@ def test_keda_owns_the_number_of_workers() -> None:
         assert spec["scaleTargetRef"] == {"name": DEPLOYMENTS[name]["metadata"]["name"]}
         assert spec["minReplicaCount"] == spec["fallback"]["replicas"] >= 1
         region = container(name)["command"][-1]
-        assert [trigger["metadata"]["query"] for trigger in spec["triggers"]] == [
-            f'max(region_queue_depth{{region="{region}"}})'
-        ]
+        [asked] = [trigger["metadata"] for trigger in spec["triggers"]]
+        assert asked["query"] == f'max(region_queue_depth{{region="{region}",namespace="beacon"}})'
+        assert asked["ignoreNullValues"] == "false", "without a publisher there is no series, and KEDA falls back"
 
 
 def test_only_publisher_and_workers_reach_redis_and_only_workers_the_providers() -> None:
