@@ -104,6 +104,7 @@ REFUSED = (  # values, and a word of helm's refusal
     ("regions.US.minReplicas=0", "minReplicas"),
     ("image.tag=", "image.tag is not set"),
     ("networkPolicies.enabled=true", "networkPolicies"),
+    ("networkPolicy.redis.ports=null", "ports"),  # no port in a rule would be every port
     ("autoscaling.labels.region=EU", "region"),  # the chart names the region itself
 )
 
