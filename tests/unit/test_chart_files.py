@@ -134,6 +134,12 @@ def test_the_migration_is_a_hook_and_so_is_its_policy_before_it() -> None:
     assert not any("annotations" in policy["metadata"] for policy in others)
 
 
+def test_going_back_runs_no_migration() -> None:
+    hooks = {d["metadata"].get("annotations", {}).get("helm.sh/hook", "") for d in DOCUMENTS}
+    assert not [hook for hook in hooks if "rollback" in hook]
+    assert "--skip-release-command" in (ROOT / "docs/kubernetes.md").read_text()
+
+
 def test_the_chart_stops_as_the_processes_do() -> None:
     assert VALUES["stopGraceSeconds"] == OWN_SECONDS
 
