@@ -93,7 +93,8 @@ def test_a_process_is_probed_where_it_answers_and_may_end_in_its_own_time(name: 
     assert {probe["port"] for probe in asked.values()} == {port["name"]}
     assert [probe["path"] for probe in asked.values()] == ["/health/live", "/health/live", "/health/ready"]
     startup = made["startupProbe"]
-    assert startup["periodSeconds"] * startup["failureThreshold"] > Settings.from_env({}).process.probe_seconds
+    waiting = float(variables.get("PROBE_SECONDS", Settings.from_env({}).process.probe_seconds))
+    assert waiting + 50 < startup["periodSeconds"] * startup["failureThreshold"] < waiting + 70
     assert PODS[name]["terminationGracePeriodSeconds"] > float(variables["STOP_GRACE_SECONDS"]) + 5
     assert set(variables) <= set(defaults())
 

@@ -52,6 +52,8 @@ securityContext:
 {{- $worker := eq .kind "worker" }}
 {{- $regions := ne .kind "publisher" }}
 {{- $receipts := and $worker $values.secrets.receiptKey }}
+{{- $env := merge (deepCopy .own.env) $values.env (dict "LOG_JSON" "1") }}
+{{- $probeSeconds := $env.PROBE_SECONDS | default "60" | float64 | ceil | int }}
 apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -128,7 +130,7 @@ spec:
             - { name: RECEIPT_KEY_FILE, value: /run/receipt-key/receipt.pem }
             {{- end }}
             - { name: STOP_GRACE_SECONDS, value: {{ $values.stopGraceSeconds | quote }} }
-            {{- range $name, $value := merge (deepCopy .own.env) $values.env (dict "LOG_JSON" "1") }}
+            {{- range $name, $value := $env }}
             - { name: {{ $name }}, value: {{ $value | quote }} }
             {{- end }}
           {{- if and $worker .own.providerKeysSecret }}
@@ -137,11 +139,11 @@ spec:
           {{- end }}
           ports:
             - { name: {{ ternary "http" "metrics" $api }}, containerPort: {{ ternary 8090 9100 $api }} }
-          startupProbe: # longer than PROBE_SECONDS, for which a process waits for its database
+          startupProbe: # a minute longer than PROBE_SECONDS, for which a process waits for its database
             httpGet: { path: /health/live, port: {{ ternary "http" "metrics" $api }} }
             periodSeconds: 5
             timeoutSeconds: 5
-            failureThreshold: 24
+            failureThreshold: {{ div (add $probeSeconds 60) 5 }}
           livenessProbe:
             httpGet: { path: /health/live, port: {{ ternary "http" "metrics" $api }} }
             periodSeconds: 10
