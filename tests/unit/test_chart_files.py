@@ -63,8 +63,15 @@ def test_a_process_gets_its_own_url_and_no_other_secret() -> None:
 
 
 def test_only_workers_have_the_receipt_key() -> None:
-    mounting = {name for name, pod in PODS.items() if any("secret" in volume for volume in pod["volumes"])}
-    assert mounting == WORKERS
+    secrets = {name: {v["secret"]["secretName"] for v in pod["volumes"] if "secret" in v} for name, pod in PODS.items()}
+    assert {name for name, mounted in secrets.items() if "beacon-receipt-key" in mounted} == WORKERS
+
+
+@pytest.mark.parametrize("name", sorted(PODS))
+def test_every_pod_can_read_the_authorities_of_the_installation(name: str) -> None:
+    assert {"name": "tls", "mountPath": "/etc/beacon/tls", "readOnly": True} in container(name)["volumeMounts"]
+    [volume] = [volume["secret"] for volume in PODS[name]["volumes"] if volume["name"] == "tls"]
+    assert volume == {"secretName": "beacon-tls", "defaultMode": 0o440}, "libpq refuses a key that others can read"
 
 
 @pytest.mark.parametrize("name", sorted([*PROCESSES, "migrate"]))

@@ -44,6 +44,18 @@ securityContext:
   valueFrom: { secretKeyRef: { name: {{ .secret }}, key: {{ .name }}, optional: {{ .optional | default false }} } }
 {{- end }}
 
+{{- define "beacon.tlsMount" -}}
+{{- if .Values.secrets.tls -}}
+- { name: tls, mountPath: /etc/beacon/tls, readOnly: true }
+{{- end }}
+{{- end }}
+
+{{- define "beacon.tlsVolume" -}}
+{{- if .Values.secrets.tls -}}
+- { name: tls, secret: { secretName: {{ .Values.secrets.tls }}, defaultMode: 288 } } # 0440
+{{- end }}
+{{- end }}
+
 {{- /* One Deployment. root; component: the Procfile's name; command: its line; kind: api, publisher, worker, analyst;
        own: the values of this process; scaled: KEDA owns the number of pods; region: of a worker. */ -}}
 {{- define "beacon.deployment" -}}
@@ -162,6 +174,7 @@ spec:
           resources: {{- toYaml .own.resources | nindent 12 }}
           volumeMounts:
             - { name: tmp, mountPath: /tmp }
+            {{- include "beacon.tlsMount" .root | nindent 12 }}
             {{- if $regions }}
             - { name: regions, mountPath: /etc/beacon/regions, readOnly: true }
             {{- end }}
@@ -173,6 +186,7 @@ spec:
             {{- end }}
       volumes:
         - { name: tmp, emptyDir: { sizeLimit: 256Mi } }
+        {{- include "beacon.tlsVolume" .root | nindent 8 }}
         {{- if $regions }}
         - { name: regions, configMap: { name: {{ printf "%s-regions" .root.Release.Name }} } }
         {{- end }}
