@@ -141,7 +141,7 @@ def _threads(
         return "" if sweeper.redis_answers else NO_REDIS
 
     def measure() -> None:
-        gauges.refresh(db)
+        gauges.refresh(db, measuring.progressed)
         files.refresh()
 
     def remove() -> None:

@@ -1,6 +1,7 @@
 """Reads gauges from the database. Only publishers export them, so that other processes do not repeat the queries."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -15,8 +16,11 @@ from runner_core.statuses import ALIVE_SECONDS, JOB_STATUSES, STUCK_SECONDS
 log = logging.getLogger("publisher")
 
 
-def refresh(db: Database) -> None:
-    """Read every gauge once. If a statement fails, its gauges keep their values, and the others are still read."""
+def refresh(db: Database, progressed: Callable[[], None] = lambda: None) -> None:
+    """Read every gauge once. If a statement fails, its gauges keep their values, and the others are still read.
+
+    `progressed` is called after each read, because each may be repeated for as long as the database comes and goes.
+    """
     for read in (_outbox, _jobs, _late, _regions):
         try:
             read(db)
@@ -24,6 +28,7 @@ def refresh(db: Database) -> None:
             if not may_be_of_a_row(error):
                 raise
             log.error("can't read the gauges of %s, they keep their last values: %s", read.__name__[1:], error)
+        progressed()
 
 
 def _outbox(db: Database) -> None:

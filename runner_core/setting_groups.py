@@ -211,5 +211,5 @@ class ProcessSettings:
             log_json=env.flag("LOG_JSON", False),
             stop_grace_seconds=env.number("STOP_GRACE_SECONDS", 20, 0, 3600),
             probe_seconds=env.number("PROBE_SECONDS", 60, 0, 3600),
-            stall_seconds=env.number("STALL_SECONDS", 120, 0.05 if test else 30, 3600),
+            stall_seconds=env.number("STALL_SECONDS", 120, 0.05 if test else 60, 3600),
         )
