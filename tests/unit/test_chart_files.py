@@ -161,6 +161,15 @@ def test_fly_knows_every_setting_and_process_that_it_names() -> None:
     assert FLY["http_service"]["internal_port"] == int(FLY["env"]["BIND"].rpartition(":")[2])
 
 
+def test_fly_gives_the_analyst_the_time_that_the_chart_gives_and_names_every_key_of_a_provider() -> None:
+    given = dict(word.split("=") for word in FLY["processes"]["analyst"].split() if "=" in word)
+    assert given == VALUES["analyst"]["env"]
+    header = (ROOT / "ops/fly.toml").read_text().partition("app =")[0]
+    providers = tomllib.loads((ROOT / FLY["files"][0]["local_path"]).read_text())["providers"]
+    keys = {provider["api_key_env"] for provider in providers}
+    assert {key for key in keys if f"{key}=..." in header} == keys
+
+
 def test_the_tools_are_pinned_by_hash_and_no_registry_is_named() -> None:
     packages = json.loads((ROOT / "ops/helm-check/package-lock.json").read_text())["packages"]
     wanted = packages.pop("")["devDependencies"]
