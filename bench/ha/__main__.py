@@ -20,7 +20,8 @@ import psycopg
 from bench.chaos.client import Client
 from bench.chaos.deployment import ANSWER_SECONDS, OPEN, set_rules, slow_answers
 from bench.ha.books import count
-from bench.ha.machines import NAMES, Cluster, NotReached, running_cluster, until
+from bench.ha.machines import Cluster, running_cluster, until
+from bench.ha.programs import NAMES, NotReached
 from runner_cli.child import free_port, spawn
 from runner_cli.home import CHECKOUT, make_home
 from runner_cli.local import Local, login_urls, running_stack, set_passwords
