@@ -27,6 +27,7 @@ REASONS = {
     405: "The address does not take this method.",
     409: "The request contradicts what is stored.",
     413: "The body is larger than 1 MiB.",
+    414: "The address is longer than the API takes.",
     415: "The body is not JSON.",
     422: "The request can be read, but its content is not valid.",
     500: "An unexpected error in the API; the log has it under this request's X-Request-ID.",
@@ -121,7 +122,7 @@ def _responses(operation: Operation) -> Schema:
             responses[str(status)]["content"] = {"application/json": {"schema": _ref(answer)}}
     if operation.stream:
         responses["200"]["content"][EVENT_STREAM] = {"schema": {"type": "string"}}
-    errors = {*operation.errors, 405, 500}
+    errors = {*operation.errors, 405, 414, 500}
     if operation.admin:
         errors |= {401, 503}
     elif operation.reads:

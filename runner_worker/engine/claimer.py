@@ -10,7 +10,7 @@ from runner_core.failures import failure_of
 from runner_core.queries import Row
 from runner_core.regions import Catalogue
 from runner_worker.engine.capacity import Capacity
-from runner_worker.engine.leases import claim
+from runner_worker.engine.leases import claim, new_tokens
 from runner_worker.engine.runs import Done, Message, Run, key_of
 
 log = logging.getLogger("worker")
@@ -26,6 +26,9 @@ class Claimer:
         self._worker_name = worker_name
         self._capacity = capacity
         self._refused = 0  # consecutive claims of a single region that the database refused
+        # The tokens of the claim that is under way or has failed. A claim that fails after its COMMIT has leases: with
+        # the same tokens the next claim finds them.
+        self._tokens: dict[Region, str] = {}
 
     def claim(self, messages: Sequence[Message], done: Done) -> Iterator[list[Run]]:
         """Claim the region runs of `messages`; yield the claimed runs of each transaction.
@@ -39,10 +42,14 @@ class Claimer:
         for message in messages:
             if wanted.setdefault((message.job_id, message.region), message) is not message:
                 repeated.append(message)
+        self._tokens = new_tokens(wanted) | {
+            region: self._tokens[region] for region in wanted if region in self._tokens
+        }
         for runs in self._claim(list(wanted), wanted, done):
             for run in runs:
-                del wanted[run.job_id, run.region]
+                del wanted[run.job_id, run.region], self._tokens[run.job_id, run.region]
             yield runs
+        self._tokens.clear()
         for message in [*repeated, *wanted.values()]:
             done(message, "not_claimed")
 
@@ -51,13 +58,14 @@ class Claimer:
     ) -> Iterator[list[Run]]:
         rooms, places = self._capacity.rooms(self._catalogue.providers) if start else ([], 0)
         try:
-            claimed, stored, begun = claim(self._db, regions, self._worker_name, rooms, places)
+            claimed, stored, begun = claim(self._db, regions, self._worker_name, rooms, places, self._tokens)
             runs = self._runs(claimed, stored, messages, done) if start else []
         except Exception as error:
             concerns = failure_of(error).concerns
             if concerns == "server":
                 raise
             if len(regions) == 1 and (concerns == "statement" or not start):
+                del self._tokens[regions[0]]
                 self._refuse(messages.pop(regions[0]), done, error, concerns)
                 return
             log.error("claiming %d regions failed, claiming one by one: %s", len(regions), error)

@@ -1,7 +1,7 @@
 """The statements of a region run's lease: claim (transaction C1), extend, release."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import uuid4
 
 import psycopg
@@ -19,15 +19,27 @@ from runner_worker.engine.tries import try_of
 log = logging.getLogger("worker")
 
 
+def new_tokens(wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Return a token for the lease of each (job id, region)."""
+    return {region: str(uuid4()) for region in wanted}
+
+
 def claim(
-    db: Database, wanted: list[tuple[str, str]], worker: str, rooms: Sequence[Room] = (), places: int = 0
+    db: Database,
+    wanted: Iterable[tuple[str, str]],
+    worker: str,
+    rooms: Sequence[Room] = (),
+    places: int = 0,
+    tokens: Mapping[tuple[str, str], str] | None = None,
 ) -> tuple[list[Row], list[Row], set[CallKey]]:
     """Transaction C1: claim the runs that can be claimed, and start the calls that there is room for, in one statement.
 
     Returns the claimed runs, the rows that earlier attempts stored for them, and the keys of the calls that were
-    started. Nothing is read before the commit, so that the whole transaction is one round trip.
+    started. Nothing is read before the commit, so that the whole transaction is one round trip. The claim may have
+    been committed when this raises: with the same `tokens` a repeated claim finds the leases and the started calls.
     """
-    return _claim(db, {region: str(uuid4()) for region in wanted}, worker, rooms, places)
+    tokens = tokens or new_tokens(wanted)
+    return _claim(db, {region: tokens[region] for region in wanted}, worker, rooms, places)
 
 
 @retried

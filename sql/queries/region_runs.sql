@@ -3,8 +3,8 @@
 -- give no result row. The attempt is counted here, so a job that kills its workers uses up its attempts. The caller
 -- chooses the tokens: after a connection lost in COMMIT it repeats the claim with the same tokens and finds its leases.
 -- again: the row existed before (its xmax is set), so earlier attempts may have stored results.
--- begun: the calls that the statement has started, as [model, question, run]. It starts calls of first attempts alone, in
--- the order of the plan: of a model that %(rooms)s names at most as many as its provider has room for, and %(places)s in
+-- begun: the calls that the statement, or the claim that it repeats, has started, as [model, question, run]. It starts
+-- calls of first attempts alone, in the order of the plan: of a model that %(rooms)s names at most as many as its provider has room for, and %(places)s in
 -- all. Every other call is started by answers.start.
 WITH wanted AS (
   SELECT DISTINCT ON (w.job_id, w.region) w.job_id, w.region, w.token
@@ -64,13 +64,17 @@ WITH wanted AS (
   ON CONFLICT (job_id, region, model_id, question_id, run_no, attempt, number) DO NOTHING
 )
 SELECT c.job_id, c.region, c.attempt, c.lease_token AS token, c.started_at, c.again,
-       (SELECT COALESCE(jsonb_agg(jsonb_build_array(b.model_id, b.question_id, b.run_no)), '[]')
-          FROM begun b WHERE b.job_id = c.job_id AND b.region = c.region) AS begun, j.plan -> c.region AS models, j.questions, j.runs,
+       CASE WHEN c.found
+            THEN (SELECT COALESCE(jsonb_agg(jsonb_build_array(a.model_id, a.question_id, a.run_no)), '[]') FROM answers a
+                   WHERE a.job_id = c.job_id AND a.region = c.region AND a.attempt = c.attempt AND a.status = 'started')
+            ELSE (SELECT COALESCE(jsonb_agg(jsonb_build_array(b.model_id, b.question_id, b.run_no)), '[]')
+                    FROM begun b WHERE b.job_id = c.job_id AND b.region = c.region) END AS begun,
+       j.plan -> c.region AS models, j.questions, j.runs,
        j.parameters, j.timeout_seconds, j.provider_timeout_seconds, j.request_id, j.traceparent,
        extract(epoch FROM c.started_at - j.created_at)::double precision AS waited_seconds
-  FROM (SELECT * FROM claimed
+  FROM (SELECT n.*, false AS found FROM claimed n
          UNION ALL
-        SELECT r.job_id, r.region, r.attempt, r.lease_token, r.started_at, true
+        SELECT r.job_id, r.region, r.attempt, r.lease_token, r.started_at, true, true
           FROM wanted w CROSS JOIN LATERAL (SELECT * FROM region_runs x WHERE x.job_id = w.job_id AND x.region = w.region
                                                AND x.lease_token = w.token OFFSET 0) r
          -- If the lease expired before the repeat, the run was claimed once more, and this part still sees the old row.

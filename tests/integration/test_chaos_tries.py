@@ -8,7 +8,7 @@ import pytest
 
 from bench.chaos.tries import Tried, cells
 from runner_core.db import Database
-from runner_core.queries import Row
+from runner_core.store import answers
 from runner_core.store.answers import Started
 from runner_worker.engine.leases import claim
 from tests.jobs import opened, query, settings_for, submission, submit
@@ -24,11 +24,9 @@ def deployment(conn: Conn) -> Any:
 
 def start(db: Database, job_id: str) -> None:
     """Claim the region and begin its one question, as a worker does."""
-
-    def calls(claimed: list[Row], _: list[Row]) -> list[Started]:
-        return [Started(job_id, "US", "m1", "q1", 1, "p1", str(row["token"])) for row in claimed]
-
-    claim(db, [(job_id, "US")], "worker", calls)
+    [row] = claim(db, [(job_id, "US")], "worker")[0]
+    with db.transaction() as conn:
+        answers.start(conn, [Started(job_id, "US", "m1", "q1", 1, "p1", str(row["token"]))])
 
 
 def test_an_attempt_is_struck_when_its_region_is_claimed_again_before_the_sweeper_has_looked(

@@ -1,6 +1,7 @@
 """Claims: of all that ask for a region one gets it, and every claim counts as an attempt."""
 
 import threading
+import time
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -14,7 +15,7 @@ from runner_core.db import Database
 from runner_core.regions import Catalogue
 from runner_core.store.region_runs import Room
 from runner_worker.engine import Message
-from runner_worker.engine.leases import claim
+from runner_worker.engine.leases import claim, new_tokens
 from tests.engine import Start
 from tests.held_regions import expire
 from tests.jobs import one, opened, query, settings_for, submission, submit, submit_many
@@ -93,6 +94,42 @@ def test_a_claim_that_fails_for_the_batch_is_made_one_by_one(
     assert outcomes == ["finished", "error", "finished"]
     assert engine.runner.busy() == 0
     assert engine.run((ids[1], "US")) == ["finished"], "its message comes again"
+
+
+def test_a_claim_that_fails_after_its_commit_is_found_again(
+    db: Database, conn: Conn, database_url: str, simulated: Catalogue, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody keeps the results of earlier attempts from being read: the leases exist, and cost nobody an attempt."""
+    ids = submit_many(db, 3, regions=("US",))
+    claim(db, [(ids[1], "US")], "gone")
+    expire(conn)
+    engine = start(simulated, db_write_timeout_ms=300)
+    with psycopg.connect(database_url) as sitter:
+        sitter.execute(b"LOCK TABLE executions IN ACCESS EXCLUSIVE MODE")
+
+        def leave() -> None:
+            while "claiming one by one" not in caplog.text:
+                time.sleep(0.01)
+            sitter.rollback()
+
+        leaving = threading.Thread(target=leave, daemon=True)
+        leaving.start()
+        outcomes = engine.run(*((job_id, "US") for job_id in ids))
+        leaving.join()
+    assert outcomes == ["finished"] * 3
+    attempts = {row["job_id"]: row["attempt"] for row in query(conn, "SELECT job_id, attempt FROM region_runs")}
+    assert attempts == {ids[0]: 1, ids[1]: 2, ids[2]: 1}
+
+
+def test_a_repeated_claim_knows_the_calls_that_it_has_started(db: Database, conn: Conn) -> None:
+    job_id = submit(db, submission(regions=("US",), questions=("q1", "q2"))).job_id
+    wanted, rooms = [(job_id, "US")], [Room("US", "m1", "p-1", 1)]
+    tokens = new_tokens(wanted)
+    first = claim(db, wanted, "w", rooms, places=9, tokens=tokens)
+    repeated = claim(db, wanted, "w", rooms, places=9, tokens=tokens)
+    assert [row["token"] for row in repeated[0]] == [row["token"] for row in first[0]] == [tokens[job_id, "US"]]
+    assert repeated[2] == first[2] == {(job_id, "US", "m1", "q1", 1)}
+    assert one(conn, "SELECT attempt FROM region_runs") == 1
 
 
 def test_a_claim_starts_the_first_calls_in_the_order_of_the_plan_as_far_as_there_is_room(
