@@ -16,7 +16,7 @@ from runner_core.store import analyses
 from runner_core.store.analyses import Snapshot
 from runner_core.store.detected import texts_of
 
-BATCH = 200  # texts that are embedded before their results are stored: a minute's work that a killed process loses
+BATCH = 50  # texts that are embedded before their results are stored: seconds of work that a killed process loses
 
 
 def with_embeddings(db: Database, snapshot: Snapshot, progressed: Callable[[], None] = lambda: None) -> Snapshot:

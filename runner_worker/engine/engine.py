@@ -86,11 +86,12 @@ class RegionRunner:
         self._thread.start()
 
     def free(self) -> int:
-        """Return how many more region runs this process can take now, if each of them has one call.
+        """Return how many more region runs this process can take now, if each has one call; 0 while `is_late`."""
+        return 0 if self._draining or self.broken or self.is_late() else self._capacity.room()
 
-        Return 0 while the database does not take the answers that this process holds: they are delivered first.
-        """
-        return 0 if self._draining or self.broken or self._recorder.is_late() else self._capacity.room()
+    def is_late(self) -> bool:
+        """Return whether the database does not take this process's answers: they are delivered before new work."""
+        return self._recorder.is_late()
 
     def busy(self) -> int:
         """Return how many region runs this process holds."""
@@ -236,8 +237,7 @@ class RegionRunner:
             return
 
     def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Handle an error that asyncio caught. An error in our own callback breaks the engine; one of a connection
-        ends only its call."""
+        """Handle an error that asyncio caught. One of our own breaks the engine; one of a connection ends its call."""
         loop.default_exception_handler(context)
         if "handle" in context:
             self._break()

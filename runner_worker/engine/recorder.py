@@ -149,14 +149,17 @@ class Recorder:
             self._writer.hurry()
         for part in self._writer.due(batch):
             part.starts[:] = [c for c in part.starts if not (c.starting and c.starting.cancelled())]
-            self._writing, self._writing_since = set(part.runs()), time.monotonic()
+            # A kept part has waited for a row that somebody locked, and may wait again: the server is well.
+            self._writing, self._writing_since = set(part.runs()), time.monotonic() if part is batch else None
             written = await self._in_thread(self._writer.write, part)
             self._writing, self._writing_since = set(), None
             self._settle(part, written)
 
     async def _hand_back(self) -> None:
         releases, self._releases = self._releases, []
+        self._writing_since = time.monotonic()
         await self._in_thread(hand_back, self._db, [run for run, _ in releases])
+        self._writing_since = None
         for _, released in releases:
             if not released.done():
                 released.set_result(None)

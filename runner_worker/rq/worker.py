@@ -39,6 +39,7 @@ from runner_worker.rq.registration import RqRegistration
 
 logger = logging.getLogger(__name__)
 
+LATE = "PostgreSQL does not take the answers that this worker holds"
 BLOCK_SECONDS = 0.5  # the longest wait for a message; also the longest delay of a stop signal
 MAX_PAUSE_SECONDS = 2.0
 SECOND_SIGNAL_SECONDS = 1.0  # an earlier second signal is ignored, as in RQ: terminal and supervisor may both send one
@@ -98,7 +99,8 @@ class RegionWorker(PatientWorker):
                 if self._pause:
                     logger.info("taking messages again queue=%s", self.queue_names()[0])
                 self._pause = 0.0
-                self._loop.turned(self._guard.foreign if self._guard else "")
+                foreign = self._guard.foreign if self._guard else ""
+                self._loop.turned(foreign or (LATE if self.runner.is_late() else ""))
             except Exception as error:  # noqa: BLE001  Redis or PostgreSQL does not answer, or a claim has a bug: go on
                 self._outage(error)
         self._health.stop()
@@ -122,6 +124,10 @@ class RegionWorker(PatientWorker):
         if not self.intake and not self._take():
             return 0
         if self._stop_at is not None:
+            return 0
+        if self.intake.unclaimed and self.runner.is_late():  # one of them may ask for a region whose answers are held
+            self._freed.clear()
+            self._freed.wait(BLOCK_SECONDS)
             return 0
         if self.intake.unclaimed:
             self._claim()

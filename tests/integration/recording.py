@@ -27,6 +27,9 @@ class RecordingRunner:
         self.held: list[tuple[Message, Done]] = []
         threading.Thread(target=self._release, daemon=True).start()
 
+    def is_late(self) -> bool:
+        return False
+
     def free(self) -> int:
         return self.room - self.busy()
 

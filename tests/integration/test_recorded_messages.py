@@ -52,6 +52,9 @@ def test_the_worker_takes_them(client: "redis.Redis[bytes]", redis_url: str) -> 
     class Engine:
         broken = False
 
+        def is_late(self) -> bool:
+            return False
+
         def free(self) -> int:
             return 8
 

@@ -29,9 +29,11 @@ def server() -> Iterator[ProviderServer]:
         yield serving
 
 
+@pytest.mark.parametrize("cut", ["both servers", "PostgreSQL"])
 def test_answers_that_came_during_a_cut_are_stored_before_their_region_is_claimed_again(
-    database_url: str, redis_url: str, conn: "psycopg.Connection[Any]", server: ProviderServer, tmp_path: Path
+    database_url: str, redis_url: str, conn: "psycopg.Connection[Any]", server: ProviderServer, tmp_path: Path, cut: str
 ) -> None:
+    """Where Redis still answers, the worker has taken the message before, and its claim has failed."""
     regions = catalogue(tmp_path, {"US": {"kind": "openai", "base_url": f"{server.url}/US/v1"}})
     server.add_rule(fault="none", delay=60.0, times=2)
     with ExitStack() as stop:
@@ -57,12 +59,15 @@ def test_answers_that_came_during_a_cut_are_stored_before_their_region_is_claime
         while not worker.run_once():
             pass
         server.wait_for_calls(2)
-        for proxy in proxies:
+        for proxy in proxies[: 1 if cut == "PostgreSQL" else 2]:
             proxy.refuse()
         # The lease runs out, the region is staged again, and its message waits in Redis.
         until(lambda: take_back(near) or one(conn, "SELECT lease_token IS NULL FROM region_runs"))
         publish_batch(near, broker)
         assert broker.queued_ids(TOPIC)
+        if cut == "PostgreSQL":
+            with pytest.raises((psycopg.Error, PoolTimeout)):
+                worker.run_once()
         server.release()
         until(lambda: engine.runner.free() == 0)
         for proxy in proxies:

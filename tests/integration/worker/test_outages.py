@@ -121,6 +121,9 @@ def rounds(own_valkey: EmbeddedValkey) -> Iterator[Callable[[], tuple[RegionWork
         class Engine:
             broken = False
 
+            def is_late(self) -> bool:
+                return False
+
             def free(self) -> int:
                 return 8
 

@@ -92,6 +92,9 @@ def test_a_signal_that_comes_while_it_takes_puts_the_messages_back_in_order(redi
     class Signalled:
         broken = False
 
+        def is_late(self) -> bool:
+            return False
+
         def free(self) -> int:
             worker.request_stop(signal.SIGTERM, None)
             return 2
