@@ -98,7 +98,7 @@ class Connections:
                 if self._is_server_away():
                     raise NoConnection(str(error)) from None
                 raise
-            if not conn.is_ended():
+            if not conn.is_ended() and conn.made_at > self.drained_at:
                 return conn
             self.drain(conn)
             conn.close()
@@ -168,11 +168,12 @@ class Connections:
         """Prepare a new connection, or raise OlderPrimary or AnotherCell. The pool calls this."""
         refuse_another_cell(conn, self._cell)
         adapt(conn)
-        if not self.is_pooled:
+        conn.made_at = time.monotonic()  # before the fence: a drain from now on concerns this connection too
+        if not self.is_pooled:  # a pooler may wait for a server that is away, and no time limit would end that wait
             self.apply_settings(conn, local=False)
-        try:
-            self.fence.admit(conn)
-        except OlderPrimary:
-            self._failed()
-            raise
-        self._youngest_made_at = conn.made_at = time.monotonic()
+            try:
+                self.fence.admit(conn)
+            except OlderPrimary:
+                self._failed()
+                raise
+        self._youngest_made_at = time.monotonic()

@@ -22,6 +22,8 @@ from runner_core.queries import row
 from runner_core.session import LEAST_SECONDS, connect
 
 log = logging.getLogger("db")
+LEAST_WAIT_SECONDS = 0.2  # for the other hosts, after the newest primary has answered
+ALIVE_SECONDS = 0.05  # between two looks at the threads: the last one may have ended after its answer was counted
 ANSWER_SECONDS = 1.0  # for the statement, after a host's share of the wait for a connection
 MISSING = (FeatureNotSupported, InsufficientPrivilege, UndefinedFunction)  # some other engines lack the functions
 
@@ -104,10 +106,11 @@ class Fence:
     def newest_first(self, url: str, name: str, wait_seconds: float) -> str:
         """Ask every host of `url` for its timeline, if it has several. Return `url` with the newest primary first.
 
-        Hosts that do not answer within their share of `wait_seconds` keep their places behind it. The order stays if
+        Hosts that do not answer within their share of `wait_seconds` keep their places behind it; a host that is silent
+        holds nobody up where a primary of the highest timeline has answered. The order stays if
         servers of several identifiers answer, because their timelines can't be compared.
         """
-        found = ask_hosts(url, name, wait_seconds)
+        found = ask_hosts(url, name, wait_seconds, self.highest)
         highest = max((one for one in found.values() if one), key=lambda one: one.number, default=None)
         if highest is None:
             return url
@@ -123,28 +126,41 @@ def servers_of(found: Mapping[str, Timeline | None]) -> set[str]:
     return {one.server for one in found.values() if one}
 
 
-def ask_hosts(url: str, name: str, wait_seconds: float) -> dict[str, Timeline | None]:
+def ask_hosts(url: str, name: str, wait_seconds: float, known: Timeline | None = None) -> dict[str, Timeline | None]:
     """Return each host's address with its timeline; None if it does not tell it within its share of `wait_seconds`.
 
-    A single host is not asked.
+    A single host is not asked. After the answer of a primary whose timeline is not lower than `known` the other hosts
+    have as long again as this answer took, and LEAST_WAIT_SECONDS at least: they are about as far away.
     """
     addresses = each_host(url)
     if len(addresses) == 1:
         return {url: None}
     seconds = max(LEAST_SECONDS, wait_seconds / len(addresses))
     found: dict[str, Timeline | None] = dict.fromkeys(addresses)
+    answered = threading.Event()
 
     def ask(address: str) -> None:
         found[address] = _ask(address, name, seconds)
+        answered.set()
 
     # Threads that may be left behind: a server that falls silent after it was connected to would never answer.
     threads = [threading.Thread(target=ask, args=(address,), name="hosts", daemon=True) for address in addresses]
+    began = time.monotonic()
+    until = began + seconds + ANSWER_SECONDS
     for thread in threads:
         thread.start()
-    until = time.monotonic() + seconds + ANSWER_SECONDS
-    for thread in threads:
-        thread.join(max(0.0, until - time.monotonic()))
+    while (left := until - time.monotonic()) > 0 and any(thread.is_alive() for thread in threads):
+        answered.wait(min(left, ALIVE_SECONDS))
+        answered.clear()
+        if known and any(_is_as_new(one, known) for one in found.values()):
+            now = time.monotonic()
+            until, known = min(until, now + max(LEAST_WAIT_SECONDS, now - began)), None
     return dict(found)
+
+
+def _is_as_new(found: Timeline | None, known: Timeline) -> bool:
+    """Return whether this is a primary of the same database whose timeline is not lower."""
+    return bool(found and not found.standby and found.server == known.server and found.number >= known.number)
 
 
 def _ask(address: str, name: str, seconds: float) -> Timeline | None:
