@@ -50,8 +50,8 @@ def test_a_refresh_waits_while_text_is_selected(browser: "Browser", local: "Loca
         for path, selector in ((f"/jobs/{job_id}", ".which-job .id"), ("/", f"#job-{job_id}"), ("/operations", "#q")):
             page.goto(path)
             refreshed(page)
-            page.evaluate("document.getElementById('live').classList.add('seen')")
             page.locator(selector).select_text()
+            page.evaluate("document.getElementById('live').classList.add('seen')")  # a refresh would take this away
             chosen = page.evaluate(SELECTED)
             assert chosen
             page.get_by_text(PAUSED).wait_for()  # a refresh was due
