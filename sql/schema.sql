@@ -52,15 +52,15 @@ BEGIN
   RETURN QUERY
   WITH due AS (
     SELECT v.job_id, v.status, v.succeeded, v.planned, v.status <> j.status AS ends, e.reached,
-           v.outcome, v.completed_units, v.failed_units, v.cancelled_units
+           v.outcome, v.completed_units, v.failed_units, v.cancelled_units, statement_timestamp() AS now
       FROM jobs j JOIN job_verdicts v ON v.job_id = j.id
      CROSS JOIN LATERAL (SELECT max(x.seq) AS reached FROM job_events x WHERE x.job_id = j.id) e
      WHERE j.id = ANY (job_ids) AND j.status IN ('queued', 'running')
        AND (v.status <> j.status OR e.reached > j.version)
   ), closed AS (
-    UPDATE jobs j SET status = d.status, version = d.reached + d.ends::integer, updated_at = statement_timestamp(),
-           started_at = COALESCE(j.started_at, CASE WHEN d.status = 'running' THEN statement_timestamp() END),
-           completed_at = CASE WHEN d.status IN ('completed', 'failed', 'cancelled') THEN statement_timestamp() END,
+    UPDATE jobs j SET status = d.status, version = d.reached + d.ends::integer, updated_at = d.now,
+           started_at = COALESCE(j.started_at, CASE WHEN d.status = 'running' THEN d.now END),
+           completed_at = CASE WHEN d.status IN ('completed', 'failed', 'cancelled') THEN d.now END,
            outcome = d.outcome,
            completed_units = CASE WHEN d.outcome IS NOT NULL THEN d.completed_units END,
            failed_units = CASE WHEN d.outcome IS NOT NULL THEN d.failed_units END,

@@ -1,15 +1,16 @@
 -- name: answers.start -- writes
 -- Insert or renew the row of a call and the row of its first try, before the request is sent. A call without a result
 -- row must not be made: its token has lost the lease, or the question has an answer already.
-WITH begun AS (
-  INSERT INTO answers AS a (job_id, region, model_id, question_id, run_no, status, provider_id, attempt, started_at)
-  SELECT w.job_id, w.region, w.model_id, w.question_id, w.run_no, 'started', w.provider_id, r.attempt, clock_timestamp()
+WITH allowed AS MATERIALIZED (
+  SELECT w.job_id, w.region, w.model_id, w.question_id, w.run_no, w.provider_id, r.attempt
     FROM unnest(%(job_id)s::text[], %(region)s::text[], %(model_id)s::text[], %(question_id)s::text[], %(run_no)s::integer[],
                 %(provider_id)s::text[], %(token)s::uuid[])
          AS w (job_id, region, model_id, question_id, run_no, provider_id, token)
-   CROSS JOIN LATERAL (SELECT x.attempt FROM region_runs x WHERE x.job_id = w.job_id AND x.region = w.region
-                          AND x.lease_token = w.token OFFSET 0) r
-   ORDER BY w.job_id, w.region, w.model_id, w.question_id, w.run_no
+    JOIN region_runs r ON r.job_id = w.job_id AND r.region = w.region AND r.lease_token = w.token
+), begun AS (
+  INSERT INTO answers AS a (job_id, region, model_id, question_id, run_no, status, provider_id, attempt, started_at)
+  SELECT job_id, region, model_id, question_id, run_no, 'started', provider_id, attempt, statement_timestamp()
+    FROM allowed ORDER BY job_id, region, model_id, question_id, run_no
   ON CONFLICT (job_id, region, model_id, question_id, run_no) DO UPDATE
      SET attempt = EXCLUDED.attempt, started_at = EXCLUDED.started_at, provider_id = EXCLUDED.provider_id
    WHERE a.status = 'started'

@@ -67,11 +67,14 @@ RETURNING g.answer_id, g.requests, g.asked_at;
 -- After a failed call let the answer be asked about again, so many seconds later. What was not sent is no request
 -- (`sent`); what is not due to this answer is no try (`counts`), and the last try ends the judgement with the error.
 -- `asked_at` names the request: another worker may have taken the answer since.
+WITH pause AS MATERIALIZED (
+  SELECT statement_timestamp() + make_interval(secs => %(seconds)s) AS ends
+)
 UPDATE judgements
    SET requests = requests - (NOT %(sent)s::boolean)::integer, tries = tries - (NOT %(counts)s::boolean)::integer,
-       open_at = CASE WHEN %(counts)s::boolean AND tries >= %(most)s THEN NULL
-                      ELSE statement_timestamp() + make_interval(secs => %(seconds)s) END,
+       open_at = CASE WHEN %(counts)s::boolean AND tries >= %(most)s THEN NULL ELSE pause.ends END,
        error = CASE WHEN %(counts)s::boolean AND tries >= %(most)s THEN %(error)s END
+  FROM pause
  WHERE answer_id = %(answer_id)s AND judge = %(judge)s AND asked_at = %(asked_at)s AND open_at IS NOT NULL;
 
 -- name: judgements.text

@@ -17,13 +17,16 @@ UPDATE outbox o SET processed_at = statement_timestamp(), dispatch_id = d.dispat
 -- name: outbox.fail -- writes
 -- A row could not be pushed: try it again after a growing pause. After max_attempts and a minimum age the row is dead,
 -- and the sweeper ends its region.
+WITH failed AS MATERIALIZED (
+  SELECT w.id, w.error, statement_timestamp() AS now
+    FROM unnest(%(ids)s::bigint[], %(errors)s::text[]) AS w (id, error)
+)
 UPDATE outbox o
    SET attempts = o.attempts + 1, last_error = f.error,
-       available_at = statement_timestamp() + make_interval(secs => least(300, power(2, least(o.attempts, 10)))),
+       available_at = f.now + make_interval(secs => least(300, power(2, least(o.attempts, 10)))),
        dead_at = CASE WHEN o.attempts + 1 >= %(max_attempts)s
-                       AND o.created_at <= statement_timestamp() - make_interval(secs => %(dead_after_seconds)s)
-                      THEN statement_timestamp() END
-  FROM unnest(%(ids)s::bigint[], %(errors)s::text[]) AS f (id, error)
+                       AND o.created_at <= f.now - make_interval(secs => %(dead_after_seconds)s) THEN f.now END
+  FROM failed f
  WHERE o.id = f.id
 RETURNING o.id, o.job_id, o.attempts, o.dead_at,
           (SELECT j.traceparent FROM jobs j WHERE j.id = o.job_id) AS traceparent;

@@ -10,24 +10,34 @@ WITH wanted AS (
   SELECT DISTINCT ON (w.job_id, w.region) w.job_id, w.region, w.token
     FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(tokens)s::uuid[]) AS w (job_id, region, token)
    ORDER BY w.job_id, w.region
+), job AS MATERIALIZED (
+  SELECT j.id, j.status, j.cancelled_at, j.created_at, j.plan, j.questions, j.runs, j.parameters, j.timeout_seconds,
+         j.provider_timeout_seconds, j.request_id, j.traceparent
+    FROM jobs j WHERE j.id = ANY (%(job_ids)s::text[])
+), ours AS MATERIALIZED (
+  -- What the claim that this one repeats has leased and started.
+  SELECT r.job_id, r.region, r.attempt, r.lease_token, r.started_at,
+         (SELECT COALESCE(jsonb_agg(jsonb_build_array(a.model_id, a.question_id, a.run_no)), '[]') FROM answers a
+           WHERE a.job_id = r.job_id AND a.region = r.region AND a.attempt = r.attempt AND a.status = 'started') AS begun
+    FROM wanted w JOIN region_runs r ON r.job_id = w.job_id AND r.region = w.region AND r.lease_token = w.token
 ), claimed AS (
   INSERT INTO region_runs AS r (job_id, region, attempt, max_attempts, lease_token, lease_expires_at, worker, started_at, deadline)
   SELECT w.job_id, w.region, 1, %(max_attempts)s, w.token,
-         clock_timestamp() + make_interval(secs => %(lease_seconds)s), %(worker)s, clock_timestamp(),
-         clock_timestamp() + make_interval(secs => j.timeout_seconds)
-    FROM wanted w JOIN jobs j ON j.id = w.job_id
+         statement_timestamp() + make_interval(secs => %(lease_seconds)s), %(worker)s, statement_timestamp(),
+         statement_timestamp() + make_interval(secs => j.timeout_seconds)
+    FROM wanted w JOIN job j ON j.id = w.job_id
    WHERE j.status IN ('queued', 'running') AND j.cancelled_at IS NULL AND j.plan ? w.region
    ORDER BY w.job_id, w.region
   ON CONFLICT (job_id, region) DO UPDATE
      SET attempt = r.attempt + 1, lease_token = EXCLUDED.lease_token, lease_expires_at = EXCLUDED.lease_expires_at,
          worker = EXCLUDED.worker, started_at = EXCLUDED.started_at, deadline = EXCLUDED.deadline
    WHERE r.finished_at IS NULL AND r.attempt < r.max_attempts
-     AND (r.lease_token IS NULL OR r.lease_expires_at < clock_timestamp())
+     AND (r.lease_token IS NULL OR r.lease_expires_at < EXCLUDED.started_at)
   RETURNING r.job_id, r.region, r.attempt, r.lease_token, r.started_at, r.xmax <> 0 AS again
 ), bumped AS (
-  UPDATE jobs j SET status = 'running', version = j.version + c.n, updated_at = clock_timestamp(),
-         started_at = COALESCE(j.started_at, clock_timestamp())
-    FROM (SELECT job_id, count(*) AS n FROM claimed GROUP BY job_id) c
+  UPDATE jobs j SET status = 'running', version = j.version + c.n, updated_at = c.started_at,
+         started_at = COALESCE(j.started_at, c.started_at)
+    FROM (SELECT job_id, started_at, count(*) AS n FROM claimed GROUP BY job_id, started_at) c
    WHERE j.id = c.job_id
   RETURNING j.id, j.version - c.n AS base
 ), noted AS (
@@ -36,11 +46,11 @@ WITH wanted AS (
          jsonb_build_object('attempt', c.attempt, 'worker', %(worker)s::text)
     FROM claimed c JOIN bumped b ON b.id = c.job_id
 ), planned AS MATERIALIZED (
-  SELECT c.job_id, c.region, c.attempt, m.model_id, o.provider_id, o.room, k.question_id, k.run_no,
+  SELECT c.job_id, c.region, c.attempt, c.started_at, m.model_id, o.provider_id, o.room, k.question_id, k.run_no,
          m.place AS model_place, k.place AS call_place,
          row_number() OVER (PARTITION BY o.provider_id ORDER BY c.job_id, c.region, m.place, k.place) AS nth
     FROM claimed c
-    JOIN jobs j ON j.id = c.job_id
+    JOIN job j ON j.id = c.job_id
    CROSS JOIN LATERAL jsonb_array_elements_text(j.plan -> c.region) WITH ORDINALITY AS m (model_id, place)
     JOIN unnest(%(room_regions)s::text[], %(room_models)s::text[], %(room_providers)s::text[], %(rooms)s::integer[])
          AS o (region, model_id, provider_id, room) ON o.region = c.region AND o.model_id = m.model_id
@@ -50,11 +60,11 @@ WITH wanted AS (
                         ORDER BY 3 LIMIT o.room) k
    WHERE NOT c.again
 ), chosen AS MATERIALIZED (
-  SELECT job_id, region, attempt, model_id, provider_id, question_id, run_no
+  SELECT job_id, region, attempt, started_at, model_id, provider_id, question_id, run_no
     FROM planned WHERE nth <= room ORDER BY job_id, region, model_place, call_place LIMIT %(places)s
 ), begun AS (
   INSERT INTO answers (job_id, region, model_id, question_id, run_no, status, provider_id, attempt, started_at)
-  SELECT job_id, region, model_id, question_id, run_no, 'started', provider_id, attempt, clock_timestamp()
+  SELECT job_id, region, model_id, question_id, run_no, 'started', provider_id, attempt, started_at
     FROM chosen ORDER BY job_id, region, model_id, question_id, run_no
   ON CONFLICT (job_id, region, model_id, question_id, run_no) DO NOTHING
   RETURNING job_id, region, model_id, question_id, run_no, attempt, id, provider_id
@@ -63,23 +73,20 @@ WITH wanted AS (
   SELECT job_id, region, model_id, question_id, run_no, attempt, 1, id, provider_id FROM begun
   ON CONFLICT (job_id, region, model_id, question_id, run_no, attempt, number) DO NOTHING
 )
-SELECT c.job_id, c.region, c.attempt, c.lease_token AS token, c.started_at, c.again,
-       CASE WHEN c.found
-            THEN (SELECT COALESCE(jsonb_agg(jsonb_build_array(a.model_id, a.question_id, a.run_no)), '[]') FROM answers a
-                   WHERE a.job_id = c.job_id AND a.region = c.region AND a.attempt = c.attempt AND a.status = 'started')
-            ELSE (SELECT COALESCE(jsonb_agg(jsonb_build_array(b.model_id, b.question_id, b.run_no)), '[]')
-                    FROM begun b WHERE b.job_id = c.job_id AND b.region = c.region) END AS begun,
+SELECT c.job_id, c.region, c.attempt, c.lease_token AS token, c.started_at, c.again, c.begun,
        j.plan -> c.region AS models, j.questions, j.runs,
        j.parameters, j.timeout_seconds, j.provider_timeout_seconds, j.request_id, j.traceparent,
        extract(epoch FROM c.started_at - j.created_at)::double precision AS waited_seconds
-  FROM (SELECT n.*, false AS found FROM claimed n
+  FROM (SELECT n.job_id, n.region, n.attempt, n.lease_token, n.started_at, n.again,
+               (SELECT COALESCE(jsonb_agg(jsonb_build_array(b.model_id, b.question_id, b.run_no)), '[]')
+                  FROM begun b WHERE b.job_id = n.job_id AND b.region = n.region) AS begun
+          FROM claimed n
          UNION ALL
-        SELECT r.job_id, r.region, r.attempt, r.lease_token, r.started_at, true, true
-          FROM wanted w CROSS JOIN LATERAL (SELECT * FROM region_runs x WHERE x.job_id = w.job_id AND x.region = w.region
-                                               AND x.lease_token = w.token OFFSET 0) r
-         -- If the lease expired before the repeat, the run was claimed once more, and this part still sees the old row.
-         WHERE NOT EXISTS (SELECT 1 FROM claimed n WHERE n.job_id = w.job_id AND n.region = w.region)) c
-  JOIN jobs j ON j.id = c.job_id;
+        SELECT o.job_id, o.region, o.attempt, o.lease_token, o.started_at, true, o.begun
+          FROM ours o
+         -- If the lease expired before the repeat, the run was claimed once more, and `ours` has the old row.
+         WHERE NOT EXISTS (SELECT 1 FROM claimed n WHERE n.job_id = o.job_id AND n.region = o.region)) c
+  JOIN job j ON j.id = c.job_id;
 
 -- name: region_runs.stored
 -- The results of earlier attempts: units that have an execution, and answers that need no second call. served, sent and

@@ -22,13 +22,13 @@ STANDS_STILL = {
     *("embeddings.renew", "sessions.end", "jobs.cancel", "jobs.reopen"),
     *("judgements.asked", "judgements.failed", "judgements.give_up", "judgements.take"),
     *("outbox.fail", "outbox.mark", "outbox.settle", "outbox.stage", "outbox.withdraw"),
-    *("region_runs.beat", "region_runs.release", "sweep.clear"),
+    *("answers.start", "region_runs.beat", "region_runs.claim", "region_runs.release", "sweep.clear"),
 }
 # They write a time into a new row, tell the time or an age, or judge a lease, a deadline or a pause of rows that they
 # have found by key and perhaps waited for: what the time was before the wait does not count.
 MOVES = {
-    *("analyses.clock", "answers.start", "jobs.submit", "metrics.outbox", "migrations.create", "outbox.claim"),
-    *("reads.processes", "reads.queues", "region_runs.claim", "sweep.clock", "sweep.doomed", "sweep.expired"),
+    *("analyses.clock", "jobs.submit", "metrics.outbox", "migrations.create", "outbox.claim"),
+    *("reads.processes", "reads.queues", "sweep.clock", "sweep.doomed", "sweep.expired"),
 }
 COMPARED = re.compile(r"(\w+) (?:<|<=|>|>=) (?:date_trunc\('\w+', )?clock_timestamp\(\)")
 
