@@ -18,9 +18,7 @@ CTE = re.compile(r"(\w+)(?: \([\w, ]+\))? AS (?:NOT )?(?:MATERIALIZED )?\(")
 WRITTEN = re.compile(r"\bINSERT INTO (\w+)|(?<!FOR )(?<!KEY )(?<!DO )\bUPDATE (\w+)|\bDELETE FROM (\w+)")
 READ = re.compile(r"(?<!DELETE )\b(?:FROM|JOIN|USING) (?:ONLY )?(\w+)\b(?! ?\()|, (\w+) \w+(?= (?:WHERE|JOIN|,))")
 CHANGES = re.compile(r"(?<!FOR )(?<!KEY )\bUPDATE (?:\w+ (?:AS )?(?:\w+ )?)?SET\b|\bDELETE FROM\b|\bDO UPDATE\b")
-HIDDEN = re.compile(
-    r"\bCOALESCE\((?:[^()]|\([^()]*\))*?_timestamp\(\)|\bCASE\b(?:(?!\bEND\b)[^;])*_timestamp\(\)"
-)
+HIDDEN = re.compile(r"\bCOALESCE\((?:[^()]|\([^()]*\))*?_timestamp\(\)|\bCASE\b(?:(?!\bEND\b)[^;])*_timestamp\(\)")
 OWN_FUNCTIONS = re.compile(r"\b(?:FROM|JOIN|,) (?:LATERAL )?(?:close|end|cancel|reopen|label|fill)_\w+\(")
 
 
