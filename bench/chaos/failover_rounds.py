@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.chaos import keep, ledger, page, report, tally
+from bench.chaos import afterwards, keep, ledger, page, report, tally
 from bench.chaos.client import Client
 from bench.chaos.deployment import running_deployment
 from bench.chaos.failovers import PROMOTED_SECONDS, Failover, all_failovers
@@ -90,8 +90,10 @@ def run_row(failover: Failover, seed: int, rate: float, home: Path, evidence: Pa
         if not injection.missed:
             measure(scene, injection)
         counted = tally.count(deployment, client.submissions)
-        logs = (home / "log").glob("far_worker.*.log")
-        fenced = len(deployment.fenced) + sum(log.read_text().count("lease lost") for log in logs)
+        logs = list((home / "log").glob("*.log"))
+        far = [log for log in logs if log.name.startswith("far_worker.")]
+        fenced = len(deployment.fenced) + sum(log.read_text().count("lease lost") for log in far)
+        read_only = afterwards.read_only_lines(logs, injection.moment)
         if not counted.clean or not quiet:
             keep.evidence(deployment, evidence)
     tell("quiet" if quiet else "NOT quiet: regions are still open")
@@ -102,6 +104,8 @@ def run_row(failover: Failover, seed: int, rate: float, home: Path, evidence: Pa
         duplicated=len(counted.duplicated),
         repeated=len(counted.repeated),
         fenced=fenced,
+        first_accepted=[afterwards.first_accepted(client.submissions, injection.moment)],
+        read_only=read_only,
     )
     accepted = counted.accepted
     if failover.may_lose:
@@ -113,7 +117,8 @@ def run_row(failover: Failover, seed: int, rate: float, home: Path, evidence: Pa
     felt = injection.missed or ("not recovered" if took is None else f"recovered in {took:.1f} s")
     tell(
         f"{fault.name}: {felt}; accepted {accepted}, lost {row.lost}, duplicated {row.duplicated}, "
-        f"repeated calls {row.repeated}, fenced {fenced}; {time.monotonic() - began:.0f} s"
+        f"repeated calls {row.repeated}, fenced {fenced}, first 202 after {row.first_accepted[0]} s, "
+        f"late lines about a read-only server {read_only}; {time.monotonic() - began:.0f} s"
     )
     return Outcome(row, counted, fenced)
 

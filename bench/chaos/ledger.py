@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,11 @@ class LedgerError(Exception):
 
 @dataclass(frozen=True)
 class Row:
-    """The results of one fault. `recovery`: the seconds for each time that it was caused; None: not before the end."""
+    """The results of one fault. `recovery`: the seconds for each time that it was caused; None: not before the end.
+
+    Failovers only: `first_accepted`, the seconds to the first 202 for a job that was sent afterwards, likewise, and
+    `read_only`, the log lines about a read-only server later than ten seconds after the fault.
+    """
 
     name: str
     told: str
@@ -31,6 +35,8 @@ class Row:
     repeated: int
     fenced: int
     recovery: list[float | None]
+    first_accepted: list[float | None] = field(default_factory=list)
+    read_only: int = 0
 
 
 @dataclass(frozen=True)
@@ -171,7 +177,7 @@ def write(path: Path, ledgers: Iterable[Ledger]) -> None:
 
 def read(path: Path) -> list[Ledger]:
     """Return the ledgers of a file. Raises LedgerError."""
-    names = {field.name for field in fields(Ledger)}
+    names = {one.name for one in fields(Ledger)}
     try:
         found = json.loads(path.read_text())
         for one in found:

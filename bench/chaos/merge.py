@@ -103,7 +103,7 @@ def _add(one: Ledger, other: Ledger) -> Ledger:
 
 
 def _add_rows(one: Row, other: Row) -> Row:
-    added = ("runs", "missed", "lost", "duplicated", "repeated", "fenced", "recovery")
+    added = (*("runs", "missed", "lost", "duplicated", "repeated", "fenced", "recovery"), "first_accepted", "read_only")
     return replace(one, **{name: getattr(one, name) + getattr(other, name) for name in added})
 
 

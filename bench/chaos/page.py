@@ -5,7 +5,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from bench.chaos.ledger import Ledger, Row
+from bench.chaos import afterwards
+from bench.chaos.ledger import Ledger
 from bench.chaos.modes import DEFAULT, FAILOVER, FAST
 
 SECTIONS = (
@@ -23,6 +24,7 @@ HEADER = (
     "recovery p50 (s)",
     "recovery p95 (s)",
 )
+FIRST = ("first 202 p50 (s)", "first 202 p95 (s)")
 
 
 def text(sums: Mapping[str, Ledger], old: str) -> str:
@@ -79,11 +81,14 @@ def section(title: str, ledger: Ledger | None, old: str) -> str:
 
 def table(ledger: Ledger) -> str:
     """Return a Markdown table: one row a fault, and their sum."""
-    lines = [" | ".join(HEADER), " | ".join(["---", *["---:"] * (len(HEADER) - 1)])]
+    asked = any(row.first_accepted for row in ledger.rows)
+    header = (*HEADER, *FIRST) if asked else HEADER
+    lines = [" | ".join(header), " | ".join(["---", *["---:"] * (len(header) - 1)])]
     for row in ledger.rows:
-        cells = [row.told, row.runs, row.lost, row.duplicated, row.repeated, row.fenced, *percentiles(row)]
-        lines.append(" | ".join(map(str, cells)))
+        cells = [row.told, row.runs, row.lost, row.duplicated, row.repeated, row.fenced, *percentiles(row.recovery)]
+        lines.append(" | ".join(map(str, [*cells, *percentiles(row.first_accepted)] if asked else cells)))
     total = [ledger.faults, len(ledger.lost), len(ledger.duplicated), ledger.repeated, ledger.fenced, "", ""]
+    total += ["", ""] if asked else []
     lines.append(" | ".join(map(str, ["**all faults**", *total])))
     return "\n".join(f"| {line} |" for line in lines)
 
@@ -100,12 +105,18 @@ def points(ledger: Ledger) -> list[str]:
             f"- worker: SIGKILL: each of the {len(ledger.reclaimed)} regions that it held was claimed again after "
             f"{min(ledger.reclaimed):.1f} to {max(ledger.reclaimed):.1f} s."
         )
+    if any(row.first_accepted for row in ledger.rows):
+        late = sum(row.read_only for row in ledger.rows)
+        lines.append(
+            f"- Lines in the processes' logs about a read-only server, later than {afterwards.LATE_SECONDS:g} s after "
+            f"the fault (from its end, where the row says so): {late}."
+        )
     return lines
 
 
-def percentiles(row: Row) -> tuple[str, str]:
-    """Return the median and the 95th percentile of a row's times of recovery."""
-    times = sorted(float("inf") if seconds is None else seconds for seconds in row.recovery)
+def percentiles(found: Sequence[float | None]) -> tuple[str, str]:
+    """Return the median and the 95th percentile of seconds; None counts as endless."""
+    times = sorted(float("inf") if seconds is None else seconds for seconds in found)
     if not times:
         return "-", "-"
     return f"{statistics.median(times):.1f}", f"{times[min(len(times) - 1, round(0.95 * len(times)))]:.1f}"
@@ -183,7 +194,8 @@ counted.
   soon as it is connected again; where it died instead, the sweeper finds such a region within three leases.
 - **Failover**: each row ran on a stack of its own, so its counts are its own. A killed primary's standby is promoted
   after three seconds, and the Sentinels wait for three. Jobs that an asynchronous standby did not have are counted in
-  the row and not in the sum: nothing is promised for them ([high-availability.md](high-availability.md)).
+  the row and not in the sum: nothing is promised for them ([high-availability.md](high-availability.md)). The first 202
+  is for a job that was sent after the fault, or after its end where the row says so; the client sends three a second.
 - A repeated call or a fenced write is counted for the fault that was caused last before it.
 
 An accepted job whose provider stayed away for all tries ends as `failed` or `partial`: that is a result, not a loss.

@@ -1,10 +1,14 @@
 """The rows about failover: what each may lose, and how their counts add up."""
 
 from collections import Counter
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from bench.chaos import ledger as ledgers
 from bench.chaos import merge, tally
+from bench.chaos.afterwards import first_accepted, read_only_lines
+from bench.chaos.client import Submission
 from bench.chaos.failover_rounds import excuse
 from bench.chaos.failovers import all_failovers
 from bench.chaos.ledger import Ledger
@@ -19,6 +23,7 @@ def one(seed: int, counted: Tally) -> Ledger:
         ledgers.rows([row.fault], [Injection(row.fault, 10.0, 10.0, 10.0 + seed)], Tally(), [])[0]
         for row in all_failovers()
     ]
+    rows = [replace(row, first_accepted=[seed / 10], read_only=4 * (row.name == "read_only")) for row in rows]
     about = {"seeds": [seed], "commit": "abc1234", "machine": "a machine", "jobs_per_second": 3.0}
     about |= {"spans": [(100.0 * seed, 100.0 * seed + 50.0)]}
     return ledgers.part(FAILOVER, about, rows, counted, fenced=0, drilled=[], reclaimed=[])
@@ -71,4 +76,30 @@ def test_rounds_have_a_section_of_the_page_with_a_row_for_each_failover(tmp_path
     assert "## Failover\n\n50 faults in 5 parts (seeds 1, 2, 3, 4, 5)" in text
     for row in all_failovers():
         told = row.fault.told + (" (from its end)" if row.fault.from_end else "")
-        assert f"| {told} | 5 | 0 | 0 | 0 | 0 | 3.0 | 5.0 |" in text
+        assert f"| {told} | 5 | 0 | 0 | 0 | 0 | 3.0 | 5.0 | 0.3 | 0.5 |" in text
+    assert (
+        "about a read-only server, later than 10 s after the fault (from its end, where the row says so): 20." in text
+    )
+
+
+def test_a_job_that_was_sent_before_the_fault_is_not_the_first_after_it() -> None:
+    def submission(began: float, accepted: float | None) -> Submission:
+        return Submission(1, [], [], [], b"", began, accepted)
+
+    found = [submission(9.0, 10.5), submission(11.0, 14.0), submission(10.5, None), submission(10.2, 12.5)]
+    assert first_accepted(found, 10.0) == 2.5
+    assert first_accepted(found[:1], 10.0) is None
+
+
+def test_only_late_lines_about_a_read_only_server_count(tmp_path: Path) -> None:
+    moment = datetime(2026, 1, 1, 12, 0, 0).astimezone()
+
+    def line(seconds: int, words: str) -> str:
+        return f"{moment + timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S},000 WARNING {words}"
+
+    refused = "cannot execute UPDATE in a read-only transaction"
+    log = tmp_path / "worker.log"
+    log.write_text(
+        "\n".join([line(9, refused), line(11, refused), line(12, "ready"), line(13, "SQLSTATE 25006"), refused])
+    )
+    assert read_only_lines([log], moment.timestamp()) == 2
