@@ -19,8 +19,8 @@ from bench.wire.postgres import FLUSH, PostgresReader
 from runner_core.queries import statements
 
 ENDS = frozenset({"COMMIT", "ROLLBACK"})
-# Statements of the session, of its driver and of its notifications. They belong to no verb.
-ASIDE = frozenset({"db.settings", "bell.ring", "DEALLOCATE"})
+# Statements of a new connection, of the driver and of notifications. They belong to no verb.
+ASIDE = frozenset({"db.settings", "identity.timeline", "bell.ring", "DEALLOCATE"})
 LOCKS = re.compile(r"\bFOR (?:NO KEY |KEY )?(?:UPDATE|SHARE)\b")
 ANSWERS = {b"E": b"CIs", b"Q": b"Z", b"S": b"Z"}  # the end of the answer to an Execute, a Query, a Sync
 RECEIVED_BYTES = 65536

@@ -40,6 +40,16 @@ def one_claims(seen: Seen) -> Iterator[str]:
         yield "a call has been started twice in one attempt"
 
 
+def one_claims_again(seen: Seen) -> Iterator[str]:
+    """Check that one claim has the region, and the other one nothing. No call is started with a further attempt,
+    because the earlier one may have stored its answer."""
+    won = sorted((len(claimed), len(begun)) for claimed, _, begun in seen.results)
+    if won != [(0, 0), (1, 0)]:
+        yield f"(regions, calls) of the claims: {won}"
+    if started := seen.count("tries t JOIN region_runs r USING (job_id, region, attempt)"):
+        yield f"{started} calls have been started with a further attempt"
+
+
 def is_cancelled(seen: Seen) -> Iterator[str]:
     """Check that the job is cancelled and all its regions have ended."""
     if isinstance(seen.results[-1], Conflict) or seen.status != "cancelled":

@@ -97,7 +97,7 @@ SPECS = (
         "claim and claim, a lease that ran out",
         states.expired(),
         (verbs.claim(), verbs.claim(worker="worker-2")),
-        holds.one_claims,
+        holds.one_claims_again,
     ),
     Spec(
         "claim and cancel, a lease that ran out",
