@@ -33,7 +33,7 @@ def parts() -> list[str]:
         "A **cell** is one installation in a schema of its own: `?options=-csearch_path%3Dcell2` at the end of each address of the "
         "database puts tables, logins, locks, channels and Redis keys under that name "
         "([configuration.md](configuration.md#postgresql-and-redis)). Cells may share a PostgreSQL server, a database and a Redis, and see nothing of each "
-        "other; a cell moves to another server by dump and restore. What clients need to know is which cell is theirs: ids of jobs, idempotency keys and nonces are unique "
+        "other; a cell moves to another server by dump and restore ([the commands](rollout.md#a-backup-and-its-restore)). What clients need to know is which cell is theirs: ids of jobs, idempotency keys and nonces are unique "
         "in a cell alone, so a proxy in front must choose by something that each request carries, such as the client's host name or token. "
         "Such a proxy is not part of this. Each cell has its own API, publisher, analyst and workers, and what cells in one server share is its disk and its "
         "cores. Two cells in one database and on one Redis are a test here; their throughput was not measured.",
