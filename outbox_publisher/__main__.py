@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
         wait_until_ready(db, settings.process.probe_seconds)
         seconds = settings.redis.timeout_seconds
         redis = open_client(settings.redis.url, answer_seconds=seconds, connect_seconds=seconds)
-        guard = Guard(redis, identity(db), PUBLISHER_COMMANDS, owns=True, fence=db.fence)
+        guard = Guard(redis, identity(db), PUBLISHER_COMMANDS, owns=True, fence=db.fence, identify=lambda: identity(db))
         guard.admit(settings.process.probe_seconds)
     except (NotReady, ConfigError) as error:
         log.error("not ready: %s", error.detail)

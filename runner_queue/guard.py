@@ -2,7 +2,10 @@
 
 import logging
 import time
+from collections.abc import Callable
 
+import psycopg
+from psycopg_pool import PoolTimeout
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -27,14 +30,23 @@ class Guard:
     the reason why the process may not use Redis, or empty.
 
     `uses` are the commands that the login needs. A publisher sets the stack marker (`owns`), a worker only reads it.
-    In its own stack's Redis the guard also keeps the highest timeline that `fence` knows.
+    In its own stack's Redis the guard also keeps the highest timeline that `fence` knows. `identify` reads the identity
+    `own` again when the database has moved to another server.
     """
 
     def __init__(
-        self, redis: Redis, own: str, uses: dict[str, tuple[str, ...]], *, owns: bool, fence: Fence | None = None
+        self,
+        redis: Redis,
+        own: str,
+        uses: dict[str, tuple[str, ...]],
+        *,
+        owns: bool,
+        fence: Fence | None = None,
+        identify: Callable[[], str] | None = None,
     ) -> None:
         self._redis, self._own, self._uses, self._owns = redis, own, uses, owns
-        self._fence = fence or Fence()
+        self._fence, self._identify = fence or Fence(), identify
+        self._former, self._server = "", own.partition("/")[0]
         self._next_look = self._next_inspection = 0.0
         self._told: dict[str, str] = {}
         self._eviction = ""
@@ -90,8 +102,9 @@ class Guard:
         return found.unfit
 
     def _ask_owner(self) -> None:
+        self._notice_another_server()
         if self._owns:
-            owner, refused = stack_marker.own(self._redis, self._own)
+            owner, refused = stack_marker.own(self._redis, self._own, self._former)
             if refused:
                 self._leave()
         else:
@@ -101,6 +114,23 @@ class Guard:
         self._tell({"another_stack": self.foreign})
         if not self.foreign:
             tell(self._redis, self._fence, stack_marker.cell_in(self._own))
+
+    def _notice_another_server(self) -> None:
+        """Read the identity again if the database's address leads to another server now: after an upgrade or a restore.
+
+        A process that kept its first identity would keep the processes out that start with the new one.
+        """
+        highest = self._fence.highest
+        if self._identify is None or highest is None or highest.server == self._server:
+            return
+        try:
+            own = self._identify()
+        except (psycopg.Error, PoolTimeout) as error:
+            log.warning("can't read the identity of the database's new server, trying again: %s", error)
+            return
+        self._server = highest.server
+        if own != self._own:
+            self._own, self._former = own, self._own
 
     def _leave(self) -> None:
         """Close the idle connections, because after a failover the address leads to another server.

@@ -19,10 +19,14 @@ KEY = "beacon:stack"
 OWNED_SECONDS = 60
 NO_IDENTIFIER = (psycopg.errors.UndefinedFunction, psycopg.errors.InsufficientPrivilege)
 
-# KEYS: the marker. ARGV: our identity, and the seconds until the marker expires. Returns the owner's identity, and the
-# reason if the write was refused (a full Redis accepts no new key; a Redis that can't save accepts no write).
+# KEYS: the marker. ARGV: our identity, the seconds until the marker expires, and our identity before the database moved
+# to another server (empty if it did not). Returns the owner's identity, and the reason if the write was refused (a full
+# Redis accepts no new key; a Redis that can't save accepts no write).
 OWN = """
 local owner, kept = redis.call('GET', KEYS[1]), nil
+if owner == ARGV[3] then
+  owner = false
+end
 if not owner then
   kept = redis.pcall('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 elseif owner == ARGV[1] then
@@ -80,9 +84,12 @@ def another(owner: bytes | None, own: str) -> str:
     )
 
 
-def own(redis: Redis, identity: str) -> tuple[bytes | None, bool]:
-    """Set or renew the marker unless another stack owns it. Return its owner, and whether Redis refused the write."""
-    owner, refused = redis.eval(OWN, 1, marker_of(identity), identity, OWNED_SECONDS)
+def own(redis: Redis, identity: str, former: str = "") -> tuple[bytes | None, bool]:
+    """Set or renew the marker unless another stack owns it. Return its owner, and whether Redis refused the write.
+
+    `former` is the identity of the same stack before its database moved to another server: its marker is replaced.
+    """
+    owner, refused = redis.eval(OWN, 1, marker_of(identity), identity, OWNED_SECONDS, former)
     return owner if isinstance(owner, bytes) else None, bool(refused)
 
 

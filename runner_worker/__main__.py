@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     redis = connect(settings.redis.url, settings.redis.timeout_seconds)
     try:
         wait_until_ready(db, settings.process.probe_seconds)
-        guard = Guard(redis, identity(db), WORKER_COMMANDS, owns=False, fence=db.fence)
+        guard = Guard(redis, identity(db), WORKER_COMMANDS, owns=False, fence=db.fence, identify=lambda: identity(db))
         guard.admit(settings.process.probe_seconds)
     except (NotReady, ConfigError) as error:
         sys.stderr.write(f"{error.detail}\n")

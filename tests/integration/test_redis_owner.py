@@ -17,6 +17,7 @@ from runner_cli.child import free_port
 from runner_core.db import Database
 from runner_core.errors import NotReady
 from runner_core.settings import Settings
+from runner_core.timeline import Fence, Timeline
 from runner_queue import inspection
 from runner_queue.guard import Guard
 from runner_queue.stack_marker import KEY, OWNED_SECONDS, identity, identity_of
@@ -101,6 +102,27 @@ def test_publishers_keep_the_key_and_set_it_again_when_redis_was_emptied(client:
     until(lambda: mine.look() == "" and client.get(KEY) == b"1/1/public mine", 20)
     client.expire(KEY, 5)
     until(lambda: mine.look() == "" and client.ttl(KEY) > 5, 20)
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_stack_whose_database_moves_to_another_server_stays_the_owner(client: Client, answers: bool) -> None:
+    """After an upgrade, a restore or a move: processes that go on and processes that start later are one stack."""
+    fence, told = Fence(), iter(() if answers else (psycopg.OperationalError("the server is starting"),))
+    fence.learn(Timeline("1", 9))
+
+    def identify() -> str:
+        for error in told:
+            raise error
+        return "2/1/public mine"
+
+    mine = Guard(client, "1/1/public mine", inspection.PUBLISHER_COMMANDS, owns=True, fence=fence, identify=identify)
+    mine.admit(0)
+    assert client.get(KEY) == b"1/1/public mine"
+    fence.learn(Timeline("2", 1))
+    until(lambda: mine.look() == "" and client.get(KEY) == b"2/1/public mine", 20)
+    guard(client, "2/1/public mine", owns=False).admit(0)
+    with pytest.raises(NotReady, match=SAYS):
+        guard(client, "1/1/public mine").admit(0)
 
 
 def test_the_owner_has_its_key_again_before_the_refused_may_ask(client: Client) -> None:
