@@ -20,14 +20,16 @@ WITH wanted AS (
          (SELECT COALESCE(jsonb_agg(jsonb_build_array(a.model_id, a.question_id, a.run_no)), '[]') FROM answers a
            WHERE a.job_id = r.job_id AND a.region = r.region AND a.attempt = r.attempt AND a.status = 'started') AS begun
     FROM wanted w JOIN region_runs r ON r.job_id = w.job_id AND r.region = w.region AND r.lease_token = w.token
-), claimed AS (
-  INSERT INTO region_runs AS r (job_id, region, attempt, max_attempts, lease_token, lease_expires_at, worker, started_at, deadline)
-  SELECT w.job_id, w.region, 1, %(max_attempts)s, w.token,
-         statement_timestamp() + make_interval(secs => %(lease_seconds)s), %(worker)s, statement_timestamp(),
-         statement_timestamp() + make_interval(secs => j.timeout_seconds)
+), open AS MATERIALIZED (
+  SELECT w.job_id, w.region, w.token, statement_timestamp() AS now,
+         statement_timestamp() + make_interval(secs => %(lease_seconds)s) AS lease_expires_at,
+         statement_timestamp() + make_interval(secs => j.timeout_seconds) AS deadline
     FROM wanted w JOIN job j ON j.id = w.job_id
    WHERE j.status IN ('queued', 'running') AND j.cancelled_at IS NULL AND j.plan ? w.region
-   ORDER BY w.job_id, w.region
+), claimed AS (
+  INSERT INTO region_runs AS r (job_id, region, attempt, max_attempts, lease_token, lease_expires_at, worker, started_at, deadline)
+  SELECT job_id, region, 1, %(max_attempts)s, token, lease_expires_at, %(worker)s, now, deadline
+    FROM open ORDER BY job_id, region
   ON CONFLICT (job_id, region) DO UPDATE
      SET attempt = r.attempt + 1, lease_token = EXCLUDED.lease_token, lease_expires_at = EXCLUDED.lease_expires_at,
          worker = EXCLUDED.worker, started_at = EXCLUDED.started_at, deadline = EXCLUDED.deadline
