@@ -93,7 +93,8 @@ def run_row(failover: Failover, seed: int, rate: float, home: Path, evidence: Pa
         logs = list((home / "log").glob("*.log"))
         far = [log for log in logs if log.name.startswith("far_worker.")]
         fenced = len(deployment.fenced) + sum(log.read_text().count("lease lost") for log in far)
-        read_only = afterwards.read_only_lines(logs, injection.moment)
+        if read_only := afterwards.read_only_lines(logs, injection.moment):
+            counted.wrong.append((injection.moment, f"{read_only} late lines in the logs about a read-only server"))
         if not counted.clean or not quiet:
             keep.evidence(deployment, evidence)
     tell("quiet" if quiet else "NOT quiet: regions are still open")
