@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from bench.drill.release import to_upgrade_from
 from runner_cli.child import end, free_port, spawn
 from runner_cli.local import Local
 from tests.acceptance.fault_site import Site, site
@@ -20,7 +21,7 @@ from tests.http_requests import request
 from tests.jobs import one, query, until
 
 CHECKOUT = Path(__file__).parent.parent.parent
-RELEASE_BEFORE = "904bdd5"
+RELEASE_BEFORE = to_upgrade_from()[0].commit
 COMMANDS = {"api": ["runner_api"], "publisher": ["outbox_publisher"], "worker": ["runner_worker", "--region", "US"]}
 
 
