@@ -154,7 +154,7 @@ class Connections:
     def _newest_first(self) -> str:
         """Return the address for the next connection, after asking its hosts if that is due. The pool calls this."""
         with self._asking:
-            if self._is_asking_due:
+            if self._is_asking_due and not self.is_pooled:  # a pooler holds the question while PostgreSQL is away
                 self._is_asking_due = False
                 self._url = self.fence.newest_first(self._url, self._kind, self.limit_seconds)
             return self._url
