@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg
 
-from runner_core.cells import cell_of_connection
+from runner_core.cells import PUBLIC, cell_of_connection
 from runner_core.errors import MigrationError
 from runner_core.grants import give_rights, keep_rights, make_logins
 from runner_core.preflight import Begin, creators, faults, prove, server, server_faults
@@ -156,6 +156,7 @@ def _apply_outside(url: str, conn: psycopg.Connection[Any], begin: Begin) -> boo
                 return True
         if migration is None:
             return False
+        _refuse_pooler(conn, migration)
         log.info(
             "applying migration %04d_%s beside running processes: it waits for transactions that are open",
             *(migration.version, migration.name),
@@ -168,6 +169,20 @@ def _apply_outside(url: str, conn: psycopg.Connection[Any], begin: Begin) -> boo
                 _record(conn, migration)
     log.info("applied migration %04d_%s", migration.version, migration.name)
     return True
+
+
+def _refuse_pooler(conn: psycopg.Connection[Any], migration: Migration) -> None:
+    """Raise MigrationError before a cell's statements outside a transaction would go through a pooler.
+
+    A pooler may give each of them another session, whose search_path is perhaps that of another cell.
+    """
+    with transaction(conn):
+        schema, pid = cell_of_connection(conn).schema, single(conn, "migrations.backend")["pid"]
+    if schema != PUBLIC and pid != conn.info.backend_pid:
+        raise MigrationError(
+            f"migration {migration.version:04d} builds indexes outside a transaction, and the address of the cell "
+            f"{schema} leads to a pooler: run `beacon migrate` with an address that leads to PostgreSQL itself"
+        )
 
 
 def _first_missing(conn: psycopg.Connection[Any], begin: Begin) -> Migration | None:

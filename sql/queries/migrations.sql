@@ -23,6 +23,10 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 -- The migrations that were applied to this database.
 SELECT version, name, checksum FROM schema_migrations ORDER BY version;
 
+-- name: migrations.backend
+-- The number of the server's process. A pooler names another one to its clients.
+SELECT pg_backend_pid() AS pid;
+
 -- name: migrations.record -- writes
 -- Record a migration in the transaction that applies it.
 INSERT INTO schema_migrations (version, name, checksum) VALUES (%(version)s, %(name)s, %(checksum)s);

@@ -14,8 +14,10 @@ import pytest
 import redis
 
 from runner_cli.local import Local
+from runner_core.errors import MigrationError
 from runner_core.migrate import latest, migrate
 from tests.acceptance.sender import act, job, submit, verify, wait_for_all
+from tests.cells import at_database, database_of, own_schema
 from tests.jobs import one, query, until
 from tests.scrape import logs, pages, total
 
@@ -63,7 +65,7 @@ def local(stack: Callable[..., Local], tmp_path: Path) -> Local:
 
 
 def test_migrating_through_a_pooler_leaves_no_lock_behind(servers: "Servers", empty_database_url: str) -> None:
-    pooled = servers.through_pooler(empty_database_url)
+    pooled = servers.through_pooler(at_database(empty_database_url, database_of(empty_database_url)))
     held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
     with psycopg.connect(empty_database_url, autocommit=True) as direct:
         assert [migrate(pooled), one(direct, held)] == [latest(), 0]
@@ -71,6 +73,15 @@ def test_migrating_through_a_pooler_leaves_no_lock_behind(servers: "Servers", em
         with psycopg.connect(pooled) as busy:
             busy.execute(b"SELECT 1")
             assert [migrate(pooled), one(direct, held)] == [0, 0]
+
+
+def test_a_cell_is_not_migrated_through_a_pooler(servers: "Servers", empty_database_url: str) -> None:
+    """What runs outside a transaction there may run in the session of another cell."""
+    with own_schema(at_database(empty_database_url, database_of(empty_database_url)), "cell2", migrated=False) as url:
+        with pytest.raises(MigrationError, match="the cell cell2 leads to a pooler"):
+            migrate(servers.through_pooler(url))
+        assert migrate(url)
+        assert migrate(servers.through_pooler(url)) == 0
 
 
 def status(conn: Conn, job_id: str) -> Any:

@@ -77,6 +77,7 @@ READS: dict[str, list[Case]] = {
         )
     ],
     "metrics.regions": [Case("publisher", ALIVE, 5 * MOST, REGIONS)],
+    "migrations.backend": [Case("doctor")],
     "migrations.applied": [Case("api publisher worker analyst doctor")],
     "portal.counts": [Case("api", {"most": MAX_COUNTED_BY_STATUS})],
     "portal.job": [Case("api", job)],
