@@ -92,10 +92,10 @@ def _timeline(conn: psycopg.Connection[Any], url: str) -> Finding:
     hosts = ask_hosts(url, "doctor", CONNECT_SECONDS)
     if len(servers := servers_of(hosts)) > 1:
         return error("timeline", DIFFERENT.format(len(servers)))
-    primaries = [host.number for host in hosts.values() if host and not host.standby]
-    if len(primaries) > 1:
-        told = " and ".join(map(str, sorted(primaries)))
-        return error("timeline", f"{len(primaries)} hosts accept writes, of timelines {told}: stop the older primary")
+    primaries = {(host.number, host.started) for host in hosts.values() if host and not host.standby}
+    if len(primaries) > 1:  # several addresses may lead to one primary
+        told = " and ".join(str(number) for number, _ in sorted(primaries, key=lambda one: one[0]))
+        return error("timeline", f"{len(primaries)} servers accept writes, of timelines {told}: stop the older primary")
     answered = sum(host is not None for host in hosts.values())
     return ok("timeline", f"{found.number}" + (f"; {answered} of {len(hosts)} hosts answer" if len(hosts) > 1 else ""))
 

@@ -6,11 +6,13 @@ connection for the server's identifier and timeline, and refuses a primary whose
 the process knows. docs/high-availability.md says what the fence does not see.
 """
 
+import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -39,11 +41,12 @@ class OlderPrimary(psycopg.OperationalError):
 
 @dataclass(frozen=True)
 class Timeline:
-    """A server's system identifier, which its copies share, and its timeline."""
+    """A server's system identifier, which its copies share, and its timeline. `started`: when the server began."""
 
     server: str
     number: int
     standby: bool = False
+    started: datetime | None = None
 
 
 def read_timeline(conn: Connection[Any]) -> Timeline | None:
@@ -52,7 +55,7 @@ def read_timeline(conn: Connection[Any]) -> Timeline | None:
         found = row(conn, "identity.timeline")
     except MISSING:
         return None
-    return Timeline(found["server"], found["timeline"], found["standby"]) if found else None
+    return Timeline(found["server"], found["timeline"], found["standby"], found["started"]) if found else None
 
 
 class Fence:
@@ -147,8 +150,10 @@ def ask_hosts(url: str, name: str, wait_seconds: float, known: Timeline | None =
     threads = [threading.Thread(target=ask, args=(address,), name="hosts", daemon=True) for address in addresses]
     began = time.monotonic()
     until = began + seconds + ANSWER_SECONDS
-    for thread in threads:
-        thread.start()
+    # Where a container's limit allows no further thread, the hosts that are left count as silent.
+    with contextlib.suppress(RuntimeError):
+        for thread in threads:
+            thread.start()
     while (left := until - time.monotonic()) > 0 and any(thread.is_alive() for thread in threads):
         answered.wait(min(left, ALIVE_SECONDS))
         answered.clear()

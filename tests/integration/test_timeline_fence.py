@@ -2,6 +2,7 @@
 promoted while the primary is away; then the old primary comes back and accepts writes."""
 
 import logging
+import threading
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -21,7 +22,7 @@ from runner_core.failures import failure_of
 from runner_core.migrate import migrate
 from runner_core.settings import Settings
 from runner_core.sqlstate import NoConnection, sqlstate
-from runner_core.timeline import Fence, OlderPrimary, Timeline, read_timeline
+from runner_core.timeline import Fence, OlderPrimary, Timeline, ask_hosts, read_timeline
 from runner_queue.guard import Guard
 from runner_queue.inspection import WORKER_COMMANDS
 from runner_queue.stack_marker import identity
@@ -267,7 +268,15 @@ def test_doctor_names_two_primaries(pair: Pair) -> None:
     pair.fail_over()
     assert told() == ("ok", "2; 1 of 2 hosts answer")
     pair.first.start()
-    assert told() == ("error", "2 hosts accept writes, of timelines 1 and 2: stop the older primary")
+    assert told() == ("error", "2 servers accept writes, of timelines 1 and 2: stop the older primary")
+
+
+def test_hosts_for_which_there_is_no_thread_count_as_silent(pair: Pair) -> None:
+    before = threading.stack_size(2**46)  # more than any machine has, so that no thread starts
+    try:
+        assert set(ask_hosts(pair.url, "test", 1.0).values()) == {None}
+    finally:
+        threading.stack_size(before)
 
 
 def test_migrate_and_verify_take_the_newer_primary(pair: Pair) -> None:
