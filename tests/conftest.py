@@ -12,7 +12,6 @@ import itertools
 import os
 import shutil
 import signal
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pytest_postgresql.janitor import DatabaseJanitor
 
 from tests.cells import CELL, database_of, in_cell, own_schema
+from tests.server_files import make_folder
 
 if TYPE_CHECKING:
     from runner_cli.embedded import EmbeddedPostgres, EmbeddedValkey
@@ -99,8 +99,7 @@ def make_home() -> Iterator[Callable[[], Path]]:
     made: list[Path] = []
 
     def make() -> Path:
-        made.append(Path(tempfile.mkdtemp(prefix="beacon-test-")))
-        made[-1].chmod(0o711)
+        made.append(make_folder())
         return made[-1]
 
     yield make
