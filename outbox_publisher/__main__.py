@@ -1,14 +1,10 @@
 """`python -m outbox_publisher`: publish, sweep, remove old rows, read gauges. Several publishers may run at once."""
 
-# The imports below take long. This makes Ctrl-C end the process quietly during them, and lets closed or full output
-# streams not end it.
+# The imports below take long.
 if __name__ == "__main__":
-    from runner_core.early_interrupt import leave_on_interrupt
+    from runner_core.server_start import begin
 
-    leave_on_interrupt()
-    from runner_core.standard_streams import for_a_server
-
-    for_a_server()
+    begin()
 
 import argparse
 import logging
@@ -32,6 +28,7 @@ from outbox_publisher.regions_files import RegionsFiles
 from outbox_publisher.relay import publish_batch
 from outbox_publisher.retention import nothing_aside, remove_old
 from outbox_publisher.sweeper import Sweeper
+from runner_core.collector import freeze_gc
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
 from runner_core.heartbeat import Heartbeat
@@ -65,6 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     argparse.ArgumentParser(
         prog="python -m outbox_publisher", description="Pushes outbox rows to Redis, and sends lost messages again."
     ).parse_args(argv)
+    freeze_gc()
     try:
         settings = settings_from(process="publisher")
         health = LoopHealth(settings.process.stall_seconds)

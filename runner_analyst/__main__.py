@@ -1,16 +1,12 @@
 """`python -m runner_analyst`: analyse the jobs that have ended. Several analysts may run at once."""
 
-# The imports below take long. This makes Ctrl-C end the process quietly during them, and lets closed or full output
-# streams not end it.
+# The imports below take long.
 if __name__ == "__main__":
     import os
 
-    from runner_core.early_interrupt import leave_on_interrupt
+    from runner_core.server_start import begin
 
-    leave_on_interrupt()
-    from runner_core.standard_streams import for_a_server
-
-    for_a_server()
+    begin()
     # numpy makes a thread for each core when it is imported. An analyst uses one core.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -27,6 +23,7 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from runner_analyst.analyst import LOOK_SECONDS, Analyst, analyst_for
+from runner_core.collector import freeze_gc
 from runner_core.db import Database
 from runner_core.errors import ConfigError, NotReady
 from runner_core.heartbeat import Heartbeat
@@ -54,6 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     argparse.ArgumentParser(
         prog="python -m runner_analyst", description="Computes the comparison of each job that has ended."
     ).parse_args(argv)
+    freeze_gc()
     try:
         settings = Settings.from_env(process="analyst")
         health = LoopHealth(settings.process.stall_seconds)

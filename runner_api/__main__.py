@@ -1,13 +1,10 @@
 """`python -m runner_api`: the API under gunicorn, as the Procfile starts it."""
 
-# The imports below take long. A Ctrl-C during them ends the process quietly, and closed or full streams do not end it.
+# The imports below take long.
 if __name__ == "__main__":
-    from runner_core.early_interrupt import leave_on_interrupt
+    from runner_core.server_start import begin
 
-    leave_on_interrupt()
-    from runner_core.standard_streams import for_a_server
-
-    for_a_server()
+    begin()
 
 import argparse
 import sys

@@ -8,10 +8,10 @@ THRESHOLD = 20_000
 
 
 def freeze_gc() -> None:
-    """Exempt all existing objects from collection, and collect less often: collections took CPU for objects that stay.
+    """Exempt all existing objects from collection, and collect from now on, but less often.
 
-    Call once in each process, after its fork, its imports and its set-up.
+    Collections took CPU for objects that stay. Call this in each process after its imports, and after its fork.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(THRESHOLD)
+    gc.enable()

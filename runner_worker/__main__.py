@@ -1,14 +1,10 @@
 """`python -m runner_worker --region US`: the worker of one region, as the Procfile starts it."""
 
-# The imports below take long. This makes Ctrl-C end the process quietly during them, and lets closed or full output
-# streams not end it.
+# The imports below take long.
 if __name__ == "__main__":
-    from runner_core.early_interrupt import leave_on_interrupt
+    from runner_core.server_start import begin
 
-    leave_on_interrupt()
-    from runner_core.standard_streams import for_a_server
-
-    for_a_server()
+    begin()
 
 import argparse
 import logging

@@ -76,6 +76,7 @@ def serve() -> int:
         return 1
     finally:
         db.close()  # before the fork: a connection can't be shared
+    freeze_gc()  # before the fork, so that the workers share the memory of what was imported
     Server(configuration, _shared_numbers(settings.api.web_concurrency)).run()
     return 0
 
