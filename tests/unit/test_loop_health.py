@@ -89,3 +89,25 @@ def test_a_stall_takes_a_minute_at_least() -> None:
     assert Settings.from_env(base | {"STALL_SECONDS": "60"}).process.stall_seconds == 60
     with pytest.raises(ConfigError, match="STALL_SECONDS"):
         Settings.from_env(base | {"STALL_SECONDS": "59"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"STALL_SECONDS": "60", "OUTBOX_POLL_MS": "50000"}, ""),
+        ({"STALL_SECONDS": "60", "OUTBOX_POLL_MS": "50001"}, "61 or more, or lower OUTBOX_POLL_MS"),
+        ({"OUTBOX_POLL_MS": "60000"}, ""),
+        ({"STALL_SECONDS": "60", "REDIS_TIMEOUT_SECONDS": "10"}, ""),
+        ({"STALL_SECONDS": "60", "REDIS_TIMEOUT_SECONDS": "10.1"}, "61 or more, or lower REDIS_TIMEOUT_SECONDS"),
+        ({"REDIS_TIMEOUT_SECONDS": "60"}, "160 or more, or lower REDIS_TIMEOUT_SECONDS"),
+        ({"STALL_SECONDS": "160", "REDIS_TIMEOUT_SECONDS": "60"}, ""),
+    ],
+)
+def test_no_healthy_loop_may_count_as_stalled(settings: dict[str, str], named: str) -> None:
+    """A process refuses settings by which a loop that only waits would be restarted; the sentence says the way out."""
+    env = {"DATABASE_URL": "postgresql://127.0.0.1/d"} | settings
+    if not named:
+        Settings.from_env(env)
+        return
+    with pytest.raises(ConfigError, match=named):
+        Settings.from_env(env)
