@@ -134,6 +134,7 @@ def _threads(
     def sweep() -> str:
         if guard:
             guard.look()
+            sweeping.progressed()
         if sweeper.run_once():
             listener.wake()
         return "" if sweeper.redis_answers else NO_REDIS
@@ -197,13 +198,13 @@ def publish(
     """
     loop = loop or Loop("relay")
     broker = Broker(db.settings)
-    aside = Aside[int]("publish")
-    pause = 0.0
+    aside, pause = Aside[int]("publish", loop.progressed), 0.0
     while not stopped.is_set():
         if guard and guard.foreign:
             loop.turned(guard.foreign)
             listener.wait()
             continue
+        loop.progressed()  # so that the wait and the batch after it do not add up
         try:
             claimed = publish_batch(db, broker, aside)
             pause = 0.0

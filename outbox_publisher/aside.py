@@ -34,10 +34,14 @@ class Batch(Generic[Row]):
 
 
 class Aside(Generic[Row]):
-    """The rows, by id, that are set aside in one kind of work. Owned by one thread."""
+    """The rows, by id, that are set aside in one kind of work. Owned by one thread.
 
-    def __init__(self, work: str) -> None:
+    `progressed` is called before each row that is done alone, because a batch may have many.
+    """
+
+    def __init__(self, work: str, progressed: Callable[[], None] = lambda: None) -> None:
         self.work = work
+        self._progressed = progressed
         self._rests: dict[Row, tuple[float, float]] = {}  # by row: the end of its pause, and the pause
         # Rows that failed alone while no other row succeeded. The row may not be at fault, so the next pass tries other
         # rows first.
@@ -73,6 +77,7 @@ class Aside(Generic[Row]):
         while len(done) < count:
             if suspects == MAX_SUSPECTS or time.monotonic() > until:
                 raise reason
+            self._progressed()
             alone = Batch(1, self._left_out() + done + self._suspects)
             try:
                 handled = do(alone)

@@ -22,8 +22,8 @@ log = logging.getLogger("sweeper")
 class Sweeper:
     """Runs the passes of the sweep when they are due. A thread of the publisher calls `run_once` every second.
 
-    `progressed` is called after each transaction, because a pass may have many. `redis_answers`: whether the last pass
-    could ask Redis.
+    `progressed` is called after each transaction and each answer of Redis, because a pass may have many.
+    `redis_answers`: whether the last pass could ask Redis.
     """
 
     def __init__(self, db: Database, broker: Broker, progressed: Callable[[], None] = lambda: None) -> None:
@@ -34,7 +34,7 @@ class Sweeper:
         self.next_check = 0.0
         self.redis_answers = True
         self._progressed = progressed
-        self._leases_aside, self._messages_aside = Aside[str]("leases"), Aside[str]("messages")
+        self._leases_aside, self._messages_aside = (Aside[str](work, progressed) for work in ("leases", "messages"))
 
     def run_once(self) -> int:
         """Clear expired leases and, if due, look for lost messages. Return the number of regions staged or ended."""
@@ -64,6 +64,7 @@ class Sweeper:
                 log.warning("Redis is new or was emptied: checking every open region")
                 self._suspicious = 2
             self.redis_answers = True
+            self._progressed()
             if not self._suspicious and time.monotonic() < self.next_check:
                 return 0
             # Recent messages are skipped, because a worker may just be claiming them. Age plus period are less than
@@ -82,6 +83,7 @@ class Sweeper:
     def _check_all(self, age: timedelta) -> tuple[int, bool]:
         """Check all pages of open jobs. Return the number of regions moved, and whether this process still leads."""
         now, topics = _open(self.db)
+        self._progressed()
         # Read after the clock, so that every message that was pushed before `now` is in a queue, was taken, or is lost;
         # and before any job is locked, so that no lock waits for Redis.
         known = {topic: ids for topic in topics if (ids := self._queued_ids(topic)) is not None}
@@ -104,7 +106,9 @@ class Sweeper:
     def _queued_ids(self, topic: str) -> set[str] | None:
         """Return the ids in a queue; None if the key is no list, so that the other queues are still read."""
         try:
-            return self.broker.queued_ids(topic)
+            ids = self.broker.queued_ids(topic)
+            self._progressed()
+            return ids
         except ResponseError as error:
             if refusal_of(text_of(error)).concerns != "row":
                 raise

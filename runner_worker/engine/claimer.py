@@ -1,7 +1,7 @@
 """Claims the region runs that messages ask for: one transaction per batch of messages."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from runner_core import telemetry
 from runner_core.db import Database
@@ -30,9 +30,12 @@ class Claimer:
         # the same tokens the next claim finds them.
         self._tokens: dict[Region, str] = {}
 
-    def claim(self, messages: Sequence[Message], done: Done) -> Iterator[list[Run]]:
-        """Claim the region runs of `messages`; yield the claimed runs of each transaction.
+    def claim(
+        self, messages: Sequence[Message], done: Done, progressed: Callable[[], None] = lambda: None
+    ) -> Iterator[list[Run]]:
+        """Claim the region runs of `messages`; yield the claimed runs of each transaction, none after a failed one.
 
+        `progressed` is called after each transaction, because a batch may have many.
         `done(message, "not_claimed")` is called for each message whose region run could not be claimed. When the claim
         of a batch fails, each region is claimed alone, so that one bad region does not block the others.
         Raises psycopg.Error or PoolTimeout when the database can't be reached.
@@ -48,6 +51,7 @@ class Claimer:
         for runs in self._claim(list(wanted), wanted, done):
             for run in runs:
                 del wanted[run.job_id, run.region], self._tokens[run.job_id, run.region]
+            progressed()
             yield runs
         self._tokens.clear()
         for message in [*repeated, *wanted.values()]:
@@ -67,6 +71,7 @@ class Claimer:
             if len(regions) == 1 and (concerns == "statement" or not start):
                 del self._tokens[regions[0]]
                 self._refuse(messages.pop(regions[0]), done, error, concerns)
+                yield []
                 return
             log.error("claiming %d regions failed, claiming one by one: %s", len(regions), error)
             for one in regions:

@@ -101,8 +101,8 @@ class RegionRunner:
         """Return the engine's current runs and counts."""
         return Snapshot(self._runs.all(), self._capacity.in_hand(), self._capacity.in_flight(), self.broken)
 
-    def submit(self, messages: Sequence[Message], done: Done) -> None:
-        """Claim the region runs of `messages` in one transaction, and start the claimed runs.
+    def submit(self, messages: Sequence[Message], done: Done, progressed: Callable[[], None] = lambda: None) -> None:
+        """Claim the region runs of `messages`, and start the claimed runs. Call `progressed` after each transaction.
 
         Raises psycopg.Error or PoolTimeout when the database can't be reached; runs claimed before that go on.
         Raises EngineBroken when this engine takes no more messages.
@@ -110,7 +110,7 @@ class RegionRunner:
         if self.broken:
             raise EngineBroken
         began = time.monotonic()
-        for runs in self._claimer.claim(messages, done):
+        for runs in self._claimer.claim(messages, done, progressed):
             self._capacity.claimed(runs)
             self._loop.call_soon_threadsafe(self._begin, runs)
         self._capacity.claim_took(time.monotonic() - began)

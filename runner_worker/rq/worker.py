@@ -120,6 +120,7 @@ class RegionWorker(PatientWorker):
         with suppress(OutOfMemoryError):  # Redis is out of memory: taking messages frees memory
             if self.registration.publish() and self.pubsub_thread is None:
                 self.subscribe()  # type: ignore[no-untyped-call]  # here and below: RQ is typed in part
+        self._loop.progressed()
         self.intake.report_loss()
         if not self.intake and not self._take():
             return 0
@@ -139,10 +140,13 @@ class RegionWorker(PatientWorker):
         """Take as many messages as there is room for; return False if there is no room or no message."""
         self._freed.clear()
         room = min(self.runner.free(), self.claim_batch)
-        if room <= 0 or (self._guard and self._guard.look()):
+        foreign = self._guard.look() if self._guard and room > 0 else ""
+        self._loop.progressed()
+        if room <= 0 or foreign:
             self._freed.wait(BLOCK_SECONDS)
             return False
         self.intake.take(room, BLOCK_SECONDS)
+        self._loop.progressed()
         return bool(self.intake)
 
     def _claim(self) -> None:
@@ -151,7 +155,7 @@ class RegionWorker(PatientWorker):
         ids = [message.dispatch_id for message in messages]
         self.registration.started(ids)
         try:
-            self.runner.submit(messages, self._done)
+            self.runner.submit(messages, self._done, self._loop.progressed)
         except BaseException:
             self.registration.withdrawn(ids)
             raise

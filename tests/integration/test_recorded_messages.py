@@ -58,7 +58,7 @@ def test_the_worker_takes_them(client: "redis.Redis[bytes]", redis_url: str) -> 
         def free(self) -> int:
             return 8
 
-        def submit(self, messages: list[Message], done: object) -> None:
+        def submit(self, messages: list[Message], *_: object) -> None:
             given.extend(messages)
 
     engine: Any = Engine()

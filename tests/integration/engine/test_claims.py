@@ -96,6 +96,20 @@ def test_a_claim_that_fails_for_the_batch_is_made_one_by_one(
     assert engine.run((ids[1], "US")) == ["finished"], "its message comes again"
 
 
+def test_a_batch_that_is_claimed_one_by_one_progresses_with_each(
+    db: Database, database_url: str, simulated: Catalogue, start: Start
+) -> None:
+    """The queue's loop is then no stalled one, however long the batch takes, also with a region that is refused."""
+    ids = submit_many(db, 3, regions=("US",))
+    engine = start(simulated, db_write_timeout_ms=300)
+    progress: list[int] = []
+    with psycopg.connect(database_url) as sitter:
+        sitter.execute(b"SELECT 1 FROM jobs WHERE id = %s FOR UPDATE", [ids[1]])
+        messages = [Message(job_id, "US", "r-1", job_id) for job_id in ids]
+        engine.runner.submit(messages, lambda message, outcome: None, lambda: progress.append(1))
+    assert len(progress) == len(ids)
+
+
 def test_a_claim_that_fails_after_its_commit_is_found_again(
     db: Database, conn: Conn, database_url: str, simulated: Catalogue, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -127,7 +127,7 @@ def rounds(own_valkey: EmbeddedValkey) -> Iterator[Callable[[], tuple[RegionWork
             def free(self) -> int:
                 return 8
 
-            def submit(self, messages: list[Message], done: object) -> None:
+            def submit(self, messages: list[Message], *_: object) -> None:
                 given.extend(message.dispatch_id for message in messages)
 
         engine: Any = Engine()
