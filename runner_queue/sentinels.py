@@ -18,6 +18,8 @@ from redis.sentinel import Sentinel
 SCHEMES = ("redis+sentinel", "rediss+sentinel")
 OPTIONS = ("sentinel_username", "sentinel_password")
 PORT = 26379
+# The longest wait for one Sentinel: they are asked one after the other, and the waits for silent ones add up.
+SENTINEL_SECONDS = 1.0
 
 
 def names_sentinels(url: str) -> bool:
@@ -26,7 +28,10 @@ def names_sentinels(url: str) -> bool:
 
 
 def primarys_client(url: str, **limits: Any) -> Redis:
-    """Return a client of the primary that the Sentinels of `url` name. `limits` are redis-py's; those of `url` win."""
+    """Return a client of the primary that the Sentinels of `url` name. `limits` are redis-py's; those of `url` win.
+
+    A Sentinel has SENTINEL_SECONDS at most to connect, and as long again to answer.
+    """
     parts = urlsplit(url)
     login, at, hosts = parts.netloc.rpartition("@")
     service, _, number = parts.path.strip("/").partition("/")
@@ -37,6 +42,8 @@ def primarys_client(url: str, **limits: Any) -> Redis:
     del given["host"]
     tls = given.pop("connection_class", None) is not None
     shared = {name: value for name, value in given.items() if name.startswith(("socket_", "ssl_")) or name in limits}
+    for name in ("socket_timeout", "socket_connect_timeout"):
+        shared[name] = min(shared.get(name, SENTINEL_SECONDS), SENTINEL_SECONDS)
     sentinels = Sentinel(places(hosts), sentinel_kwargs={**shared, **own, "ssl": tls})
     client: Redis = sentinels.master_for(service, ssl=tls, **given)
     return client

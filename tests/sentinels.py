@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import redis
 
@@ -45,6 +46,22 @@ class Watched:
         with redis.Redis(port=self.ports[0], password=self.own_password, socket_timeout=5) as sentinel:
             _, port = sentinel.sentinel_get_master_addr_by_name(NAME)
         return next(server for server in self.servers if server.port == port)
+
+    def forget(self) -> None:
+        """Let the Sentinels name no primary."""
+        for port in self.ports:
+            with redis.Redis(port=port, password=self.own_password, socket_timeout=5) as sentinel:
+                sentinel.sentinel_remove(NAME)
+
+    def move_to(self, server: EmbeddedValkey) -> None:
+        """Make `server` a primary and let the Sentinels name it. The old primary is not told, and stays one."""
+        self.forget()
+        with redis.Redis.from_url(server.url) as promoted:
+            promoted.replicaof("NO", "ONE")
+        for port in self.ports:
+            with redis.Redis(port=port, password=self.own_password, socket_timeout=5) as sentinel:
+                sentinel.sentinel_monitor(NAME, "127.0.0.1", server.port, 2)
+                sentinel.sentinel_set(NAME, "auth-pass", urlsplit(server.url).password)
 
     def is_ready(self) -> bool:
         """Return whether each Sentinel knows the replica and the other Sentinels, so that a failover can succeed."""

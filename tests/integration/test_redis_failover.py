@@ -3,7 +3,10 @@
 import os
 import shutil
 import signal
+import socket
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from runner_cli.check_redis import check_redis
 from runner_cli.child import end, free_port, spawn
 from runner_cli.embedded import EmbeddedValkey
 from runner_core.settings import Settings
+from runner_queue import connection
 from runner_queue.broker import Broker
 from runner_queue.connection import open_client
 from runner_queue.raw_connection import RawConnection
@@ -78,6 +82,48 @@ def test_a_demoted_primary_is_left_for_the_one_that_sentinels_name(sentinels: Wa
             until(lambda: _does(lambda: held.execute(("SET", "seen", "after"))) and promoted.get("seen") == b"after")
         assert sentinels.primary() is sentinels.servers[1]
         held.close()
+
+
+def test_an_old_primary_that_refuses_nothing_is_left_for_the_one_that_sentinels_name(
+    sentinels: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the Sentinels could not reach it: it is still a primary, and every connection to it works."""
+    monkeypatch.setattr(connection, "ASK_SECONDS", 0.0)
+    first, second = sentinels.servers
+    with open_client(sentinels.url, answer_seconds=5, connect_seconds=5) as client:
+        held = RawConnection(client)
+        assert held.execute(("SET", "seen", "before")) == [b"OK"]
+        assert client.set("pool", "before")
+        with redis.Redis.from_url(second.url) as promoted:
+            sentinels.move_to(second)
+            until(lambda: _does(lambda: held.execute(("SET", "seen", "after"))) and promoted.get("seen") == b"after")
+            until(lambda: _does(lambda: client.set("pool", "after")) and promoted.get("pool") == b"after")
+        with redis.Redis.from_url(first.url) as old:
+            assert old.role()[0] == b"master"
+        held.close()
+
+
+def test_a_connection_stays_while_no_sentinel_answers(sentinels: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "ASK_SECONDS", 0.0)
+    with open_client(sentinels.url, answer_seconds=5, connect_seconds=5) as client:
+        held = RawConnection(client)
+        held.execute(("SET", "seen", "before"))
+        sentinels.forget()
+        assert held.execute(("GET", "seen")) == [b"before"]
+        held.close()
+
+
+def test_silent_sentinels_cost_a_second_each_and_not_the_time_limit_of_redis(sentinels: Watched) -> None:
+    with ExitStack() as stop:
+        silent = [stop.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+        hosts = "".join(f"127.0.0.1:{one.getsockname()[1]}," for one in silent)
+        before, at, rest = sentinels.url.rpartition("@")
+        client = stop.enter_context(open_client(before + at + hosts + rest, answer_seconds=60, connect_seconds=60))
+        answered = threading.Event()
+        asking = threading.Thread(target=lambda: client.ping() and answered.set(), daemon=True)
+        asking.start()
+        until(answered.is_set)
+        asking.join()
 
 
 def test_without_a_sentinel_that_answers_there_is_no_connection(sentinels: Watched) -> None:

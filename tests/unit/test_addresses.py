@@ -141,9 +141,9 @@ def test_an_address_of_sentinels_is_theirs_and_the_primarys() -> None:
     assert isinstance(pool, SentinelConnectionPool)
     asked = [sentinel.connection_pool.connection_kwargs for sentinel in pool.sentinel_manager.sentinels]
     assert [(one["host"], one["port"]) for one in asked] == [("one", 26380), ("two", 26379), ("::1", 3)]
-    assert {(one.get("username"), one["password"], one["socket_connect_timeout"]) for one in asked} == {
-        (None, "s@", 1.5)
-    }
+    assert {
+        (one.get("username"), one["password"], one["socket_connect_timeout"], one["socket_timeout"]) for one in asked
+    } == {(None, "s@", 1.0, 1.0)}, "a silent one costs a second at most"
     assert sorted(passwords_of(url)) == ["p%40", "p@", "s%40", "s@"]
 
 
