@@ -25,13 +25,15 @@ class Loop:
     """One loop of a process. The loop's own thread writes, any thread reads.
 
     `turned_at`: the time.monotonic() of the last turn or progress, whether or not the turn succeeded. `problem`: why
-    the last turn failed, empty if the turn succeeded. `has_turned`: whether a turn has ended.
+    the last turn failed, empty if the turn succeeded. `has_turned`: whether a turn has ended. `rests`: whether the loop
+    waits for work without a time limit, so that it need not turn.
     """
 
     name: str
     turned_at: float = field(default_factory=time.monotonic)
     problem: str = ""
     has_turned: bool = False
+    rests: bool = False
 
     def turned(self, problem: str = "") -> None:
         """Note the end of a turn. `problem` says why the turn failed."""
@@ -42,6 +44,14 @@ class Loop:
     def progressed(self) -> None:
         """Note progress within a long turn. Whether the turn succeeds is not known yet."""
         self.turned_at = time.monotonic()
+
+    def rest(self) -> None:
+        """Note that there is no work: the loop need not turn until `wake`."""
+        self.rests = self.has_turned = True
+
+    def wake(self) -> None:
+        """Note that there is work: the loop must turn from now on."""
+        self.turned_at, self.rests = time.monotonic(), False
 
 
 class LoopHealth:
@@ -68,7 +78,7 @@ class LoopHealth:
 
     def live(self) -> tuple[bool, dict[str, Any]]:
         """Return whether every loop turns, and the answer of /health/live."""
-        stalled = not self._stopping and any(self._age(loop) >= self._stall_seconds for loop in self._loops)
+        stalled = not self._stopping and any(self._is_stalled(loop) for loop in self._loops)
         return not stalled, self._answer("stalled" if stalled else "alive")
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
@@ -91,6 +101,9 @@ class LoopHealth:
         ]
         return {"status": status, "loops": loops}
 
+    def _is_stalled(self, loop: Loop) -> bool:
+        return not loop.rests and self._age(loop) >= self._stall_seconds
+
     @staticmethod
     def _age(loop: Loop) -> float:
-        return time.monotonic() - loop.turned_at
+        return 0.0 if loop.rests else time.monotonic() - loop.turned_at

@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
         name,
         read.receipt_key,
         changed=heartbeat.wake,
-        turned=health.add("engine").turned,
+        add_loop=health.add,
     )
     worker = RegionWorker(
         [settings.database.cell.queue(topic(region))],

@@ -7,6 +7,8 @@ from concurrent.futures import Executor, Future
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
+from runner_core.loop_health import Loop
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -14,13 +16,18 @@ T = TypeVar("T")
 class DaemonThreads(Executor):
     """Runs functions in at most `count` daemon threads, which start when they are needed. Any thread may submit.
 
+    Each function is a turn of `loop`, which rests while there is none: a function that does not end, or that no thread
+    takes, is a stalled loop.
     Not a ThreadPoolExecutor, because the interpreter joins its threads at exit, and would wait for a database or a
     resolver that does not answer.
     """
 
-    def __init__(self, name: str, count: int = 1) -> None:
+    def __init__(self, name: str, count: int = 1, loop: Loop | None = None) -> None:
         self._name = name
         self._count = count
+        self._loop = loop or Loop(name)
+        self._loop.rest()
+        self._unended = 0
         self._lock = threading.Lock()
         self._work: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
         self._threads = self._idle = 0
@@ -29,6 +36,9 @@ class DaemonThreads(Executor):
         """Call `fn` in a thread; return the future of its result."""
         future: Future[T] = Future()
         with self._lock:
+            if not self._unended:
+                self._loop.wake()
+            self._unended += 1
             if self._idle:
                 self._idle -= 1
             elif self._threads < self._count:
@@ -52,6 +62,10 @@ class DaemonThreads(Executor):
             del taken, future, work
             with self._lock:
                 self._idle += self._work.empty()
+                self._unended -= 1
+                self._loop.turned()
+                if not self._unended:
+                    self._loop.rest()
 
 
 def _settle(future: "Future[Any]", work: Callable[[], Any]) -> None:

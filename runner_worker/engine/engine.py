@@ -17,6 +17,7 @@ from typing import Any
 from runner_core import telemetry
 from runner_core.db import Database
 from runner_core.keys import PrivateKey
+from runner_core.loop_health import Loop
 from runner_core.regions import Catalogue
 from runner_core.settings import Settings
 from runner_worker.engine.asking import never_sent, timed_out
@@ -47,8 +48,8 @@ class RegionRunner:
 
     `submit` claims and returns. `done(message, outcome)` is called in the engine's thread when a region run has ended
     in this process; the outcome is finished, not_claimed, fenced, released or error. `changed` is called there when a
-    breaker has opened or closed, `turned` twice a second. One thread may call `submit`; any thread may call `free`,
-    `busy`, `snapshot`, `drain` and `close`, and read `provider_states.newest`.
+    breaker has opened or closed. `add_loop` gives each part the loop that it turns. One thread may call `submit`; any
+    thread may call `free`, `busy`, `snapshot`, `drain` and `close`, and read `provider_states.newest`.
     """
 
     def __init__(
@@ -61,14 +62,14 @@ class RegionRunner:
         receipt_key: PrivateKey | None = None,
         *,
         changed: Callable[[], None] = lambda: None,
-        turned: Callable[[], None] = lambda: None,
+        add_loop: Callable[[str], Loop] = Loop,
     ) -> None:
         self.row_writer = RowWriter(catalogue, receipt_key)
         self.broken = False  # a part of this engine has ended with an error: the engine takes no more messages
         self._runs = HeldRuns()
         self._stopped = threading.Event()
-        self._recorder = Recorder(db, Writer(db, self.row_writer, self._stopped))
-        self._turned = turned
+        self._turned, writing = add_loop("engine").turned, add_loop("writes")
+        self._recorder = Recorder(db, Writer(db, self.row_writer, self._stopped, writing.progressed), writing)
         self._capacity = Capacity(
             settings.worker.concurrency, settings.worker.claim_batch, providers.is_open, self._recorder.keeps
         )
@@ -77,9 +78,8 @@ class RegionRunner:
         self._claimer = Claimer(db, catalogue, worker_name, self._capacity)
         self._tries = FurtherTries(db, lambda call, number: self._recorder.unreached(never_sent(call, number)))
         self._calls = Calls(providers, catalogue, self._capacity, self._recorder, self._tries)
-        self._leases = LeaseKeeper(db, self._runs.all, self._recorder)
-        self._draining = self._closed = False
-        self._closing = asyncio.Event()
+        self._leases = LeaseKeeper(db, self._runs.all, self._recorder, add_loop("leases"))
+        self._draining, self._closed, self._closing = False, False, asyncio.Event()
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(self._failed)
         self._thread = threading.Thread(target=self._live, name="engine", daemon=True)

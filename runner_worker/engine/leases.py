@@ -1,7 +1,7 @@
 """The statements of a region run's lease: claim (transaction C1), extend, release."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from uuid import uuid4
 
 import psycopg
@@ -68,8 +68,9 @@ def _claim(
     return claimed, stored, region_runs.begun(claimed)
 
 
-def beat(db: Database, held: list[region_runs.Held]) -> list[str]:
-    """Extend the leases; return the tokens of lost leases. If a batch fails, each lease is extended alone."""
+def beat(db: Database, held: list[region_runs.Held], progressed: Callable[[], None] = lambda: None) -> list[str]:
+    """Extend the leases; return the tokens of lost leases. If a batch fails, each lease is extended alone, after a call
+    of `progressed`."""
     try:
         return _beat(db, held)
     except psycopg.Error as error:
@@ -78,6 +79,7 @@ def beat(db: Database, held: list[region_runs.Held]) -> list[str]:
         log.error("%d leases can't be extended together, extending one by one: %s", len(held), error)
     lost: list[str] = []
     for one in held:
+        progressed()
         try:
             lost += _beat(db, [one])
         except psycopg.Error as error:
@@ -87,11 +89,11 @@ def beat(db: Database, held: list[region_runs.Held]) -> list[str]:
     return lost
 
 
-def extend(db: Database, runs: list[Run]) -> set[str]:
+def extend(db: Database, runs: list[Run], progressed: Callable[[], None]) -> set[str]:
     """Extend the leases of `runs`; return the tokens of lost leases. A failure is logged: the next beat retries."""
     log_as_of(runs)
     try:
-        return set(beat(db, [run.held for run in runs]))
+        return set(beat(db, [run.held for run in runs], progressed))
     except (psycopg.Error, PoolTimeout) as error:
         log.warning("heartbeat failed for %d runs: %s", len(runs), error)
         return set()

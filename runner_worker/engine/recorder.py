@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar
 
 from runner_core import telemetry
 from runner_core.db import Database
+from runner_core.loop_health import Loop
 from runner_worker.engine.asking import never_sent
 from runner_worker.engine.discarded import discard
 from runner_worker.engine.leases import hand_back
@@ -28,14 +29,14 @@ T = TypeVar("T")
 class Recorder:
     """Collects the next batch and the runs to release. Owned by the engine's event loop.
 
-    The transactions run in the thread "writes", one after the other.
+    The transactions run in the thread "writes", one after the other; each batch is a turn of `loop`.
     """
 
-    def __init__(self, db: Database, writer: Writer) -> None:
+    def __init__(self, db: Database, writer: Writer, loop: Loop) -> None:
         self.broken = False  # after an error of the engine: no more answers are written, but runs are released
         self._db = db
         self._writer = writer
-        self._threads = DaemonThreads("writes")
+        self._threads = DaemonThreads("writes", loop=loop)
         self._batch = Batch()
         self._releases: list[tuple[Run, asyncio.Future[None]]] = []
         self._filled = asyncio.Event()

@@ -6,6 +6,7 @@ No paid answer is lost because the server is full, read-only, overloaded or unre
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from runner_core.db import Database
 from runner_core.errors import BeaconError
@@ -30,13 +31,16 @@ class Writer:
     """Writes the batches of one worker process, one after the other.
 
     `write` runs in the thread "writes". While `write` runs, the event loop calls only `keeps` and `unstored`.
-    Any thread may read `waits`.
+    Any thread may read `waits`. `progressed` is called before each try, because a batch is tried until it is stored.
     """
 
-    def __init__(self, db: Database, row_writer: RowWriter, stopped: threading.Event) -> None:
+    def __init__(
+        self, db: Database, row_writer: RowWriter, stopped: threading.Event, progressed: Callable[[], None]
+    ) -> None:
         self._db = db
         self._row_writer = row_writer
         self._stopped = stopped
+        self._progressed = progressed
         self.waits = False  # a write has failed, and is tried again when the server may be able to write
         self._kept = Kept()
         self._open: dict[int, Answer] = {}  # the answers that are being written, by id()
@@ -70,6 +74,7 @@ class Writer:
         """
         self._begin(batch)
         while True:
+            self._progressed()
             try:
                 written = self._row_writer.write(self._db, batch)
             except Exception as error:

@@ -12,7 +12,9 @@ import httpx2
 import psycopg
 import pytest
 
+from outbox_publisher.relay import publish_batch
 from runner_cli.child import free_port
+from runner_queue.broker import Broker
 from tests.jobs import opened, settings_for, submission, submit, until
 from tests.proxy import Proxy
 
@@ -23,7 +25,7 @@ COMMANDS = {
 }
 LOOPS = {
     "publisher": ["heartbeat", "relay", "sweeper", "gauges"],
-    "worker": ["engine", "queue", "heartbeat"],
+    "worker": ["engine", "writes", "leases", "queue", "heartbeat"],
     "analyst": ["analyst", "heartbeat"],
 }
 PATIENCE_SECONDS = 60
@@ -145,6 +147,26 @@ def test_a_loop_that_hangs_is_stalled_while_the_others_turn(start: Start, databa
     assert process.asked("ready")[1]["status"] == "not_ready"
     held.unlink()
     process.until("ready", 200)
+
+
+def test_a_worker_whose_answers_are_written_no_more_is_stalled(
+    start: Start, database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    """The thread that writes is stuck; everything else turns."""
+    held = tmp_path / "held"
+    held.touch()
+    process = start("worker", BEACON_FAILPOINT=f"worker.recorded=hold@{held}", STALL_SECONDS="8")
+    process.until("ready", 200)
+    with opened(settings_for(database_url, redis_url)) as db:
+        submit(db, submission(regions=("US",)))
+        broker = Broker(db.settings)
+        assert publish_batch(db, broker) == 1
+        broker.close()
+    stalled = process.until("live", 503)
+    ages = {loop["name"]: loop["seconds_since_turn"] for loop in stalled["loops"]}
+    assert ages.pop("writes") >= 8 > max(ages.values())
+    held.unlink()
+    process.until("live", 200)
 
 
 def test_a_worker_that_ends_is_alive_and_not_ready(start: Start) -> None:
