@@ -162,6 +162,8 @@ def test_a_worker_whose_answers_are_written_no_more_is_stalled(
         broker = Broker(db.settings)
         assert publish_batch(db, broker) == 1
         broker.close()
+    process.until("ready", 503)
+    assert process.problems() == {"PostgreSQL does not take the answers that this worker holds"}
     stalled = process.until("live", 503)
     ages = {loop["name"]: loop["seconds_since_turn"] for loop in stalled["loops"]}
     assert ages.pop("writes") >= 8 > max(ages.values())

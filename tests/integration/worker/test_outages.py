@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 from rq.command import send_shutdown_command
 
@@ -119,15 +120,17 @@ def rounds(own_valkey: EmbeddedValkey) -> Iterator[Callable[[], tuple[RegionWork
         given: list[str] = []
 
         class Engine:
-            broken = False
+            broken = is_down = has_answers = False
 
             def is_late(self) -> bool:
-                return False
+                return self.has_answers
 
             def free(self) -> int:
                 return 8
 
             def submit(self, messages: list[Message], *_: object) -> None:
+                if self.is_down:
+                    raise psycopg.OperationalError
                 given.extend(message.dispatch_id for message in messages)
 
         engine: Any = Engine()
@@ -185,3 +188,21 @@ def test_a_redis_that_has_hung_up_on_a_busy_worker_is_no_outage(
     push(own_valkey, "b")
     worker.run_once()
     assert given == ["a", "b"]
+
+
+def test_no_message_that_was_kept_is_claimed_while_answers_wait_for_the_database(
+    rounds: Callable[[], tuple[RegionWorker, list[str]]], own_valkey: EmbeddedValkey
+) -> None:
+    """It may ask for the region whose answers the worker holds: its calls would be made and paid again."""
+    worker, given = rounds()
+    engine: Any = worker.runner
+    push(own_valkey, "a")
+    engine.is_down = True
+    with pytest.raises(psycopg.OperationalError):
+        worker.run_once()
+    engine.is_down, engine.has_answers = False, True
+    assert worker.run_once() == 0
+    assert given == []
+    engine.has_answers = False
+    assert worker.run_once() == 1
+    assert given == ["a"]
