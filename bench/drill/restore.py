@@ -35,14 +35,14 @@ KEYS = ("signing.pem", "receipt.pem", "trusted-keys.json", "runner-keys.json")  
 
 @dataclass
 class Snapshot:
-    """What the dump holds: the labels of `ended` and `open_` jobs, results, and cells answered or in the air."""
+    """What the dump holds: the labels of `ended` and `open_` jobs, results, and cells answered or under way."""
 
     ended: set[str] = field(default_factory=set)
     open_: set[str] = field(default_factory=set)
     ids: set[str] = field(default_factory=set)
     results: set[Result] = field(default_factory=set)
     answered: set[Cell] = field(default_factory=set)
-    in_the_air: set[Cell] = field(default_factory=set)
+    under_way: set[Cell] = field(default_factory=set)
 
 
 @dataclass
@@ -82,7 +82,7 @@ class Books:
         for cell, times in since.items():
             self.claim(times == 1, f"asked {times} times after the restore: {' '.join(cell[:3])}")
             if before[cell]:
-                self.paid_again["in the air" if cell in self.snapshot.in_the_air else "later"] += times
+                self.paid_again["under way" if cell in self.snapshot.under_way else "later"] += times
 
     @property
     def status(self) -> int:
@@ -91,8 +91,8 @@ class Books:
 
     @property
     def proves_nothing(self) -> bool:
-        """Return whether the drill met too little work: no ended job, no call in the air, or nothing missing."""
-        return not (self.snapshot.ended and self.snapshot.in_the_air and self.missing_jobs and self.missing_results)
+        """Return whether the drill met too little work: no ended job, no call under way, or nothing missing."""
+        return not (self.snapshot.ended and self.snapshot.under_way and self.missing_jobs and self.missing_results)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -163,8 +163,8 @@ def read_snapshot(url: str) -> Snapshot:
             found.ids.add(job_id)
             (found.ended if ended else found.open_).add(label)
         found.results = {(job_id, region, model) for job_id, region, model in conn.execute(RESULTS).fetchall()}
-        for *cell, in_the_air in conn.execute(CELLS).fetchall():
-            (found.in_the_air if in_the_air else found.answered).add(tuple(cell))
+        for *cell, under_way in conn.execute(CELLS).fetchall():
+            (found.under_way if under_way else found.answered).add(tuple(cell))
     return found
 
 
@@ -196,11 +196,11 @@ def lines(books: Books) -> list[str]:
     told = [
         f"accepted before the crash: {len(books.accepted)} jobs",
         f"in the dump: {len(jobs)} jobs, {len(held.ended)} of them ended; {len(held.answered)} answers, "
-        f"{len(held.in_the_air)} calls in the air",
+        f"{len(held.under_way)} calls under way",
         f"missing after the restore, and named by the clients' files: {books.missing_jobs} jobs, "
         f"{books.missing_results} results",
         f"asked again of what had ended in the dump: {books.asked_again} calls",
-        f"paid again: {books.paid_again['in the air']} calls that were in the air at the dump, "
+        f"paid again: {books.paid_again['under way']} calls that were under way at the dump, "
         f"{books.paid_again['later']} that were made between dump and crash",
         f"ended: {books.ended} accepted jobs of the dump, {books.seconds:.1f} s after the restore began",
         *(f"BROKEN {words}" for words in books.broken),

@@ -70,7 +70,7 @@ def test_a_publisher_killed_between_push_and_commit_publishes_twice_and_nothing_
         ("worker.committed", 1, 1),
     ],
 )
-def test_a_worker_killed_at_a_boundary_costs_at_most_the_call_in_the_air(
+def test_a_worker_killed_at_a_boundary_costs_at_most_the_call_under_way(
     build: Build, home: Path, point: str, calls: int, attempts: int
 ) -> None:
     with build(dying_once(home, point), worker_us=2) as it:
