@@ -1,8 +1,10 @@
 -- I4: a terminal execution never changes except by an audited retry
 -- An execution and its event are written by one transaction, so their rows carry the same xmin until one of them is
 -- written again. Where the event carries the xmin of the job's submission too, the tables came from a dump and tell
--- nothing. An execution with the xmin of an applied migration was rewritten by that migration, with all others. Jobs
--- whose events are not complete are I7's.
+-- nothing. An execution with the xmin of an applied migration was rewritten by that migration's own transaction: a change
+-- in any other transaction, even at the same moment, is found. One that was made before the rewrite is not, because the
+-- rewrite takes the row's earlier xmin away and PostgreSQL keeps it nowhere else. Jobs whose events are not complete are
+-- I7's.
 WITH complete AS (
   SELECT j.id AS job_id
     FROM jobs j JOIN job_events v ON v.job_id = j.id

@@ -84,6 +84,22 @@ def test_a_table_that_a_migration_rewrote_is_not_taken_for_changed(
     assert set(broken()) == {"I4"}
 
 
+def test_a_change_by_hand_during_a_migration_that_rewrites_is_found(
+    world: None, conn: Connection, database_url: str, broken: Callable[..., dict[str, Verdict]]
+) -> None:
+    """Only what the migration's own transaction wrote is excused."""
+    with conn.transaction():
+        conn.execute("UPDATE executions SET retry_count = retry_count WHERE (job_id, region) <> ('done', 'US')")
+        conn.execute("UPDATE schema_migrations SET version = version WHERE version = 7")
+        with psycopg.connect(database_url) as hand:
+            hand.execute("UPDATE executions SET retry_count = retry_count WHERE (job_id, region) = ('done', 'US')")
+    found = broken()
+    assert set(found) == {"I4"}
+    assert sorted(found["I4"].examples) == [
+        ("done", f"US {model} was written again after it was recorded") for model in ("m1", "m2")
+    ]
+
+
 def test_stored_signatures_and_receipts(
     db: Database, conn: Connection, tmp_path: Path, broken: Callable[..., dict[str, Verdict]]
 ) -> None:
