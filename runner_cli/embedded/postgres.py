@@ -82,7 +82,11 @@ class EmbeddedPostgres:
         self._process = start_until_ready("PostgreSQL", launch, self._ready, self._log)
         made = self._folder / "database"
         if not made.exists():
-            self._createdb()
+            try:
+                self._createdb()
+            except BaseException:  # as a Ctrl-C a moment before: who called knows of no server
+                self.stop()
+                raise
             made.touch()
         return self.url
 

@@ -1,5 +1,6 @@
 """The embedded servers: data that survives, crashes that are cleaned up, nothing left when the parent is killed."""
 
+import json
 import os
 import select
 import signal
@@ -17,6 +18,7 @@ from runner_cli import binaries
 from runner_cli.binaries import EmbeddedError, ServerUser
 from runner_cli.child import end
 from runner_cli.embedded import EmbeddedPostgres, EmbeddedValkey
+from tests.cells import at_database
 from tests.jobs import until
 
 ORPHANING_PARENT = """
@@ -31,12 +33,12 @@ sys.stdin.read()
 
 
 INTERRUPTED = """
-import sys
+import json, sys
 from pathlib import Path
 from runner_cli import interrupt
 from runner_cli.embedded import EmbeddedPostgres
 interrupt.install()
-EmbeddedPostgres(Path(sys.argv[1])).start()
+EmbeddedPostgres(Path(sys.argv[1]), json.loads(sys.argv[2])).start()
 """
 
 
@@ -118,13 +120,28 @@ def test_nothing_outlives_a_killed_parent(home: Path) -> None:
         wait_for_end(pid)
 
 
-def test_an_interrupted_start_ends_the_server(home: Path) -> None:
-    command = [sys.executable, "-c", INTERRUPTED, str(home)]
+@pytest.mark.parametrize("children_of_start", [1, 2], ids=["not_ready", "createdb"])
+def test_an_interrupted_start_ends_the_server(home: Path, children_of_start: int) -> None:
+    """The start is held where it is interrupted: by a recovery whose command does not end, so that the server does not
+    get ready, or by the lock of a prepared transaction, for which createdb waits."""
+    settings = {"restore_command": "sleep 60", "max_prepared_transactions": "1"}
+    postgres = EmbeddedPostgres(home, settings)
+    with psycopg.connect(at_database(postgres.start(), "postgres"), autocommit=True) as conn:
+        conn.execute("DROP DATABASE beacon")
+        conn.execute("BEGIN")
+        conn.execute("LOCK TABLE pg_database IN SHARE MODE")
+        conn.execute("PREPARE TRANSACTION 'held'")
+    postgres.stop()
+    (home / "postgres/database").unlink()
+    if children_of_start == 1:
+        data, begin = home / "postgres/data", home / "postgres/data/recovery.signal"
+        begin.touch()
+        os.chown(begin, data.stat().st_uid, data.stat().st_gid)
+    command = [sys.executable, "-c", INTERRUPTED, str(home), json.dumps(settings)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=Path(__file__).parents[2]) as parent:
         children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
-        until((home / "postgres/data").exists)  # initdb has ended
-        (server,) = until(lambda: children.read_text().split())
-        handle = os.pidfd_open(int(server))
+        until(lambda: len(children.read_text().split()) == children_of_start)
+        handle = os.pidfd_open(int(children.read_text().split()[0]))
         parent.send_signal(signal.SIGTERM)
     assert select.select([handle], [], [], 0)[0] == [handle]
     os.close(handle)
