@@ -16,7 +16,7 @@ from runner_cli.exits import Exit
 CODE = """
 import functools, os, pathlib, sys
 from runner_cli import demo, demo_model
-from runner_cli.commands import main
+from runner_cli.__main__ import main
 demo_model.ROOT = pathlib.Path("/nonexistent")
 if "ENDLESS" in os.environ:  # two regions are not served: the job is still there when the signal comes
     demo.running_stack = functools.partial(demo.running_stack, counts={"worker_eu": 0, "worker_asia": 0})
