@@ -20,6 +20,7 @@ from runner_cli.local import Local, login_urls, set_passwords
 from runner_core.migrate import migrate
 from tests.acceptance.fault_site import Build, Site, frozen, site
 from tests.acceptance.sender import verify
+from tests.cells import CELL, in_cell
 from tests.jobs import one, opened, query, settings_for, submit_many, until
 from tests.pooler import pgbouncer
 
@@ -30,14 +31,19 @@ if TYPE_CHECKING:
 # -- PostgreSQL --
 
 
+def address(postgres: EmbeddedPostgres) -> str:
+    """The owner's URL of the cell in a server of the test's own, never through PgBouncer."""
+    return in_cell(postgres.url, CELL.schema)
+
+
 @pytest.fixture
 def own_url(servers: "Servers", home: Path, own_postgres: EmbeddedPostgres) -> Iterator[str]:
     """The owner's URL of a migrated database on `own_postgres`; through PgBouncer where the others are."""
-    migrate(own_postgres.url)
-    set_passwords(home, own_postgres.url)
+    migrate(address(own_postgres))
+    set_passwords(home, address(own_postgres))
     with ExitStack() as stop:
         port = stop.enter_context(pgbouncer(home, own_postgres)) if servers.pooler_port else own_postgres.port
-        yield own_postgres.url.replace(f":{own_postgres.port}/", f":{port}/")
+        yield address(own_postgres).replace(f":{own_postgres.port}/", f":{port}/")
 
 
 def crash_within(
@@ -47,14 +53,14 @@ def crash_within(
 
     Afterwards the only process of this kind has seen the statement fail, and means to try the verb again."""
     log = it.local.home / f"log/{kind}.1.log"
-    holder = psycopg.connect(postgres.url)
+    holder = psycopg.connect(address(postgres))
     holder.execute(f"LOCK TABLE {table} IN SHARE MODE")  # it may be read
     begin()
     until(lambda: one(it.conn, IN_FLIGHT, f"-- name: {statement}\n%"))
     postgres.restart(immediate=True)
     for lost in (holder, it.conn):
         lost.close()
-    it.conn = psycopg.connect(postgres.url, autocommit=True)
+    it.conn = psycopg.connect(address(postgres), autocommit=True)
     until(lambda: re.search(rf"WARNING .*statement failed: {statement} .*sqlstate=(08|57P)", log.read_text()))
 
 
@@ -63,7 +69,7 @@ def test_postgresql_that_crashes_within_each_verb_of_a_job_has_each_done_once(
 ) -> None:
     """Who comes later in a job's life is stopped until it is his turn, so that each verb meets a crash of its own."""
     env = {"DATABASE_URL": own_url, **login_urls(home, own_url), "LEASE_SECONDS": "15", "HEARTBEAT_SECONDS": "5"}
-    conn = psycopg.connect(own_postgres.url, autocommit=True)
+    conn = psycopg.connect(address(own_postgres), autocommit=True)
     with site(stack, home, conn, env, worker_us=1) as it, ThreadPoolExecutor(1) as client:
         _, publisher, worker, _ = (int(process.pid or 0) for process in it.local.stack.processes())
         it.provider.add_rule(delay=3600.0)
@@ -119,12 +125,12 @@ def test_a_redis_that_lost_its_queues_is_noticed_in_seconds_and_everything_is_st
     with build(env, worker_us=1, worker_eu=1, worker_asia=1) as it, redis.Redis.from_url(own_valkey.url) as queues:
         it.provider.add_rule(fault="hang")
         queues.config_set("appendfsync", "always")
-        until(lambda: queues.exists("beacon:sentinel"))
+        until(lambda: queues.exists(CELL.key("beacon:sentinel")))
         queues.set("written", "now")  # with it everything before it is on disk
         shutil.copytree(own_valkey.appended, old)
         with opened(settings_for(database_url)) as db:
             submit_many(db, 334, regions=("US", "EU", "ASIA"))
-        names = [f"rq:queue:beacon-{region}" for region in ("us", "eu", "asia")]
+        names = [f"rq:queue:{CELL.queue(topic)}" for topic in ("beacon-us", "beacon-eu", "beacon-asia")]
         until(lambda: sum(map(queues.llen, names)) == 999)  # each worker has one in its hands
         if fault == "emptied":
             queues.flushall()
@@ -156,17 +162,18 @@ def test_messages_whose_hashes_redis_evicted_are_sent_again(build: Build, redis_
 
 
 def test_a_queue_that_takes_no_message_delays_nobody_else(build: Build, redis_url: str) -> None:
+    name = f"rq:queue:{CELL.queue('beacon-eu')}"
     with build(worker_us=1, worker_eu=1) as it, redis.Redis.from_url(redis_url) as queues:
         until(lambda: it.ended(it.submit("EU"))["status"] == "completed")
-        until(lambda: not queues.exists("rq:queue:beacon-eu"))
-        queues.set("rq:queue:beacon-eu", "not a list")
+        until(lambda: not queues.exists(name))
+        queues.set(name, "not a list")
         poisoned = [it.submit("EU", "US") for _ in range(3)]
         for job_id in [*poisoned, it.submit("US")]:
             it.happened(job_id, "region_finished")
         stuck = query(it.conn, "SELECT * FROM outbox WHERE processed_at IS NULL")
         assert {row["topic"] for row in stuck} == {"beacon-eu"}
         assert all("WRONGTYPE" in row["last_error"] and row["dead_at"] is None for row in stuck)
-        queues.delete("rq:queue:beacon-eu")
+        queues.delete(name)
         assert {it.ended(job_id)["status"] for job_id in poisoned} == {"completed"}
 
 
