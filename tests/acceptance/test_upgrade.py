@@ -17,12 +17,15 @@ from runner_cli.child import end, free_port, spawn
 from runner_cli.local import Local
 from tests.acceptance.fault_site import Site, site
 from tests.acceptance.sender import verify
+from tests.cells import CELL
 from tests.http_requests import request
 from tests.jobs import one, query, until
 
 CHECKOUT = Path(__file__).parent.parent.parent
 RELEASE_BEFORE = to_upgrade_from()[0].commit
 COMMANDS = {"api": ["runner_api"], "publisher": ["outbox_publisher"], "worker": ["runner_worker", "--region", "US"]}
+
+pytestmark = pytest.mark.skipif(CELL.schema != "public", reason="the release before has the schema public alone")
 
 
 @pytest.fixture(scope="module")
