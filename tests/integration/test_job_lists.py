@@ -13,6 +13,7 @@ from runner_core.migrate import migrate
 from runner_core.queries import rows
 from runner_core.store import job_lists
 from runner_core.store.job_lists import Filters
+from tests.cells import CELL, at_database, database_of, in_cell
 from tests.integration.api_client import Api, serving
 
 ROWS = """
@@ -144,11 +145,11 @@ def test_an_index_that_can_tell_no_more_is_not_asked(api: Api, monkeypatch: pyte
 @pytest.fixture
 def ascii_api(database_url: str, tmp_path: Path) -> Iterator[Api]:
     """The API on a database with the locale C, which knows small letters of ASCII only."""
-    name = f"{database_url.rpartition('/')[2]}_c"
+    name = f"{database_of(database_url)}_c"
     with psycopg.connect(database_url, autocommit=True) as conn:
         conn.execute(f"CREATE DATABASE {name} TEMPLATE template0 LOCALE_PROVIDER libc LOCALE 'C'".encode())
         try:
-            url = f"{database_url.rpartition('/')[0]}/{name}"
+            url = in_cell(at_database(database_url, name), CELL.schema)
             migrate(url)
             (tmp_path / "c").mkdir()
             with serving(url, tmp_path / "c") as api:
