@@ -16,6 +16,7 @@ from outbox_publisher.relay import publish_batch
 from outbox_publisher.sweep import take_back
 from runner_queue.broker import Broker
 from runner_worker.rq.worker import RegionWorker, connect, worker_name
+from tests.cells import CELL
 from tests.engine import running
 from tests.jobs import catalogue, one, opened, settings_for, submission, submit, until
 from tests.provider_server import ProviderServer
@@ -47,7 +48,7 @@ def test_answers_that_came_during_a_cut_are_stored_before_their_region_is_claime
         client = connect(urls[1], 1.0)
         stop.callback(client.close)
         worker = RegionWorker(
-            [TOPIC], worker_name("US"), engine.runner, client, region="US", claim_batch=9, grace_seconds=1
+            [CELL.queue(TOPIC)], worker_name("US"), engine.runner, client, region="US", claim_batch=9, grace_seconds=1
         )
         publishing = settings_for(database_url, lease_seconds=1, heartbeat_seconds=0.2)
         near = stop.enter_context(opened(publishing, "publisher"))
