@@ -9,6 +9,7 @@ from typing import Any
 
 from redis import Redis
 from redis.exceptions import AuthenticationError, ResponseError
+from redis.sentinel import MasterNotFoundError
 
 from runner_queue.raw_connection import RawConnection
 
@@ -81,6 +82,10 @@ def inspect(client: Redis, *uses: dict[str, tuple[str, ...]]) -> Inspection:
         denied = _denied(connection, {name: values for used in uses for name, values in used.items()})
     except AuthenticationError:
         return Inspection(unfit={"login": "REDIS_URL has a user or a password that Redis refuses: correct them"})
+    except MasterNotFoundError as error:
+        if AuthenticationError.__name__ not in str(error):  # the text has the error of each Sentinel
+            raise
+        return Inspection(unfit={"login": "a Sentinel of REDIS_URL refuses its sentinel_username or sentinel_password"})
     finally:
         connection.close()
     unfit: dict[str, str] = {}

@@ -137,12 +137,15 @@ class RegionWorker(PatientWorker):
         return self.intake.settle()
 
     def _take(self) -> bool:
-        """Take as many messages as there is room for; return False if there is no room or no message."""
+        """Take as many messages as there is room for; return False if there is no room or no message.
+
+        Nothing is taken while answers wait for PostgreSQL: another worker of the region may be able to claim it.
+        """
         self._freed.clear()
         room = min(self.runner.free(), self.claim_batch)
-        foreign = self._guard.look() if self._guard and room > 0 else ""
+        foreign = self._guard.look() if self._guard else ""  # also without room: it learns of failovers there
         self._loop.progressed()
-        if room <= 0 or foreign:
+        if room <= 0 or foreign or self.runner.is_late():
             self._freed.wait(BLOCK_SECONDS)
             return False
         self.intake.take(room, BLOCK_SECONDS)

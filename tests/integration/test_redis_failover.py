@@ -16,10 +16,13 @@ import redis
 from runner_cli.check_redis import check_redis
 from runner_cli.child import end, free_port, spawn
 from runner_cli.embedded import EmbeddedValkey
+from runner_core.errors import ConfigError
 from runner_core.settings import Settings
 from runner_queue import connection
 from runner_queue.broker import Broker
 from runner_queue.connection import open_client
+from runner_queue.guard import Guard
+from runner_queue.inspection import WORKER_COMMANDS
 from runner_queue.raw_connection import RawConnection
 from tests.certificates import authority
 from tests.jobs import settings_for, until
@@ -124,6 +127,15 @@ def test_silent_sentinels_cost_a_second_each_and_not_the_time_limit_of_redis(sen
         asking.start()
         until(answered.is_set)
         asking.join()
+
+
+@pytest.mark.parametrize("login", ["sentinel_password=wrong", ""])
+def test_a_process_does_not_start_with_a_login_that_sentinels_refuse(sentinels: Watched, login: str) -> None:
+    url = sentinels.url.replace(f"sentinel_password={sentinels.own_password}", login)
+    with open_client(url, answer_seconds=5, connect_seconds=5) as client:
+        guard = Guard(client, "1/1/public mine", WORKER_COMMANDS, owns=False)
+        with pytest.raises(ConfigError, match="a Sentinel of REDIS_URL refuses"):
+            guard.admit(0)
 
 
 def test_without_a_sentinel_that_answers_there_is_no_connection(sentinels: Watched) -> None:

@@ -190,6 +190,21 @@ def test_a_redis_that_has_hung_up_on_a_busy_worker_is_no_outage(
     assert given == ["a", "b"]
 
 
+def test_no_message_is_taken_while_answers_wait_for_the_database(
+    rounds: Callable[[], tuple[RegionWorker, list[str]]], own_valkey: EmbeddedValkey
+) -> None:
+    """Another worker of the region may be able to claim it."""
+    worker, given = rounds()
+    engine: Any = worker.runner
+    push(own_valkey, "a")
+    engine.has_answers = True
+    assert worker.run_once() == 0
+    assert len(Broker(Settings.from_env({"REDIS_URL": own_valkey.url})).queued_ids(TOPIC)) == 1
+    engine.has_answers = False
+    assert worker.run_once() == 1
+    assert given == ["a"]
+
+
 def test_no_message_that_was_kept_is_claimed_while_answers_wait_for_the_database(
     rounds: Callable[[], tuple[RegionWorker, list[str]]], own_valkey: EmbeddedValkey
 ) -> None:
