@@ -7,6 +7,7 @@ WITH allowed AS MATERIALIZED (
                 %(provider_id)s::text[], %(token)s::uuid[])
          AS w (job_id, region, model_id, question_id, run_no, provider_id, token)
     JOIN region_runs r ON r.job_id = w.job_id AND r.region = w.region AND r.lease_token = w.token
+   WHERE r.job_id = ANY (%(job_id)s::text[])
 ), begun AS (
   INSERT INTO answers AS a (job_id, region, model_id, question_id, run_no, status, provider_id, attempt, started_at)
   SELECT job_id, region, model_id, question_id, run_no, 'started', provider_id, attempt, statement_timestamp()
@@ -43,7 +44,7 @@ UPDATE answers a
        waited_ms = w.waited_ms, answered_ms = w.answered_ms, paid = w.paid
   FROM given w
  WHERE a.job_id = w.job_id AND a.region = w.region AND a.model_id = w.model_id AND a.question_id = w.question_id
-   AND a.run_no = w.run_no AND w.holder IS NOT NULL
+   AND a.run_no = w.run_no AND a.job_id = ANY (%(job_id)s::text[]) AND w.holder IS NOT NULL
    AND CASE w.status WHEN 'ok' THEN a.status <> 'ok' AND (w.holder = w.token::text OR a.attempt = w.attempt
                             AND NOT EXISTS (SELECT FROM executions e WHERE e.job_id = w.job_id AND e.region = w.region
                                                AND e.model_id = w.model_id))

@@ -20,6 +20,7 @@ WITH wanted AS (
          (SELECT COALESCE(jsonb_agg(jsonb_build_array(a.model_id, a.question_id, a.run_no)), '[]') FROM answers a
            WHERE a.job_id = r.job_id AND a.region = r.region AND a.attempt = r.attempt AND a.status = 'started') AS begun
     FROM wanted w JOIN region_runs r ON r.job_id = w.job_id AND r.region = w.region AND r.lease_token = w.token
+   WHERE r.job_id = ANY (%(job_ids)s::text[])
 ), open AS MATERIALIZED (
   SELECT w.job_id, w.region, w.token, statement_timestamp() AS now,
          statement_timestamp() + make_interval(secs => %(lease_seconds)s) AS lease_expires_at,
@@ -105,10 +106,12 @@ SELECT a.job_id, a.region, a.model_id, a.question_id, a.run_no, a.status, a.outp
 
 -- name: region_runs.hold
 -- Lock the open runs that the following statements write, in a fixed order. mine: this token still has the lease.
+-- Here and below `= ANY` repeats what the join says: without it PostgreSQL reads all runs of a table of which it has no
+-- statistics yet.
 SELECT r.job_id, r.region, w.token, r.lease_token IS NOT DISTINCT FROM w.token AS mine
   FROM region_runs r JOIN unnest(%(job_ids)s::text[], %(regions)s::text[], %(tokens)s::uuid[]) AS w (job_id, region, token)
     ON r.job_id = w.job_id AND r.region = w.region
- WHERE r.finished_at IS NULL
+ WHERE r.job_id = ANY (%(job_ids)s::text[]) AND r.finished_at IS NULL
  ORDER BY r.job_id, r.region
    FOR NO KEY UPDATE OF r;
 
@@ -118,16 +121,18 @@ UPDATE region_runs r SET lease_expires_at = statement_timestamp() + make_interva
   FROM (SELECT h.job_id, h.region FROM region_runs h
           JOIN unnest(%(job_ids)s::text[], %(regions)s::text[], %(tokens)s::uuid[]) AS w (job_id, region, token)
             ON h.job_id = w.job_id AND h.region = w.region AND h.lease_token = w.token
+         WHERE h.job_id = ANY (%(job_ids)s::text[])
          ORDER BY h.job_id, h.region
            FOR NO KEY UPDATE OF h SKIP LOCKED) own
- WHERE r.job_id = own.job_id AND r.region = own.region;
+ WHERE r.job_id = own.job_id AND r.region = own.region AND r.job_id = ANY (%(job_ids)s::text[]);
 
 -- name: region_runs.lost
 -- The tokens that have lost their lease: the run was cancelled, taken over or finished by another worker.
 SELECT w.token
   FROM unnest(%(job_ids)s::text[], %(regions)s::text[], %(tokens)s::uuid[]) AS w (job_id, region, token)
  WHERE NOT EXISTS (SELECT 1 FROM region_runs r
-                    WHERE r.job_id = w.job_id AND r.region = w.region AND r.lease_token = w.token);
+                    WHERE r.job_id = w.job_id AND r.region = w.region AND r.lease_token = w.token
+                      AND r.job_id = ANY (%(job_ids)s::text[]));
 
 -- name: region_runs.close -- writes
 -- Finish the regions in which every planned unit has an execution.
@@ -144,13 +149,13 @@ WITH own AS (
     FROM region_runs h JOIN unnest(%(job_ids)s::text[], %(regions)s::text[], %(tokens)s::uuid[], %(unbegun)s::boolean[])
          AS w (job_id, region, token, unbegun)
       ON h.job_id = w.job_id AND h.region = w.region AND h.lease_token = w.token
-   WHERE h.finished_at IS NULL
+   WHERE h.job_id = ANY (%(job_ids)s::text[]) AND h.finished_at IS NULL
    ORDER BY h.job_id, h.region
      FOR NO KEY UPDATE OF h
 ), released AS (
   UPDATE region_runs r SET lease_token = NULL, lease_expires_at = NULL,
          attempt = r.attempt - CASE WHEN o.unbegun THEN 1 ELSE 0 END
-    FROM own o WHERE r.job_id = o.job_id AND r.region = o.region
+    FROM own o WHERE r.job_id = o.job_id AND r.region = o.region AND r.job_id = ANY (%(job_ids)s::text[])
   RETURNING r.job_id, r.region, r.attempt, o.unbegun
 ), bumped AS (
   UPDATE jobs j SET version = j.version + c.n, updated_at = statement_timestamp()

@@ -51,7 +51,7 @@ SELECT o.job_id, o.region,
             ELSE 'queue_timeout' END AS code, j.traceparent
   FROM jobs j
  CROSS JOIN LATERAL (SELECT j.id AS job_id, p.region FROM jsonb_object_keys(j.plan) AS p (region)) o
-  LEFT JOIN region_runs r ON r.job_id = o.job_id AND r.region = o.region
+  LEFT JOIN region_runs r ON r.job_id = o.job_id AND r.region = o.region AND r.job_id = ANY (%(job_ids)s::text[])
   LEFT JOIN LATERAL (SELECT x.dead_at FROM outbox x WHERE x.job_id = o.job_id AND x.topic = topic(o.region)
                       ORDER BY x.id DESC LIMIT 1) m ON true
  WHERE j.id = ANY (%(job_ids)s::text[]) AND j.status IN ('queued', 'running')
@@ -73,7 +73,7 @@ SELECT ended_job AS job_id, ended_region AS region, ended_model AS model_id, end
 SELECT j.id AS job_id, p.region, topic(p.region) AS topic, m.dispatch_id
   FROM jobs j
  CROSS JOIN LATERAL jsonb_object_keys(j.plan) AS p (region)
-  LEFT JOIN region_runs r ON r.job_id = j.id AND r.region = p.region
+  LEFT JOIN region_runs r ON r.job_id = j.id AND r.region = p.region AND r.job_id = ANY (%(job_ids)s::text[])
   LEFT JOIN LATERAL (SELECT x.id, x.dispatch_id, x.processed_at, x.dead_at FROM outbox x
                       WHERE x.job_id = j.id AND x.topic = topic(p.region) ORDER BY x.id DESC LIMIT 1) m ON true
  WHERE j.id = ANY (%(job_ids)s::text[]) AND j.status IN ('queued', 'running')
