@@ -107,7 +107,30 @@ REFUSED = (  # values, and a word of helm's refusal
     ("networkPolicies.enabled=true", "networkPolicies"),
     ("networkPolicy.redis.ports=null", "ports"),  # no port in a rule would be every port
     ("autoscaling.labels.region=EU", "region"),  # the chart names the region itself
+    ("api.env.BIND=0.0.0.0:80", "the chart sets BIND itself"),
+    ("worker.env.REGIONS_FILE=/r", "regionsFile"),
+    ("regions.US.env.METRICS_HOST=h", "METRICS_HOST"),
 )
+
+
+def variables(documents: list[Document]) -> list[list[str]]:
+    """Return the names of each container's variables, as often as they are there."""
+    pods = [document["spec"]["template"]["spec"] for document in documents if document["kind"] in ("Deployment", "Job")]
+    return [[variable["name"] for variable in pod["containers"][0]["env"]] for pod in pods]
+
+
+def set_twice(helm: Path, documents: list[Document]) -> list[str]:
+    """Return the rendered variables that helm takes under `env` and a pod then has twice."""
+    found = []
+    for name in sorted({name for names in variables(documents) for name in names}):
+        try:
+            made = read(render(helm, "--set-string", f"env.{name}=1"))
+        except Mistake as refusal:
+            if name not in str(refusal):
+                raise
+        else:
+            found += [name] if any(names.count(name) > 1 for names in variables(made)) else []
+    return found
 
 
 def check(helm: Path, *, write: bool) -> str:
@@ -126,6 +149,8 @@ def check(helm: Path, *, write: bool) -> str:
         change(wrong)
         if not any(name in sentence for sentence in mistakes(wrong)):
             raise Mistake(f"a deliberate mistake was not found: {name}")
+    if twice := set_twice(helm, documents):
+        raise Mistake(f"helm takes under env what the chart sets itself: {', '.join(twice)}")
     for values, word in REFUSED:
         try:
             render(helm, "--set", values)

@@ -62,6 +62,12 @@ def test_a_process_gets_its_own_url_and_no_other_secret() -> None:
     assert not [d for d in DOCUMENTS if d["kind"] == "Secret"]
 
 
+@pytest.mark.parametrize("name", sorted(PODS))
+def test_no_variable_is_set_twice(name: str) -> None:
+    names = [variable["name"] for variable in container(name)["env"]]
+    assert len(names) == len(set(names))
+
+
 def test_only_workers_have_the_receipt_key() -> None:
     secrets = {name: {v["secret"]["secretName"] for v in pod["volumes"] if "secret" in v} for name, pod in PODS.items()}
     assert {name for name, mounted in secrets.items() if "beacon-receipt-key" in mounted} == WORKERS

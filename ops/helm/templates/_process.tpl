@@ -56,6 +56,32 @@ securityContext:
 {{- end }}
 {{- end }}
 
+{{- /* What the chart sets itself: a name of the values' `env` may not be there too. root, kind: as below; receipts: signs them. */ -}}
+{{- define "beacon.ownEnv" -}}
+{{- $secret := get .root.Values.secrets .kind }}
+{{- $api := eq .kind "api" }}
+{{- include "beacon.secretEnv" (dict "name" "DATABASE_URL" "secret" $secret) }}
+{{- if or (eq .kind "worker") (eq .kind "publisher") }}
+{{ include "beacon.secretEnv" (dict "name" "REDIS_URL" "secret" $secret) }}
+{{- end }}
+{{- if $api }}
+{{ include "beacon.secretEnv" (dict "name" "ADMIN_TOKENS" "secret" $secret "optional" true) }}
+{{ include "beacon.secretEnv" (dict "name" "READ_TOKENS" "secret" $secret "optional" true) }}
+- { name: BIND, value: "0.0.0.0:8090" }
+- { name: TRUSTED_KEYS_FILE, value: /etc/beacon/keys/trusted-keys.json }
+{{- else }}
+- { name: METRICS_HOST, value: 0.0.0.0 }
+- { name: METRICS_PORT, value: "9100" }
+{{- end }}
+{{- if ne .kind "publisher" }}
+- { name: REGIONS_FILE, value: /etc/beacon/regions/regions.toml }
+{{- end }}
+{{- if .receipts }}
+- { name: RECEIPT_KEY_FILE, value: /run/receipt-key/receipt.pem }
+{{- end }}
+- { name: STOP_GRACE_SECONDS, value: {{ .root.Values.stopGraceSeconds | quote }} }
+{{- end }}
+
 {{- /* One Deployment. root; component: the Procfile's name; command: its line; kind: api, publisher, worker, analyst;
        own: the values of this process; scaled: KEDA owns the number of pods; region: of a worker. */ -}}
 {{- define "beacon.deployment" -}}
@@ -65,6 +91,12 @@ securityContext:
 {{- $regions := ne .kind "publisher" }}
 {{- $receipts := and $worker $values.secrets.receiptKey }}
 {{- $env := merge (deepCopy .own.env) $values.env (dict "LOG_JSON" "1") }}
+{{- $set := include "beacon.ownEnv" (dict "root" .root "kind" .kind "receipts" $receipts) }}
+{{- range $set | fromYamlArray }}
+{{- if hasKey $env .name }}
+{{- fail (printf "env: the chart sets %s itself, and probes, ports and mounts hold to it: take it out (stopGraceSeconds and regionsFile are values of their own)" .name) }}
+{{- end }}
+{{- end }}
 {{- $probeSeconds := $env.PROBE_SECONDS | default "60" | float64 | ceil | int }}
 apiVersion: apps/v1
 kind: Deployment
@@ -122,26 +154,7 @@ spec:
           {{- include "beacon.image" .root | nindent 10 }}
           command: {{ splitList " " .command | toJson }}
           env:
-            {{- include "beacon.secretEnv" (dict "name" "DATABASE_URL" "secret" (get $values.secrets .kind)) | nindent 12 }}
-            {{- if or $worker (eq .kind "publisher") }}
-            {{- include "beacon.secretEnv" (dict "name" "REDIS_URL" "secret" (get $values.secrets .kind)) | nindent 12 }}
-            {{- end }}
-            {{- if $api }}
-            {{- include "beacon.secretEnv" (dict "name" "ADMIN_TOKENS" "secret" $values.secrets.api "optional" true) | nindent 12 }}
-            {{- include "beacon.secretEnv" (dict "name" "READ_TOKENS" "secret" $values.secrets.api "optional" true) | nindent 12 }}
-            - { name: BIND, value: "0.0.0.0:8090" }
-            - { name: TRUSTED_KEYS_FILE, value: /etc/beacon/keys/trusted-keys.json }
-            {{- else }}
-            - { name: METRICS_HOST, value: 0.0.0.0 }
-            - { name: METRICS_PORT, value: "9100" }
-            {{- end }}
-            {{- if $regions }}
-            - { name: REGIONS_FILE, value: /etc/beacon/regions/regions.toml }
-            {{- end }}
-            {{- if $receipts }}
-            - { name: RECEIPT_KEY_FILE, value: /run/receipt-key/receipt.pem }
-            {{- end }}
-            - { name: STOP_GRACE_SECONDS, value: {{ $values.stopGraceSeconds | quote }} }
+            {{- $set | nindent 12 }}
             {{- range $name, $value := $env }}
             - { name: {{ $name }}, value: {{ $value | quote }} }
             {{- end }}
