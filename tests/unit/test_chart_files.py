@@ -19,6 +19,7 @@ COMPONENT = "app.kubernetes.io/component"
 REGIONS = load_catalogue(ROOT / "regions/example.toml", allow_sandbox=False).regions
 WORKERS = {f"worker_{region.lower()}" for region in REGIONS}
 PROCESSES = {"api", "publisher", "analyst"} | WORKERS
+LISTEN = "LISTEN_DATABASE_URL"
 OWN_SECONDS = Settings.from_env({}).process.stop_grace_seconds
 
 
@@ -54,8 +55,9 @@ def test_a_process_gets_its_own_url_and_no_other_secret() -> None:
     both = ("DATABASE_URL", "REDIS_URL")
     assert secrets_of("migrate") == {"DATABASE_URL": "beacon-owner"}
     assert secrets_of("analyst") == {"DATABASE_URL": "beacon-analyst"}
-    assert secrets_of("publisher") == dict.fromkeys(both, "beacon-publisher")
-    assert secrets_of("api") == dict.fromkeys(("DATABASE_URL", "ADMIN_TOKENS", "READ_TOKENS"), "beacon-api")
+    assert secrets_of("publisher") == dict.fromkeys((*both, LISTEN), "beacon-publisher")
+    own = ("DATABASE_URL", LISTEN, "ADMIN_TOKENS", "READ_TOKENS")
+    assert secrets_of("api") == dict.fromkeys(own, "beacon-api")
     for name in WORKERS:
         keys = f"beacon-provider-keys-{name.removeprefix('worker_')}"
         assert secrets_of(name) == dict.fromkeys(both, "beacon-worker") | {"*": keys}
@@ -66,6 +68,13 @@ def test_a_process_gets_its_own_url_and_no_other_secret() -> None:
 def test_no_variable_is_set_twice(name: str) -> None:
     names = [variable["name"] for variable in container(name)["env"]]
     assert len(names) == len(set(names))
+
+
+def test_who_listens_may_have_an_address_beside_the_poolers() -> None:
+    """The others would read it and not use it. Without PgBouncer the Secret has no such member."""
+    given = {name: [v for v in container(name)["env"] if v["name"] == LISTEN] for name in PODS}
+    assert {name for name, found in given.items() if found} == {"api", "publisher"}
+    assert all(v["valueFrom"]["secretKeyRef"]["optional"] for found in given.values() for v in found)
 
 
 def test_only_workers_have_the_receipt_key() -> None:

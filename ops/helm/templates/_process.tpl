@@ -61,6 +61,9 @@ securityContext:
 {{- $secret := get .root.Values.secrets .kind }}
 {{- $api := eq .kind "api" }}
 {{- include "beacon.secretEnv" (dict "name" "DATABASE_URL" "secret" $secret) }}
+{{- if or $api (eq .kind "publisher") }}
+{{ include "beacon.secretEnv" (dict "name" "LISTEN_DATABASE_URL" "secret" $secret "optional" true) }}
+{{- end }}
 {{- if or (eq .kind "worker") (eq .kind "publisher") }}
 {{ include "beacon.secretEnv" (dict "name" "REDIS_URL" "secret" $secret) }}
 {{- end }}
