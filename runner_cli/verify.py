@@ -8,7 +8,7 @@ import psycopg
 from runner_cli import invariants
 from runner_cli.client import add_json
 from runner_cli.database import add_database, database_url, environment
-from runner_cli.exits import CommandError, Exit
+from runner_cli.exits import CommandError, Exit, UsageError
 from runner_cli.invariants import Verdict
 from runner_cli.kept_files import Kept, read_kept
 from runner_cli.terminal import clean, remark, say_json, say_wrapped
@@ -26,7 +26,7 @@ examples:
   beacon verify
   beacon verify --signatures         # checks every stored job's signature and every receipt again
   beacon submit --json job.json >> kept/accepted.jsonl   # a client keeps what was accepted;
-  beacon verify --receipts kept      # after a restore: names each job and result that the database lacks
+  beacon verify --receipts kept --only-kept   # after a restore: names each job and result that the database lacks
   beacon verify --json | jq '.[] | select(.broken > 0)'
 """
 
@@ -39,17 +39,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="name what is missing of what a client has kept: answers to submissions, jobs, receipts",
     )
+    parser.add_argument(
+        "--only-kept",
+        action="store_true",
+        help="with --receipts: leave the invariants out, so that exit 1 means that something is missing",
+    )
     add_json(parser)
 
 
 def verify(args: argparse.Namespace) -> int:
     """Return 1 when an invariant is broken, or something that a client has kept is missing.
 
-    Raises CommandError when the database can't be asked, UsageError when the client's files can't be read."""
+    Raises CommandError when the database can't be asked, UsageError when the client's files can't be read, or when
+    nothing would be checked."""
+    if args.only_kept and not args.receipts:
+        raise UsageError("--only-kept needs --receipts DIR, the folder of what was kept")
     env = environment(args)
     settings_from(env)  # every mistake at once
     kept = read_kept(args.receipts) if args.receipts else []
-    verdicts = check(database_url(args), env, signatures=args.signatures, kept=kept)
+    verdicts = check(database_url(args), env, signatures=args.signatures, kept=kept, only_kept=args.only_kept)
     if args.json:
         say_json([vars(verdict) for verdict in verdicts])
     else:
@@ -57,12 +65,14 @@ def verify(args: argparse.Namespace) -> int:
     return Exit.FAILED if any(verdict.broken for verdict in verdicts) else Exit.OK
 
 
-def check(url: str, env: Mapping[str, str], *, signatures: bool = False, kept: Sequence[Kept] = ()) -> list[Verdict]:
+def check(
+    url: str, env: Mapping[str, str], *, signatures: bool = False, kept: Sequence[Kept] = (), only_kept: bool = False
+) -> list[Verdict]:
     """Every verdict, with the settings and the Redis of `env`. Raises CommandError, ConfigError."""
     settings = settings_from(env)
-    queued = waiting(settings)
+    queued = None if only_kept else waiting(settings)
     try:
-        return invariants.check(url, settings, queued, signatures=signatures, kept=kept)
+        return invariants.check(url, settings, queued, signatures=signatures, kept=kept, only_kept=only_kept)
     except psycopg.errors.UndefinedTable:
         raise CommandError("the database has no schema yet: run `beacon migrate`") from None
     except psycopg.Error as error:

@@ -24,6 +24,7 @@ from bench.chaos.deployment import Deployment, running_deployment
 from bench.chaos.tries import Cell, requests
 from bench.drill.dump import dump, restore
 from bench.drill.keeper import Keeper, Result
+from runner_cli.exits import Exit
 from runner_cli.home import CHECKOUT, make_home
 from runner_core.keys import PrivateKey
 from runner_core.session import connect
@@ -169,10 +170,14 @@ def read_snapshot(url: str) -> Snapshot:
 
 
 def missing(url: str, folder: Path) -> list[tuple[str, str]]:
-    """Return the (job id, sentence) pairs that `beacon verify --receipts` prints of what is missing."""
+    """Return the (job id, sentence) pairs that `beacon verify --receipts` prints of what is missing.
+
+    Raises RuntimeError if its exit code says something else."""
     command = [sys.executable, "-m", "runner_cli", "verify", "--json", "--database", url, "--receipts", str(folder)]
-    done = subprocess.run(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, check=False)
-    (kept,) = [verdict for verdict in json.loads(done.stdout) if verdict["name"] == "kept"]
+    done = subprocess.run([*command, "--only-kept"], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, check=False)
+    (kept,) = json.loads(done.stdout)
+    if done.returncode != (Exit.FAILED if kept["broken"] else Exit.OK):
+        raise RuntimeError(f"exit {done.returncode}, though {kept['broken']} documents are missing")
     return [(job_id, sentence) for job_id, sentence in kept["examples"]]
 
 

@@ -124,6 +124,23 @@ def test_the_command(conn: Connection, tmp_path: Path, receipts: dict[str, dict[
     assert "gone: the job is missing (more.jsonl)" in bad.stdout
 
 
+def test_a_script_can_tell_missing_from_broken(
+    db: Database, conn: Connection, tmp_path: Path, database_url: str
+) -> None:
+    """After a restore with an empty Redis every open region's message is lost until it is staged again."""
+    submit(db, submission("open"))
+    conn.execute("UPDATE outbox SET processed_at = now() - interval '1 hour', dispatch_id = 'd-1'")
+    folder = keep(tmp_path / "kept", "accepted.jsonl", {"job_id": "open"})
+    all_of_it = run_verify(database_url, "--receipts", str(folder), "--json")
+    assert (all_of_it.returncode, [v["name"] for v in json.loads(all_of_it.stdout) if v["broken"]]) == (1, ["I2"])
+    kept = run_verify(database_url, "--receipts", str(folder), "--only-kept", "--json")
+    assert (kept.returncode, [v["name"] for v in json.loads(kept.stdout)]) == (0, ["kept"])
+    keep(folder, "more.jsonl", {"job_id": "gone"})
+    assert run_verify(database_url, "--receipts", str(folder), "--only-kept").returncode == 1
+    alone = run_verify(database_url, "--only-kept")
+    assert (alone.returncode, "--only-kept needs --receipts DIR" in alone.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
