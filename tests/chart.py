@@ -108,6 +108,7 @@ REFUSED = (  # values, and a word of helm's refusal
     ("networkPolicy.redis.ports=null", "ports"),  # no port in a rule would be every port
     ("autoscaling.labels.region=EU", "region"),  # the chart names the region itself
     ("regions.EU.minReplicas=9", "minReplicas (9) is above maxReplicas"),
+    ("networkPolicy.clients[0].podSelector.matchLabels.app=x,networkPolicy.prometheus=null", "name Prometheus too"),
     ("api.env.BIND=0.0.0.0:80", "the chart sets BIND itself"),
     ("worker.env.REGIONS_FILE=/r", "regionsFile"),
     ("regions.US.env.METRICS_HOST=h", "METRICS_HOST"),
