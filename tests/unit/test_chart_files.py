@@ -121,6 +121,18 @@ def test_a_process_is_probed_where_it_answers_and_may_end_in_its_own_time(name: 
     assert set(variables) <= set(defaults())
 
 
+def test_the_api_stays_in_its_service_for_longer_than_a_failover() -> None:
+    """A pod that has left is a refused connection; one that is there answers 503 with Retry-After."""
+    ttl = yaml.safe_load((ROOT / "ops/ha/patroni.yml").read_text())["bootstrap"]["dcs"]["ttl"]
+    patience = {name: made["periodSeconds"] * made["failureThreshold"] for name, made in readiness().items()}
+    assert patience.pop("api") > 3 * ttl
+    assert set(patience.values()) == {20}
+
+
+def readiness() -> dict[str, dict[str, Any]]:
+    return {name: container(name)["readinessProbe"] for name in PROCESSES}
+
+
 def test_keda_owns_the_number_of_workers() -> None:
     scaled = of_kind("ScaledObject")
     assert set(scaled) == WORKERS

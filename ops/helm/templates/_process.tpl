@@ -177,11 +177,13 @@ spec:
             periodSeconds: 10
             timeoutSeconds: 5
             failureThreshold: 3
+          {{- /* An API without its database answers 503 with Retry-After. Without a pod in the Service clients would be refused
+                 their connections instead, so it stays for two minutes, which is longer than a failover. */}}
           readinessProbe:
             httpGet: { path: /health/ready, port: {{ ternary "http" "metrics" $api }} }
             periodSeconds: 10
             timeoutSeconds: 8
-            failureThreshold: 2
+            failureThreshold: {{ ternary 12 2 $api }}
           {{- if $api }}
           lifecycle:
             preStop: # until no new request is led here
