@@ -130,7 +130,8 @@ class Cluster:
     def redis_master_machine(self) -> str:
         """Return the name of the master's machine, as the first Sentinel that answers says."""
         for name in NAMES:
-            with contextlib.suppress(redis.RedisError), redis.Redis(self.address(name), 26379) as sentinel:
+            asked = redis.Redis(self.address(name), 26379, password=self.password)
+            with contextlib.suppress(redis.RedisError), asked as sentinel:
                 address, _ = sentinel.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "beacon")
                 return next(name for name in NAMES if self.address(name) == address.decode())
         raise NotReached("no Sentinel answers")

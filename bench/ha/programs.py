@@ -1,6 +1,7 @@
 """The programs of the three machines, each started from the files of ops/ha on a loopback address of its machine.
 
-Only the machines' names, the password of Redis and the folder of PostgreSQL's socket are replaced in the files.
+In the files the machines' names, the password of Redis, the folder of PostgreSQL's socket and the addresses at which
+etcd and HAProxy listen are replaced. Redis and Sentinel are told their address on the command line.
 """
 
 import os
@@ -91,7 +92,7 @@ class Programs:
         env = dict(line.split("=", 1) for line in lines if line.startswith("ETCD_"))
         own, others = self.address(name), self.address("db1")
         cluster = env["ETCD_INITIAL_CLUSTER"]
-        env = {key: value.replace(others, own) for key, value in env.items()}
+        env = {key: value.replace(others, own).replace("//0.0.0.0:", f"//{own}:") for key, value in env.items()}
         env |= {"ETCD_NAME": name, "ETCD_INITIAL_CLUSTER": cluster, "ETCD_DATA_DIR": str(self.folder(name) / "etcd")}
         return self._spawn(name, ["etcd"], **env)
 
@@ -126,7 +127,10 @@ class Programs:
         return self._spawn(name, ["redis-sentinel", str(path), *self._bound(name)])
 
     def _bound(self, name: str) -> list[str]:
-        """Return Redis' options for a machine's address. Without them all three would come from 127.0.0.1."""
+        """Return Redis' options for a machine's address. Without them all three would come from 127.0.0.1.
+
+        They win over `bind` in the file, which is of db1.
+        """
         return ["--bind", self.address(name), "--bind-source-addr", self.address(name)]
 
     def start_haproxy(self) -> "subprocess.Popen[bytes]":

@@ -6,8 +6,10 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -89,6 +91,34 @@ def test_no_file_has_a_password_and_all_name_the_same_machines() -> None:
     assert set(re.findall(r"(?m)^(?:requirepass|masterauth) (.*)$", (FILES / "redis.conf").read_text())) == {
         "CHANGE_ME"
     }
+
+
+@pytest.mark.needs("redis-server")
+def test_redis_leaves_haproxy_its_address_on_the_same_machine(placed: Path, network: str) -> None:
+    """HAProxy listens at 127.0.0.1 with the port of Redis."""
+    with socket.create_server((f"{network}.1", 0)) as server:
+        port = server.getsockname()[1]
+    command = ["redis-server", str(placed / "redis.conf"), "--port", str(port)]
+    redis = subprocess.Popen(command, cwd=placed, env={"PATH": SYSTEM_PATH}, stdout=subprocess.PIPE, text=True)
+    try:
+        assert redis.stdout
+        assert any("Ready to accept connections" in line for line in redis.stdout)
+        socket.create_connection((f"{network}.1", port)).close()
+        socket.create_server(("127.0.0.1", port)).close()
+    finally:
+        redis.kill()
+        redis.communicate()
+
+
+def test_etcd_listens_at_addresses_since_it_takes_no_names() -> None:
+    lines = dict(line.split("=", 1) for line in (FILES / "etcd.env").read_text().splitlines() if "=" in line)
+    listened = [urlsplit(url).hostname or "" for name, url in lines.items() if name.startswith("ETCD_LISTEN_")]
+    assert [str(ip_address(host)) for host in listened] == listened != []
+
+
+def test_nobody_chooses_a_master_without_the_password() -> None:
+    lines = (FILES / "sentinel.conf").read_text().splitlines()
+    assert {"requirepass CHANGE_ME", "sentinel sentinel-pass CHANGE_ME"} <= set(lines)
 
 
 def test_haproxy_asks_both_kinds_of_server_for_the_primary() -> None:
