@@ -26,6 +26,23 @@ NOT_NOW = [
 ]  # fmt: skip
 
 
+# pg_temp comes last in the functions' search_path too, as in the sessions of `beacon migrate`.
+BY_HAND = """```sh
+CELL='postgresql://owner:...@coordinator/beacon?options=-csearch_path%3Dcell2'
+psql -v ON_ERROR_STOP=1 "$CELL" -c 'CREATE SCHEMA IF NOT EXISTS cell2' -c "CREATE TABLE IF NOT EXISTS
+  schema_migrations (version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,
+  applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"
+for file in sql/migrations/*.sql; do
+  name=$(basename "$file" .sql) sum=$(sha256sum < "$file" | cut -d ' ' -f 1) whole=-1
+  [ -z "$(psql -Atc "SELECT 1 FROM schema_migrations WHERE version = ${name%%_*}" "$CELL")" ] || continue
+  if grep -q '^-- outside a transaction' "$file"; then whole=; fi
+  psql -v ON_ERROR_STOP=1 $whole -f "$file" -c "INSERT INTO schema_migrations (version, name, checksum)
+    VALUES (${name%%_*}, '${name#*_}', '$sum')" "$CELL%2Cpg_temp" || break
+done
+beacon migrate --database "$CELL"
+```"""
+
+
 def parts() -> list[str]:
     """Return the paragraphs and tables, each a part of the page."""
     return [
@@ -56,11 +73,18 @@ def parts() -> list[str]:
         "2. One login a cell, the owner of its schema: leave out `DATABASE_URL_API` and its like, so that all processes use `DATABASE_URL`. With the four logins "
         "Citus refuses the functions that run with their owner's rights (25001, placements that another user has modified). The rights that keep an API from writing "
         "results are the price; on plain PostgreSQL they stay.\n"
-        "3. `beacon migrate` for each cell makes its schema, and Citus chooses a node. Then the cell's processes, as anywhere.\n"
-        "4. The sessions of the API, the publisher and the workers set `plan_cache_mode = force_generic_plan`, for which Citus could make no plan in that run. "
-        "It is not a setting: an installation on Citus has to change `SESSIONS` in runner_core/session_kinds.py.",
+        "3. For each cell the commands below, since `beacon migrate` sends each file of migrations as one string, which Citus refused in that run "
+        "(`cannot insert multiple commands into a prepared statement`); psql sends one statement after the other. Citus chooses a node for the schema.\n"
+        "4. The sessions of the publisher, the workers and the analyst set `plan_cache_mode = force_generic_plan`, for which Citus could make no plan in that run. "
+        "It is not a setting: an installation on Citus has to change the code so that they use `auto` (`plan_cache_mode` in runner_core/connections.py).\n"
+        "5. Then the cell's processes, as anywhere.",
+        BY_HAND,
+        "`beacon migrate` finds every migration in `schema_migrations` afterwards, gives the rights and tests that a process can work. The same commands "
+        "bring a later release's migrations. A test runs these commands on plain "
+        "PostgreSQL, where they make the same schema; on Citus they have not been run.",
         "`CITUS_TEST_URL=postgresql://owner@coordinator/beacon ./beacon test tests/acceptance` gives each test a schema of its own in that database, and one login, in place of a database "
-        "made from a template, which Citus refuses to copy. Any PostgreSQL will do as well. Not tried on Citus: two loaded cells at once, the loss of a node, a move under load, "
+        "made from a template, which Citus refuses to copy. Any PostgreSQL will do as well. The tests migrate as `beacon migrate` does, so on Citus they need the code changed first, to send "
+        "one statement after the other. Not tried on Citus: two loaded cells at once, the loss of a node, a move under load, "
         "throughput.",
         "### Not now",
         "\n".join(table(["what", "why not"], NOT_NOW)),

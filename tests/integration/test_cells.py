@@ -268,3 +268,16 @@ def test_a_cell_moves_to_another_server_by_the_documented_commands(
     assert {f.level for f in check_database(Settings.from_env({}), moved)} == {"ok"}
     with psycopg.connect(moved) as conn:
         assert one(conn, "SELECT id FROM jobs") == "moved"
+
+
+def test_the_migrations_by_hand_make_the_schema_that_the_command_makes(own_postgres: EmbeddedPostgres) -> None:
+    """For Citus, which refuses a file of migrations in one string."""
+    root, cell = Path(__file__).parents[2], in_cell(own_postgres.url, "cell2")
+    page = (root / "docs/scaling.md").read_text("utf-8")
+    (commands,) = re.findall(r"```sh\nCELL=.*\n([^`]*schema_migrations[^`]*)```", page)
+    programs = f"{postgres_programs(server_user())}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    env = os.environ | {"PATH": programs, "CELL": cell}
+    for _ in range(2):  # a second time nothing is left to do
+        subprocess.run(["bash", "-euo", "pipefail", "-c", commands], cwd=root, env=env, check=True)  # noqa: S607
+    assert dump(cell) == SCHEMA.read_text("utf-8")
+    assert migrate(cell) == 0
