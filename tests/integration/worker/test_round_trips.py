@@ -19,6 +19,7 @@ from runner_core.db import Database
 from runner_queue.broker import Broker
 from runner_worker.rq import registration
 from runner_worker.rq.worker import RegionWorker, connect, worker_name
+from tests.cells import CELL
 from tests.engine import Engine, running
 from tests.jobs import catalogue, one, opened, settings_for, submission, submit, until
 from tests.provider_server import ProviderServer
@@ -84,7 +85,7 @@ def far(
         client = connect(far_redis, 1.0)
         stop.callback(client.close)
         worker = RegionWorker(
-            [TOPIC], worker_name("US"), engine.runner, client, region="US", claim_batch=9, grace_seconds=1
+            [CELL.queue(TOPIC)], worker_name("US"), engine.runner, client, region="US", claim_batch=9, grace_seconds=1
         )
         stop.callback(worker.sign_off)
         broker = Broker(settings_for(database_url, redis_url))
