@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -41,12 +40,12 @@ class OlderPrimary(psycopg.OperationalError):
 
 @dataclass(frozen=True)
 class Timeline:
-    """A server's system identifier, which its copies share, and its timeline. `started`: when the server began."""
+    """A server's system identifier, which its copies share, and its timeline. `started`: when it began, Unix time."""
 
     server: str
     number: int
     standby: bool = False
-    started: datetime | None = None
+    started: float | None = None
 
 
 def read_timeline(conn: Connection[Any]) -> Timeline | None:

@@ -12,7 +12,8 @@ SELECT system_identifier::text AS server FROM pg_control_system();
 
 -- name: identity.timeline
 -- The server's identifier, and its timeline: a number that each promotion raises. A standby's may be the number before.
-SELECT s.system_identifier::text AS server, pg_is_in_recovery() AS standby, pg_postmaster_start_time() AS started,
+SELECT s.system_identifier::text AS server, pg_is_in_recovery() AS standby,
+       extract(epoch FROM pg_postmaster_start_time())::double precision AS started,
        CASE WHEN pg_is_in_recovery() THEN c.timeline_id
             ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::integer END AS timeline
   FROM pg_control_system() s CROSS JOIN pg_control_checkpoint() c;

@@ -36,7 +36,7 @@ class RecordingRunner:
     def busy(self) -> int:
         return len(self.held)
 
-    def submit(self, messages: list[Message], done: Done, progressed: Callable[[], None]) -> None:
+    def submit(self, messages: list[Message], done: Done, progressed: Callable[[], None] = lambda: None) -> None:
         if self.redis.get("refuse"):
             self.redis.incr("refused")
             raise RuntimeError("the claim failed")
