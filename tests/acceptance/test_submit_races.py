@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any
 
 import psycopg
+import redis
 
 from runner_cli.local import Local
 from tests.acceptance.fault_site import at_once
 from tests.acceptance.sender import job, post, submit, verify, wait_for_all
-from tests.jobs import one, query
+from tests.jobs import one, query, until
 
 Conn = psycopg.Connection[Any]
 BATCH = 200
@@ -48,6 +49,8 @@ def test_one_key_for_two_jobs_at_once_keeps_one_of_them(stack: Callable[..., Loc
 
 def test_two_hundred_jobs_through_two_of_everything(stack: Callable[..., Local], conn: Conn) -> None:
     local = stack(publisher=2, worker_us=2, worker_eu=2, worker_asia=2)
+    with redis.Redis.from_url(local.env["REDIS_URL"]) as client:  # one that comes late finds its region's queue empty
+        until(lambda: client.scard("rq:workers") == 6)
     specs = [job(local, questions=["math_basic", "identity_basic"]) for _ in range(BATCH)]
     with ThreadPoolExecutor(16) as clients:
         accepted = list(clients.map(partial(submit, local), specs))
