@@ -6,13 +6,13 @@ All forms of REDIS_URL are checked here; runner_core/addresses.py has the rules 
 import os
 import re
 from collections.abc import Mapping
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl
 
 from runner_core.addresses import ESCAPES, HOST, character_mistake, is_port
 from runner_core.environment import EnvironmentReader
 from runner_core.errors import ConfigError, Mistakes
 from runner_core.settings import Settings
-from runner_queue.sentinels import OPTIONS, SCHEMES, names_sentinels
+from runner_queue.sentinels import OPTIONS, SCHEMES, names_sentinels, parts_of
 
 REDIS_FORM = "redis://user:password@host:6379/0"
 SENTINELS_FORM = "redis+sentinel://user:password@one:26379,two:26379/mymaster/0"
@@ -54,7 +54,7 @@ def redis_mistake(url: str) -> str:
     if "#" in url:
         return f"has a # in it: {ESCAPES}"
     try:
-        parts = urlsplit(url)
+        parts = parts_of(url)
         options = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError:  # its text repeats a part of the address
         return f"can't be read: {ESCAPES}"
@@ -108,7 +108,8 @@ def _host_mistake(where: str, form: str) -> str:
     host, _, port = where.rpartition(":") if re.search(r":[^\]]*$", where) else (where, "", "")
     if port and not is_port(port):
         return f"has a port that is not a number from 1 to 65535: write {form}"
-    if host and not HOST.fullmatch(host.removeprefix("[").removesuffix("]")):
+    bare = host.removeprefix("[").removesuffix("]")
+    if host and not (HOST.fullmatch(bare) and host in (bare, f"[{bare}]")):
         return f"has a character in its host that a host's name can't have: {ESCAPES}"
     return ""
 

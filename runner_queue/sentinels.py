@@ -5,8 +5,9 @@ connection asks them for the primary's address. User and password are the primar
 `sentinel_username` and `sentinel_password`. With rediss+sentinel:// all of these servers speak TLS.
 """
 
+import re
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from redis import Redis
 from redis.connection import parse_url
@@ -27,12 +28,25 @@ def names_sentinels(url: str) -> bool:
     return url.partition("://")[0] in SCHEMES
 
 
+def parts_of(url: str) -> SplitResult:
+    """Return the parts of a Redis address. Raises ValueError if it can't be read.
+
+    Newer releases of Python refuse an IPv6 address that is not the first of several hosts, so that the hosts of
+    Sentinels are taken out before.
+    """
+    if not names_sentinels(url):
+        return urlsplit(url)
+    scheme, _, rest = url.partition("://")
+    netloc = re.split("[/?#]", rest, maxsplit=1)[0]
+    return urlsplit(f"{scheme}://{rest[len(netloc) :]}")._replace(netloc=netloc)
+
+
 def primarys_client(url: str, **limits: Any) -> Redis:
     """Return a client of the primary that the Sentinels of `url` name. `limits` are redis-py's; those of `url` win.
 
     A Sentinel has SENTINEL_SECONDS at most to connect, and as long again to answer.
     """
-    parts = urlsplit(url)
+    parts = parts_of(url)
     login, at, hosts = parts.netloc.rpartition("@")
     service, _, number = parts.path.strip("/").partition("/")
     options = dict(parse_qsl(parts.query))

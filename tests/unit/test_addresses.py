@@ -53,6 +53,7 @@ WRONG_REDISES = {
     "no Sentinel": (f"redis+sentinel://:{SECRET}@/mymaster/0", "names no Sentinel"),
     "a Sentinel's port": (f"redis+sentinel://:{SECRET}@a:1,b:0/mymaster/0", "port"),
     "a Sentinel's host": (f"redis+sentinel://:{SECRET}@a:1,b!:2/mymaster/0", "host"),
+    "a Sentinel's bracket": (f"redis+sentinel://:{SECRET}@a:1,[::1/mymaster/0", "host"),
     "TLS options without TLS's Sentinels": (f"redis+sentinel://a/m?ssl_password={SECRET}", "rediss+sentinel://"),
     "Sentinels' options without Sentinels": (f"redis://h/0?sentinel_password={SECRET}", "unknown option"),
     "quotes": (f"'redis://:{SECRET}@h/0'", "quotes"),
