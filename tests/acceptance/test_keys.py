@@ -39,6 +39,17 @@ def test_the_search_and_the_list_of_keys(browser: "Browser", local: "Local") -> 
         page.wait_for_function(f"{FOCUSED} === 'q'")
 
 
+def test_a_key_works_before_the_page_is_painted_without_the_closed_dialog(browser: "Browser", local: "Local") -> None:
+    press = "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: '/', bubbles: true }))"
+    with looking(browser, local) as page:
+        page.goto("/")
+        page.keyboard.press("?")
+        page.evaluate(press)
+        assert page.evaluate(FOCUSED) == "keys-used", "in an open dialog, a key does nothing"
+        focused = page.evaluate(f"() => {{ document.getElementById('keys').close(); {press}; return {FOCUSED}; }}")
+        assert focused == "q"
+
+
 def test_the_keys_can_be_turned_off(browser: "Browser", local: "Local") -> None:
     with looking(browser, local) as page:
         page.goto("/")

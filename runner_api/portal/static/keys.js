@@ -16,13 +16,15 @@
     field.focus();
     field.select();
   }
+  // A dialog that has just closed keeps the focus until the page is painted again: nobody types there.
+  const typed = (place) => place.closest("input, textarea, select, [contenteditable], dialog") && !place.closest("dialog:not([open])");
+  window.isKey = (event) => // the keys of a page ask too
+    !(event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || store.off || typed(event.target));
   document.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || store.off) return;
-    if (event.target.closest("input, textarea, select, [contenteditable], dialog")) return;
+    if (!isKey(event)) return;
     if (event.key === "/") { event.preventDefault(); find(); }
     if (event.key === "?") { event.preventDefault(); dialog.showModal(); }
   });
-  window.keysOff = () => store.off; // for the keys of a page
   used.checked = !store.off;
   used.addEventListener("change", () => { store.off = !used.checked; });
   document.getElementById("keys-show").addEventListener("click", () => dialog.showModal());

@@ -122,7 +122,7 @@
       event.preventDefault();
       const found = beside(at, event.key);
       if (found) focus(found);
-    } else if ((event.key === "j" || event.key === "k") && !keysOff() && !at.closest("input, textarea, select, [contenteditable], dialog")) {
+    } else if ((event.key === "j" || event.key === "k") && isKey(event)) {
       const found = difference(event.key === "j" ? 1 : -1);
       if (!found) { say("There is no further difference"); return; }
       focus(found);
