@@ -102,6 +102,7 @@ def serve(db: Database, guard: Guard | None = None, health: LoopHealth | None = 
     heartbeat.start(loop=health.add("heartbeat"))
     listener.start()
     threads = _threads(db, listener, stopped, guard, ends, health)
+    health.all_added()
     for thread in threads:
         thread.start()
     log.info("publishing batch=%d", db.settings.outbox.batch)

@@ -98,6 +98,7 @@ def serve(db: Database, analyst: Analyst, health: LoopHealth | None = None, loop
         signal.signal(number, lambda *_: ends.put(0))
     heartbeat = Heartbeat(db, "analyst")
     heartbeat.start(loop=health.add("heartbeat"))
+    health.all_added()
 
     def run() -> None:
         try:

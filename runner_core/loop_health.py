@@ -57,13 +57,14 @@ class Loop:
 class LoopHealth:
     """The loops of one process. A loop that has not turned for `stall_seconds` is stalled.
 
-    A process without loops is still starting: it is alive, because the start has a limit of its own (PROBE_SECONDS),
-    and not ready.
+    Until `all_added` the process is still starting: it is not ready, though the loops that are there may all have
+    turned. Without a loop it is alive, because the start has a limit of its own (PROBE_SECONDS).
     """
 
     def __init__(self, stall_seconds: float) -> None:
         self._stall_seconds = stall_seconds
         self._loops: list[Loop] = []
+        self._complete = False
         self._stopping = False
 
     def add(self, name: str) -> Loop:
@@ -71,6 +72,10 @@ class LoopHealth:
         loop = Loop(name)
         self._loops = [*self._loops, loop]
         return loop
+
+    def all_added(self) -> None:
+        """Note that no other loop will be added: the process is ready as soon as each has turned."""
+        self._complete = True
 
     def stop(self) -> None:
         """Note that the process ends. Its loops need not turn any more: STOP_GRACE_SECONDS limits the end."""
@@ -86,7 +91,7 @@ class LoopHealth:
         alive, _ = self.live()
         if self._stopping:
             status = "stopping"
-        elif not all(loop.has_turned for loop in self._loops) or not self._loops:
+        elif not self._complete or not all(loop.has_turned for loop in self._loops):
             status = "starting"
         elif not alive or any(loop.problem for loop in self._loops):
             status = "not_ready"

@@ -89,6 +89,7 @@ def main(argv: list[str] | None = None) -> int:
         health=health,
     )
     heartbeat.start(lambda: as_json(runner.provider_states.newest), health.add("heartbeat"))
+    health.all_added()
     judging = judging_of(read, db, runner.free, lambda: runner.provider_states.newest)
     if judging:
         judging.start()

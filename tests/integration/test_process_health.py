@@ -38,10 +38,10 @@ class Process:
         self.started, self._port = started, port
 
     def asked(self, check: str) -> tuple[int, dict[str, Any]]:
-        """The status and the answer of /health/<check>; 0 while nothing listens."""
+        """The status and the answer of /health/<check>; 0 while nothing listens, or while the process has no time."""
         try:
-            answer = httpx2.get(f"http://127.0.0.1:{self._port}/health/{check}", timeout=2)
-        except httpx2.ConnectError:
+            answer = httpx2.get(f"http://127.0.0.1:{self._port}/health/{check}", timeout=10)
+        except httpx2.TransportError:
             return 0, {}
         return answer.status_code, answer.json()
 

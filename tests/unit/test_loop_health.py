@@ -22,8 +22,11 @@ def test_a_process_without_loops_starts() -> None:
 
 def test_a_process_is_ready_when_every_loop_has_turned() -> None:
     health = LoopHealth(HOUR)
-    one, other = health.add("one"), health.add("other")
+    one = health.add("one")
     one.turned()
+    assert health.ready()[1]["status"] == "starting", "another loop may be added"
+    other = health.add("other")
+    health.all_added()
     assert health.ready()[1]["status"] == "starting"
     other.turned()
     assert health.ready()[0]
@@ -33,6 +36,7 @@ def test_a_process_is_ready_when_every_loop_has_turned() -> None:
 def test_a_failed_turn_is_a_turn() -> None:
     health = LoopHealth(HOUR)
     loop = health.add("relay")
+    health.all_added()
     loop.turned("the server is away")
     assert health.live()[0]
     good, answer = health.ready()
@@ -46,6 +50,7 @@ def test_a_failed_turn_is_a_turn() -> None:
 def test_a_loop_that_does_not_turn_is_stalled() -> None:
     health = LoopHealth(0.05)
     loop = health.add("relay")
+    health.all_added()
     loop.turned()
     until(lambda: not health.live()[0])
     assert health.live()[1]["status"] == "stalled"

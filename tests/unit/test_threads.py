@@ -9,16 +9,20 @@ from runner_core.loop_health import LoopHealth
 from runner_worker.threads import DaemonThreads
 from tests.jobs import until
 
+NAME = "the threads of this test"  # an engine of another test may still have a thread that is called "writes"
+
 
 @pytest.fixture
 def health() -> LoopHealth:
     """A loop that must turn is stalled at once."""
-    return LoopHealth(0.0)
+    made = LoopHealth(0.0)
+    made.all_added()
+    return made
 
 
 @pytest.fixture
 def threads(health: LoopHealth) -> Iterator[DaemonThreads]:
-    made = DaemonThreads("writes", loop=health.add("writes"))
+    made = DaemonThreads(NAME, loop=health.add("writes"))
     yield made
     made.shutdown()
 
@@ -44,7 +48,7 @@ def test_a_thread_that_has_ended_is_stalled_when_there_is_work(health: LoopHealt
     threads.submit(int).result()
     until(lambda: health.live()[0])
     threads.shutdown()
-    until(lambda: "writes" not in {thread.name for thread in threading.enumerate()})
+    until(lambda: NAME not in {thread.name for thread in threading.enumerate()})
     threads.submit(int)
     assert not health.live()[0]
 
