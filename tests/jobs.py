@@ -124,7 +124,7 @@ def one(conn: psycopg.Connection[Any], sql: str, *values: Any) -> Any:
     return row[0] if row else None
 
 
-def until(look: Callable[[], T], seconds: float = 20.0) -> T:
+def until(look: Callable[[], T], seconds: float = 60.0) -> T:
     """Look again until what is seen is true; it is returned. Raises AssertionError after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (seen := look()):

@@ -44,7 +44,7 @@ def engine(db: Database, server: ProviderServer, tmp_path: Path) -> Iterator[Eng
     made.providers.close()
 
 
-def jobs(db: Database, count: int, *models: str, seconds: float = 60.0) -> list[tuple[str, str]]:
+def jobs(db: Database, count: int, *models: str, seconds: float = 300.0) -> list[tuple[str, str]]:
     shape: dict[str, Any] = {"regions": ("US",), "models": models, "timeout_seconds": 600.0}
     return [(submit(db, submission(provider_timeout_seconds=seconds, **shape)).job_id, "US") for _ in range(count)]
 

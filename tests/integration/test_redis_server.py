@@ -161,7 +161,7 @@ def test_the_commands_of_the_list_are_enough_also_for_recovery(
         first.terminate()
         assert first.wait(30) == 0
         submit(db, submission("lost", regions=("US",), models=("smollm2-135m",), questions=("math_basic",)))
-        until(lambda: client.llen(f"rq:queue:{CELL.queue('beacon-us')}"), 30)
+        until(lambda: client.llen(f"rq:queue:{CELL.queue('beacon-us')}"))
         client.flushall()
         start("runner_worker", "--region", "US", REDIS_URL=url)
         until(lambda: one(conn, "SELECT status FROM jobs WHERE id = 'lost'") == "completed", 60)

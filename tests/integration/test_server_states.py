@@ -79,7 +79,7 @@ def test_the_api_says_503_at_once_and_accepts_when_the_address_has_moved(
         assert time.monotonic() - began < 1
         assert api.client.get("/api/v1/jobs").status_code == 200
         relay.lead_to(standby[0].host, standby[0].port)
-        until(lambda: [api.post(api.job()).status_code for _ in range(10)] == [202] * 10, 10)
+        until(lambda: [api.post(api.job()).status_code for _ in range(10)] == [202] * 10)
         assert [api.post(api.job()).status_code for _ in range(20)] == [202] * 20
 
 
@@ -198,7 +198,7 @@ def test_while_the_server_is_away_the_api_waits_once_then_refuses_at_once(own_po
                 return submit(db, submission()).status == "queued"
             return False
 
-        until(accepted, 10)
+        until(accepted)
 
 
 def test_what_a_server_says_while_it_refuses_a_connection_is_08001(own_postgres: EmbeddedPostgres) -> None:

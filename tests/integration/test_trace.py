@@ -91,7 +91,7 @@ def test_one_trace_from_the_client_to_the_provider(
         answer = httpx2.post(f"{server.wait().url}/api/v1/jobs", json=spec, headers={"traceparent": PARENT})
         assert answer.status_code == 202, answer.text
         job_id = spec["id"]
-        until(lambda: api.sql("SELECT 1 FROM jobs WHERE id = %s AND status = 'completed'", job_id), 40)
+        until(lambda: api.sql("SELECT 1 FROM jobs WHERE id = %s AND status = 'completed'", job_id))
         for process in processes:
             process.terminate()
             process.wait(20)

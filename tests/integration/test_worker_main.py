@@ -24,7 +24,7 @@ from tests.cells import CELL
 from tests.jobs import submission, submit
 
 REGIONS = Path(__file__).parents[2] / "regions" / "sandbox.toml"
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def far(
         far_redis, redis = behind(RedisTrips, redis_url)
         assert isinstance(postgres, PostgresTrips)
         assert isinstance(redis, RedisTrips)
-        settings = settings_for(far_database, lease_seconds=60, heartbeat_seconds=20)
+        settings = settings_for(far_database, lease_seconds=600, heartbeat_seconds=300)
         db = stop.enter_context(opened(settings, "worker", size=3))
         with db.statement(), db.statement(), db.statement():
             pass  # the pool is full from here on
