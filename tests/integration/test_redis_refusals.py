@@ -134,10 +134,11 @@ def test_a_guard_leaves_a_server_that_became_a_replica(
     guard.admit(0)
     if key == "set":
         failover.old.delete(KEY)
-    failover.new.set(KEY, "1/2/public other", px=2000)
+    failover.new.set(KEY, "1/2/public other")
     failover.happen()
-    until(lambda: guard.look(), 10)
-    until(lambda: not guard.look() and failover.new.get(KEY) == (b"1/1/public mine" if owns else None), 10)
+    until(guard.look)
+    failover.new.delete(KEY)
+    until(lambda: not guard.look() and failover.new.get(KEY) == (b"1/1/public mine" if owns else None))
     assert failover.new.info("clients")["connected_clients"] > 1, "the guard is connected to it"
     assert REGISTRY.get_sample_value("redis_unfit", {"reason": "replica"}) == 0
     redis.close()
