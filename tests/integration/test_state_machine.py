@@ -267,7 +267,8 @@ class Beacon(World):
 
 def test_the_invariants_hold_after_every_step_of_any_sequence(database_url: str) -> None:
     with (
-        opened(settings_for(database_url, region_max_attempts=2), size=2) as db,
+        # No lease runs out by itself, however slow the machine is: the rule that ends them does.
+        opened(settings_for(database_url, region_max_attempts=2, lease_seconds=3600), size=2) as db,
         psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as conn,
     ):
         run_state_machine_as_test(  # type: ignore[no-untyped-call]
