@@ -19,9 +19,9 @@ def test_303_to_the_same_origin_is_followed_with_get(server: ProviderServer, mak
 
 def test_303_is_followed_until_the_deadline_and_never_in_a_hurry(server: ProviderServer, make: Make) -> None:
     server.add_rule(fault="redirect_same", hops=1000, times=1)
-    failed = failure(make(), question(seconds=1.6))
+    failed = failure(make(), question(seconds=3.6))
     assert (failed.code, failed.calls) == ("timeout", 1)
-    assert len(server.calls) == 2
+    assert 2 <= len(server.calls) <= 4, "one a second at most"
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
