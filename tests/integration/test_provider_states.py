@@ -46,11 +46,11 @@ def db(database_url: str) -> Iterator[Database]:
 def start(
     db: Database, server: ProviderServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Engine]]:
-    """start(breaker_seconds=30, beat=3600): a worker of US whose heartbeat beats once in `beat` seconds by itself."""
+    """start(breaker_seconds=300, beat=3600): a worker of US whose heartbeat beats once in `beat` seconds by itself."""
     where = {"id": PROVIDER, "kind": "openai", "base_url": f"{server.url}/US/v1", "max_concurrency": 4}
     with contextlib.ExitStack() as stack:
 
-        def begin(breaker_seconds: float = 30.0, beat: float = 3600.0) -> Engine:
+        def begin(breaker_seconds: float = 300.0, beat: float = 3600.0) -> Engine:
             monkeypatch.setattr(heartbeats, "BEAT_SECONDS", beat)
             heart = Heartbeat(db, "worker", "US")
             engine = Engine(db, catalogue(tmp_path, {"US": where}), breaker_seconds=breaker_seconds, changed=heart.wake)
@@ -84,7 +84,8 @@ def test_a_breaker_that_opens_is_told_at_once_with_the_calls_that_wait(db: Datab
     engine.take(*jobs(db, 12, "m2"))
     state = until(lambda: (found := told(conn, "m2")).get("waiting") and found)
     assert state["open_until"] is not None
-    assert (state["provider"], state["width"], state["in_flight"], state["in_flight_since"]) == (PROVIDER, 4, 0, None)
+    assert (state["provider"], state["width"]) == (PROVIDER, 4)
+    assert state["in_flight"] < 4, "the others may be under way when the last failure comes"
     assert state["failures"] >= 5
     assert state["last_code"] == "http_500"
     assert gauge("provider_breaker_open", "m2") == 1
@@ -137,7 +138,8 @@ def test_calls_of_cancelled_jobs_wait_no_more(
     engine = start(beat=0.2)
     bad = jobs(db, 12, "m2")
     engine.take(*bad)
-    until(lambda: told(conn, "m2").get("waiting"))
+    until(lambda: (state := told(conn, "m2")).get("waiting") and not state["in_flight"])
+    assert told(conn, "m2")["in_flight_since"] is None
     with opened(settings_for(database_url), "api") as api:
         for job_id, _ in bad:
             with contextlib.suppress(Conflict):  # some have failed already
