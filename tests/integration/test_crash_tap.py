@@ -12,7 +12,7 @@ from bench.crash.point import Point, Way
 from bench.crash.tap import Tap
 from bench.wire.postgres import PostgresReader
 
-LATE_SECONDS = 0.6
+LATE_SECONDS = 4.0  # so long that the row is seen meanwhile, also on a slow machine
 INSERT = "-- name: test.insert\nINSERT INTO cut_here VALUES (%s)"
 SYNC, EXECUTE = Point("Sync test.insert", 1), Point("Execute test.insert", 1)
 Connect = Callable[[], "psycopg.Connection[tuple[object, ...]]"]
