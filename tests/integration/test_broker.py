@@ -117,13 +117,13 @@ def test_a_redis_that_takes_no_writes_is_nobodys_message(own_valkey: EmbeddedVal
 
 
 def test_a_redis_that_is_away_is_raised_at_once_and_comes_back(own_valkey: EmbeddedValkey) -> None:
-    broker = Broker(settings_for(own_valkey.url))
+    broker = Broker(settings_for(own_valkey.url, redis_timeout_seconds=60))
     broker.push([row(1)])
     own_valkey.kill()
     begun = time.monotonic()
     with pytest.raises(redis.exceptions.ConnectionError):
         broker.push([row(2)])
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 30
     own_valkey.start()
     assert broker.push([row(3)]) == {}
 
