@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from runner_cli.child import free_port
 from runner_queue.addresses import redis_mistake
 from tests.conftest import SYSTEM_PATH
 
@@ -96,8 +97,7 @@ def test_no_file_has_a_password_and_all_name_the_same_machines() -> None:
 @pytest.mark.needs("redis-server")
 def test_redis_leaves_haproxy_its_address_on_the_same_machine(placed: Path, network: str) -> None:
     """HAProxy listens at 127.0.0.1 with the port of Redis."""
-    with socket.create_server((f"{network}.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     command = ["redis-server", str(placed / "redis.conf"), "--port", str(port)]
     redis = subprocess.Popen(command, cwd=placed, env={"PATH": SYSTEM_PATH}, stdout=subprocess.PIPE, text=True)
     try:
