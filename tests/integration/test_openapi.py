@@ -180,7 +180,7 @@ def test_schemathesis_asks_every_operation_and_finds_nothing(api: Api, server: S
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=280,
     )
     assert run.returncode == 0, run.stdout[-8000:] + run.stderr[-2000:]
     every = ((label(rule), rule.methods or set()) for rule in described(api.app))
