@@ -45,7 +45,7 @@ class Lines:
     def until(self, name: str, start: str) -> str:
         """The next line of `name` that begins with `start`."""
         while True:
-            entry = self.queue.get(timeout=20)
+            entry = self.queue.get(timeout=60)
             self.seen.append(entry)
             if entry[0] == name and entry[1].startswith(start):
                 return entry[1]
@@ -189,7 +189,7 @@ def test_each_process_gets_only_its_own_login(make: Callable[..., Stack], lines:
     stack.start()
     said: dict[str, str] = {}
     while len(said) < 4:
-        name, line = lines.queue.get(timeout=20)
+        name, line = lines.queue.get(timeout=60)
         if line:
             said[name] = line.strip()
     assert said == {
