@@ -50,8 +50,8 @@ def test_a_late_job_names_who_is_silent_and_who_does_not_answer(api: Api) -> Non
     job_id = api.submit(constraints={"regions": ["US", "EU"], "min_regions": 2})
     api.sql("UPDATE outbox SET processed_at = now()")
     process("long gone", 1, 900, 600)
-    process("silent", 2, 300, 79)
-    assert waiting()["EU"].endswith("and no worker of EU is alive: process 2 on h has been silent for 79 s.")
+    process("silent", 2, 300, 120)  # told in minutes, so that a slow reading is told alike
+    assert waiting()["EU"].endswith("and no worker of EU is alive: process 2 on h has been silent for 2 min.")
     remedy = api.get(f"/jobs/{job_id}")["waiting"][1]["remedy"]
     assert remedy.startswith("kill -9 2 if it hangs")
     assert remedy.endswith("python -m runner_worker --region EU")
@@ -61,10 +61,11 @@ def test_a_late_job_names_who_is_silent_and_who_does_not_answer(api: Api) -> Non
     token = api.claim(job_id, "US")
     with api.worker.transaction() as conn:
         answers.start(conn, [Started(job_id, "US", "m1", "q1", 1, "slow-us", token)]).fetchall()
-    assert waiting()["US"] == "0 of 2 calls are done after 0 s."
-    api.sql("UPDATE answers SET started_at = now() - interval '64 seconds'")
-    asked = "slow-us has not answered for 64 s; a call is given up after 5 min."
-    assert waiting()["US"] == f"0 of 2 calls are done after 0 s. {asked}"
+    api.sql("UPDATE region_runs SET started_at = now() - interval '3 minutes' WHERE region = 'US'")
+    assert waiting()["US"] == "0 of 2 calls are done after 3 min."
+    api.sql("UPDATE answers SET started_at = now() - interval '2 minutes'")
+    asked = "slow-us has not answered for 2 min; a call is given up after 5 min."
+    assert waiting()["US"] == f"0 of 2 calls are done after 3 min. {asked}"
 
     api.finish(job_id, "EU", {"m1": False})
     told = waiting()

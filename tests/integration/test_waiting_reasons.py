@@ -34,12 +34,12 @@ def worker(api: Api, pid: int, *states: dict[str, Any], silent: float = 0, told:
 
 @pytest.fixture
 def job_id(api: Api) -> str:
-    """A job whose region US a worker has taken: one of its two calls has begun, two minutes ago."""
+    """A job whose region US a worker took three minutes ago: one of its two calls has begun, two minutes ago."""
     job_id = api.submit(constraints={"regions": ["US"]})
     token = api.claim(job_id, "US")
     with api.worker.transaction() as conn:
         answers.start(conn, [Started(job_id, "US", "m1", "q1", 1, "sandbox-us", token)]).fetchall()
-    api.sql("UPDATE region_runs SET worker = 'us-h-7-ab12'")
+    api.sql("UPDATE region_runs SET worker = 'us-h-7-ab12', started_at = now() - interval '3 minutes'")
     api.sql("UPDATE answers SET started_at = now() - interval '2 minutes'")
     return job_id
 
@@ -58,7 +58,7 @@ def providers_of(page: str) -> str:
 
 def test_a_paused_model_is_told_everywhere(api: Api, job_id: str) -> None:
     worker(api, 7, state())
-    assert waiting(api, job_id) == f"0 of 2 calls are done after 0 s. {SENTENCE}"
+    assert waiting(api, job_id) == f"0 of 2 calls are done after 3 min. {SENTENCE}"
     assert SENTENCE in get(api, f"/jobs/{job_id}")
     words = providers_of(get(api, "/operations"))
     assert f"US sandbox-us m1 0 of 16 400 open until {UNTIL:%H:%M:%S} UTC after 12 failures in a row http_500" in words
@@ -83,7 +83,7 @@ def test_a_provider_that_was_asked_and_is_silent_is_named(api: Api, job_id: str)
 
 def test_a_call_that_was_not_sent_has_no_answer_to_miss(api: Api, job_id: str) -> None:
     worker(api, 7)
-    assert waiting(api, job_id) == "0 of 2 calls are done after 0 s."
+    assert waiting(api, job_id) == "0 of 2 calls are done after 3 min."
     assert "none waits" in providers_of(get(api, "/operations"))
 
 
@@ -102,7 +102,7 @@ def test_a_silent_worker_is_not_believed_and_no_answer_to_it_is_missed(api: Api,
     worker(api, 7, state(), silent=60)
     text = waiting(api, job_id)
     assert text.startswith(
-        "0 of 2 calls are done after 0 s. Its worker is not alive: process 7 on h has been silent for"
+        "0 of 2 calls are done after 3 min. Its worker is not alive: process 7 on h has been silent for"
     )
     assert text in get(api, f"/jobs/{job_id}")
     assert "none waits" in providers_of(get(api, "/operations"))
@@ -119,7 +119,7 @@ def test_a_job_hears_of_its_own_worker_and_operations_of_both(api: Api, job_id: 
 
 def test_a_job_that_needs_another_model_hears_nothing(api: Api, job_id: str) -> None:
     worker(api, 7, state(model="m2"))
-    assert waiting(api, job_id) == "0 of 2 calls are done after 0 s."
+    assert waiting(api, job_id) == "0 of 2 calls are done after 3 min."
 
 
 def test_names_of_providers_are_text_on_the_page(api: Api, job_id: str) -> None:
