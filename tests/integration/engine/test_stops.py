@@ -1,7 +1,6 @@
 """A worker that stops: calls end within the grace, and regions are handed back once."""
 
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +26,28 @@ def test_a_stopping_worker_hands_back_what_has_not_begun_without_burning_the_att
     until(lambda: one(conn, "SELECT count(*) FROM answers") == 1)
     engine.take((waits, "US"))
     until(lambda: engine.runner.busy() == 2)
-    stopping = threading.Thread(target=engine.runner.drain, args=(0.3,))
-    at = time.monotonic()
+    stopping = threading.Thread(target=engine.runner.drain, args=(300,))
     stopping.start()
     assert engine.wait(1) == [(waits, "US", "released")]
-    assert time.monotonic() - at < 1, "handed over at once"
     assert one(conn, "SELECT attempt FROM region_runs WHERE job_id = %s", waits) == 0
     assert one(conn, "SELECT count(*) FROM outbox WHERE job_id = %s", waits) == 2
-    assert engine.wait(2)[1] == (began, "US", "released")
-    stopping.join()
-    assert one(conn, "SELECT attempt FROM region_runs WHERE job_id = %s", began) == 1
-    assert one(conn, "SELECT count(*) FROM region_runs WHERE lease_token IS NOT NULL") == 0
     events = query(conn, "SELECT type FROM job_events WHERE job_id = %s ORDER BY seq", waits)
     assert [e["type"] for e in events] == ["submitted", "region_claimed", "region_released", "region_staged"]
+    engine.runner.close()
+    stopping.join()
+
+
+def test_a_stopping_worker_hands_back_what_runs_at_the_end_of_the_grace(
+    db: Database, conn: Conn, simulated: Catalogue, start: Start
+) -> None:
+    job_id = submit(db, submission(regions=("US",))).job_id
+    engine = start(catalogue_that_hangs(simulated))
+    engine.take((job_id, "US"))
+    until(lambda: one(conn, "SELECT count(*) FROM answers") == 1)
+    engine.runner.drain(0.3)
+    assert engine.wait(1) == [(job_id, "US", "released")]
+    assert one(conn, "SELECT attempt FROM region_runs") == 1
+    assert one(conn, "SELECT count(*) FROM region_runs WHERE lease_token IS NOT NULL") == 0
 
 
 def test_a_stopping_worker_lets_running_calls_end_within_the_grace(
