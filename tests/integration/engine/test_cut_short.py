@@ -36,7 +36,7 @@ def test_at_the_deadline_answers_are_kept_and_the_rest_is_a_timeout(
 ) -> None:
     server.add_rule(fault="hang", match={"prompt": "Why"})
     server.add_rule(fault="hang", match={"model": "m2"})
-    shape = {"models": ("m1", "m2"), "questions": ("q1", "q2"), "timeout_seconds": 0.6}
+    shape = {"models": ("m1", "m2"), "questions": ("q1", "q2"), "timeout_seconds": 5.0}
     job_id = submit(db, submission(regions=("US",), **shape)).job_id
     assert start(loopback).run((job_id, "US")) == ["finished"]
     results = query(
