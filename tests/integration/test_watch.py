@@ -209,7 +209,7 @@ def test_polling_where_listen_cannot_work(api: Api, start: Callable[..., Server]
 
 
 def test_a_hundred_wait_the_next_is_told_to_come_again(api: Api, start: Callable[..., Server]) -> None:
-    server = start(api)
+    server = start(api, STOP_GRACE_SECONDS="60")
     job_id = api.submit()
     streams = [Stream(server, job_id) for _ in range(MAX_WATCHERS)]
     full = httpx2.get(f"{server.url}/api/v1/jobs/{job_id}/events", headers=STREAM)
@@ -233,7 +233,7 @@ def test_a_hundred_wait_the_next_is_told_to_come_again(api: Api, start: Callable
     server.process.send_signal(signal.SIGTERM)
     for stream in streams:
         stream.until_end()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10, "told to end: neither the next ping nor the grace ends them so early"
     assert server.process.wait(20) == 0
 
 
