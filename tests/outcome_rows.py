@@ -120,7 +120,7 @@ ROWS: dict[str, Row] = {
     ),
     "a header that is none": Row(wire("HTTP/1.1 200 OK\r\nX-A : 1\r\n\r\n"), "not_http", 2, "maybe", opens=True),
     "ended early": Row({"fault": "cut_body"}, "connection_lost", 3, "maybe", opens=True),
-    "no answer in time": Row({"fault": "hang"}, "read_timeout", 2, "maybe", opens=True, seconds={"read_seconds": 0.1}),
+    "no answer in time": Row({"fault": "hang"}, "read_timeout", 2, "maybe", opens=True, seconds={"read_seconds": 1.0}),
     "a used-up account": Row(body(QUOTA, 429), "quota_exhausted", 1, "no", opens=True),
     "a used-up account under 402": Row(
         body({"error": {"code": "insufficient_quota", "message": "x"}}, 402), "quota_exhausted", 1, "no", opens=True

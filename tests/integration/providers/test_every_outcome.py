@@ -31,7 +31,7 @@ def test_what_follows(server: ProviderServer, make: Make, row: Row) -> None:
             f"Provider {provider.id}: {FAULTS[row.code].sentence.partition('{')[0]}"
         )
         assert failed.sent["model"] == "upstream-1"
-    assert len(server.calls) == row.calls
+    assert len(server.wait_for_calls(row.calls)) == row.calls
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)

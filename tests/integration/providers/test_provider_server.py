@@ -36,7 +36,7 @@ def test_the_server_runs_alone_and_writes_its_calls_log_first(make: Make, tmp_pa
             request = urllib.request.Request(f"{url}/_control/rules", rules, method="PUT")  # noqa: S310
             with urllib.request.urlopen(request) as answer:  # noqa: S310
                 assert json.load(answer) == {"rules": 1}
-            providers, provider = make(base_url=f"{url}/EU/v1", read_seconds=0.3)
+            providers, provider = make(base_url=f"{url}/EU/v1", read_seconds=3.0)
             assert providers.ask(provider, question()).calls == 2
         finally:
             process.terminate()
