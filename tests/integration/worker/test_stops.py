@@ -31,13 +31,13 @@ def test_a_worker_that_stops_while_claims_fail_puts_its_messages_back_in_order(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_an_idle_worker_within_a_second(number: int, start: Callable[..., Stage], redis_url: str) -> None:
-    stage = start(redis_url)
-    begun = time.monotonic()
+def test_a_signal_ends_an_idle_worker_long_before_its_grace(
+    number: int, start: Callable[..., Stage], redis_url: str
+) -> None:
+    stage = start(redis_url, grace=300)
     assert stage.end(number) == 0
-    assert time.monotonic() - begun < 1.5
     [grace] = stage.client.lrange("drained", 0, -1)  # what is left of it since the signal
-    assert 18 < float(grace) <= 20
+    assert 240 < float(grace) <= 300
     assert Worker.count(connection=stage.client) == 0
 
 
