@@ -1,8 +1,8 @@
 """An engine that only writes down what it is given, for tests of how messages reach the real one.
 
 It speaks to the test through Redis lists: `submitted` gets every batch, `released` takes an outcome for each run that
-is to end (`hold` must exist, else they end at once), `drained` the grace it was given. While `refuse` exists it takes
-no batch, and counts them in `refused`.
+is to end (`hold` must exist, else they end at once) in whichever process, `released PID` in that one, `drained` the
+grace it was given. While `refuse` exists it takes no batch, and counts them in `refused`.
 """
 
 import json
@@ -57,7 +57,7 @@ class RecordingRunner:
     def _release(self) -> None:
         while True:
             try:
-                popped = self.redis.blpop(["released"], timeout=1)
+                popped = self.redis.blpop(["released", f"released {os.getpid()}"], timeout=1)
             except redis.exceptions.RedisError:
                 continue
             if popped is not None:

@@ -86,12 +86,17 @@ def test_poison_is_refused_and_the_worker_lives(start: Callable[..., Stage], red
 
 def test_two_workers_share_a_queue_without_a_message_twice(start: Callable[..., Stage], redis_url: str) -> None:
     one = start(redis_url, room=4)
-    start(redis_url, room=4)
+    two = start(redis_url, room=4)
+    one.client.set("hold", 1)
     one.push(*(f"job-{number}" for number in range(500)))
+    one.until(lambda: len(one.ran()) == 8)  # each is full: neither can empty the queue before the other has begun
+    pids = {json.loads(batch)["pid"] for batch in one.client.lrange("submitted", 0, -1)}
+    assert pids == {one.process.pid, two.process.pid}
+    one.client.delete("hold")
+    for pid in pids:
+        one.client.rpush(f"released {pid}", "finished")
     one.until(lambda: len(one.ran()) >= 500)
     assert len(set(one.ran())) == len(one.ran()) == 500
-    pids = {json.loads(batch)["pid"] for batch in one.client.lrange("submitted", 0, -1)}
-    assert len(pids) == 2
 
 
 def test_a_region_run_costs_few_redis_commands(start: Callable[..., Stage], own_valkey: EmbeddedValkey) -> None:
