@@ -17,9 +17,12 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
     """Starts a worker process on a Redis; waits until it is registered."""
     stages: list[Stage] = []
 
-    def make(url: str, *, room: int = 8, batch: int = 100, grace: float = 20, wait: bool = True) -> Stage:
+    def make(
+        url: str, *, room: int = 8, batch: int = 100, grace: float = 20, wait: bool = True, quiet: bool = False
+    ) -> Stage:
         log = tmp_path / f"worker-{len(stages)}.log"
         command = [sys.executable, str(PROGRAM), url, str(room), str(batch), str(grace)]
+        command += ["quiet"] if quiet else []
         with log.open("wb") as sink:
             process = subprocess.Popen(command, stdout=sink, stderr=sink)
         stages.append(Stage(url, log, process, redis.Redis.from_url(url)))
