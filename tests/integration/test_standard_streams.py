@@ -132,21 +132,22 @@ def test_ctrl_c_while_modules_are_imported(program: list[str], imports: int, env
         "DATABASE_URL": f"postgresql://u:p@127.0.0.1:{free_port()}/d",
         "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0",
     }
+    # It can't run ahead by more lines than a page holds, and so not to its end: nothing of them is read in advance.
     process = subprocess.Popen(
         [sys.executable, "-X", "importtime", *program], env=env | settings,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, pipesize=4096, bufsize=0,
     )  # fmt: skip
     assert process.stderr is not None
     left = None
     for line in process.stderr:
         if left is None:
-            left = imports if line.rstrip().endswith("runner_core.early_interrupt") else None
+            left = imports if line.rstrip().endswith(b"runner_core.early_interrupt") else None
         elif left := left - 1:
             continue
         else:
             break
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate(timeout=60)[1].decode()
     assert [line for line in said.splitlines() if not line.startswith("import time:")] == []
     assert process.returncode == Exit.INTERRUPTED
 
