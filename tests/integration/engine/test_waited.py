@@ -1,6 +1,7 @@
 """How long a call waited before its successful try: for a place in the worker, and for a breaker."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -8,7 +9,7 @@ import pytest
 
 from runner_core.db import Database
 from tests.engine import Engine
-from tests.jobs import catalogue, opened, query, settings_for, submission, submit
+from tests.jobs import catalogue, opened, query, settings_for, submission, submit, until
 from tests.provider_server import ProviderServer
 
 Conn = psycopg.Connection[object]
@@ -29,14 +30,23 @@ def db(database_url: str) -> Iterator[Database]:
 
 
 def times(
-    db: Database, conn: Conn, server: ProviderServer, folder: Path, calls: int, width: int, breaker_seconds: float = 30
+    db: Database,
+    conn: Conn,
+    server: ProviderServer,
+    folder: Path,
+    calls: int,
+    width: int,
+    breaker_seconds: float = 30,
+    meanwhile: Callable[[Engine], None] = lambda engine: None,
 ) -> list[tuple[int, int]]:
     """Ask one question of so many jobs at once; the milliseconds that each waited and that its answer took."""
     where = {"kind": "openai", "base_url": f"{server.url}/US/v1", "max_concurrency": width}
     engine = Engine(db, catalogue(folder, {"US": where}), breaker_seconds=breaker_seconds)
     try:
         jobs = [submit(db, submission(regions=("US",), timeout_seconds=60.0)).job_id for _ in range(calls)]
-        assert set(engine.run(*((job_id, "US") for job_id in jobs))) == {"finished"}
+        engine.take(*((job_id, "US") for job_id in jobs))
+        meanwhile(engine)
+        assert {outcome for _, _, outcome in engine.wait(calls)} == {"finished"}
     finally:
         engine.runner.close()
         engine.providers.close()
@@ -44,10 +54,28 @@ def times(
 
 
 def test_the_wait_for_a_place_is_told(db: Database, conn: Conn, server: ProviderServer, tmp_path: Path) -> None:
+    """The first call is held until the two others have waited for a while."""
+    server.add_rule(fault="none", delay=60, times=1)
     server.add_rule(fault="none", delay=DELAY)
-    found = times(db, conn, server, tmp_path, calls=3, width=1)
-    for place, (waited, answered) in enumerate(found):
-        assert waited >= place * DELAY * 1000 - 100, found  # the calls do not ask at the same moment
+    moments: list[float] = []
+
+    def meanwhile(engine: Engine) -> None:
+        def look_again() -> None:
+            before = engine.runner.provider_states.newest
+            until(lambda: engine.runner.provider_states.newest is not before)
+
+        until(lambda: sum(state.waiting for state in engine.runner.provider_states.newest) == 2)
+        look_again()  # the event loop has begun every call that was claimed when it looked before
+        moments.append(time.monotonic())
+        look_again()
+        moments.append(time.monotonic())
+        server.release()
+
+    found = times(db, conn, server, tmp_path, calls=3, width=1, meanwhile=meanwhile)
+    waiting, released = moments
+    ended = (waiting, released, server.calls[1].monotonic + DELAY)  # the earliest moment at which each got its place
+    for (waited, answered), end in zip(found, ended, strict=True):
+        assert waited >= int((end - waiting) * 1000) - 1, found  # two parts, each rounded down
         assert answered >= DELAY * 1000, found
 
 
