@@ -30,8 +30,8 @@ def proxied(database_url: str, proxy: CommitProxy) -> str:
 
 @pytest.fixture
 def db(proxied: str, redis_url: str) -> Iterator[Database]:
-    """Two seconds in all for a transaction; one connection, so that the next fault meets the next transaction."""
-    with opened(settings_for(proxied, redis_url, db_write_timeout_ms=1000), size=1) as database:
+    """One connection, so that the next fault meets the next transaction."""
+    with opened(settings_for(proxied, redis_url, db_write_timeout_ms=8000), size=1) as database:
         with database.transaction() as conn:
             run(conn, "sweep.clock")
         yield database

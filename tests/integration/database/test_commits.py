@@ -97,7 +97,7 @@ class TestACommitThatIsCut:
         """Else one token would run it twice at the same time. A short lease stands for a long outage."""
         job_id = submit(plain, submission(regions=("US", "EU"))).job_id
         settings = settings_for(
-            proxied, redis_url, db_write_timeout_ms=1000, lease_seconds=0.05, heartbeat_seconds=0.02
+            proxied, redis_url, db_write_timeout_ms=8000, lease_seconds=0.05, heartbeat_seconds=0.02
         )
         with opened(settings, size=1) as db:
             with db.transaction() as warm:

@@ -70,7 +70,7 @@ def test_a_serialization_conflict_is_repeated(database_url: str, conn: Conn) -> 
 def test_a_pool_with_no_connection_to_give_is_told_and_not_retried(database_url: str) -> None:
     counted = Counted()
     with opened(settings_for(database_url, db_write_timeout_ms=100), size=1) as db:
-        taken = db.pool.getconn()
+        taken = db.pool.getconn(60)
         with pytest.raises(PoolTimeout) as refused:
             submit(db, submission())
         db.pool.putconn(taken)
@@ -81,7 +81,7 @@ def test_a_pool_with_no_connection_to_give_is_told_and_not_retried(database_url:
 def test_a_statement_that_takes_too_long_is_ended_by_the_server_and_not_retried(database_url: str, held: Conn) -> None:
     counted = Counted()
     with (
-        opened(settings_for(database_url, db_write_timeout_ms=200)) as db,
+        opened(settings_for(database_url, db_write_timeout_ms=1000)) as db,
         pytest.raises(errors.QueryCanceled),
         db.transaction() as own,
     ):

@@ -34,7 +34,7 @@ def test_limits_are_the_sessions_or_behind_a_pooler_the_transactions(
 
 def test_a_statement_is_held_to_its_limit(database_url: str) -> None:
     with (
-        opened(settings_for(database_url, db_write_timeout_ms=100), size=1) as db,
+        opened(settings_for(database_url, db_write_timeout_ms=1000), size=1) as db,
         pytest.raises(errors.QueryCanceled),
         db.statement() as conn,
     ):
