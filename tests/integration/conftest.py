@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from runner_core import connections
 from tests.integration.api_client import Api, serving
 from tests.integration.server import Server
 
@@ -35,3 +36,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     yield begin
     for server in started:
         server.kill()
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request waits for a new connection for as long as a busy machine needs to make it."""
+    monkeypatch.setattr(connections, "FRESH_SECONDS", 60.0)

@@ -4,7 +4,6 @@ import os
 import select
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -25,6 +24,7 @@ from runner_worker.engine.leases import claim
 from tests.integration.api_client import Api, serving
 from tests.jobs import one, opened, query, settings_for, submission, submit, until
 from tests.proxy import Proxy
+from tests.write_errors import Counted
 
 Conn = psycopg.Connection[Any]
 
@@ -66,17 +66,17 @@ def relayed(standby: tuple[EmbeddedPostgres, EmbeddedPostgres], relay: Proxy) ->
 
 
 def test_the_api_says_503_at_once_and_accepts_when_the_address_has_moved(
-    standby: tuple[EmbeddedPostgres, EmbeddedPostgres], relay: Proxy, relayed: str, tmp_path: Path
+    standby: tuple[EmbeddedPostgres, EmbeddedPostgres], relay: Proxy, relayed: str, tmp_path: Path, unhurried: None
 ) -> None:
     """The connections that are open go on leading to the standby, and answer every read."""
     with serving(standby[0].url, tmp_path, DATABASE_URL=relayed) as api:
         held = [api.db.pool.getconn() for _ in range(4)]
         for own in held:
             api.db.pool.putconn(own)
-        began = time.monotonic()
+        counted = Counted()
         answer = api.post(api.job())
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
-        assert time.monotonic() - began < 1
+        assert counted() == {"25006": 1}, "it is not tried again"
         assert api.client.get("/api/v1/jobs").status_code == 200
         relay.lead_to(standby[0].host, standby[0].port)
         until(lambda: [api.post(api.job()).status_code for _ in range(10)] == [202] * 10)
@@ -106,7 +106,9 @@ def test_publisher_and_worker_follow_the_address_by_themselves(
 # -- connections that the server has ended, 57P05 --
 
 
-def test_an_idle_connection_that_the_server_has_ended_reaches_no_request(api: Api, conn: Conn) -> None:
+def test_an_idle_connection_that_the_server_has_ended_reaches_no_request(
+    api: Api, conn: Conn, unhurried: None, caplog: pytest.LogCaptureFixture
+) -> None:
     for _ in range(3):
         held = [api.db.pool.getconn() for _ in range(4)]
         pids = [own.info.backend_pid for own in held]
@@ -115,10 +117,9 @@ def test_an_idle_connection_that_the_server_has_ended_reaches_no_request(api: Ap
             api.db.pool.putconn(own)
         gone = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY (%s)"
         until(lambda pids=pids, gone=gone: one(conn, gone, pids) == 0)  # type: ignore[misc]
-        began = time.monotonic()
         assert api.post(api.job()).status_code == 202
         assert api.client.get("/api/v1/jobs").status_code == 200
-        assert time.monotonic() - began < 1
+    assert "statement failed" not in caplog.text
 
 
 def test_an_ended_idle_connection_is_no_failure(
@@ -183,14 +184,13 @@ def test_while_the_server_is_away_the_api_waits_once_then_refuses_at_once(own_po
     with opened(settings_for(own_postgres.url), "api", size=4) as db:
         submit(db, submission())
         own_postgres.stop()
-        waits = []
+        asked = []
         for _ in range(50):
-            began = time.monotonic()
             with pytest.raises(NoConnection) as raised:
                 submit(db, submission())
-            waits.append(time.monotonic() - began)
+            asked.append(db.pool.get_stats()["requests_num"])
         assert (sqlstate(raised.value), failure_of(raised.value).status) == ("08001", 503)
-        assert (waits[0] < 2, max(waits[1:]) < 0.5) == (True, True)  # once no host has just accepted a connection
+        assert asked[0] == asked[-1], "once no host has just accepted a connection, none is asked for"
         own_postgres.start()
 
         def accepted() -> bool:
