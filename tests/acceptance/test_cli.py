@@ -136,7 +136,7 @@ def test_a_job_from_file_to_receipt(beacon: Beacon, local: Local, tmp_path: Path
 def check_receipt(beacon: Beacon, local: Local, execution: int, tmp_path: Path) -> None:
     import httpx2
 
-    document = httpx2.get(f"{local.api_url}/api/v1/executions/{execution}/details").text
+    document = httpx2.get(f"{local.api_url}/api/v1/executions/{execution}/details", timeout=60).text
     (tmp_path / "execution.json").write_text(document)
     runner = str(local.home / "runner-keys.json")
     offline = {"BEACON_URL": f"http://127.0.0.1:{free_port()}"}

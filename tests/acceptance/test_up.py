@@ -10,7 +10,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx2
@@ -69,12 +69,23 @@ def told(command: "subprocess.Popen[str]") -> dict[str, str]:
 
 
 def descendants(pid: int) -> list[int]:
-    """Every process below `pid`, through its children's children."""
+    """Every process below `pid`, through its children's children; one that ends meanwhile may be missing."""
     found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += [int(child), *descendants(int(child))]
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                for child in (task / "children").read_text().split():
+                    found += [int(child), *descendants(int(child))]
     return found
+
+
+def handles_below(pid: int) -> list[int]:
+    """A handle on every process below `pid` that still runs."""
+    handles = []
+    for child in descendants(pid):
+        with suppress(ProcessLookupError):
+            handles.append(os.pidfd_open(child))
+    return handles
 
 
 def wait_for_all(handles: list[int]) -> None:
@@ -86,7 +97,7 @@ def wait_for_all(handles: list[int]) -> None:
 
 def test_up_runs_until_ctrl_c_and_keeps_its_data(env: dict[str, str], home: Path) -> None:
     with up(env, "--count", "worker_us=2") as first:
-        with urllib.request.urlopen(f"http://127.0.0.1:{env['PORT']}/health/ready", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{env['PORT']}/health/ready", timeout=60) as answer:
             assert answer.status == 200
         assert running(home)["pid"] == first.pid
         with psycopg.connect(running(home)["database_url"], autocommit=True) as conn:
@@ -98,7 +109,7 @@ def test_up_runs_until_ctrl_c_and_keeps_its_data(env: dict[str, str], home: Path
         assert f"pid {first.pid}, API http://127.0.0.1:{env['PORT']}" in second.stderr
         assert len(second.stderr.strip().splitlines()) == 1
 
-        handles = [os.pidfd_open(pid) for pid in descendants(first.pid)]
+        handles = handles_below(first.pid)
         assert len(handles) > 7
         first.send_signal(signal.SIGINT)
         assert first.wait(30) == 0
@@ -115,7 +126,7 @@ def test_what_up_tells_a_newcomer_holds(env: dict[str, str], home: Path, tmp_pat
     (tmp_path / "job.json").write_text(json.dumps(demo_job()))
     with up(env) as command:
         said = told(command)
-        answers = {url: httpx2.get(url) for url in re.findall(r"http://[^\s)]+", " ".join(said.values()))}
+        answers = {url: httpx2.get(url, timeout=60) for url in re.findall(r"http://[^\s)]+", " ".join(said.values()))}
         assert {answer.status_code for answer in answers.values()} == {200}
         assert "<title>Jobs" in answers[said["portal"]].text
         assert "<title>API" in answers[said["API"]].text
@@ -127,7 +138,8 @@ def test_what_up_tells_a_newcomer_holds(env: dict[str, str], home: Path, tmp_pat
         assert done.returncode == 0, "signed by the stack's own key, found and followed to its end"
 
         token = Path(said["admin token"]).read_text()
-        asked = httpx2.get(f"{said['portal']}/admin/queues", headers={"Authorization": f"Bearer {token}"})
+        headers = {"Authorization": f"Bearer {token}"}
+        asked = httpx2.get(f"{said['portal']}/admin/queues", headers=headers, timeout=60)
         assert asked.status_code == 200
         assert PrivateKey.load(Path(said["signing key"])).public_key in (home / "trusted-keys.json").read_text()
         assert TrustList.load(Path(said["receipt keys"]))
@@ -168,7 +180,7 @@ def test_doctor_beside_up_reads_what_up_was_given(
 
 def test_a_killed_up_leaves_nothing_running(env: dict[str, str], home: Path) -> None:
     with up(env) as command:
-        handles = [os.pidfd_open(pid) for pid in descendants(command.pid)]
+        handles = handles_below(command.pid)
         command.kill()
         wait_for_all(handles)
     with up(env) as again:

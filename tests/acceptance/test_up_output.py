@@ -61,10 +61,10 @@ def test_bind_of_the_environment_is_where_everybody_looks(env: dict[str, str], h
         command.stdout.close()  # type: ignore[union-attr]
         url = until_up(home, command)
         assert url == f"http://127.0.0.1:{port}"
-        assert httpx2.get(f"{url}/health/ready").status_code == 200
+        assert httpx2.get(f"{url}/health/ready", timeout=60).status_code == 200
         targets = json.loads((home / "targets.json").read_text())
         assert [t["targets"] for t in targets if t["labels"]["kind"] == "api"] == [[f"127.0.0.1:{port}"]]
-        assert httpx2.get(f"http://{targets[0]['targets'][0]}/metrics").status_code == 200
+        assert httpx2.get(f"http://{targets[0]['targets'][0]}/metrics", timeout=60).status_code == 200
 
 
 def test_a_reader_that_leaves_takes_no_line_out_of_the_files(env: dict[str, str], home: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_reader_that_leaves_takes_no_line_out_of_the_files(env: dict[str, str]
         command.stdout.close()
         command.stderr.close()
         url = until_up(home, command)
-        answer = httpx2.get(f"{url}/api/v1/jobs/nobody")
+        answer = httpx2.get(f"{url}/api/v1/jobs/nobody", timeout=60)
         assert answer.status_code == 404
         asked = answer.headers["X-Request-ID"]
         deadline = time.monotonic() + 30
