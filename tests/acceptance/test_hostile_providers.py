@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def test_cancelling_races_with_completing_and_has_one_winner(build: Build) -> None:
     with build(worker_us=1, worker_eu=1) as it:
         it.provider.add_rule(delay=3600.0)
-        jobs = [it.submit("US", "EU") for _ in range(24)]
-        until(lambda: len(it.provider.calls) == 2 * len(jobs))
+        jobs = [it.submit("US", "EU", timeout_seconds=300) for _ in range(24)]
+        it.called(count=2 * len(jobs))
         first, *racing, last = jobs
 
         def cancel_late(job_id: str, seconds: float) -> tuple[int, dict[str, Any]]:
@@ -59,7 +59,7 @@ def test_a_hostile_provider_does_no_harm(build: Build) -> None:
         [worker] = [p.pid for p in it.local.stack.processes() if p.kind == "worker_us"]
         for fault in expected:
             it.provider.add_rule(fault=fault, match={"prompt": f" {fault}"}, location=f"{elsewhere.url}/stolen")
-        jobs = {fault: it.submit(questions=(fault,), timeout_seconds=4) for fault in expected}
+        jobs = {f: it.submit(questions=(f,), timeout_seconds=4 if f == "drip" else 30) for f in expected}
         seen = {}
         for fault, job_id in jobs.items():
             [row] = it.ended(job_id)["executions"]
