@@ -24,7 +24,8 @@ from tests.provider_server import Call, ProviderServer
 
 NANOSECONDS = 1_000_000_000
 TERMINAL = ("completed", "failed", "cancelled")
-SHORT_LEASES = {"LEASE_SECONDS": "1", "HEARTBEAT_SECONDS": "0.25", "REDIS_TIMEOUT_SECONDS": "1"}
+# For tests that wait until a lease runs out: a worker that the machine does not run for two seconds keeps its leases.
+SHORT_LEASES = {"LEASE_SECONDS": "3", "HEARTBEAT_SECONDS": "0.5"}
 
 
 @dataclass
@@ -148,11 +149,11 @@ def site(
     key_env: str = "",
     **counts: int,
 ) -> Iterator[Site]:
-    """Start only the processes that are counted, beside one API and one publisher, with leases of a second."""
+    """Start only the processes that are counted, beside one API and one publisher, with the default leases."""
     with ProviderServer() as provider:
         regions = write_regions(home / "regions.toml", provider.url, width, key_env)
         only = {"worker_us": 0, "worker_eu": 0, "worker_asia": 0} | counts
-        local = stack(env={**SHORT_LEASES, "REGIONS_FILE": str(regions), **(env or {})}, **only)
+        local = stack(env={"REDIS_TIMEOUT_SECONDS": "1", "REGIONS_FILE": str(regions), **(env or {})}, **only)
         try:
             yield Site(local, provider, conn)
         finally:
