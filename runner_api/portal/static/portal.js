@@ -11,6 +11,7 @@
   let source = null, ended = false; // the stream
   let busy = false, wanted = false, timer = 0, pressed = false; // the refresh
   let asked = 0, last = 0, cost = 0; // its times in ms
+  let missedBefore = 0; // what was missed when it began
   const live = () => document.getElementById("live");
   const typing = () => {
     const at = document.activeElement;
@@ -65,6 +66,7 @@
       wanted = false;
       busy = true;
       asked = Date.now();
+      missedBefore = missed;
       htmx.trigger(live(), "refresh");
     }, Math.max(0, last + Math.max(PAUSE, PAUSE_PER_COST * cost, last - asked) - Date.now()));
   }
@@ -97,7 +99,7 @@
     if (!isLive(event)) return;
     busy = false;
     last = Date.now();
-    if (event.detail.xhr?.status === 204 && !wanted) { missed = 0; show(); } // the page is what it was: nothing is missed
+    if (event.detail.xhr?.status === 204) { missed -= missedBefore; show(); } // the page is what it was: nothing was missed
     if (!event.detail.successful) say("· the server does not answer, trying again");
     else if (!document.getElementById("stream")) say("· live");
     if (wanted) refresh();
