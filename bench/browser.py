@@ -178,7 +178,7 @@ def weight(browser: "Browser", local: Local, path: str) -> Weight:
     for _ in range(PAINTS):
         with looking(browser, local, viewport={"width": 1440, "height": 900}) as page:
             page.goto(path)
-            page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
+            page.wait_for_function("() => performance.getEntriesByName('first-contentful-paint').length")
             found.append(page.evaluate(WEIGHTS))
     packed, plain, everything, _ = found[0]
     return Weight(path, packed / 1000, plain / 1000, everything / 1000, median(one[3] for one in found))

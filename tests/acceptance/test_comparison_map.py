@@ -66,7 +66,9 @@ def test_a_click_keeps_the_map_and_shows_the_answers_below_it(browser: "Browser"
             assert f"model={model}&question={question}" in page.url
             assert page.locator("#side").inner_text() == model
             assert page.locator("#choose-question").input_value() == question
-            page.wait_for_function("document.getElementById('side').getBoundingClientRect().top < innerHeight * 0.85")
+            page.wait_for_function(
+                "() => document.getElementById('side').getBoundingClientRect().top < innerHeight * 0.85"
+            )
             assert in_sight(page, f"#cell-{number}")
         assert page.evaluate("window.notReloaded") is True
         page.go_back()
@@ -167,7 +169,7 @@ def test_the_report_opens_from_a_file_and_prints(browser: "Browser", local: "Loc
             assert not page.evaluate("document.documentElement.scrollWidth > innerWidth"), look
             assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
             page.locator(".heat a").first.click()
-            assert "#answers-" in page.url
+            page.wait_for_url("**#answers-**")
             page.screenshot(path=KEPT / f"report-file-{look}.png")  # of the answers; the whole is metres long
             if look == "paper":
                 paper = page.pdf(format="A4", prefer_css_page_size=True, print_background=True)

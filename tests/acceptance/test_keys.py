@@ -33,10 +33,10 @@ def test_the_search_and_the_list_of_keys(browser: "Browser", local: "Local") -> 
         page.keyboard.press("?")
         page.get_by_role("heading", name="Keys").wait_for()
         page.keyboard.press("Escape")
-        assert not page.get_by_role("heading", name="Keys").is_visible()
+        page.get_by_role("heading", name="Keys").wait_for(state="hidden")
         page.keyboard.press("/")
         page.wait_for_url("**/#q")
-        page.wait_for_function(f"{FOCUSED} === 'q'")
+        page.wait_for_function(f"() => {FOCUSED} === 'q'")
 
 
 def test_a_key_works_before_the_page_is_painted_without_the_closed_dialog(browser: "Browser", local: "Local") -> None:
@@ -97,5 +97,5 @@ def test_without_a_script_live_pages_are_loaded_again(browser: "Browser", local:
             page.goto(path)
             assert page.locator("noscript meta[http-equiv=refresh], meta[http-equiv=refresh]").count() == live, path
         log_in(page, local.admin_token)
-        assert page.locator("#pick-page").count() == 1
+        page.locator("#pick-page").wait_for()
         assert page.locator("meta[http-equiv=refresh]").count() == 0, "to load it again would take the ticks away"
