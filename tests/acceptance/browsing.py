@@ -115,6 +115,7 @@ def log_in(page: "Page", token: str) -> None:
     page.goto("/login")
     page.get_by_label("Token").fill(token)
     page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log out").wait_for()
 
 
 def until_ended(page: "Page", verdict: str) -> None:
