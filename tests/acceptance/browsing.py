@@ -74,7 +74,7 @@ def looking(browser: "Browser", local: "Local", refused: tuple[str, ...] = (), *
     """A page in a context of its own; afterwards its console must have been quiet, and only `refused` refused."""
     context: BrowserContext = browser.new_context(base_url=local.api_url, **{**LOOKS["light"], **options})
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)  # the processes may still be importing
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: said.append(str(error)))

@@ -61,4 +61,4 @@ def until_compared(browser: "Browser", local: "Local", names: Iterable[str]) -> 
     with looking(browser, local) as page:
         for name in names:
             page.goto(f"/jobs/{name}")
-            page.wait_for_selector(f".finding.{JOBS[name][2]} .headline", timeout=60_000)  # the analyst comes last
+            page.wait_for_selector(f".finding.{JOBS[name][2]} .headline")  # the analyst comes last

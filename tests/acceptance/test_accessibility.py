@@ -43,7 +43,7 @@ def jobs(browser: "Browser", local: "Local") -> dict[str, str]:
             page.goto(f"/jobs/{found[state]}")
             until_ended(page, state)
         page.goto(f"/jobs/{found['completed']}")
-        page.wait_for_selector(".finding .headline", timeout=60_000)
+        page.wait_for_selector(".finding .headline")
         page.goto(f"/jobs/{found['running']}")
         page.wait_for_selector("td[data-label=US] a.state.completed")
     return found
