@@ -115,10 +115,12 @@ def test_a_killed_worker_is_believed_no_longer_than_it_lives(build: Build) -> No
         killed = it.holder(job_id)
         os.kill(killed, signal.SIGKILL)
         until(lambda: one(it.conn, "SELECT count(*) FROM processes WHERE kind = 'worker' AND pid <> %s", killed) == 1)
+        it.conn.execute("UPDATE processes SET seen_at = now() WHERE pid = %s", [killed])
         assert paused(it.local) == [("provider-us", "m1")], "a worker that was seen a moment ago is believed"
         silent = "UPDATE processes SET seen_at = seen_at - make_interval(secs => %s), started_at = %s WHERE pid = %s"
         it.conn.execute(silent, [ALIVE_SECONDS, datetime(2026, 1, 1, tzinfo=UTC), killed])
         it.conn.execute("UPDATE answers SET started_at = started_at - interval '1 minute'")
+        it.conn.execute("UPDATE region_runs SET lease_expires_at = now() + interval '300 seconds'")
         gone = "Its worker is not alive; the region is sent again when its lease runs out, in 5 min."
         for said in (explained(it.local, job_id), page(it.local, f"/jobs/{job_id}")):
             assert gone in said
