@@ -85,7 +85,8 @@ def test_without_a_script_everything_is_there(browser: "Browser", local: "Local"
         assert page.locator(".strip .dots").count() > 0
         log_in(page, local.admin_token)
         page.goto("/jobs/not-enough/label?sample=2")
-        for _ in range(2):
+        for place in (1, 2):
+            page.get_by_role("heading", name=f"Answer {place} of 2").wait_for()
             page.get_by_label("answer It answers").check()
             page.get_by_role("button", name="Save and go on").click()
         page.get_by_text("Every answer of the sample is labelled.").wait_for()
