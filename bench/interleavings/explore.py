@@ -6,6 +6,8 @@ from typing import Any
 
 from bench.interleavings.steps import NotRepeatable, Run, Step, may_affect
 
+TRIES = 20  # of one schedule's beginning
+
 
 @dataclass
 class Choice:
@@ -45,14 +47,25 @@ class Schedule:
 def schedules(begin: Callable[[], Run], *, reduced: bool = True) -> Iterator[Schedule]:
     """Run every schedule from `begin`'s state to its end. `reduced`: without orders that can't differ.
 
-    Raises NotRepeatable if a run takes other steps than the run before it, Stuck if a verb does not continue.
+    The server decides which of several sessions gets a row first that they waited for and that was changed. A run in
+    which the server decides otherwise than before is a schedule too, and the run is begun again.
+
+    Raises NotRepeatable if TRIES runs take other steps than the run before them, Stuck if a verb does not continue.
     """
     path: list[Choice] = []
+    tries = 0
     while True:
         run = begin()
-        for choice in path:
-            _repeat(run, choice)
-        redundant = False
+        try:
+            for choice in path:
+                _repeat(run, choice)
+        except NotRepeatable:
+            tries += 1
+            if tries == TRIES:
+                raise
+            yield Schedule(tuple(run.order), run.finish(), run.is_deadlocked, redundant=False)
+            continue
+        tries, redundant = 0, False
         while ready := run.ready():
             asleep = path[-1].asleep_after() if path and reduced else {}
             choice = Choice(ready, asleep, taken=-1)
