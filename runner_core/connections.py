@@ -21,8 +21,8 @@ from runner_core.timeline import Fence, OlderPrimary
 log = logging.getLogger("db")
 STOP_SECONDS = 1.0  # the longest wait in `close` for connections that are being made
 FRESH_SECONDS = 1.0  # the longest wait of a request for a connection when all connections are lost
-# For so long a connect that failed refuses requests: the pool connects again after 1.1 s at most, and the next failure
-# may come later than that by as much as the process is late.
+# A failed connect refuses requests for this time. The pool connects again after 1.1 s at most, but a busy process may
+# notice the next failure later.
 FAILED_SECONDS = 3.0
 DRAIN_PAUSE_SECONDS = 1.0
 

@@ -11,7 +11,7 @@
   let source = null, ended = false; // the stream
   let busy = false, wanted = false, timer = 0, pressed = false; // the refresh
   let asked = 0, last = 0, cost = 0; // its times in ms
-  let missedBefore = 0; // what was missed when it began
+  let missedBefore = 0; // the changes that were missed before the refresh began
   const live = () => document.getElementById("live");
   const typing = () => {
     const at = document.activeElement;
